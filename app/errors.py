@@ -1,0 +1,21 @@
+"""Exceptions: what nobody expected. Refusals are values (`app.domain.outcomes`), never exceptions."""
+
+
+class SellableError(Exception):
+    """The root of all our exceptions; its message is one sentence for a person."""
+
+
+class ConfigurationError(SellableError):
+    """The settings, or the servers they name, would break a promise: refuse to start."""
+
+
+class UnavailableError(SellableError):
+    """A server that is needed for this step cannot be reached."""
+
+
+class NotReadyError(SellableError):
+    """The hot store's memory was not checked yet: nothing was changed, try again soon."""
+
+
+class OutcomeUnknownError(SellableError):
+    """The hot store did not answer in time: the command may have happened; repeat it with the same id."""
