@@ -19,3 +19,15 @@ class NotReadyError(SellableError):
 
 class OutcomeUnknownError(SellableError):
     """The hot store did not answer in time: the command may have happened; repeat it with the same id."""
+
+
+class HotStoreFullError(SellableError):
+    """The hot store's memory is full: new obligations are refused, nothing was changed."""
+
+
+class ChainBrokenError(SellableError):
+    """An outbox entry does not continue what the ledger has: nothing may be persisted beyond it."""
+
+
+class FencedError(SellableError):
+    """Another recovery took over: this one must stop."""

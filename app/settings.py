@@ -1,16 +1,19 @@
 """Every setting, once: built at the start, passed down, never read as a global."""
 
-from typing import Annotated, Literal
+from typing import Any, Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.domain.codes import check_code, check_warehouse
+from app.errors import ConfigurationError
 
 Durability = Literal["memory", "disk", "replica", "ledger"]
 
 
-def _setting(default: object, description: str, *, unit: str = "", promise: str = "", **limits: object) -> object:
+def _setting(default: Any, description: str, *, unit: str = "", promise: str = "", **limits: Any) -> Any:
     extra = {"unit": unit, "promise": promise}
-    return Field(default, description=description, json_schema_extra=extra, **limits)  # type: ignore[call-overload]
+    return Field(default, description=description, json_schema_extra=extra, **limits)
 
 
 class Settings(BaseSettings):
@@ -18,6 +21,128 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SELLABLE_", extra="ignore", frozen=True)
 
-    redis_url: str = _setting("", "the hot store; empty: the embedded one of run.json")  # type: ignore[assignment]
-    database_url: str = _setting("", "the ledger; empty: the embedded one of run.json")  # type: ignore[assignment]
-    api_url: str = _setting("", "where commands find the HTTP API; empty: run.json")  # type: ignore[assignment]
+    redis_url: str = _setting("", "the hot store; set by `up` for its own")
+    database_url: str = _setting("", "the ledger, as postgresql://…; set by `up` for its own")
+    prefix: str = _setting(
+        "",
+        "sets two installations on one Redis apart: letters, digits, - and _",
+        pattern=r"^[A-Za-z0-9_-]{0,32}$",
+    )
+    api_keys: SecretStr = _setting(
+        SecretStr(""),
+        "keys and scopes: name:secret:scope+scope,… with scopes read, checkout, warehouse, admin; none: open, "
+        "on loopback only",
+    )
+    warehouse_order: str = _setting("", "how sourcing ranks warehouses: codes, comma-separated; then by code")
+    durability: Durability = _setting("disk", "the level when a request names none", promise="3, 5, 6")
+    call_deadline_seconds: float = _setting(
+        2.0,
+        "how long the hot store may take to answer before a command is unknown",
+        unit="s",
+        promise="7",
+        gt=0,
+        le=60,
+    )
+    durability_wait_seconds: float = _setting(
+        5.0, "how long a request waits for the level it asked for", unit="s", promise="5, 6", gt=0, le=60
+    )
+    lock_ttl_seconds: int = _setting(
+        900, "a lock's expiry when a request names none", unit="s", promise="2", ge=1, le=2_592_000
+    )
+    horizon_seconds: int = _setting(
+        86_400, "how long ids are remembered after their document ended", unit="s", promise="7", ge=60
+    )
+    horizon_entries_max: int = _setting(
+        5_000_000,
+        "how many persisted events' ids are remembered at most",
+        unit="events",
+        promise="7, 11",
+        ge=1_000,
+    )
+    stale_seconds_max: int = _setting(
+        60, "how long pages are served the last known answer while Redis is away", unit="s", ge=0
+    )
+    stale_entries_max: int = _setting(100_000, "how many last known answers are kept", unit="SKUs", ge=0)
+    cache_control: str = _setting("no-cache", "the Cache-Control header of product pages")
+    outbox_max: int = _setting(
+        2_000_000,
+        "at this many unpersisted events new locks are refused",
+        unit="events",
+        promise="4, 11",
+        ge=1_000,
+    )
+    trim_margin_seconds: float = _setting(
+        10.0,
+        "how long persisted events stay in the outbox, for a standby that lags",
+        unit="s",
+        promise="4",
+        ge=0,
+    )
+    batch_events_max: int = _setting(
+        5_000, "events in one transaction of the worker", unit="events", ge=1, le=50_000
+    )
+    sweep_interval_seconds: float = _setting(
+        0.25, "how often the sweeper looks for overdue locks", unit="s", promise="2", gt=0, le=1
+    )
+    clock_jump_seconds_max: float = _setting(
+        60.0, "a jump of the hot store's clock beyond this pauses expiry", unit="s", promise="10", gt=0
+    )
+
+    @field_validator("warehouse_order")
+    @classmethod
+    def _warehouses_are_codes(cls, value: str) -> str:
+        for warehouse in filter(None, value.split(",")):
+            check_warehouse(warehouse)
+        return value
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Return the warehouses in rank order."""
+        return tuple(filter(None, self.warehouse_order.split(",")))
+
+
+def read_settings() -> Settings:
+    """Build the settings from the environment; raise `ConfigurationError` naming the first that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"SELLABLE_{first['loc'][0]}".upper()
+        raise ConfigurationError(f"{name} is not usable: {first['msg']}") from None
+
+
+Scope = Literal["read", "checkout", "warehouse", "admin"]
+SCOPES: tuple[Scope, ...] = ("read", "checkout", "warehouse", "admin")
+
+
+class ApiKey:
+    """Who may call: a name for the events, and what it may do. `admin` may do everything."""
+
+    __slots__ = ("name", "scopes")
+
+    def __init__(self, name: str, scopes: frozenset[str]) -> None:
+        self.name = name
+        self.scopes = scopes
+
+    def may(self, scope: Scope) -> bool:
+        """Whether this key covers a scope."""
+        return scope in self.scopes or "admin" in self.scopes
+
+
+def read_api_keys(text: str) -> dict[str, ApiKey]:
+    """Read SELLABLE_API_KEYS into {secret: key}; raise `ConfigurationError` if it cannot be read."""
+    keys: dict[str, ApiKey] = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        name, _, rest = entry.partition(":")
+        secret, _, scopes = rest.rpartition(":")
+        known = frozenset(scopes.split("+"))
+        if not secret or not known <= set(SCOPES):
+            raise ConfigurationError("SELLABLE_API_KEYS is not usable: each key is name:secret:scope+scope")
+        try:
+            check_code(name, 64)
+        except ValueError as error:
+            raise ConfigurationError(f"SELLABLE_API_KEYS is not usable: a key's name {error}") from None
+        if secret in keys:
+            raise ConfigurationError("SELLABLE_API_KEYS is not usable: two keys have the same secret")
+        keys[secret] = ApiKey(name, known)
+    return keys

@@ -1,0 +1,44 @@
+"""Codes: the texts that name things (SKUs, warehouses, documents), checked once, at the edge.
+
+The forbidden characters have reasons: braces would change a key's shard, and quotes, backslashes and control
+characters would have to be escaped in every event.
+"""
+
+import unicodedata
+
+SKU_LENGTH_MAX = 64
+WAREHOUSE_LENGTH_MAX = 24
+ID_LENGTH_MAX = 128
+_FORBIDDEN = frozenset('{}"\\')
+
+
+def check_code(text: str, length_max: int) -> str:
+    """Return `text` unchanged, or raise `ValueError` with the sentence that says what is wrong with it."""
+    if not 1 <= len(text) <= length_max:
+        raise ValueError(f"must have 1 to {length_max} characters")
+    if text in {".", ".."}:
+        raise ValueError("must not be '.' or '..'")
+    if text != text.strip():
+        raise ValueError("must not begin or end with a blank")
+    if not text.isprintable():
+        raise ValueError("must have printable characters only")
+    if not _FORBIDDEN.isdisjoint(text):
+        raise ValueError('must not contain any of { } " \\')
+    if not unicodedata.is_normalized("NFC", text):
+        raise ValueError("must be in Unicode's normal form C (NFC)")
+    return text
+
+
+def check_sku(text: str) -> str:
+    """Return the SKU, or raise `ValueError`: 1-64 printable characters in NFC."""
+    return check_code(text, SKU_LENGTH_MAX)
+
+
+def check_warehouse(text: str) -> str:
+    """Return the warehouse's code, or raise `ValueError`: 1-24 printable characters in NFC."""
+    return check_code(text, WAREHOUSE_LENGTH_MAX)
+
+
+def check_id(text: str) -> str:
+    """Return a document's id (lock, shipment, …), or raise `ValueError`: 1-128 printable characters in NFC."""
+    return check_code(text, ID_LENGTH_MAX)

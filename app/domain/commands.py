@@ -1,0 +1,198 @@
+"""Commands: what callers ask for, already checked at the edge. Each knows its op and its fingerprint."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from app.domain.words import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Units of a SKU; `warehouse` is '' where sourcing may choose."""
+
+    sku: str
+    quantity: int
+    warehouse: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """Units of a SKU from one place to another, one of them inside the warehouse."""
+
+    sku: str
+    source: Place
+    target: Place
+    quantity: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningRow:
+    """What a SKU shall have on hand in a warehouse, in units; `buffer` None leaves the buffer as it is."""
+
+    sku: str
+    warehouse: str
+    on_hand: int
+    buffer: int | None = None
+
+
+def _fingerprint(*content: object) -> str:
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _merged(lines: tuple[Line, ...] | None) -> list[tuple[str, str, int]] | None:
+    if lines is None:
+        return None
+    sums: dict[tuple[str, str], int] = {}
+    for line in lines:
+        sums[line.sku, line.warehouse] = sums.get((line.sku, line.warehouse), 0) + line.quantity
+    return sorted((sku, warehouse, quantity) for (sku, warehouse), quantity in sums.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Hold stock for one order; `ttl_ms` None never expires."""
+
+    lock_id: str
+    lines: tuple[Line, ...]
+    warehouses: tuple[str, ...] = ()
+    ttl_ms: int | None = 900_000
+
+    @property
+    def fingerprint(self) -> str:
+        """The content that a repeat must have again."""
+        return _fingerprint(_merged(self.lines), self.warehouses, self.ttl_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step in a lock's life; `key` is the caller's Idempotency-Key, or ''."""
+
+    lock_id: str
+    key: str = ""
+
+    @property
+    def op(self) -> str:
+        """The id under which a repeat is recognised, or '' for none."""
+        return f"key:{self.key}" if self.key else ""
+
+    @property
+    def fingerprint(self) -> str:
+        """The content that a repeat must have again: the step, the lock, the body."""
+        return _fingerprint(type(self).__name__, self.lock_id, *self._content())
+
+    def _content(self) -> tuple[object, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm(Step):
+    """The order is paid: its lock no longer expires."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extend(Step):
+    """Expire later, counted from now; None: never."""
+
+    ttl_ms: int | None = None
+
+    def _content(self) -> tuple[object, ...]:
+        return (self.ttl_ms,)
+
+
+@dataclass(frozen=True, slots=True)
+class Unlock(Step):
+    """Give back all that is left (`lines` None), or some."""
+
+    lines: tuple[Line, ...] | None = None
+    reason: str | None = None
+
+    def _content(self) -> tuple[object, ...]:
+        return (_merged(self.lines), self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Deduct(Step):
+    """All that is left (`lines` None), or some, left the shelf in the shipment `key`."""
+
+    lines: tuple[Line, ...] | None = None
+
+    @property
+    def op(self) -> str:
+        """The shipment of this lock. A brace cannot occur in an id, so the two parts cannot be confused."""
+        return f"deduct:{self.lock_id}{{{self.key}"
+
+    def _content(self) -> tuple[object, ...]:
+        return (_merged(self.lines),)
+
+
+@dataclass(frozen=True, slots=True)
+class Replace(Step):
+    """Other lines, in one atomic swap."""
+
+    lines: tuple[Line, ...] = ()
+    warehouses: tuple[str, ...] = ()
+
+    def _content(self) -> tuple[object, ...]:
+        return (_merged(self.lines), self.warehouses)
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """A held lock is overdue."""
+
+    lock_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Bookings of one document in one warehouse; `occurred_at` in ms, None: when it is recorded."""
+
+    document_id: str
+    warehouse: str
+    lines: tuple[Booking, ...]
+    occurred_at: int | None = None
+
+    kind = ""
+    namespace = ""
+
+    @property
+    def op(self) -> str:
+        """The document's id, in the namespace of its kind."""
+        return f"{self.namespace}:{self.document_id}"
+
+    @property
+    def fingerprint(self) -> str:
+        """The content that a repeat must have again."""
+        lines = [(line.sku, line.source, line.target, line.quantity, line.reason) for line in self.lines]
+        return _fingerprint(self.kind, self.warehouse, self.occurred_at, lines)
+
+
+class Receive(Book):
+    """Goods of a purchase order came in."""
+
+    kind, namespace = "receive", "receipt"
+
+
+class Return(Book):
+    """A customer's goods came back."""
+
+    kind, namespace = "return", "return"
+
+
+class Adjust(Book):
+    """A correction, with its reason."""
+
+    kind, namespace = "adjust", "adjustment"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Set `on_hand` (and buffers) absolutely."""
+
+    rows: tuple[OpeningRow, ...]
+
+
+Command = Lock | Confirm | Extend | Unlock | Deduct | Replace | Expire | Receive | Return | Adjust | Opening

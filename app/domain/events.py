@@ -1,0 +1,72 @@
+"""Events: one accepted command each, with its moves and the state after each. Immutable."""
+
+from typing import Any, NamedTuple
+
+
+class Counts(NamedTuple):
+    """The counts of a SKU in one warehouse, in units."""
+
+    available: int = 0
+    locked: int = 0
+    damaged: int = 0
+    in_transit: int = 0
+    buffer: int = 0
+
+    @property
+    def on_hand(self) -> int:
+        """Good stock physically there."""
+        return self.available + self.locked
+
+    @property
+    def sellable(self) -> int:
+        """What product pages see, and locks may take."""
+        return max(0, self.available - self.buffer)
+
+
+class Move(NamedTuple):
+    """A quantity of a SKU from one place to another; `version` is the SKU's, `after` the counts it left.
+
+    `source` and `target` are the letters of `words.Place`. Zero units make a SKU known, or note a new buffer.
+    """
+
+    sku: str
+    version: int
+    warehouse: str
+    source: str
+    target: str
+    quantity: int
+    after: Counts
+    reason: str | None = None
+
+
+class Event(NamedTuple):
+    """What one command did. Times in ms since 1970; `lock` has the record's fields that changed."""
+
+    schema: int
+    kind: str
+    recorded_at: int
+    op: str | None
+    fingerprint: str | None
+    who: str | None
+    reason: str | None
+    occurred_at: int | None
+    lock_id: str | None
+    lock: dict[str, Any] | None
+    moves: list[Move]
+
+
+class Position(NamedTuple):
+    """Where an event stands: `n` counts from 0 without a gap within an epoch."""
+
+    epoch: int
+    n: int
+
+    def __str__(self) -> str:
+        """Return the outbox id, `<epoch>-<n>`."""
+        return f"{self.epoch}-{self.n}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Position":
+        """Read an outbox id; raise `ValueError` if it is none."""
+        epoch, _, n = text.partition("-")
+        return cls(int(epoch), int(n))

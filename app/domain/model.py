@@ -1,0 +1,407 @@
+"""The whole behaviour of stock and locks as plain Python: the specification, and the tests' oracle.
+
+`Model.apply(command, now)` answers what the functions in `lua/` answer, and changes the same counts. It
+knows neither servers nor epochs. Each `_<command>` is one command: check everything, then change.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from app.domain import sourcing
+from app.domain.answers import Answer, Excess, LockLine, LockView
+from app.domain.commands import (
+    Adjust,
+    Book,
+    Command,
+    Confirm,
+    Deduct,
+    Expire,
+    Extend,
+    Line,
+    Lock,
+    Opening,
+    Receive,
+    Replace,
+    Return,
+    Step,
+    Unlock,
+)
+from app.domain.events import Counts
+from app.domain.outcomes import Outcome
+from app.domain.sourcing import Shortage
+from app.domain.words import COUNT_MAX, OPEN_STATUSES, STATES, LockStatus, Place
+
+
+@dataclass(slots=True)
+class LockRecord:
+    """What is remembered of a lock; `original` is the creating answer, `request` what sourcing chose from."""
+
+    view: LockView
+    original: LockView
+    fingerprint: str
+    request: tuple[tuple[Line, ...], tuple[str, ...]] | None
+    given_back: bool = False
+
+
+class Repeatable(NamedTuple):
+    """What an id was used for, and the answer it got."""
+
+    fingerprint: str
+    answer: Answer
+
+
+class Moved(NamedTuple):
+    """A move as the model notes it: who moved how many units from where to where."""
+
+    sku: str
+    warehouse: str
+    source: Place
+    target: Place
+    quantity: int
+
+
+@dataclass(slots=True)
+class Model:
+    """Every count, lock and id of one shard. `order` ranks warehouses where a request does not."""
+
+    order: tuple[str, ...] = ()
+    stock: dict[str, dict[str, dict[Place, int]]] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+    locks: dict[str, LockRecord] = field(default_factory=dict)
+    ops: dict[str, Repeatable] = field(default_factory=dict)
+    moves: list[Moved] = field(default_factory=list)
+
+    def apply(self, command: Command, now: int) -> Answer:
+        """Do one command at `now` (ms since 1970) and answer; a refusal changes nothing."""
+        match command:
+            case Lock():
+                return self._lock(command, now)
+            case Step():
+                return self._step(command, now)
+            case Expire():
+                return self._expire(command, now)
+            case Book():
+                return self._book(command)
+            case Opening():
+                return self._opening(command)
+
+    def counts(self, sku: str, warehouse: str) -> Counts:
+        """Return the counts of a SKU in a warehouse; zeros if it is unknown there."""
+        place = self.stock.get(sku, {}).get(warehouse, {})
+        return Counts(*(place.get(state, 0) for state in (*STATES, Place.BUFFER)))
+
+    # Locks
+
+    def _lock(self, command: Lock, now: int) -> Answer:
+        known = self.locks.get(command.lock_id)
+        if known:
+            if known.fingerprint != command.fingerprint:
+                return Answer(Outcome.ID_REUSED)
+            return Answer(Outcome.REPEATED, known.original, current_status=known.view.status)
+        sourced, shortages = self._source(command.lines, command.warehouses)
+        if shortages:
+            return Answer(Outcome.INSUFFICIENT_STOCK, shortages=shortages)
+        self._take(sourced)
+        expires_at = None if command.ttl_ms is None else now + command.ttl_ms
+        view = LockView(command.lock_id, LockStatus.HELD, expires_at, sourced)
+        request = _request(command.lines, command.warehouses)
+        self.locks[command.lock_id] = LockRecord(view, view, command.fingerprint, request)
+        return Answer(Outcome.LOCKED, view)
+
+    def _step(self, command: Step, now: int) -> Answer:
+        repeated = self.ops.get(command.op) if command.op else None
+        if repeated and repeated.fingerprint != command.fingerprint:
+            return Answer(Outcome.ID_REUSED)
+        record = self.locks.get(command.lock_id)
+        if record is None:
+            return Answer(Outcome.UNKNOWN_LOCK)
+        if repeated:
+            return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=record.view.status)
+        answer = self._step_of(command, record, now)
+        if command.op and answer.outcome in _DONE:
+            self.ops[command.op] = Repeatable(command.fingerprint, answer)
+        return answer
+
+    def _step_of(self, command: Step, record: LockRecord, now: int) -> Answer:
+        match command:
+            case Confirm():
+                return self._confirm(record)
+            case Extend():
+                return self._extend(command, record, now)
+            case Unlock():
+                return self._unlock(command, record)
+            case Deduct():
+                return self._deduct(command, record)
+            case Replace():
+                return self._replace(command, record)
+        raise AssertionError(command)
+
+    def _confirm(self, record: LockRecord) -> Answer:
+        view = record.view
+        match view.status:
+            case LockStatus.CONFIRMED | LockStatus.PARTLY_DEDUCTED | LockStatus.DEDUCTED:
+                return Answer(Outcome.UNCHANGED, view)
+            case LockStatus.RELEASED:
+                return _illegal(record)
+            case LockStatus.EXPIRED:
+                return self._retake(record)
+        record.view = view._replace(status=LockStatus.CONFIRMED, expires_at=None)
+        return Answer(Outcome.CONFIRMED, record.view)
+
+    def _retake(self, record: LockRecord) -> Answer:
+        """Take an expired lock's stock again: sourced anew as asked, unless a step had changed its lines."""
+        lines, warehouses = record.request or (_as_lines(record.view.lines), ())
+        sourced, shortages = self._source(lines, warehouses)
+        if shortages:
+            return Answer(Outcome.LOCK_EXPIRED, record.view, shortages)
+        self._take(sourced)
+        record.view = LockView(record.view.lock_id, LockStatus.CONFIRMED, None, sourced)
+        return Answer(Outcome.CONFIRMED, record.view)
+
+    def _extend(self, command: Extend, record: LockRecord, now: int) -> Answer:
+        if record.view.status is not LockStatus.HELD:
+            return _illegal(record)
+        record.view = record.view._replace(
+            expires_at=None if command.ttl_ms is None else now + command.ttl_ms
+        )
+        return Answer(Outcome.EXTENDED, record.view)
+
+    def _unlock(self, command: Unlock, record: LockRecord) -> Answer:
+        view = record.view
+        if view.status not in OPEN_STATUSES:
+            repeats = command.lines is None and record.given_back
+            return Answer(Outcome.UNCHANGED, view) if repeats else _illegal(record)
+        taken, refusal = _take_from(view, command.lines)
+        if refusal:
+            return refusal
+        self._move_lines(view.lines, taken, Place.LOCKED, Place.AVAILABLE)
+        left = [line._replace(quantity=line.quantity - taken[i]) for i, line in enumerate(view.lines)]
+        kept = tuple(line for line in left if line.quantity > 0)
+        if any(line.outstanding for line in left):
+            record.view, record.request = view._replace(lines=kept), None
+        else:
+            self._end_unlocked(record, kept)
+        return Answer(Outcome.UNLOCKED, record.view)
+
+    def _end_unlocked(self, record: LockRecord, kept: tuple[LockLine, ...]) -> None:
+        """End a lock by giving back: as deducted if some of it shipped; else its lines say what it held."""
+        record.given_back = True
+        if kept:
+            record.view = LockView(record.view.lock_id, LockStatus.DEDUCTED, None, kept)
+        else:
+            record.view = record.view._replace(status=LockStatus.RELEASED, expires_at=None)
+
+    def _deduct(self, command: Deduct, record: LockRecord) -> Answer:
+        view = record.view
+        if view.status not in OPEN_STATUSES:
+            return _illegal(record)
+        taken, refusal = _take_from(view, command.lines)
+        if refusal:
+            return refusal
+        self._move_lines(view.lines, taken, Place.LOCKED, Place.CUSTOMER)
+        lines = tuple(line._replace(deducted=line.deducted + taken[i]) for i, line in enumerate(view.lines))
+        left = any(line.outstanding for line in lines)
+        status = LockStatus.PARTLY_DEDUCTED if left else LockStatus.DEDUCTED
+        record.view = LockView(view.lock_id, status, None, lines)
+        return Answer(Outcome.DEDUCTED, record.view)
+
+    def _replace(self, command: Replace, record: LockRecord) -> Answer:
+        view = record.view
+        if view.status not in {LockStatus.HELD, LockStatus.CONFIRMED}:
+            return _illegal(record)
+        old = {(line.sku, line.warehouse): line.quantity for line in view.lines}
+        sourced, shortages = self._source(command.lines, command.warehouses, old)
+        if shortages:
+            return Answer(Outcome.INSUFFICIENT_STOCK, shortages=shortages)
+        new = {(line.sku, line.warehouse): line.quantity for line in sourced}
+        for (sku, warehouse), had in old.items():
+            self._move(sku, warehouse, Place.LOCKED, Place.AVAILABLE, had - new.get((sku, warehouse), 0))
+        for (sku, warehouse), wanted in new.items():
+            self._move(sku, warehouse, Place.AVAILABLE, Place.LOCKED, wanted - old.get((sku, warehouse), 0))
+        record.view = view._replace(lines=sourced)
+        record.request = _request(command.lines, command.warehouses)
+        return Answer(Outcome.REPLACED, record.view)
+
+    def _expire(self, command: Expire, now: int) -> Answer:
+        record = self.locks.get(command.lock_id)
+        if record is None or record.view.status is not LockStatus.HELD:
+            return Answer(Outcome.NOT_DUE)
+        if record.view.expires_at is None or record.view.expires_at > now:
+            return Answer(Outcome.NOT_DUE)
+        everything = [line.outstanding for line in record.view.lines]
+        self._move_lines(record.view.lines, everything, Place.LOCKED, Place.AVAILABLE)
+        record.view = record.view._replace(status=LockStatus.EXPIRED)
+        return Answer(Outcome.EXPIRED, record.view)
+
+    # Stock
+
+    def _book(self, command: Book) -> Answer:
+        repeated = self.ops.get(command.op)
+        if repeated:
+            same = repeated.fingerprint == command.fingerprint
+            return Answer(Outcome.REPEATED if same else Outcome.ID_REUSED)
+        shortages = self._damaged_shortages(command)
+        if shortages:
+            return Answer(Outcome.INSUFFICIENT_DAMAGED, shortages=shortages)
+        if not self._fits(command):
+            return Answer(Outcome.QUANTITY_TOO_LARGE)
+        for line in command.lines:
+            self._move(line.sku, command.warehouse, line.source, line.target, line.quantity, even_zero=True)
+        answer = Answer(_BOOKED[type(command)])
+        self.ops[command.op] = Repeatable(command.fingerprint, answer)
+        return answer
+
+    def _changes(self, command: Book) -> Iterator[tuple[str, Place, int]]:
+        for line in command.lines:
+            yield line.sku, line.source, -line.quantity
+            yield line.sku, line.target, line.quantity
+
+    def _damaged_shortages(self, command: Book) -> tuple[Shortage, ...]:
+        shortages = []
+        for sku in dict.fromkeys(line.sku for line in command.lines):
+            change = sum(n for s, place, n in self._changes(command) if s == sku and place is Place.DAMAGED)
+            there = self.counts(sku, command.warehouse).damaged
+            taken = sum(
+                line.quantity for line in command.lines if line.sku == sku and line.source is Place.DAMAGED
+            )
+            if there + change < 0:
+                shortages.append(Shortage(sku, command.warehouse, taken, there + change + taken))
+        return tuple(shortages)
+
+    def _fits(self, command: Book) -> bool:
+        sums: dict[tuple[str, Place], int] = {}
+        for sku, place, change in self._changes(command):
+            there = self.stock.get(sku, {}).get(command.warehouse, {}).get(place, 0)
+            sums[sku, place] = sums.get((sku, place), there) + change
+        return all(abs(count) <= COUNT_MAX for (_, place), count in sums.items() if place in STATES)
+
+    def _opening(self, command: Opening) -> Answer:
+        before = len(self.moves)
+        for row in command.rows:
+            known = row.warehouse in self.stock.get(row.sku, {})
+            counts = self.counts(row.sku, row.warehouse)
+            if row.buffer is not None and row.buffer != counts.buffer:
+                self._set_buffer(
+                    row.sku, row.warehouse, row.buffer, noted=known and counts.on_hand == row.on_hand
+                )
+            difference = row.on_hand - counts.on_hand
+            if difference < 0:
+                self._move(row.sku, row.warehouse, Place.AVAILABLE, Place.ADJUSTMENT, -difference)
+            elif difference > 0 or not known:
+                self._move(
+                    row.sku, row.warehouse, Place.ADJUSTMENT, Place.AVAILABLE, difference, even_zero=True
+                )
+        return Answer(Outcome.OPENED if len(self.moves) > before else Outcome.UNCHANGED)
+
+    def _set_buffer(self, sku: str, warehouse: str, units: int, *, noted: bool) -> None:
+        """Set a buffer; `noted` by a move of zero units, unless a move of stock carries it."""
+        if noted:
+            self._move(sku, warehouse, Place.BUFFER, Place.BUFFER, 0, even_zero=True)
+        self.stock.setdefault(sku, {}).setdefault(warehouse, {})[Place.BUFFER] = units
+
+    # What the commands share
+
+    def _source(
+        self, lines: Sequence[Line], asked: Sequence[str], held: dict[tuple[str, str], int] | None = None
+    ) -> tuple[tuple[LockLine, ...], tuple[Shortage, ...]]:
+        """Source lines; what `held` holds already stays promised to its lock, even where stock is short."""
+        present = {w for line in lines if not line.warehouse for w in self.stock.get(line.sku, {})}
+
+        def room(sku: str, warehouse: str) -> int:
+            return (held or {}).get((sku, warehouse), 0) + self.counts(sku, warehouse).sellable
+
+        rank = sourcing.rank_of(asked, self.order, present)
+        found = sourcing.source(lines, rank, room, self.stock.__contains__)
+        shortages = tuple(item for item in found if isinstance(item, Shortage))
+        taken = (item for item in found if isinstance(item, Line))
+        return tuple(LockLine(line.sku, line.warehouse, line.quantity) for line in taken), shortages
+
+    def _take(self, lines: Sequence[LockLine]) -> None:
+        self._move_lines(lines, [line.quantity for line in lines], Place.AVAILABLE, Place.LOCKED)
+
+    def _move_lines(
+        self, lines: Sequence[LockLine], units: Sequence[int], source: Place, target: Place
+    ) -> None:
+        for line, quantity in zip(lines, units, strict=True):
+            self._move(line.sku, line.warehouse, source, target, quantity)
+
+    def _move(
+        self,
+        sku: str,
+        warehouse: str,
+        source: Place,
+        target: Place,
+        quantity: int,
+        *,
+        even_zero: bool = False,
+    ) -> None:
+        if quantity <= 0 and not even_zero:
+            return
+        place = self.stock.setdefault(sku, {}).setdefault(warehouse, {})
+        place[source] = place.get(source, 0) - quantity
+        place[target] = place.get(target, 0) + quantity
+        self.versions[sku] = self.versions.get(sku, 0) + 1
+        self.moves.append(Moved(sku, warehouse, source, target, quantity))
+
+
+_DONE = {
+    Outcome.CONFIRMED,
+    Outcome.EXTENDED,
+    Outcome.UNLOCKED,
+    Outcome.DEDUCTED,
+    Outcome.REPLACED,
+}
+_BOOKED: dict[type[Book], Outcome] = {
+    Receive: Outcome.RECEIVED,
+    Return: Outcome.RETURNED,
+    Adjust: Outcome.ADJUSTED,
+}
+
+
+def _illegal(record: LockRecord) -> Answer:
+    expired = record.view.status is LockStatus.EXPIRED
+    return Answer(Outcome.LOCK_EXPIRED if expired else Outcome.LOCK_NOT_HELD, record.view)
+
+
+def _request(lines: Sequence[Line], asked: Sequence[str]) -> tuple[tuple[Line, ...], tuple[str, ...]] | None:
+    """Keep what sourcing chose from; None if every line named its warehouse."""
+    return None if all(line.warehouse for line in lines) else (tuple(lines), tuple(asked))
+
+
+def _as_lines(lines: Sequence[LockLine]) -> tuple[Line, ...]:
+    return tuple(Line(line.sku, line.quantity, line.warehouse) for line in lines)
+
+
+def _take_from(view: LockView, wanted: Sequence[Line] | None) -> tuple[list[int], Answer | None]:
+    """Return the units a step takes of each line (all that is left without `wanted`), or a refusal."""
+    if wanted is None:
+        return [line.outstanding for line in view.lines], None
+    taken = [0] * len(view.lines)
+    meant = [[i for i, line in enumerate(view.lines) if _means(want, line)] for want in wanted]
+    if any(len(lines) > 1 for lines in meant):
+        return taken, Answer(Outcome.WAREHOUSE_REQUIRED)
+    for want, lines in zip(wanted, meant, strict=True):
+        for i in lines:
+            taken[i] += want.quantity
+    exceeding = dict.fromkeys(_excesses(view, wanted, meant, taken))
+    if exceeding:
+        return taken, Answer(Outcome.QUANTITY_EXCEEDS_LOCK, view, exceeding=tuple(exceeding))
+    return taken, None
+
+
+def _excesses(
+    view: LockView, wanted: Sequence[Line], meant: Sequence[Sequence[int]], taken: Sequence[int]
+) -> Iterator[Excess]:
+    for want, lines in zip(wanted, meant, strict=True):
+        if not lines:
+            yield Excess(want.sku, want.warehouse, want.quantity, 0)
+        for i in lines:
+            line = view.lines[i]
+            if taken[i] > line.outstanding:
+                yield Excess(line.sku, line.warehouse, taken[i], line.outstanding)
+
+
+def _means(want: Line, line: LockLine) -> bool:
+    here = want.warehouse in {"", line.warehouse}
+    return want.sku == line.sku and here and line.outstanding > 0

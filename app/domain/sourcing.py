@@ -1,0 +1,127 @@
+"""Sourcing: from which warehouses an order's lines are taken.
+
+One warehouse for the whole order if one can; else the fewest that do (up to `EXACT_MAX` candidates exactly,
+beyond that greedily), earlier in rank on a tie. A line is split only when no chosen warehouse holds it whole.
+Warehouses that named lines use anyway cost nothing more. The same rules as `lua/shared/sourcing.lua`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+from app.domain.commands import Line
+
+EXACT_MAX = 8
+
+Room = Callable[[str, str], int]
+"""(sku, warehouse) -> units that may be taken there."""
+
+
+class Shortage(NamedTuple):
+    """What an order wanted and could not have; `warehouse` is '' where any would have done."""
+
+    sku: str
+    warehouse: str
+    requested: int
+    sellable: int
+    unknown: bool = False
+
+
+class _Free(NamedTuple):
+    """A line without a warehouse: its need, and what each candidate has left for it."""
+
+    line: Line
+    left: Mapping[str, int]
+
+
+def merge(lines: Iterable[Line]) -> list[Line]:
+    """Sum lines of the same SKU and warehouse, in order of first appearance."""
+    sums: dict[tuple[str, str], int] = {}
+    for line in lines:
+        sums[line.sku, line.warehouse] = sums.get((line.sku, line.warehouse), 0) + line.quantity
+    return [Line(sku, quantity, warehouse) for (sku, warehouse), quantity in sums.items()]
+
+
+def rank_of(asked: Sequence[str], order: Sequence[str], present: Iterable[str]) -> list[str]:
+    """Candidates in rank order: those asked for; else of those present, the setting's order, then by code."""
+    if asked:
+        return list(dict.fromkeys(asked))
+    there = set(present)
+    first = [warehouse for warehouse in dict.fromkeys(order) if warehouse in there]
+    return first + sorted(there.difference(first))
+
+
+def source(
+    lines: Sequence[Line], rank: Sequence[str], room: Room, known: Callable[[str], bool]
+) -> list[Line] | list[Shortage]:
+    """Return where each unit comes from, merged per SKU and warehouse, or every shortage."""
+    entries = merge(lines)
+    free, shortages = _survey(entries, rank, room, known)
+    if shortages:
+        return shortages
+    chosen = _choose(list(free.values()), rank, {entry.warehouse for entry in entries} - {""})
+    sourced: list[Line] = []
+    for entry in entries:
+        sourced += [entry] if entry.warehouse else _allocate(free[entry.sku], chosen)
+    return merge(sourced)
+
+
+def _survey(
+    entries: Sequence[Line], rank: Sequence[str], room: Room, known: Callable[[str], bool]
+) -> tuple[dict[str, _Free], list[Shortage]]:
+    named = {(entry.sku, entry.warehouse): entry.quantity for entry in entries}
+    free: dict[str, _Free] = {}
+    shortages = []
+    for entry in entries:
+        if entry.warehouse:
+            sellable = room(entry.sku, entry.warehouse)
+        else:
+            left = {w: max(0, room(entry.sku, w) - named.get((entry.sku, w), 0)) for w in rank}
+            free[entry.sku] = _Free(entry, left)
+            sellable = sum(left.values())
+        if sellable < entry.quantity:
+            shortages.append(
+                Shortage(entry.sku, entry.warehouse, entry.quantity, sellable, not known(entry.sku))
+            )
+    return free, shortages
+
+
+def _covers(free: Sequence[_Free], chosen: Iterable[str]) -> bool:
+    taken = list(chosen)
+    return all(sum(item.left[w] for w in taken) >= item.line.quantity for item in free)
+
+
+def _choose(free: Sequence[_Free], rank: Sequence[str], named: set[str]) -> list[str]:
+    base = [w for w in rank if w in named]
+    others = [w for w in rank if w not in named and any(item.left[w] for item in free)]
+    for count in range((len(others) if len(others) <= EXACT_MAX else 1) + 1):
+        for more in combinations(others, count):
+            if _covers(free, [*base, *more]):
+                return [w for w in rank if w in base or w in more]
+    return _choose_greedily(free, rank, base)
+
+
+def _choose_greedily(free: Sequence[_Free], rank: Sequence[str], base: list[str]) -> list[str]:
+    chosen = list(base)
+    while not _covers(free, chosen):
+
+        def gain(warehouse: str) -> int:
+            missing = [max(0, item.line.quantity - sum(item.left[w] for w in chosen)) for item in free]
+            return sum(min(m, item.left[warehouse]) for m, item in zip(missing, free, strict=True))
+
+        chosen.append(max((w for w in rank if w not in chosen), key=gain))
+    return [w for w in rank if w in chosen]
+
+
+def _allocate(item: _Free, chosen: Sequence[str]) -> list[Line]:
+    sku, need = item.line.sku, item.line.quantity
+    whole = next((w for w in chosen if item.left[w] >= need), None)
+    if whole is not None:
+        return [Line(sku, need, whole)]
+    parts = []
+    for warehouse in chosen:
+        units = min(need, item.left[warehouse])
+        if units > 0:
+            parts.append(Line(sku, units, warehouse))
+            need -= units
+    return parts

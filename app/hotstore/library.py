@@ -1,0 +1,58 @@
+"""The function library: the files of `lua/`, joined, and named by a hash of their content.
+
+Old and new processes can so run side by side, and a function never changes under its name.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from app import resources
+
+SHARED = ("register", "numbers", "shard", "stock", "sourcing", "locks", "ops", "steps", "booking")
+COMMANDS = (
+    "lock",
+    "unlock",
+    "confirm",
+    "extend",
+    "deduct",
+    "replace",
+    "expire",
+    "receive",
+    "return",
+    "adjust",
+    "opening",
+    "reads",
+    "recovery",
+)
+FAMILY = "sellable_"
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """What is loaded into the server; `suffix` ends every function's name."""
+
+    name: str
+    suffix: str
+    code: str
+
+    def function(self, name: str) -> str:
+        """Return the full name of a function, such as `lock_3fa9c1d2`."""
+        return f"{name}{self.suffix}"
+
+
+def build(folder: Path) -> Library:
+    """Join the files of `folder`; raise `FileNotFoundError` if one is missing."""
+    files = [folder / "shared" / f"{name}.lua" for name in SHARED]
+    files += [folder / f"{name}.lua" for name in COMMANDS]
+    source = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    suffix = "_" + hashlib.sha256(source.encode()).hexdigest()[:8]
+    name = f"{FAMILY}{suffix[1:]}"
+    return Library(name, suffix, f"#!lua name={name}\nlocal SUFFIX = '{suffix}'\n{source}")
+
+
+@cache
+def library() -> Library:
+    """Return the library of this version of the code."""
+    return build(resources.folder("lua"))

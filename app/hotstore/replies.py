@@ -1,0 +1,89 @@
+"""What the functions reply, taken apart into the domain's answers."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from app.domain.answers import Answer, Excess, LockLine, LockView
+from app.domain.events import Counts
+from app.domain.outcomes import Outcome
+from app.domain.sourcing import Shortage
+from app.domain.words import LockStatus
+
+_lines = msgspec.json.Decoder(list[LockLine])
+_FIELDS = {"a": "available", "l": "locked", "d": "damaged", "t": "in_transit", "b": "buffer"}
+
+
+class _ShortageReply(msgspec.Struct):
+    sku: str
+    requested: int
+    sellable: int = 0
+    held: int = 0
+    warehouse: str = ""
+    unknown: bool = False
+
+
+_shortages = msgspec.json.Decoder(list[_ShortageReply])
+
+
+def shortages_of(text: str) -> tuple[Shortage, ...]:
+    """Read the shortages of a refusal."""
+    return tuple(
+        Shortage(s.sku, s.warehouse, s.requested, s.sellable, s.unknown) for s in _shortages.decode(text)
+    )
+
+
+def lock_of(reply: Sequence[str]) -> LockView:
+    """Read [_, lock_id, _, status, expires_at or '', lines]."""
+    lines = tuple(_lines.decode(reply[5]))
+    return LockView(reply[1], LockStatus(reply[3]), int(reply[4]) if reply[4] else None, lines)
+
+
+def answer_of(reply: Sequence[str]) -> Answer:
+    """Read the reply of a command."""
+    outcome = Outcome(reply[0])
+    match outcome:
+        case Outcome.INSUFFICIENT_STOCK | Outcome.INSUFFICIENT_DAMAGED:
+            return Answer(outcome, shortages=shortages_of(reply[2]))
+        case Outcome.WAREHOUSE_REQUIRED | Outcome.NO_RIGHTS:
+            return Answer(outcome, detail=reply[-1])
+    if len(reply) >= 6:
+        return _lock_answer_of(outcome, reply)
+    return Answer(outcome, position=reply[2] if len(reply) > 2 else "", detail="".join(reply[3:4]))
+
+
+def _lock_answer_of(outcome: Outcome, reply: Sequence[str]) -> Answer:
+    """Read an answer that shows a lock; a seventh item says more of it."""
+    lock, more = lock_of(reply), reply[6] if len(reply) > 6 else ""
+    match outcome:
+        case Outcome.QUANTITY_EXCEEDS_LOCK:
+            exceeding = (Excess(s.sku, s.warehouse, s.requested, s.held) for s in _shortages.decode(more))
+            return Answer(outcome, lock, exceeding=tuple(exceeding))
+        case Outcome.LOCK_EXPIRED:
+            return Answer(outcome, lock, shortages_of(more) if more else ())
+        case Outcome.REPEATED:
+            status = LockStatus(more or lock.status)
+            return Answer(outcome, lock, current_status=status, position=reply[2])
+    return Answer(outcome, lock, position=reply[2])
+
+
+class Stock:
+    """A SKU's counts: `version`, and `Counts` by warehouse in code order."""
+
+    __slots__ = ("sku", "version", "warehouses")
+
+    def __init__(self, sku: str, fields: Sequence[str]) -> None:
+        counts: dict[str, dict[str, int]] = {}
+        self.sku = sku
+        self.version = 0
+        for name, value in zip(fields[::2], fields[1::2], strict=True):
+            if name == "v":
+                self.version = int(value)
+            else:
+                counts.setdefault(name[:-2], {})[_FIELDS[name[-1]]] = int(value)
+        self.warehouses = {warehouse: Counts(**counts[warehouse]) for warehouse in sorted(counts)}
+
+
+def quote(text: str) -> str:
+    """Return free text as the JSON string that a function puts into its event."""
+    return msgspec.json.encode(text).decode()

@@ -1,0 +1,98 @@
+"""Calls of functions over redis-py: which failures mean "nothing happened" and which "it may have".
+
+This is the only place that knows the client. A command is never sent twice from here: the caller repeats it
+with the same id.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from app.errors import ConfigurationError, HotStoreFullError, NotReadyError, OutcomeUnknownError
+
+_REFUSED_BEFORE_RUNNING = (
+    "Function not found",
+    "LOADING",
+    "READONLY",
+    "MISCONF",
+    "MASTERDOWN",
+    "NOREPLICAS",
+    "BUSY",
+    "NOPERM",
+    "CLUSTERDOWN",
+)
+
+
+def connect(url: str, *, connections_max: int = 64) -> Redis:
+    """Return a client that never retries by itself; nothing is sent yet.
+
+    Raises `ConfigurationError` if the URL cannot be read.
+    """
+    try:
+        return Redis.from_url(
+            url,
+            decode_responses=True,
+            max_connections=connections_max,
+            retry=Retry(NoBackoff(), 0),
+            retry_on_timeout=False,
+            socket_connect_timeout=2,
+            socket_timeout=None,
+        )
+    except ValueError as error:
+        raise ConfigurationError(f"the Redis URL cannot be read: {error}") from error
+
+
+class FunctionCaller:
+    """Calls one function at a time on a pooled connection, within a deadline."""
+
+    def __init__(self, client: Redis, *, deadline_seconds: float, in_flight_max: int = 64) -> None:
+        self._pool = client.connection_pool
+        self._deadline_seconds = deadline_seconds
+        self._room = asyncio.Semaphore(in_flight_max)
+
+    async def call(self, function: str, key: str, args: Sequence[str | int], *, read: bool = False) -> Any:
+        """Return the function's reply.
+
+        Raises `NotReadyError` if it surely did not run, `OutcomeUnknownError` if nobody can tell, and
+        `HotStoreFullError` if the memory is full.
+        """
+        try:
+            async with asyncio.timeout(self._deadline_seconds), self._room:
+                return await self._call("FCALL_RO" if read else "FCALL", function, 1, key, *args)
+        except TimeoutError:
+            raise OutcomeUnknownError("the hot store did not answer in time") from None
+
+    async def _call(self, *command: str | int) -> Any:
+        try:
+            connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        except (RedisError, OSError) as error:
+            raise NotReadyError(f"the hot store cannot be reached: {error}") from error
+        try:
+            await connection.send_command(*command)
+            return await connection.read_response()
+        except ResponseError as error:
+            raise _meaning(error) from error
+        except (RedisConnectionError, RedisTimeoutError, OSError) as error:
+            await connection.disconnect(nowait=True)
+            raise OutcomeUnknownError(f"the hot store's connection broke: {error}") from error
+        except BaseException:  # cancelled: the reply is still to come, so this connection is of no more use
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await self._pool.release(connection)
+
+
+def _meaning(error: ResponseError) -> Exception:
+    text = str(error)
+    if "OOM" in text or "used memory > 'maxmemory'" in text:
+        return HotStoreFullError("the hot store's memory is full")
+    if any(sign in text for sign in _REFUSED_BEFORE_RUNNING):
+        return NotReadyError(f"the hot store is not ready: {text}")
+    return error

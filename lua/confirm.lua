@@ -1,0 +1,47 @@
+-- confirm: the order is paid; its lock no longer expires.
+-- KEYS  1 meta
+-- ARGV  1 epoch  2 who  3 lock_id  4 op  5 fingerprint  6… the default order of warehouses (a count, then codes)
+-- Event confirm; moves available -> locked when an expired lock takes its stock again.
+-- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, REPEATED, ID_REUSED,
+--   UNKNOWN_LOCK, UNCHANGED (it is confirmed, or partly or wholly shipped), LOCK_NOT_HELD (released),
+--   BACKLOG_FULL and LOCK_EXPIRED with the shortages (expired, and its stock is gone), CONFIRMED.
+
+-- The request an expired lock was made of: as sourced when a step changed it, else as asked.
+local function request_of(lock)
+  if lock.q then
+    local request = cjson.decode(lock.q)
+    local lines = {}
+    for i, line in ipairs(request[2]) do lines[i] = { sku = line[1], quantity = line[2], warehouse = line[3] } end
+    return lines, request[1]
+  end
+  return decode_lines(lock.n), {}
+end
+
+local function retake(shard, lock, order, event)
+  if backlog_is_full(shard) then return { 'BACKLOG_FULL', lock.id } end
+  local lines, asked = request_of(lock)
+  local sourced, shortages = source_lines(shard, lines, asked, order, {})
+  if not sourced then
+    local answer = illegal(shard, lock)
+    answer[7] = shortages
+    return answer
+  end
+  take_stock(shard, sourced)
+  return end_step(shard, lock, 'CONFIRMED', event, { s = 'confirmed', x = false, n = encode_lines(sourced) })
+end
+
+local function confirm(keys, args)
+  local shard, lock, answer = begin_step(keys, args)
+  if answer then return answer end
+  local order = read_list(args, 6)
+  if not order then return { 'INVALID_ARGUMENT', lock.id } end
+  if lock.s == 'confirmed' or lock.s == 'partly_deducted' or lock.s == 'deducted' then
+    return lock_answer('UNCHANGED', lock, shard.last)
+  end
+  if lock.s == 'released' then return illegal(shard, lock) end
+  local event = { kind = 'confirm', op = args[4], fingerprint = args[5] }
+  if lock.s == 'expired' then return retake(shard, lock, order, event) end
+  return end_step(shard, lock, 'CONFIRMED', event, { s = 'confirmed', x = false })
+end
+
+register('confirm', confirm, { 'allow-oom' })

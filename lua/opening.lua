@@ -1,0 +1,41 @@
+-- opening: sets on_hand, and the buffer where one is given, absolutely; a rerun changes nothing.
+-- KEYS  1 meta
+-- ARGV  1 epoch  2 who  3 a count, then sku, warehouse, on_hand, buffer ('' to leave it)
+-- Event opening, moves adjustment <-> available for the difference; zero units make the SKU known there,
+-- or note a new buffer.
+-- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
+--   QUANTITY_TOO_LARGE, UNCHANGED, OPENED: {outcome, '', position, rows changed}.
+
+local function open_row(shard, sku, warehouse, on_hand, buffer)
+  local stock = load_stock(shard, sku)
+  local place = place_of(stock, warehouse)
+  local known, difference = not place.new, on_hand - place.a - place.l
+  local buffer_changes = buffer ~= nil and buffer ~= place.b
+  if buffer_changes then place.b = buffer end
+  if difference > 0 or (difference == 0 and not known) then
+    move(shard, stock, warehouse, 'j', 'a', difference, '"opening"')
+  elseif difference < 0 then
+    move(shard, stock, warehouse, 'a', 'j', -difference, '"opening"')
+  elseif buffer_changes then
+    move(shard, stock, warehouse, 'b', 'b', 0)
+  end
+end
+
+local function opening(keys, args)
+  local shard, refusal = enter(keys, args)
+  if refusal then return refusal end
+  local count = natural(args[3])
+  if not count or #args < 3 + 4 * count then return { 'INVALID_ARGUMENT', '' } end
+  for i = 0, count - 1 do
+    local on_hand, buffer = natural(args[6 + 4 * i]), natural(args[7 + 4 * i])
+    if not on_hand or (args[7 + 4 * i] ~= '' and not buffer) then return { 'INVALID_ARGUMENT', '' } end
+    open_row(shard, args[4 + 4 * i], args[5 + 4 * i], on_hand, buffer)
+  end
+  if #shard.moves == 0 then return { 'UNCHANGED', '', shard.last, '0' } end
+  if not counts_fit(shard) then return { 'QUANTITY_TOO_LARGE', '' } end
+  local position = commit(shard, { kind = 'opening' })
+  if not position then return { 'NOT_READY', '' } end
+  return { 'OPENED', '', position, tostring(#shard.moves) }
+end
+
+register('opening', opening, { 'allow-oom' })

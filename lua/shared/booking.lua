@@ -1,0 +1,66 @@
+-- Booking: quantities between the outside and one warehouse, once per op. receive, return and adjust share it.
+
+-- lines from ARGV[first] on: a count, then sku, source, target, quantity, reason as JSON ('' for none).
+local function read_bookings(args, first)
+  local count = natural(args[first])
+  if not count or count == 0 or #args < first + 5 * count then return nil end
+  local lines = {}
+  for i = 1, count do
+    local at = first + 5 * (i - 1)
+    local quantity = natural(args[at + 4])
+    if not quantity then return nil end
+    lines[i] = {
+      sku = args[at + 1], source = args[at + 2], target = args[at + 3], quantity = quantity,
+      reason = args[at + 5] ~= '' and args[at + 5] or nil,
+    }
+  end
+  return lines
+end
+
+-- Only `available` may go below zero, and only because a physical fact says so.
+local function damaged_shortages(shard, warehouse)
+  local parts = {}
+  for _, stock in ipairs(shard.loaded) do
+    local place = stock.places[warehouse]
+    if place and place.d < 0 then
+      local taken = shard.taken_damaged[stock.sku]
+      parts[#parts + 1] = table.concat({
+        '{"sku":"', stock.sku, '","warehouse":"', warehouse, '","requested":', taken,
+        ',"sellable":', place.d + taken, '}',
+      })
+    end
+  end
+  return #parts > 0 and ('[' .. table.concat(parts, ',') .. ']') or nil
+end
+
+-- ARGV 1 epoch  2 who  3 op  4 fingerprint  5 occurred_at in ms ('' for now)  6 warehouse  7… lines
+-- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT, REPEATED,
+--   ID_REUSED, INSUFFICIENT_DAMAGED, QUANTITY_TOO_LARGE, then `outcome`: {outcome, op, position}.
+local function book(keys, args, kind, outcome)
+  local shard, refusal = enter(keys, args)
+  if refusal then return refusal end
+  local op, fingerprint, warehouse = args[3], args[4], args[6]
+  local lines = read_bookings(args, 7)
+  if not lines then return { 'INVALID_ARGUMENT', op } end
+  local known = load_op(shard, op)
+  if known then
+    if known.fingerprint ~= fingerprint then return { 'ID_REUSED', op } end
+    return { 'REPEATED', op, known.position }
+  end
+  shard.taken_damaged = {}
+  for _, line in ipairs(lines) do
+    move(shard, load_stock(shard, line.sku), warehouse, line.source, line.target, line.quantity, line.reason)
+    if line.source == 'd' then
+      shard.taken_damaged[line.sku] = (shard.taken_damaged[line.sku] or 0) + line.quantity
+    end
+  end
+  local shortages = damaged_shortages(shard, warehouse)
+  if shortages then return { 'INSUFFICIENT_DAMAGED', op, shortages } end
+  if not counts_fit(shard) then return { 'QUANTITY_TOO_LARGE', op } end
+  local occurred_at = args[5] ~= '' and args[5] or nil
+  local event = { kind = kind, op = op, fingerprint = fingerprint, occurred_at = occurred_at }
+  local position = commit(shard, event)
+  if not position then return { 'NOT_READY', op } end
+  write_op(shard, event, position)
+  return { outcome, op, position }
+end

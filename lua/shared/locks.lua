@@ -1,0 +1,120 @@
+-- A lock's record and the answers about it.
+--
+-- {tag}lock:<lock_id>:
+--   s status   v version   f fingerprint of the creating request   p position of the creation
+--   x expires_at in ms (absent: never)   n lines [[sku, warehouse, quantity, deducted], …]
+--   q the request, where sourcing chose: [[ranked warehouses], [[sku, quantity, warehouse or ""], …]]
+--   o the original lines and y the original expiry (0: never), once a step changed them   e `unlock`, if that ended it
+-- {tag}due: lock ids by expiry time, of held locks only.
+
+local LOCK_FIELDS = { 's', 'v', 'f', 'p', 'x', 'n', 'q', 'o', 'y', 'e' }
+
+local function lock_key(shard, lock_id)
+  return shard.tag .. 'lock:' .. lock_id
+end
+
+local function decode_lines(text)
+  local lines = {}
+  for i, line in ipairs(cjson.decode(text)) do
+    lines[i] = { sku = line[1], warehouse = line[2], quantity = line[3], deducted = line[4] }
+  end
+  return lines
+end
+
+local function encode_lines(lines)
+  local parts = {}
+  for i, line in ipairs(lines) do
+    parts[i] = table.concat({
+      '["', line.sku, '","', line.warehouse, '",', line.quantity, ',', line.deducted, ']',
+    })
+  end
+  return '[' .. table.concat(parts, ',') .. ']'
+end
+
+-- The lock, or nil if no such lock is remembered.
+local function load_lock(shard, lock_id)
+  local got = redis.call('HMGET', lock_key(shard, lock_id), unpack(LOCK_FIELDS))
+  if not got[1] then return nil end
+  local lock = { id = lock_id }
+  for i, field in ipairs(LOCK_FIELDS) do lock[field] = got[i] or nil end
+  lock.v = tonumber(lock.v)
+  return lock
+end
+
+-- The fields a step changed, as the event carries them: numbers and lines as JSON, the rest quoted.
+local RAW = { v = true, x = true, n = true, q = true, o = true, y = true }
+
+local function encode_changes(changes)
+  local parts = {}
+  for _, field in ipairs(LOCK_FIELDS) do
+    local value = changes[field]
+    if value == false then
+      parts[#parts + 1] = '"' .. field .. '":null'
+    elseif value ~= nil then
+      parts[#parts + 1] = '"' .. field .. '":' .. (RAW[field] and value or quoted(value))
+    end
+  end
+  return '{' .. table.concat(parts, ',') .. '}'
+end
+
+-- The change that removes a field, if it is there.
+local function gone(value)
+  if value then return false end
+  return nil
+end
+
+-- Writes what changed (false: gone), and keeps `due` to the held locks that expire.
+local function write_lock(shard, lock, changes)
+  local key, set, removed = lock_key(shard, lock.id), {}, {}
+  local was_due = lock.s == 'held' and lock.x
+  for field, value in pairs(changes) do
+    if value == false then
+      removed[#removed + 1] = field
+    else
+      set[#set + 1] = field
+      set[#set + 1] = value
+    end
+    lock[field] = value or nil
+  end
+  redis.call('HSET', key, unpack(set))
+  if #removed > 0 then redis.call('HDEL', key, unpack(removed)) end
+  if lock.s == 'held' and lock.x then
+    redis.call('ZADD', shard.tag .. 'due', lock.x, lock.id)
+  elseif was_due then
+    redis.call('ZREM', shard.tag .. 'due', lock.id)
+  end
+end
+
+-- {outcome, lock_id, position, status, expires_at or '', lines}: every answer that shows a lock.
+local function lock_answer(outcome, lock, position)
+  return { outcome, lock.id, position, lock.s, lock.x or '', lock.n }
+end
+
+-- A step that the lock's state does not allow; the answer says the state it is in.
+local function illegal(shard, lock)
+  return lock_answer(lock.s == 'expired' and 'LOCK_EXPIRED' or 'LOCK_NOT_HELD', lock, shard.last)
+end
+
+local function is_open(lock)
+  return lock.s == 'held' or lock.s == 'confirmed' or lock.s == 'partly_deducted'
+end
+
+local function any_deducted(lines)
+  for _, line in ipairs(lines) do
+    if line.deducted > 0 then return true end
+  end
+  return false
+end
+
+local function undeducted(lines)
+  for _, line in ipairs(lines) do line.deducted = 0 end
+  return lines
+end
+
+-- The first time a step changes lines or expiry, what the creating answer said is kept beside them.
+local function keep_original(lock, changes, keeps_quantities)
+  if changes.n and changes.n ~= lock.n and not lock.o and not keeps_quantities then
+    changes.o = encode_lines(undeducted(decode_lines(lock.n)))
+  end
+  if changes.x ~= nil and not lock.y and (lock.x or changes.x) then changes.y = lock.x or '0' end
+end

@@ -1,0 +1,21 @@
+-- Integers. `tonumber` takes "nan", "0x10" and "1e3", and a NaN compared with stock sells for ever:
+-- so every number from a caller passes here. Counts stay below COUNT_MAX, which Lua prints exactly.
+
+local COUNT_MAX = 10000000000000
+
+-- text -> integer from 0, or nil. At most 10 digits.
+local function natural(text)
+  if type(text) == 'string' and #text <= 10 and string.find(text, '^%d+$') then
+    return tonumber(text)
+  end
+  return nil
+end
+
+-- Byte order, which for UTF-8 is code point order. Lua's own `<` follows the server's locale.
+local function before(left, right)
+  for i = 1, math.min(#left, #right) do
+    local l, r = string.byte(left, i), string.byte(right, i)
+    if l ~= r then return l < r end
+  end
+  return #left < #right
+end

@@ -1,0 +1,88 @@
+-- One shard: its keys, its gate, its clock, and the commit of a command.
+--
+-- The gate lives in the server process and nowhere else: a restart, a promoted replica or a freshly
+-- loaded library have none. Only `open` sets it, after the books were compared.
+
+local LAYOUT = '1'
+local SCHEMA = '1'
+local gate = {}
+
+-- Every inner command of this library. `open` tries them against the caller's rights first: with
+-- +xadd and without +hset an event would be written and its counts would not.
+local INNER_COMMANDS = {
+  'time', 'xadd', 'xlen', 'xtrim', 'hmget', 'hgetall', 'hset', 'hdel', 'hget', 'zadd', 'zrem',
+  'zrange', 'get', 'set', 'unlink', 'exists',
+}
+
+local function meta_of(meta_key)
+  local got = redis.call('HMGET', meta_key, 'epoch', 'state', 'layout', 'tip', 'at', 'last', 'outbox_max')
+  return {
+    epoch = got[1], state = got[2], layout = got[3], tip = got[4] or '', at = tonumber(got[5] or '0'),
+    last = got[6] or '', outbox_max = tonumber(got[7] or '0'),
+  }
+end
+
+-- Milliseconds since 1970, never running backwards within a shard.
+local function clock(at)
+  local time = redis.call('TIME')
+  return math.max(at, tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
+end
+
+local function tag_of(meta_key)
+  return string.sub(meta_key, 1, -5) -- without `meta`
+end
+
+-- Whether this memory was checked. Precedence: NOT_READY, UNKNOWN_LAYOUT, NOT_READY.
+local function refusal_of(meta, meta_key)
+  if not meta.epoch then return 'NOT_READY' end
+  if meta.layout ~= LAYOUT then return 'UNKNOWN_LAYOUT' end
+  if meta.state ~= 'ready' or gate[meta_key] ~= meta.epoch then return 'NOT_READY' end
+  return nil
+end
+
+-- KEYS[1] the shard's meta key; ARGV[1] the caller's epoch, ARGV[2] who.
+-- Returns the shard, or nil and a refusal: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH.
+local function enter(keys, args)
+  local meta = meta_of(keys[1])
+  local refusal = refusal_of(meta, keys[1])
+  if not refusal and args[1] ~= meta.epoch then refusal = 'STALE_EPOCH' end
+  if refusal then return nil, { refusal, '' } end
+  return {
+    meta_key = keys[1], tag = tag_of(keys[1]), epoch = meta.epoch, tip = meta.tip, last = meta.last,
+    outbox_max = meta.outbox_max, now = clock(meta.at), who = args[2], stocks = {}, loaded = {}, moves = {},
+  }
+end
+
+-- New obligations stop at the outbox's hard limit; what gives back or ships goes on.
+local function backlog_is_full(shard)
+  return shard.outbox_max > 0 and redis.call('XLEN', shard.tag .. 'outbox') >= shard.outbox_max
+end
+
+-- A JSON string. Codes need no escaping (the edge refuses quotes, backslashes and control characters).
+local function quoted(text)
+  if text == nil or text == '' then return 'null' end
+  return '"' .. text .. '"'
+end
+
+-- The event as JSON: [schema, kind, recorded_at, op, fingerprint, who, reason, occurred_at, lock_id, lock, moves].
+local function body_of(shard, event)
+  return table.concat({
+    '[', SCHEMA, ',"', event.kind, '",', shard.now, ',', quoted(event.op), ',', quoted(event.fingerprint), ',',
+    quoted(shard.who), ',', event.reason or 'null', ',', event.occurred_at or 'null', ',',
+    quoted(event.lock_id), ',', event.lock or 'null', ',[', table.concat(shard.moves, ','), ']]',
+  })
+end
+
+-- Writes the event, then the tip, then the counts. XADD comes first: a missing stream, an id out of
+-- order or a wrong type fail before any count changed. Returns the position, or nil if there is no stream.
+local function commit(shard, event)
+  local body = body_of(shard, event)
+  local position = redis.call('XADD', shard.tag .. 'outbox', 'NOMKSTREAM', shard.epoch .. '-*',
+    'p', shard.tip, 'e', body)
+  if not position then return nil end
+  -- From here on nothing can fail.
+  local tip = string.sub(redis.sha1hex(shard.tip .. body), 1, 16)
+  redis.call('HSET', shard.meta_key, 'tip', tip, 'at', shard.now, 'last', position)
+  for _, stock in ipairs(shard.loaded) do stock.write() end
+  return position
+end

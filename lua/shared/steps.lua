@@ -1,0 +1,119 @@
+-- What the steps of a lock share: how they begin, how they read their lines, how they end.
+
+-- ARGV[3] lock_id, ARGV[4] op ('' for none), ARGV[5] fingerprint of the request.
+-- Returns shard, lock, nil, or nil, nil, answer. Precedence: the gate's refusals, REPEATED, ID_REUSED, UNKNOWN_LOCK.
+local function begin_step(keys, args)
+  local shard, refusal = enter(keys, args)
+  if refusal then return nil, nil, refusal end
+  local op = load_op(shard, args[4])
+  if op and op.fingerprint ~= args[5] then return nil, nil, { 'ID_REUSED', args[3] } end
+  local lock = load_lock(shard, args[3])
+  if not lock then return nil, nil, { 'UNKNOWN_LOCK', args[3] } end
+  if op then
+    if op.answer == '' then return nil, nil, lock_answer('REPEATED', lock, op.position) end
+    local then_ = cjson.decode(op.answer)
+    local expires_at = then_[2] ~= cjson.null and string.format('%d', then_[2]) or ''
+    local lines = string.match(op.answer, '^%["[^"]*",[^,]*,(.*)%]$')
+    return nil, nil, { 'REPEATED', lock.id, op.position, then_[1], expires_at, lines, lock.s }
+  end
+  return shard, lock, nil
+end
+
+-- Commits a step: the event, the counts, the record, the op. Returns the answer.
+local function end_step(shard, lock, outcome, event, changes)
+  keep_original(lock, changes, event.keeps_quantities)
+  changes.v = lock.v + 1
+  event.lock_id = lock.id
+  if event.op ~= '' then -- with an id, the event carries all that the answer to a repeat needs
+    changes.s, changes.n = changes.s or lock.s, changes.n or lock.n
+    if changes.x == nil then changes.x = lock.x or false end
+  else
+    event.fingerprint = nil
+  end
+  event.lock = encode_changes(changes)
+  local position = commit(shard, event)
+  if not position then return { 'NOT_READY', lock.id } end
+  write_lock(shard, lock, changes)
+  local ended = lock.s == 'released' or lock.s == 'deducted'
+  local answer = not ended and ('["' .. lock.s .. '",' .. (lock.x or 'null') .. ',' .. lock.n .. ']')
+  write_op(shard, event, position, answer or '')
+  return lock_answer(outcome, lock, position)
+end
+
+-- lines from ARGV[first] on: a count, then sku, quantity, warehouse ('' for any). nil if one is no number.
+local function read_lines(args, first)
+  local count = natural(args[first])
+  if not count or #args < first + 3 * count then return nil end
+  local lines = {}
+  for i = 1, count do
+    local at = first + 3 * (i - 1)
+    local quantity = natural(args[at + 2])
+    if not quantity or quantity < 1 then return nil end
+    lines[i] = { sku = args[at + 1], quantity = quantity, warehouse = args[at + 3] }
+  end
+  return lines
+end
+
+-- The lock's line that a request's line means. nil and 'WAREHOUSE_REQUIRED' when several could be.
+local function find_line(lines, wanted)
+  local found
+  for _, line in ipairs(lines) do
+    local named = wanted.warehouse == '' or wanted.warehouse == line.warehouse
+    if line.sku == wanted.sku and named and line.quantity > line.deducted then
+      if found then return nil, 'WAREHOUSE_REQUIRED' end
+      found = line
+    end
+  end
+  return found
+end
+
+local function exceeding_line(wanted, requested, held)
+  local warehouse = wanted.warehouse ~= '' and (',"warehouse":"' .. wanted.warehouse .. '"') or ''
+  return table.concat({
+    '{"sku":"', wanted.sku, '"', warehouse, ',"requested":', requested, ',"held":', held, '}',
+  })
+end
+
+-- How much of each of the lock's lines a step takes: {line -> quantity}; all that is left without `wanted`.
+-- Or nil and an answer: WAREHOUSE_REQUIRED, then QUANTITY_EXCEEDS_LOCK with every line that does.
+local function take_lines(lock, lines, wanted)
+  local taken, exceeding = {}, {}
+  if not wanted then
+    for _, line in ipairs(lines) do taken[line] = line.quantity - line.deducted end
+    return taken
+  end
+  local found = {}
+  for i, want in ipairs(wanted) do
+    local line, several = find_line(lines, want)
+    if several then return nil, { several, lock.id, want.sku } end
+    found[i] = line or false
+    if line then taken[line] = (taken[line] or 0) + want.quantity end
+  end
+  local told = {}
+  local function exceeds(wanted_line, requested, held)
+    local text = exceeding_line(wanted_line, requested, held)
+    if not told[text] then exceeding[#exceeding + 1] = text end
+    told[text] = true
+  end
+  for i, want in ipairs(wanted) do
+    local line = found[i]
+    if not line then
+      exceeds(want, want.quantity, 0)
+    elseif taken[line] > line.quantity - line.deducted then
+      exceeds(line, taken[line], line.quantity - line.deducted)
+    end
+  end
+  if #exceeding > 0 then
+    local answer = lock_answer('QUANTITY_EXCEEDS_LOCK', lock, '')
+    answer[7] = '[' .. table.concat(exceeding, ',') .. ']'
+    return nil, answer
+  end
+  return taken
+end
+
+local function all_taken(lines, taken)
+  for _, line in ipairs(lines) do
+    if line.quantity - line.deducted > (taken[line] or 0) then return false end
+  end
+  return true
+end

@@ -1,0 +1,58 @@
+-- unlock: give back all that is left of a lock, or some of it.
+-- KEYS  1 meta
+-- ARGV  1 epoch  2 who  3 lock_id  4 op  5 fingerprint  6 reason as JSON ('' for none)
+--       7… lines (a count, then sku, quantity, warehouse or ''); without them: all that is left
+-- Event unlock, moves locked -> available. After a shipment the rest given back ends as deducted.
+-- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, REPEATED, ID_REUSED,
+--   UNKNOWN_LOCK, INVALID_ARGUMENT, UNCHANGED (all was given back before), LOCK_EXPIRED, LOCK_NOT_HELD,
+--   WAREHOUSE_REQUIRED, QUANTITY_EXCEEDS_LOCK, UNLOCKED.
+
+-- What is left of the lines, and how the lock ends if nothing is.
+local function lines_after_unlock(lines, taken)
+  local kept = {}
+  for _, line in ipairs(lines) do
+    local quantity = line.quantity - (taken[line] or 0)
+    if quantity > 0 then
+      kept[#kept + 1] = {
+        sku = line.sku, warehouse = line.warehouse, quantity = quantity, deducted = line.deducted,
+      }
+    end
+  end
+  return kept
+end
+
+local function changes_of_unlock(lock, lines, taken)
+  if not all_taken(lines, taken) then
+    return { n = encode_lines(lines_after_unlock(lines, taken)), q = gone(lock.q) }
+  end
+  if any_deducted(lines) then
+    return { s = 'deducted', x = false, e = 'unlock', n = encode_lines(lines_after_unlock(lines, taken)) }
+  end
+  return { s = 'released', x = false, e = 'unlock' } -- its lines say what it held
+end
+
+local function give_back(shard, lines, taken)
+  for _, line in ipairs(lines) do
+    local quantity = taken[line] or 0
+    if quantity > 0 then move(shard, load_stock(shard, line.sku), line.warehouse, 'l', 'a', quantity) end
+  end
+end
+
+local function unlock(keys, args)
+  local shard, lock, answer = begin_step(keys, args)
+  if answer then return answer end
+  local wanted = args[7] and read_lines(args, 7)
+  if args[7] and (not wanted or #wanted == 0) then return { 'INVALID_ARGUMENT', lock.id } end
+  if not is_open(lock) then
+    if not wanted and lock.e == 'unlock' then return lock_answer('UNCHANGED', lock, shard.last) end
+    return illegal(shard, lock)
+  end
+  local lines = decode_lines(lock.n)
+  local taken, refused = take_lines(lock, lines, wanted)
+  if not taken then return refused end
+  give_back(shard, lines, taken)
+  local event = { kind = 'unlock', op = args[4], fingerprint = args[5], reason = args[6] ~= '' and args[6] or nil }
+  return end_step(shard, lock, 'UNLOCKED', event, changes_of_unlock(lock, lines, taken))
+end
+
+register('unlock', unlock, { 'allow-oom' })
