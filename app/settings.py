@@ -12,7 +12,7 @@ Durability = Literal["memory", "disk", "replica", "ledger"]
 
 
 def _setting(default: Any, description: str, *, unit: str = "", promise: str = "", **limits: Any) -> Any:
-    extra = {"unit": unit, "promise": promise}
+    extra: dict[str, Any] = {"unit": unit, "promise": promise}
     return Field(default, description=description, json_schema_extra=extra, **limits)
 
 
