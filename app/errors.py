@@ -25,9 +25,5 @@ class HotStoreFullError(SellableError):
     """The hot store's memory is full: new obligations are refused, nothing was changed."""
 
 
-class ChainBrokenError(SellableError):
-    """An outbox entry does not continue what the ledger has: nothing may be persisted beyond it."""
-
-
 class FencedError(SellableError):
     """Another recovery took over: this one must stop."""

@@ -1,15 +1,14 @@
-"""The outbox: reading its entries and checking that each continues the one before."""
+"""The outbox: reading its entries."""
 
-import hashlib
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
 
+from app.domain.chain import Entry, tip_after
 from app.domain.events import Event, Position
 from app.domain.words import SCHEMA
-from app.errors import ChainBrokenError, SellableError
+from app.errors import SellableError
 from app.hotstore.keys import Keys
 
 _event = msgspec.json.Decoder(Event)
@@ -17,20 +16,6 @@ _event = msgspec.json.Decoder(Event)
 
 class NewerSchemaError(SellableError):
     """An event was written by newer code than this: leave it to a newer worker."""
-
-
-class Entry(NamedTuple):
-    """An outbox entry: where it stands, the fingerprint before it and its own, and the event."""
-
-    position: Position
-    prev: str
-    tip: str
-    event: Event
-
-
-def tip_after(prev: str, body: str) -> str:
-    """Return the fingerprint of an event: 16 hex digits of the SHA-1 of the one before and its own text."""
-    return hashlib.sha1(f"{prev}{body}".encode(), usedforsecurity=False).hexdigest()[:16]
 
 
 def _entry(entry_id: str, fields: dict[str, str]) -> Entry:
@@ -52,14 +37,7 @@ async def read_after(
     return [_entry(entry_id, fields) for entry_id, fields in found[0][1]]
 
 
-def check_chain(entries: Iterable[Entry], after: Position, tip: str) -> Iterator[Entry]:
-    """Yield the entries while each continues the one before; raise `ChainBrokenError` at one that does not."""
-    for entry in entries:
-        next_in_epoch = entry.position == Position(after.epoch, after.n + 1)
-        opens_epoch = entry.position.epoch > after.epoch and entry.position.n == 0
-        if not (next_in_epoch or opens_epoch) or entry.prev != tip:
-            raise ChainBrokenError(
-                f"outbox entry {entry.position} (prev {entry.prev}) does not continue {after} ({tip})"
-            )
-        yield entry
-        after, tip = entry.position, entry.tip
+async def read_last(client: Redis, keys: Keys) -> Entry | None:
+    """Read the last entry, None if there is none."""
+    found: Any = await client.xrevrange(keys.outbox, count=1)
+    return _entry(*found[0]) if found else None

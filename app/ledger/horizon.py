@@ -1,0 +1,69 @@
+"""The idempotency horizon: which ids the hot store may forget, by a cursor over the events."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.domain.events import Position
+from app.ledger import database
+from app.ledger.queries import statement
+
+BATCH_EVENTS_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Forgettable:
+    """Ended locks with the ids used on them, other ids, and the cursor after them."""
+
+    locks: dict[str, list[str]]
+    ops: list[str]
+    cursor: Position
+    full: bool
+
+
+class Horizon:
+    """One shard's cursor: everything before it is older than `seconds`, or beyond the newest `entries_max` events."""
+
+    def __init__(self, engine: AsyncEngine, shard: int, *, seconds: float, entries_max: int) -> None:
+        self._engine = engine
+        self._shard = shard
+        self._seconds = seconds
+        self._entries_max = entries_max
+
+    async def next_batch(self) -> Forgettable:
+        """Return what may be forgotten next; only what is persisted is ever seen here."""
+        async with database.snapshot(self._engine) as connection:
+            at = (await connection.execute(statement("read_forgotten"), {"shard": self._shard})).one_or_none()
+            if at is None:
+                return Forgettable({}, [], Position(0, 0), full=False)
+            cursor = Position(at.forgotten_epoch, at.forgotten_n)
+            values = {
+                "shard": self._shard,
+                "epoch": cursor.epoch,
+                "n": cursor.n,
+                "before": datetime.now(UTC) - timedelta(seconds=self._seconds),
+                "cap_epoch": at.epoch,
+                "cap_n": at.n - self._entries_max,
+                "events_max": BATCH_EVENTS_MAX,
+            }
+            events = (await connection.execute(statement("forgettable_events"), values)).all()
+            if not events:
+                return Forgettable({}, [], cursor, full=False)
+            cursor = Position(events[-1].epoch, events[-1].n)
+            ended = {
+                "lock_ids": list({event.lock_id for event in events if event.lock_id}),
+                "epoch": cursor.epoch,
+                "n": cursor.n,
+            }
+            locks = (await connection.execute(statement("forgettable_locks"), ended)).all()
+        ops = [event.op for event in events if event.op and not event.lock_id]
+        return Forgettable(
+            {lock.lock_id: lock.ops for lock in locks}, ops, cursor, full=len(events) == BATCH_EVENTS_MAX
+        )
+
+    async def advance(self, batch: Forgettable) -> None:
+        """Move the cursor behind a batch that was forgotten."""
+        values = {"shard": self._shard, "epoch": batch.cursor.epoch, "n": batch.cursor.n}
+        async with database.transaction(self._engine) as connection:
+            await connection.execute(statement("advance_forgotten"), values)

@@ -1,0 +1,29 @@
+"""Reading the ledger, and the rows that are Postgres' own."""
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.domain.answers import LockLine, LockView
+from app.domain.words import LockStatus
+from app.ledger import database
+from app.ledger.queries import statement
+
+
+class Ledger:
+    """What operations read of the ledger. Raises `UnavailableError` while Postgres is away."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def find_lock(self, lock_id: str) -> LockView | None:
+        """Return the newest lock of this id, or None."""
+        async with database.snapshot(self._engine) as connection:
+            row = (await connection.execute(statement("find_lock"), {"lock_id": lock_id})).one_or_none()
+        if row is None:
+            return None
+        record = row.record
+        lines = tuple(LockLine(*line) for line in record["n"])
+        return LockView(row.lock_id, LockStatus(record["s"]), record.get("x"), lines)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()

@@ -1,0 +1,63 @@
+"""Bringing a database to the schema that this code needs, and refusing one that is too old."""
+
+from pathlib import Path
+from typing import Any
+
+import structlog
+from alembic.command import upgrade
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.errors import ConfigurationError
+from app.ledger import database
+
+_log = structlog.get_logger()
+
+# One migration at a time on a database, whoever starts it: an arbitrary but fixed number.
+_MIGRATION_LOCK = 7_315_001
+
+
+def _config(connection: Connection | None = None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def _known_revisions() -> set[str]:
+    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+
+
+async def migrate(engine: AsyncEngine) -> str:
+    """Run the migrations that are missing, and return the revision reached. A newer schema is left alone."""
+
+    def run(connection: Connection) -> str:
+        current = _revision(connection)
+        if current is None or current in _known_revisions():
+            upgrade(_config(connection), "head")
+        return str(_revision(connection))
+
+    async with database.transaction(engine) as connection:
+        pg: Any = await database.driver(connection)
+        await pg.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
+        revision = await connection.run_sync(run)
+    _log.info("ledger.migrated", revision=revision)
+    return revision
+
+
+async def check_schema(engine: AsyncEngine) -> None:
+    """Raise `ConfigurationError` if the schema is older than this code needs; a newer one is compatible."""
+    async with database.snapshot(engine) as connection:
+        current = await connection.run_sync(_revision)
+    head = str(ScriptDirectory.from_config(_config()).get_current_head())
+    if current is None or (current in _known_revisions() and current != head):
+        raise ConfigurationError(
+            f"the database is at schema {current or 'none'}, this version needs {head}: run `sellable migrate`"
+        )

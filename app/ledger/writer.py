@@ -1,0 +1,187 @@
+"""Writing a batch of events: events, moves, projections and position in one transaction.
+
+The position lives with the data, so every event takes effect exactly once, whatever is killed when.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.domain.chain import ChainBrokenError, Entry, check_chain
+from app.domain.events import Counts, Event, Move, Position
+from app.domain.words import Place
+from app.ledger import database
+from app.ledger.queries import sql
+
+_EVENT_COLUMNS = (
+    "shard", "epoch", "n", "schema", "kind", "recorded_at", "occurred_at", "op", "fingerprint", "who", "reason",
+    "lock_id", "lock", "prev", "tip",
+)  # fmt: skip
+_MOVE_COLUMNS = (
+    "shard", "epoch", "n", "line", "sku", "version", "warehouse", "source", "target", "quantity", "reason",
+    "available_after", "locked_after", "damaged_after", "in_transit_after", "buffer_after", "recorded_at",
+    "occurred_at",
+)  # fmt: skip
+_PLACES = {place.value: place.name.lower() for place in Place}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(ms: int) -> datetime:
+    """Return a time in ms since 1970 as Postgres takes it, exactly."""
+    return _EPOCH + timedelta(milliseconds=ms)
+
+
+@dataclass(slots=True)
+class _Fold:
+    """What a batch comes to: the last counts of each place, and each lock's changes."""
+
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+    moves: list[tuple[Any, ...]] = field(default_factory=list)
+    first_versions: dict[str, int] = field(default_factory=dict)
+    last_versions: dict[str, int] = field(default_factory=dict)
+    stock: dict[tuple[str, str], tuple[int, Counts]] = field(default_factory=dict)
+    opened: dict[str, list[Any]] = field(default_factory=dict)
+    changed: dict[str, list[Any]] = field(default_factory=dict)
+    months: set[tuple[int, int]] = field(default_factory=set)
+
+
+class Writer:
+    """Writes one shard's events in order. Several may run: the position row is the lease."""
+
+    def __init__(self, engine: AsyncEngine, shard: int) -> None:
+        self._engine = engine
+        self._shard = shard
+        self._months: set[tuple[int, int]] = set()
+
+    async def position(self) -> tuple[Position, str]:
+        """Return how far the ledger is, and the tip there; makes the row at the first time."""
+        async with database.transaction(self._engine) as connection:
+            pg = await database.driver(connection)
+            await pg.execute(sql("begin_position"), self._shard)
+            row = await pg.fetchrow(sql("read_position"), self._shard)
+        return Position(row["epoch"], row["n"]), row["tip"]
+
+    async def write(self, entries: Sequence[Entry]) -> Position | None:
+        """Persist entries that continue the position; return the new position, or None if another worker was there.
+
+        Raises `ChainBrokenError` if they don't continue it, `UnavailableError` while Postgres is away.
+        """
+        async with database.transaction(self._engine) as connection:
+            pg = await database.driver(connection)
+            row = await pg.fetchrow(sql("lease_position"), self._shard)
+            if row is None:
+                return None
+            at = Position(row["epoch"], row["n"])
+            rest = [entry for entry in entries if entry.position > at]
+            if not rest:
+                return at
+            fold = _Fold()
+            for entry in check_chain(rest, at, row["tip"]):
+                self._add(fold, entry)
+            await self._check_versions(pg, fold)
+            await self._ensure_partitions(pg, fold.months)
+            await self._store(pg, fold)
+            last = rest[-1]
+            await pg.execute(
+                sql("advance_position"), self._shard, *last.position, last.tip, moment(last.event.recorded_at)
+            )
+        self._months |= fold.months
+        return last.position
+
+    def _add(self, fold: _Fold, entry: Entry) -> None:
+        event = entry.event
+        recorded_at = moment(event.recorded_at)
+        occurred_at = recorded_at if event.occurred_at is None else moment(event.occurred_at)
+        fold.months.add((recorded_at.year, recorded_at.month))
+        lock = (
+            None if event.lock is None else json.dumps(event.lock, ensure_ascii=False, separators=(",", ":"))
+        )
+        fold.events.append((
+            self._shard, *entry.position, event.schema, event.kind, recorded_at, occurred_at, event.op,
+            event.fingerprint, event.who, event.reason, event.lock_id, lock, entry.prev, entry.tip,
+        ))  # fmt: skip
+        for line, move in enumerate(event.moves):
+            self._add_move(fold, entry.position, line, move)
+            fold.moves.append((
+                self._shard, *entry.position, line, move.sku, move.version, move.warehouse, _PLACES[move.source],
+                _PLACES[move.target], move.quantity, move.reason, *move.after, recorded_at, occurred_at,
+            ))  # fmt: skip
+        if event.lock_id is not None and event.lock is not None:
+            _add_lock(fold, entry, event, recorded_at)
+
+    def _add_move(self, fold: _Fold, position: Position, line: int, move: Move) -> None:
+        before = fold.last_versions.get(move.sku)
+        if before is None:
+            fold.first_versions[move.sku] = move.version
+        elif move.version != before + 1:
+            raise ChainBrokenError(
+                f"move {line} of event {position}: SKU {move.sku!r} goes from version {before} to {move.version}"
+            )
+        fold.last_versions[move.sku] = move.version
+        fold.stock[move.sku, move.warehouse] = (move.version, move.after)
+
+    async def _check_versions(self, pg: Any, fold: _Fold) -> None:
+        rows = await pg.fetch(sql("read_versions"), list(fold.first_versions))
+        known = {row["sku"]: row["version"] for row in rows}
+        for sku, version in fold.first_versions.items():
+            if version != known.get(sku, 0) + 1:
+                raise ChainBrokenError(
+                    f"SKU {sku!r} is at version {known.get(sku, 0)} in the ledger; its next move has {version}"
+                )
+
+    async def _ensure_partitions(self, pg: Any, months: set[tuple[int, int]]) -> None:
+        for year, month in sorted(months - self._months):
+            begin = datetime(year, month, 1, tzinfo=UTC)
+            end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
+            for table in ("event", "move"):
+                name = f"{table}_{year:04}_{month:02}"
+                if await pg.fetchval("SELECT to_regclass($1)", name) is None:
+                    # The table's name and the dates are ours: nothing here comes from outside.
+                    await pg.execute(
+                        f"CREATE TABLE {name} PARTITION OF {table} "
+                        f"FOR VALUES FROM ('{begin.isoformat()}') TO ('{end.isoformat()}')"
+                    )
+
+    async def _store(self, pg: Any, fold: _Fold) -> None:
+        await pg.copy_records_to_table("event", records=fold.events, columns=_EVENT_COLUMNS)
+        if fold.moves:
+            await pg.copy_records_to_table("move", records=fold.moves, columns=_MOVE_COLUMNS)
+            rows = [
+                (sku, warehouse, version, *after) for (sku, warehouse), (version, after) in fold.stock.items()
+            ]
+            await pg.execute(
+                sql("fold_stock"), self._shard, *(list(column) for column in zip(*rows, strict=True))
+            )
+        if fold.opened:
+            rows = [(lock_id, *opened[:-1], _json(opened[-1])) for lock_id, opened in fold.opened.items()]
+            await pg.execute(
+                sql("open_locks"), self._shard, *(list(column) for column in zip(*rows, strict=True))
+            )
+        if fold.changed:
+            rows = [(lock_id, *changed[:-1], _json(changed[-1])) for lock_id, changed in fold.changed.items()]
+            await pg.execute(sql("change_locks"), *(list(column) for column in zip(*rows, strict=True)))
+
+
+def _add_lock(fold: _Fold, entry: Entry, event: Event, at: datetime) -> None:
+    """Fold a lock's changes: opened in this batch, changed in it, or both."""
+    lock_id, fields, where = str(event.lock_id), event.lock or {}, entry.position
+    if event.kind == "lock":
+        fold.opened[lock_id] = [*where, *where, at, fields]
+    elif lock_id in fold.opened:
+        opened = fold.opened[lock_id]
+        fold.opened[lock_id] = [*opened[:2], *where, at, _merged(opened[-1], fields)]
+    else:
+        known = fold.changed.get(lock_id, [None])[-1] or {}
+        fold.changed[lock_id] = [*where, at, known | fields]
+
+
+def _merged(record: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in (record | fields).items() if value is not None}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,57 @@
+"""The one shape of a background duty: run once, again and again, until it is told to stop."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+from redis.exceptions import RedisError
+
+from app.errors import NotReadyError, OutcomeUnknownError, UnavailableError
+
+_log = structlog.get_logger()
+
+BACKOFF_SECONDS_MAX = 1.0
+_EXPECTED = (NotReadyError, OutcomeUnknownError, UnavailableError, RedisError, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """`run_once` returns True if there may be more to do at once; else it is called again after `pause_seconds`."""
+
+    name: str
+    run_once: Callable[[], Awaitable[bool]]
+    pause_seconds: float
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop`. Servers that are away are waited for; what nobody expected is logged and retried."""
+        backoff_seconds = 0.05
+        while not stop.is_set():
+            try:
+                more = await self.run_once()
+                backoff_seconds = 0.05
+                await _sleep(stop, 0 if more else self.pause_seconds)
+            except _EXPECTED as error:
+                _log.warning("duty.waits", duty=self.name, why=str(error))
+                await _sleep(stop, backoff_seconds)
+                backoff_seconds = min(backoff_seconds * 2, BACKOFF_SECONDS_MAX)
+            except Exception:
+                _log.exception("duty.failed", duty=self.name)
+                await _sleep(stop, BACKOFF_SECONDS_MAX)
+
+
+async def run_all(duties: list[Duty], stop: asyncio.Event) -> None:
+    """Run the duties side by side until `stop`."""
+    async with asyncio.TaskGroup() as group:
+        for duty in duties:
+            group.create_task(duty.run(stop), name=duty.name)
+
+
+async def _sleep(stop: asyncio.Event, seconds: float) -> None:
+    if seconds <= 0:
+        await asyncio.sleep(0)
+        return
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return

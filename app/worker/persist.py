@@ -1,0 +1,95 @@
+"""The write-behind duty: outbox -> ledger, then trim."""
+
+import time
+from collections import deque
+
+import structlog
+from redis.asyncio import Redis
+
+from app.domain.chain import ChainBrokenError
+from app.domain.events import Position
+from app.hotstore import outbox
+from app.hotstore.keys import Keys
+from app.hotstore.store import HotStore
+from app.ledger.writer import Writer
+from app.worker.duty import Duty
+
+_log = structlog.get_logger()
+
+BLOCK_MS = 100
+PAUSE_SECONDS = 0.02
+MARKS_MAX = 10_000
+
+
+class Persist:
+    """Carries one shard's events into the ledger, in order, each exactly once."""
+
+    def __init__(
+        self,
+        client: Redis,
+        keys: Keys,
+        store: HotStore,
+        writer: Writer,
+        *,
+        batch_events_max: int,
+        trim_margin_seconds: float,
+    ) -> None:
+        self._client = client
+        self._keys = keys
+        self._store = store
+        self._writer = writer
+        self._batch_events_max = batch_events_max
+        self._trim_margin_seconds = trim_margin_seconds
+        self._marks: deque[tuple[float, Position]] = deque(maxlen=MARKS_MAX)
+        self._at: Position | None = None
+        self._published: Position | None = None
+
+    def duty(self) -> Duty:
+        """Persist as fast as events come; an empty outbox is waited on inside the read."""
+        return Duty("persist", self.run_once, PAUSE_SECONDS)
+
+    async def run_once(self) -> bool:
+        """Persist one batch, and return whether there was one."""
+        if self._at is None:
+            self._at, _tip = await self._writer.position()
+        try:
+            entries = await outbox.read_after(
+                self._client, self._keys, self._at, entries_max=self._batch_events_max, block_ms=BLOCK_MS
+            )
+            written = await self._writer.write(entries) if entries else self._at
+        except ChainBrokenError as error:
+            self._at = None
+            _log.error("persist.chain_broken", detail=str(error))  # noqa: TRY400 -- the message says it all
+            raise
+        except BaseException:
+            self._at = None  # ask the ledger where it is: a commit may have gone through
+            raise
+        if written is None:  # another worker holds the position
+            self._at = None
+            return False
+        self._at = written
+        await self._publish(written)
+        return bool(entries)
+
+    async def _publish(self, written: Position) -> None:
+        """Trim first, then say how far the ledger is."""
+        if written == self._published and not self._may_trim():
+            return
+        self._mark(written)
+        keep_from = self._trim_to()
+        await self._store.trim(str(keep_from) if keep_from else "", str(written))
+        self._published = written
+
+    def _mark(self, written: Position) -> None:
+        if not self._marks or self._marks[-1][1] != written:
+            self._marks.append((time.monotonic(), written))
+
+    def _may_trim(self) -> bool:
+        return bool(self._marks) and self._marks[0][0] < time.monotonic() - self._trim_margin_seconds
+
+    def _trim_to(self) -> Position | None:
+        """The newest position that was persisted longer ago than the margin; the last entry is always kept."""
+        keep_from = None
+        while self._may_trim():
+            keep_from = self._marks.popleft()[1]
+        return keep_from

@@ -1,0 +1,10 @@
+-- Of these locks, those that ended and did not change since, with every id used on them.
+SELECT lock.lock_id, array(
+    SELECT event.op FROM event WHERE event.lock_id = lock.lock_id AND event.op IS NOT NULL
+) AS ops
+FROM (
+    SELECT DISTINCT ON (lock_id) * FROM lock WHERE lock_id = ANY (:lock_ids)
+    ORDER BY lock_id, opened_epoch DESC, opened_n DESC
+) AS lock
+WHERE lock.status IN ('released', 'deducted', 'expired')
+    AND (lock.changed_epoch, lock.changed_n) <= (:epoch, :n)

@@ -1,0 +1,2 @@
+-- The shard's position, and the lease on it until the transaction ends; no row while another worker has it.
+SELECT epoch, n, tip FROM position WHERE shard = $1 FOR UPDATE SKIP LOCKED

@@ -1,0 +1,1 @@
+SELECT epoch, n, tip, extract(epoch FROM recorded_at) * 1000 AS recorded_at_ms FROM position WHERE shard = :shard

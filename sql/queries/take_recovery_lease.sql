@@ -1,0 +1,7 @@
+-- A new fence, if nobody else holds the lease.
+INSERT INTO recovery_lease (shard, fence, holder, until)
+VALUES (:shard, 1, :holder, now() + make_interval(secs => :seconds))
+ON CONFLICT (shard) DO UPDATE SET
+    fence = recovery_lease.fence + 1, holder = excluded.holder, until = excluded.until
+WHERE recovery_lease.holder = excluded.holder OR recovery_lease.until < now()
+RETURNING fence

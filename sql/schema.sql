@@ -1,0 +1,148 @@
+-- The whole schema: what all of sql/migrations together make. A test holds the two together.
+
+CREATE TYPE place AS ENUM (
+    'available', 'locked', 'damaged', 'in_transit', 'buffer', 'supplier', 'customer', 'adjustment'
+);
+
+-- One accepted command each. (epoch, n) is the outbox id; tip is this event's fingerprint, prev the one before it.
+CREATE TABLE event (
+    shard       smallint    NOT NULL,
+    epoch       bigint      NOT NULL,
+    n           bigint      NOT NULL,
+    schema      smallint    NOT NULL,
+    kind        text        NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    occurred_at timestamptz NOT NULL,
+    op          text,
+    fingerprint text,
+    who         text,
+    reason      text,
+    lock_id     text,
+    lock        jsonb,
+    prev        text        NOT NULL,
+    tip         text        NOT NULL,
+    PRIMARY KEY (shard, epoch, n, recorded_at)
+) PARTITION BY RANGE (recorded_at);
+CREATE INDEX event_lock_id ON event (lock_id) WHERE lock_id IS NOT NULL;
+CREATE INDEX event_op ON event (op) WHERE op IS NOT NULL;
+COMMENT ON COLUMN event.lock IS 'the fields of the lock''s record that this event set; null: removed';
+
+-- A quantity of a SKU from one place to another, the SKU's version it made, and the counts it left there.
+-- Zero units make a SKU known in a warehouse, or note a new buffer.
+CREATE TABLE move (
+    shard            smallint    NOT NULL,
+    epoch            bigint      NOT NULL,
+    n                bigint      NOT NULL,
+    line             smallint    NOT NULL,
+    sku              text        NOT NULL,
+    version          bigint      NOT NULL,
+    warehouse        text        NOT NULL,
+    source           place       NOT NULL,
+    target           place       NOT NULL,
+    quantity         bigint      NOT NULL CHECK (quantity >= 0),
+    reason           text,
+    available_after  bigint      NOT NULL,
+    locked_after     bigint      NOT NULL,
+    damaged_after    bigint      NOT NULL,
+    in_transit_after bigint      NOT NULL,
+    buffer_after     bigint      NOT NULL,
+    recorded_at      timestamptz NOT NULL,
+    occurred_at      timestamptz NOT NULL,
+    PRIMARY KEY (shard, epoch, n, line, recorded_at)
+) PARTITION BY RANGE (recorded_at);
+CREATE INDEX move_sku ON move (sku, version);
+
+-- The projection of counts. The SKU's version is the highest of its rows.
+CREATE TABLE stock (
+    shard      smallint NOT NULL,
+    sku        text     NOT NULL,
+    warehouse  text     NOT NULL,
+    version    bigint   NOT NULL,
+    available  bigint   NOT NULL,
+    locked     bigint   NOT NULL CHECK (locked >= 0),
+    damaged    bigint   NOT NULL CHECK (damaged >= 0),
+    in_transit bigint   NOT NULL CHECK (in_transit >= 0),
+    buffer     bigint   NOT NULL CHECK (buffer >= 0),
+    PRIMARY KEY (sku, warehouse)
+);
+
+-- The projection of locks: record has the hot store's fields (s status, v version, f fingerprint, x expires_at in ms,
+-- n lines, q request, o original lines, y original expiry, e ended by). A lock_id may come again after the horizon.
+CREATE TABLE lock (
+    shard         smallint    NOT NULL,
+    lock_id       text        NOT NULL,
+    opened_epoch  bigint      NOT NULL,
+    opened_n      bigint      NOT NULL,
+    changed_epoch bigint      NOT NULL,
+    changed_n     bigint      NOT NULL,
+    changed_at    timestamptz NOT NULL,
+    record        jsonb       NOT NULL,
+    status        text        NOT NULL GENERATED ALWAYS AS (record ->> 's') STORED,
+    PRIMARY KEY (lock_id, opened_epoch, opened_n)
+);
+CREATE INDEX lock_open ON lock (status) WHERE status IN ('held', 'confirmed', 'partly_deducted');
+CREATE INDEX lock_changed_at ON lock (changed_at);
+
+CREATE VIEW lock_line AS
+SELECT
+    lock.shard,
+    lock.lock_id,
+    lock.opened_epoch,
+    lock.opened_n,
+    lock.status,
+    line ->> 0 AS sku,
+    line ->> 1 AS warehouse,
+    (line ->> 2)::bigint AS quantity,
+    (line ->> 3)::bigint AS deducted
+FROM lock
+CROSS JOIN LATERAL jsonb_array_elements(lock.record -> 'n') AS line;
+
+-- How far the ledger is, per shard; the row is the worker's lease. Ids up to forgotten_… were dropped from the hot store.
+CREATE TABLE position (
+    shard           smallint PRIMARY KEY,
+    epoch           bigint      NOT NULL,
+    n               bigint      NOT NULL,
+    tip             text        NOT NULL,
+    recorded_at     timestamptz NOT NULL,
+    forgotten_epoch bigint      NOT NULL DEFAULT 0,
+    forgotten_n     bigint      NOT NULL DEFAULT 0
+);
+
+-- Every epoch, and where the one before it ended as far as was known when it was opened.
+CREATE TABLE epoch (
+    shard      smallint    NOT NULL,
+    epoch      bigint      NOT NULL,
+    prev_epoch bigint      NOT NULL,
+    prev_n     bigint      NOT NULL,
+    prev_tip   text        NOT NULL,
+    home       text        NOT NULL,
+    finding    text        NOT NULL,
+    opened_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (shard, epoch)
+);
+
+-- Who may recover a shard's hot store now. A row, not an advisory lock: those vanish with a pooled connection.
+CREATE TABLE recovery_lease (
+    shard   smallint PRIMARY KEY,
+    fence   bigint      NOT NULL,
+    holder  text        NOT NULL,
+    until   timestamptz NOT NULL
+);
+
+-- Outbox entries of a branch that the ledger did not take: kept, listed, never applied.
+CREATE TABLE lost_event (
+    shard    smallint    NOT NULL,
+    epoch    bigint      NOT NULL,
+    n        bigint      NOT NULL,
+    tip      text        NOT NULL,
+    lock_id  text,
+    event    jsonb       NOT NULL,
+    found_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (shard, epoch, n, tip)
+);
+
+-- A fact is never edited; a correction is a new fact. (A superuser can; `sellable verify` finds it.)
+REVOKE UPDATE, DELETE, TRUNCATE ON event, move FROM PUBLIC;
+DO $$ BEGIN
+    EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON event, move FROM %I', current_user);
+END $$;
