@@ -144,7 +144,8 @@ def open_csv(path: Path, *, required: Collection[str], optional: Collection[str]
 class Rows(Generic[T]):
     """The rows of a file as `parse` reads them; iterate once.
 
-    `good` and `bad` count lines, and add up to the data rows so far. `parse` raises ValueError for a row that cannot be used.
+    `good` and `bad` count lines, and add up to the data rows so far. `parse` raises ValueError for a row that
+    cannot be used.
     """
 
     def __init__(self, source: CsvFile, parse: Callable[[Record], T], *, meter: Meter) -> None:

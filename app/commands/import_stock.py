@@ -44,8 +44,8 @@ OpenOperations = Callable[[str, str], AbstractAsyncContextManager[Operations]]
 async def import_stock(file: Path, data_dir: Path, *, open_operations: OpenOperations) -> int:
     """Import `file` (columns sku, warehouse, quantity and maybe buffer) and print what was done.
 
-    `open_operations(redis_url, database_url)` reaches both stores. Returns the exit code: 0, 3 when lines were bad,
-    1 when none was good. SellableError when the file or the service cannot be used.
+    `open_operations(redis_url, database_url)` reaches both stores. Returns the exit code: 0, 3 when
+    lines were bad, 1 when none was good. SellableError when the file or the service cannot be used.
     """
     service = find_service(data_dir, "redis", "database")
     with (
@@ -55,25 +55,23 @@ async def import_stock(file: Path, data_dir: Path, *, open_operations: OpenOpera
     ):
         rows = Rows(source, lambda record: _parse(record, seen), meter=display)
         booked = Booked()
-        try:
-            async with open_operations(service.redis, service.database) as operations:
-                await _book_all(rows, operations.openings, booked)
-        finally:
-            summary = f"imported {booked.rows} rows ({booked.changed} changed), {rows.bad} bad lines"
-    print(summary)
+        async with open_operations(service.redis, service.database) as operations:
+            await _book_all(rows, operations.openings, booked)
+    print(f"imported {booked.rows} rows ({booked.changed} changed), {rows.bad} bad lines")
     if rows.bad == 0:
         return 0
     return 3 if booked.rows else 1
 
 
 class SeenKeys:
-    """Which (sku, warehouse) pairs came already, and in which line. Kept on disk, so that memory stays flat."""
+    """Which (sku, warehouse) pairs came already, and in which line. On disk: memory stays flat."""
 
     def __init__(self) -> None:
         # An empty name is SQLite's own temporary file, gone when it is closed.
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.execute(
-            "CREATE TABLE seen (sku TEXT, warehouse TEXT, line INTEGER, PRIMARY KEY (sku, warehouse)) WITHOUT ROWID"
+            "CREATE TABLE seen (sku TEXT, warehouse TEXT, line INTEGER,"
+            " PRIMARY KEY (sku, warehouse)) WITHOUT ROWID"
         )
         self._database.execute("BEGIN")
 

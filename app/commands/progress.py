@@ -37,18 +37,15 @@ class Meter:
 class LineMeter(Meter):
     """Lines for a log, at most one in LINE_EVERY_SECONDS."""
 
-    def __init__(
-        self, label: str, total: int, unit: str, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, label: str, total: int, unit: str) -> None:
         super().__init__(label, total, unit)
-        self._clock = clock
-        self._due_at = clock() + LINE_EVERY_SECONDS
+        self._due_at = time.monotonic() + LINE_EVERY_SECONDS
 
     def update(self, done: int) -> None:
         """Say how far it is, if it was not said just now."""
-        if self._clock() < self._due_at:
+        if time.monotonic() < self._due_at:
             return
-        self._due_at = self._clock() + LINE_EVERY_SECONDS
+        self._due_at = time.monotonic() + LINE_EVERY_SECONDS
         of = f" of {self.total:,} ({done / self.total:.0%})" if self.total else ""
         say(f"{self.label}: {done:,}{of} {self.unit}")
 
