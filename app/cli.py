@@ -163,9 +163,26 @@ def _run(name: str, *, failed: int = REFUSED, needs_operations: bool = False, **
     except SellableError as error:
         _complain(str(error))
         raise typer.Exit(failed) from error
+    except ValueError as error:
+        if not (sentence := _settings_sentence(error)):
+            raise
+        _complain(sentence)
+        raise typer.Exit(failed) from error
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(code or 0)
+
+
+def _settings_sentence(error: ValueError) -> str:
+    """What is wrong with the environment, if it was the settings that refused it; else nothing."""
+    # By name: pydantic would be a heavy import for a command that does not need it.
+    if type(error).__name__ == "SettingsError":
+        return str(error)
+    if type(error).__name__ != "ValidationError" or getattr(error, "title", "") != "Settings":
+        return ""
+    problems: Any = error
+    places = (("_".join(map(str, one["loc"])).upper(), one["msg"]) for one in problems.errors())
+    return "; ".join(f"SELLABLE_{name}: {message}" if name else message for name, message in places)
 
 
 def _complain(sentence: str) -> None:
@@ -176,4 +193,4 @@ def _complain(sentence: str) -> None:
 
 def main() -> None:
     """The entry point of `sellable` and `python -m app`."""
-    cli()
+    cli(prog_name="sellable")

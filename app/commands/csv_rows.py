@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TextIO, TypeVar
 
 from app.commands.progress import Complaints, Meter
 from app.errors import SellableError
@@ -61,16 +61,15 @@ class CsvFile:
     """
 
     def __init__(
-        self, raw: io.FileIO, name: str, *, required: Collection[str], optional: Collection[str] = ()
+        self, raw: io.FileIO, text: TextIO, name: str, *, required: Collection[str], optional: Collection[str]
     ) -> None:
-        """Read the header. CsvFileError when the file is empty, not UTF-8, or lacks a required column."""
+        """`text` decodes what `raw` reads.
+
+        CsvFileError when the file is empty, is not UTF-8, or lacks a required column.
+        """
         self.name = name
         self._raw = raw
         self._required = frozenset(required)
-        # Bytes that are not UTF-8 become lone surrogates, so that only the lines that hold them are refused.
-        text = io.TextIOWrapper(
-            io.BufferedReader(raw), encoding="utf-8-sig", errors="surrogateescape", newline=""
-        )
         self._records = _records(_Lines(text))
         self._header = self._read_header()
         known = {*required, *optional}
@@ -137,8 +136,10 @@ def open_csv(path: Path, *, required: Collection[str], optional: Collection[str]
         raw = io.FileIO(path)
     except OSError as error:
         raise CsvFileError(f"{path} cannot be read: {error.strerror}") from error
-    with raw:
-        yield CsvFile(raw, path.name, required=required, optional=optional)
+    # Bytes that are not UTF-8 become lone surrogates, so that only the lines that hold them are refused.
+    buffered = io.BufferedReader(raw)
+    with io.TextIOWrapper(buffered, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+        yield CsvFile(raw, text, path.name, required=required, optional=optional)
 
 
 class Rows(Generic[T]):
@@ -215,7 +216,7 @@ class _Lines:
 
     _TOO_LONG = "too long"  # told apart by identity: it stands for a line that was skipped
 
-    def __init__(self, text: io.TextIOWrapper) -> None:
+    def __init__(self, text: TextIO) -> None:
         self._text = text
         self._again: deque[str] = deque()
         self._taken: list[str] = []

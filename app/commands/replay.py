@@ -83,7 +83,8 @@ class Tally:
     def as_dict(self) -> dict[str, int | float]:
         """The summary, in which figures add up.
 
-        rows = order_rows + return_rows + adjustment_rows + bad_lines; orders = locked + refused + failed_orders; failed = every document that failed + bad_lines.
+        rows = order_rows + return_rows + adjustment_rows + bad_lines; orders = locked + refused +
+        failed_orders; failed = every document that failed + bad_lines.
         """
         orders = self.locked + self.refused + self.failures[Kind.ORDER]
         return {

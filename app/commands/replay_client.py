@@ -70,7 +70,10 @@ class ApiClient:
         return await self._send("GET", f"/v1/stock/{quote(sku, safe='')}", None)
 
     async def post(self, path: str, body: Mapping[str, Any] | None = None) -> Answer:
-        """The answer to a command; UnavailableError when the service stayed away, SellableError for a bad key."""
+        """The answer to a command.
+
+        UnavailableError when the service stayed away, SellableError if the key is bad.
+        """
         return await self._send("POST", path, body)
 
     async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Answer:
