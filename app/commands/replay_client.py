@@ -59,10 +59,8 @@ def open_http(api_url: str, headers: Mapping[str, str], *, connections: int) -> 
 class ApiClient:
     """Requests that are repeated, unchanged, while the service is away; each carries its own id."""
 
-    def __init__(
-        self, http: httpx.AsyncClient, *, note: Callable[[str], None], retry_seconds: float = RETRY_SECONDS
-    ) -> None:
-        self._http, self._note, self._retry_seconds = http, note, retry_seconds
+    def __init__(self, http: httpx.AsyncClient, *, note: Callable[[str], None]) -> None:
+        self._http, self._note = http, note
         self._away = False
 
     async def get_stock(self, sku: str) -> Answer:
@@ -85,12 +83,12 @@ class ApiClient:
             if answer is not None:
                 return self._arrived(answer)
             if give_up_at is None:
-                give_up_at = loop.time() + self._retry_seconds
+                give_up_at = loop.time() + RETRY_SECONDS
             left_seconds = give_up_at - loop.time()
             if left_seconds <= 0:
                 raise UnavailableError(
                     f"gave up: the service at {self._http.base_url} did not answer"
-                    f" for {self._retry_seconds:g} s ({trouble})"
+                    f" for {RETRY_SECONDS:g} s ({trouble})"
                 )
             self._say_away(trouble)
             await asyncio.sleep(min(left_seconds, max(pause_seconds, wait_seconds)))
@@ -119,7 +117,7 @@ class ApiClient:
 
     def _say_away(self, trouble: str) -> None:
         if not self._away:
-            self._note(f"the service does not answer ({trouble}): trying again for {self._retry_seconds:g} s")
+            self._note(f"the service does not answer ({trouble}): trying again for {RETRY_SECONDS:g} s")
         self._away = True
 
 
