@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, ValidationError
 from typer.testing import CliRunner
 
 from app.cli import cli
@@ -167,3 +168,15 @@ def test_settings_takes_json(monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(cli, ["settings", "--json"])
     assert done.exit_code == 0
     assert isinstance(json.loads(done.stdout), list)
+
+
+def test_a_setting_that_was_refused_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Settings(BaseModel):
+        port: int
+
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({"port": "x"})
+    stand_in(monkeypatch, "worker", caught.value)
+    done = CliRunner().invoke(cli, ["worker"])
+    assert done.exit_code == 1
+    assert done.stderr.startswith("sellable: SELLABLE_PORT: Input should be a valid integer")
