@@ -1,0 +1,196 @@
+"""The command line: wires the subcommands, and decides their exit codes. Nothing heavy is imported to start.
+
+0 done; 1 refused, or a comparison differs; 2 usage; 3 done in part; 4 could not compare.
+"""
+
+import asyncio
+import inspect
+import sys
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from app.errors import SellableError
+
+REFUSED = 1
+NOT_COMPARED = 4
+INTERRUPTED = 130
+
+
+class Summary(StrEnum):
+    """How a summary is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def _positive(number: float | None) -> float | None:
+    # Written so that nan is refused too.
+    if number is not None and not 0 < number < float("inf"):
+        raise typer.BadParameter("must be a number above 0")
+    return number
+
+
+def _warehouse(code: str) -> str:
+    from app.domain.codes import check_warehouse  # noqa: PLC0415 - only when a command needs it
+
+    try:
+        return check_warehouse(code)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+File = Annotated[Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="A CSV file.")]
+DataDir = Annotated[Path, typer.Option(help="Where the data and run.json of `sellable up` are.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Host = Annotated[str, typer.Option(help="The address to listen on.")]
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on.")]
+Workers = Annotated[int, typer.Option(min=1, max=256, help="How many API processes.")]
+Demo = Annotated[bool, typer.Option(help="Start with a demo catalogue.")]
+Concurrency = Annotated[int, typer.Option(min=1, max=1_000, help="How many orders in flight at most.")]
+Speed = Annotated[
+    float | None,
+    typer.Option(callback=_positive, help="N times real time. Without it: as fast as possible."),
+]
+SummaryForm = Annotated[Summary, typer.Option(help="How to print the summary.")]
+Warehouse = Annotated[
+    str, typer.Option(callback=_warehouse, help="For returns and adjustments of a SKU nobody knows.")
+]
+HERE = Path(".sellable")
+
+cli = typer.Typer(
+    name="sellable",
+    help="Knows, for every product and warehouse, how many units can still be sold.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@cli.command()
+def up(
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    data_dir: DataDir = HERE,
+    workers: Workers = 1,
+    demo: Demo = True,  # noqa: FBT002 - a switch of the command line
+) -> None:
+    """Start everything in one go: hot store, ledger, workers and API."""
+    _run("up", host=host, port=port, data_dir=data_dir, workers=workers, demo=demo)
+
+
+@cli.command()
+def serve(host: Host = "127.0.0.1", port: Port = 8080, workers: Workers = 1) -> None:
+    """Serve the HTTP API."""
+    _run("serve", host=host, port=port, workers=workers)
+
+
+@cli.command()
+def worker() -> None:
+    """Run the background duties: the ledger's writer, expiry, recovery."""
+    _run("worker")
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the ledger's tables and the hot store's functions up to date."""
+    _run("migrate")
+
+
+@cli.command()
+def settings(as_json: AsJson = False) -> None:  # noqa: FBT002 - a switch of the command line
+    """Print every setting: name, default, unit, and the promise it touches."""
+    _run("settings", as_json=as_json)
+
+
+@cli.command("import-stock")
+def import_stock(file: File, data_dir: DataDir = HERE) -> None:
+    """Set what is on hand from FILE.csv: columns sku,warehouse,quantity[,buffer]. A rerun changes nothing."""
+    _run("import_stock", file=file, data_dir=data_dir, needs_operations=True)
+
+
+@cli.command()
+def replay(
+    file: File,
+    concurrency: Concurrency = 1,
+    speed: Speed = None,
+    summary: SummaryForm = Summary.TEXT,
+    warehouse: Warehouse = "main",
+    data_dir: DataDir = HERE,
+) -> None:
+    """Send FILE.csv through the API: order_id,sku,quantity,occurred_at[,warehouse][,kind][,reason]."""
+    _run(
+        "replay",
+        file=file,
+        data_dir=data_dir,
+        concurrency=concurrency,
+        speed=speed,
+        summary=summary.value,
+        warehouse=warehouse,
+    )
+
+
+@cli.command()
+def verify(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: FBT002 - a switch
+    """Compare the hot store with the ledger, for every SKU, state and lock. Safe on a live system."""
+    _run("verify", as_json=as_json, data_dir=data_dir, failed=NOT_COMPARED)
+
+
+@cli.command()
+def rebuild(data_dir: DataDir = HERE) -> None:
+    """Rebuild the hot store from the ledger."""
+    _run("rebuild", data_dir=data_dir)
+
+
+@cli.command(hidden=True)
+def demo(data_dir: DataDir = HERE) -> None:
+    """Fill a new service with the demo catalogue."""
+    _run("demo", data_dir=data_dir)
+
+
+def _run(name: str, *, failed: int = REFUSED, needs_operations: bool = False, **arguments: Any) -> NoReturn:
+    """Call `app.commands.<name>.<name>`, which may be async, and exit with the code it returns (None: 0)."""
+    try:
+        if needs_operations:
+            # Handed in, because commands stand below bootstrap, the one module that knows everything.
+            arguments["open_operations"] = import_module("app.bootstrap").open_operations
+        code = getattr(import_module(f"app.commands.{name}"), name)(**arguments)
+        if inspect.iscoroutine(code):
+            code = asyncio.run(code)
+    except SellableError as error:
+        _complain(str(error))
+        raise typer.Exit(failed) from error
+    except ValueError as error:
+        if not (sentence := _settings_sentence(error)):
+            raise
+        _complain(sentence)
+        raise typer.Exit(failed) from error
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    raise typer.Exit(code or 0)
+
+
+def _settings_sentence(error: ValueError) -> str:
+    """What is wrong with the environment, if it was the settings that refused it; else nothing."""
+    # By name: pydantic would be a heavy import for a command that does not need it.
+    if type(error).__name__ == "SettingsError":
+        return str(error)
+    if type(error).__name__ != "ValidationError" or getattr(error, "title", "") != "Settings":
+        return ""
+    problems: Any = error
+    places = (("_".join(map(str, one["loc"])).upper(), one["msg"]) for one in problems.errors())
+    return "; ".join(f"SELLABLE_{name}: {message}" if name else message for name, message in places)
+
+
+def _complain(sentence: str) -> None:
+    encoding = sys.stderr.encoding or "utf-8"
+    line = f"sellable: {' '.join(sentence.split())}"
+    sys.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+
+
+def main() -> None:
+    """The entry point of `sellable` and `python -m app`."""
+    cli(prog_name="sellable")

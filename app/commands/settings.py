@@ -1,0 +1,91 @@
+"""`sellable settings`: every setting, its default, its unit, and the promise that it touches."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic.fields import FieldInfo
+
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+MASK = "********"
+LINE_CHARS = 160
+_SECRET_WORDS = re.compile(r"KEYS?$|SECRET|PASSWORD|TOKEN")
+_URL_PASSWORD = re.compile(r"(?<=:)[^:/@\s]+(?=@)")
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """One setting; `name` is its environment variable, `value` what that holds now (None: not set)."""
+
+    name: str
+    default: str
+    unit: str
+    promise: str
+    description: str
+    value: str | None
+
+
+def settings(*, as_json: bool = False, environ: Mapping[str, str] = os.environ) -> int:
+    """Print every setting as a table, or as a JSON list of objects; secrets are masked. Returns 0."""
+    described = describe_settings(environ)
+    if as_json:
+        print(json.dumps([asdict(one) for one in described], indent=2, ensure_ascii=False))
+        return 0
+    from rich.console import Console  # noqa: PLC0415 - only the table needs it
+
+    Console(width=None if sys.stdout.isatty() else LINE_CHARS).print(_table(described))
+    return 0
+
+
+def describe_settings(environ: Mapping[str, str]) -> list[Described]:
+    """Every setting of the project, in the order in which the code gives them."""
+    return [_describe(name, field, environ) for name, field in Settings.model_fields.items()]
+
+
+def _describe(name: str, field: FieldInfo, environ: Mapping[str, str]) -> Described:
+    variable = f"{Settings.model_config.get('env_prefix', '')}{name}".upper()
+    extra: Mapping[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    secret = bool(extra.get("secret")) or "SecretStr" in repr(field.annotation)
+    secret = secret or bool(_SECRET_WORDS.search(variable))
+    value = environ.get(variable)
+    return Described(
+        name=variable,
+        default=_shown(field.get_default(call_default_factory=True, validated_data={}), secret=secret),
+        unit=str(extra.get("unit", "")),
+        promise=str(extra.get("promise", "")),
+        description=field.description or "",
+        value=None if value is None else _shown(value, secret=secret),
+    )
+
+
+def _shown(value: object, *, secret: bool) -> str:
+    """The value as it would stand in the environment, without what must not be read over a shoulder."""
+    if value is None or value in ("", (), []):
+        return ""
+    if secret:
+        return MASK
+    if isinstance(value, (tuple, list, frozenset)):
+        return ",".join(map(str, value))
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return _URL_PASSWORD.sub(MASK, text) if "://" in text else text
+
+
+def _table(described: list[Described]) -> "Table":
+    from rich.table import Table  # noqa: PLC0415 - only the table needs it
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table("setting", "default", "unit", "promise", "what it does")
+    table.columns[0].no_wrap = True
+    for one in described:
+        what = one.description if one.value is None else f"{one.description} (now: {one.value})"
+        # Plain text: a default such as [::1] is not markup.
+        table.add_row(*map(Text, (one.name, one.default, one.unit, one.promise, what)))
+    return table
