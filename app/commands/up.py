@@ -178,6 +178,7 @@ class _Service:
 
         def ready() -> bool:
             nonlocal answer
+            self.supervisor.refuse_failing()
             status, answer = _get(self._listener, "/readyz")
             if status != 200 and time.monotonic() > deadline:
                 raise UnavailableError(
@@ -250,7 +251,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+        # The error's own text names the address a second time.
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise ConfigurationError(f"The port {port} of {host} can't be listened on: {reason}.") from error
 
 

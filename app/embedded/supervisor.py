@@ -167,6 +167,12 @@ class Supervisor:
         self._record()
         self.wait_until(lambda: all(self._is_up(running) for running in started))
 
+    def refuse_failing(self) -> None:
+        """Raise `UnavailableError` if a member has ended three times in a row."""
+        for running in self._running:
+            if running.failures >= START_ATTEMPTS:
+                raise UnavailableError(running.why_not())
+
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Keep the members running until `condition` holds; it brings its own limit, by raising."""
         while True:
