@@ -1,7 +1,6 @@
 """`sellable up`: everything in one command, on the embedded servers unless others are named."""
 
 import contextlib
-import http.client
 import ipaddress
 import json
 import os
@@ -174,19 +173,21 @@ class _Service:
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_LIMIT_SECONDS
-        answer = "no answer"
+        probe = _Probe(_where(self._listener), "/readyz")
 
         def ready() -> bool:
-            nonlocal answer
+            if probe.status() == 200:
+                return True
             self.supervisor.refuse_failing()
-            status, answer = _get(self._listener, "/readyz")
-            if status != 200 and time.monotonic() > deadline:
+            if time.monotonic() > deadline:
+                limit = f"{READY_LIMIT_SECONDS:.0f} s"
                 raise UnavailableError(
-                    f"The API was not ready after {READY_LIMIT_SECONDS:.0f} s: {answer} (logs: {self._logs})."
+                    f"The API was not ready after {limit}: {probe.answer} (logs: {self._logs})."
                 )
-            return status == 200
+            return False
 
-        self.supervisor.wait_until(ready)
+        with contextlib.closing(probe):
+            self.supervisor.wait_until(ready)
 
     def _whereabouts(self) -> dict[str, Any]:
         def only(role: str) -> int | None:
@@ -267,18 +268,54 @@ def _where(listener: socket.socket) -> tuple[str, int]:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104
 
 
-def _get(listener: socket.socket, path: str) -> tuple[int, str]:
-    """Status (0: none) and the answer's first 200 characters."""
-    host, port = _where(listener)
-    connection = http.client.HTTPConnection(host, port, timeout=PROBE_TIMEOUT_SECONDS)
-    try:
-        connection.request("GET", path, headers={"Connection": "close"})
-        response = connection.getresponse()
-        return response.status, f"{response.status} {response.read(200).decode('utf-8', 'replace')}"
-    except (OSError, http.client.HTTPException) as error:
-        return 0, str(error) or type(error).__name__
-    finally:
-        connection.close()
+class _Probe:
+    """A GET that never waits: `status` is asked again and again, and each answer is followed by a new request.
+
+    One connection waits in the listener's queue however long the API takes to come: many would fill it.
+    """
+
+    def __init__(self, address: tuple[str, int], path: str) -> None:
+        self._address = address
+        self._request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+        self._connection: socket.socket | None = None
+        self._received = b""
+        self.answer = "no answer"
+
+    def status(self) -> int:
+        """The status of an answer that is complete by now; 0: none yet."""
+        try:
+            if not self._ended():
+                return 0
+        except OSError as error:
+            self.answer = str(error)
+            self.close()
+            return 0
+        head, _, body = self._received.partition(b"\r\n\r\n")
+        words = head.split(None, 2)
+        self.close()
+        if len(words) < 2 or not words[1].isdigit():
+            return 0
+        self.answer = f"{words[1].decode()} {body[:200].decode('utf-8', 'replace')}"
+        return int(words[1])
+
+    def close(self) -> None:
+        """Forget the request that is under way."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+        self._received = b""
+
+    def _ended(self) -> bool:
+        if self._connection is None:
+            self._connection = socket.create_connection(self._address, timeout=PROBE_TIMEOUT_SECONDS)
+            self._connection.sendall(self._request)
+            self._connection.setblocking(False)  # noqa: FBT003  (the standard library's signature)
+        try:
+            more = self._connection.recv(65_536)
+        except BlockingIOError:
+            return False
+        self._received += more
+        return not more
 
 
 def _servers(data_dir: Path, logs: Path) -> dict[str, EmbeddedServer]:

@@ -126,9 +126,9 @@ class _Running:
     def why_not(self) -> str:
         """One sentence about a start that failed."""
         log = self.member.program.log
-        said = process.last_line(log, since=self.log_offset) or "it said nothing"
-        code = self.last.code if self.last else "none"
-        return f"{self.member.name} ended with code {code} while starting: {said} (log: {log})."
+        last = self.last or Exit(code=0, was_ready=False, log_offset=self.log_offset)
+        said = process.last_line(log, since=last.log_offset) or "it said nothing"
+        return f"{self.member.name} ended with code {last.code} while starting: {said} (log: {log})."
 
 
 class Supervisor:

