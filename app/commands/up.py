@@ -269,7 +269,7 @@ def _where(listener: socket.socket) -> tuple[str, int]:
 
 
 class _Probe:
-    """A GET that never waits: `status` is asked again and again, and each answer is followed by a new request.
+    """A GET that never waits: ask `status` again and again; after each answer comes a new request.
 
     One connection waits in the listener's queue however long the API takes to come: many would fill it.
     """
