@@ -158,7 +158,8 @@ async def scalar(url: str, query: str) -> Any:
 
 
 def postgres_is_ready(one: Up) -> bool:
-    said = (one.data / "postgres" / "data" / "postmaster.pid").read_text()
+    file = one.data / "postgres" / "data" / "postmaster.pid"
+    said = file.read_text() if file.exists() else ""
     return said.startswith(f"{one.pid('postgres')}\n") and "ready" in said
 
 
