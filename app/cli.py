@@ -49,6 +49,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on.")]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="How many API processes.")]
+Fd = Annotated[int | None, typer.Option(hidden=True, help="A listening socket that was handed down.")]
 Demo = Annotated[bool, typer.Option(help="Start with a demo catalogue.")]
 Concurrency = Annotated[int, typer.Option(min=1, max=1_000, help="How many orders in flight at most.")]
 Speed = Annotated[
@@ -83,21 +84,21 @@ def up(
 
 
 @cli.command()
-def serve(host: Host = "127.0.0.1", port: Port = 8080, workers: Workers = 1) -> None:
-    """Serve the HTTP API."""
-    _run("serve", host=host, port=port, workers=workers)
+def serve(host: Host = "127.0.0.1", port: Port = 8080, fd: Fd = None) -> None:
+    """Serve the HTTP API: one process; several may share a socket."""
+    _run("serve", host=host, port=port, fd=fd, needs="open_api")
 
 
 @cli.command()
 def worker() -> None:
     """Run the background duties: the ledger's writer, expiry, recovery."""
-    _run("worker")
+    _run("worker", needs="open_worker")
 
 
 @cli.command()
 def migrate() -> None:
     """Bring the ledger's tables and the hot store's functions up to date."""
-    _run("migrate")
+    _run("migrate", needs="open_stores")
 
 
 @cli.command()
@@ -109,7 +110,7 @@ def settings(as_json: AsJson = False) -> None:  # noqa: FBT002 - a switch of the
 @cli.command("import-stock")
 def import_stock(file: File, data_dir: DataDir = HERE) -> None:
     """Set what is on hand from FILE.csv: columns sku,warehouse,quantity[,buffer]. A rerun changes nothing."""
-    _run("import_stock", file=file, data_dir=data_dir, needs_operations=True)
+    _run("import_stock", file=file, data_dir=data_dir, needs="open_operations")
 
 
 @cli.command()
@@ -136,27 +137,27 @@ def replay(
 @cli.command()
 def verify(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: FBT002 - a switch
     """Compare the hot store with the ledger, for every SKU, state and lock. Safe on a live system."""
-    _run("verify", as_json=as_json, data_dir=data_dir, failed=NOT_COMPARED)
+    _run("verify", as_json=as_json, data_dir=data_dir, failed=NOT_COMPARED, needs="open_stores")
 
 
 @cli.command()
 def rebuild(data_dir: DataDir = HERE) -> None:
     """Rebuild the hot store from the ledger."""
-    _run("rebuild", data_dir=data_dir)
+    _run("rebuild", data_dir=data_dir, needs="open_stores")
 
 
 @cli.command(hidden=True)
 def demo(data_dir: DataDir = HERE) -> None:
     """Fill a new service with the demo catalogue."""
-    _run("demo", data_dir=data_dir)
+    _run("demo", data_dir=data_dir, needs="open_operations")
 
 
-def _run(name: str, *, failed: int = REFUSED, needs_operations: bool = False, **arguments: Any) -> NoReturn:
+def _run(name: str, *, failed: int = REFUSED, needs: str = "", **arguments: Any) -> NoReturn:
     """Call `app.commands.<name>.<name>`, which may be async, and exit with the code it returns (None: 0)."""
     try:
-        if needs_operations:
+        if needs:
             # Handed in, because commands stand below bootstrap, the one module that knows everything.
-            arguments["open_operations"] = import_module("app.bootstrap").open_operations
+            arguments[needs] = getattr(import_module("app.bootstrap"), needs)
         code = getattr(import_module(f"app.commands.{name}"), name)(**arguments)
         if inspect.iscoroutine(code):
             code = asyncio.run(code)

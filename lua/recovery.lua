@@ -44,6 +44,17 @@ local function adopt(keys, args)
   return { 'OPENED', '', meta.last }
 end
 
+-- shut: lets nobody write any more, so that the outbox can be drained before a rebuild.
+-- KEYS  1 meta
+-- ARGV  1 fence
+-- Returns FENCED, REBUILDING.
+local function shut(keys, args)
+  if fenced(keys, args) then return { 'FENCED', '' } end
+  gate[keys[1]] = nil
+  redis.call('HSET', keys[1], 'state', 'rebuilding', 'fence', args[1])
+  return { 'REBUILDING', '' }
+end
+
 -- rebuild_begin: shuts the gate and forgets what this memory believed.
 -- KEYS  1 meta
 -- ARGV  1 fence  2 the ledger's tip  3 the ledger's clock in ms  4 the ledger's last position
@@ -133,6 +144,7 @@ local function forget(keys, args)
 end
 
 register('open', open, { 'allow-oom' })
+register('shut', shut, { 'allow-oom' })
 register('adopt', adopt, { 'allow-oom' })
 register('rebuild_begin', rebuild_begin, { 'allow-oom' })
 register('rebuild_clear', rebuild_clear, { 'allow-oom' })

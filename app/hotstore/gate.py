@@ -100,6 +100,10 @@ class Gate:
             raise FencedError(f"the gate was not opened: {reply[0]}")
         return Position.parse(reply[2])
 
+    async def shut(self, *, fence: int) -> None:
+        """Let nobody write any more; the memory stays as it is."""
+        _loaded(await self._call("shut", fence))
+
     async def rebuild_begin(self, *, fence: int, tip: str, recorded_at_ms: int, last: str) -> None:
         """Shut the gate and forget what this memory believed of itself."""
         _loaded(await self._call("rebuild_begin", fence, tip, recorded_at_ms, last))

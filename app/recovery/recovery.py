@@ -4,6 +4,7 @@ It compares what the hot store claims with the ledger, under a lease, repairs wh
 for a new epoch.
 """
 
+import asyncio
 import os
 import socket
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from app.hotstore import outbox
 from app.hotstore.gate import Claims, Gate
 from app.hotstore.keys import Keys
 from app.ledger.recovery_rows import LedgerTip, RecoveryRows
+from app.ledger.writer import Writer
 from app.recovery.findings import Finding, judge
 from app.recovery.rebuild import rebuild
 
@@ -26,6 +28,7 @@ _log = structlog.get_logger()
 
 LEASE_SECONDS = 30.0
 BRANCH_CHUNK = 1_000
+DRAIN_POLL_SECONDS = 0.02
 
 
 class Recovery:
@@ -37,6 +40,7 @@ class Recovery:
         keys: Keys,
         gate: Gate,
         rows: RecoveryRows,
+        writer: Writer,
         *,
         horizon_seconds: float,
         outbox_max: int,
@@ -46,6 +50,7 @@ class Recovery:
         self._keys = keys
         self._gate = gate
         self._rows = rows
+        self._writer = writer
         self._horizon = timedelta(seconds=horizon_seconds)
         self._outbox_max = outbox_max
         self._progress = progress
@@ -73,7 +78,9 @@ class Recovery:
     async def _recover(self, fence: int, *, force_rebuild: bool) -> Finding:
         claims, ledger = await self._gate.claims(), await self._rows.tip()
         finding = await self._compare(claims, ledger)
-        if force_rebuild and finding is not Finding.EMPTY:
+        if force_rebuild and finding in {Finding.SAME, Finding.AHEAD}:
+            await self._gate.shut(fence=fence)
+            await self._drain()
             finding = Finding.DIFFERENT
         tip = claims.tip
         if finding is Finding.DIFFERENT:
@@ -102,6 +109,15 @@ class Recovery:
             fence=fence, epoch=epoch, tip=tip, run_id=claims.run_id, outbox_max=self._outbox_max
         )
         _log.info("recovery.opened", finding=finding.value, position=str(position))
+
+    async def _drain(self) -> None:
+        """Persist what the shut hot store has beyond the ledger, so that a rebuild loses none of it."""
+        at, _tip = await self._writer.position()
+        while entries := await outbox.read_after(self._client, self._keys, at, entries_max=BRANCH_CHUNK):
+            written = await self._writer.write(entries)
+            if written is None:  # a worker is at it
+                await asyncio.sleep(DRAIN_POLL_SECONDS)
+            at = written or (await self._writer.position())[0]
 
     async def _keep_branch(self) -> None:
         """Keep every outbox entry that the ledger does not have: it cannot be applied, but it can be listed."""

@@ -35,7 +35,7 @@ class Duty:
                 _log.warning("duty.waits", duty=self.name, why=str(error))
                 await _sleep(stop, backoff_seconds)
                 backoff_seconds = min(backoff_seconds * 2, BACKOFF_SECONDS_MAX)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a duty goes on; the log has the whole story
                 _log.exception("duty.failed", duty=self.name)
                 await _sleep(stop, BACKOFF_SECONDS_MAX)
 

@@ -59,7 +59,7 @@ class Persist:
             written = await self._writer.write(entries) if entries else self._at
         except ChainBrokenError as error:
             self._at = None
-            _log.error("persist.chain_broken", detail=str(error))  # noqa: TRY400 -- the message says it all
+            _log.error("persist.chain_broken", detail=str(error))
             raise
         except BaseException:
             self._at = None  # ask the ledger where it is: a commit may have gone through

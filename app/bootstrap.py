@@ -1,0 +1,210 @@
+"""Puts the parts together: the only place that knows everything."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from redis.asyncio import Redis
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.api.app import create_app
+from app.errors import ConfigurationError, SellableError
+from app.hotstore import wire
+from app.hotstore.gate import Gate
+from app.hotstore.keys import Keys
+from app.hotstore.library import library
+from app.hotstore.scan import Scan
+from app.hotstore.store import HotStore
+from app.ledger import database
+from app.ledger.audit import Audit
+from app.ledger.horizon import Horizon
+from app.ledger.ledger import Ledger
+from app.ledger.migrate import check_schema, migrate
+from app.ledger.recovery_rows import RecoveryRows
+from app.ledger.writer import Writer
+from app.operations.operations import Operations, make_operations
+from app.reconcile.verify import Verify
+from app.recovery.checks import HotLevel, HotServer, check_hot_server
+from app.recovery.recovery import Recovery
+from app.settings import Settings, read_settings
+from app.worker import forget, recover
+from app.worker.clock import ClockWatch
+from app.worker.duty import Duty
+from app.worker.expire import Sweeper
+from app.worker.persist import Persist
+
+SHARD = 0
+LEVEL_SECONDS = 1.0
+
+Progress = Callable[[str, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Both stores of one shard, and what is done to them as a whole."""
+
+    settings: Settings
+    client: Redis
+    engine: AsyncEngine
+    keys: Keys
+    hot: HotStore
+    gate: Gate
+    level: HotLevel
+
+    async def check(self) -> HotServer:
+        """Refuse servers that would break a promise, and read the level that the hot store gives."""
+        server = await check_hot_server(self.client, self.keys)
+        await self.level.refresh()
+        return server
+
+    async def migrate(self) -> str:
+        """Bring the ledger's tables and the functions up to date; return the revision."""
+        await self.check()
+        revision = await migrate(self.engine)
+        await self.gate.load_library()
+        return revision
+
+    def recovery(self, progress: Progress = lambda _what, _count: None) -> Recovery:
+        """What opens the gate."""
+        return Recovery(
+            self.client,
+            self.keys,
+            self.gate,
+            RecoveryRows(self.engine, SHARD),
+            Writer(self.engine, SHARD),
+            horizon_seconds=self.settings.horizon_seconds,
+            outbox_max=self.settings.outbox_max,
+            progress=progress,
+        )
+
+    def verify(self, progress: Progress) -> Verify:
+        """What compares the stores."""
+        return Verify(Scan(self.client, self.keys), Audit(self.engine, SHARD), progress=progress)
+
+    def operations(self) -> Operations:
+        """What the API and the commands can do."""
+        return make_operations(
+            self.hot,
+            Ledger(self.engine),
+            self.settings,
+            hot_level=lambda: self.level.level,
+            persisted=self._persisted,
+        )
+
+    def duties(self) -> list[Duty]:
+        """What the worker does in the background."""
+        settings = self.settings
+        persist = Persist(
+            self.client,
+            self.keys,
+            self.hot,
+            Writer(self.engine, SHARD),
+            batch_events_max=settings.batch_events_max,
+            trim_margin_seconds=settings.trim_margin_seconds,
+        )
+        clock = ClockWatch(
+            self._hot_seconds, self._ledger_seconds, jump_seconds_max=settings.clock_jump_seconds_max
+        )
+        horizon = Horizon(
+            self.engine, SHARD, seconds=settings.horizon_seconds, entries_max=settings.horizon_entries_max
+        )
+        return [
+            recover.duty(self.recovery()),
+            persist.duty(),
+            Sweeper(self.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
+            forget.duty(self.hot, horizon),
+        ]
+
+    async def _persisted(self) -> str:
+        return str(await self.client.hget(self.keys.meta, "persisted") or "")
+
+    async def _hot_seconds(self) -> float:
+        seconds, micros = await self.client.time()
+        return float(seconds) + float(micros) / 1e6
+
+    async def _ledger_seconds(self) -> float:
+        async with database.snapshot(self.engine) as connection:
+            now = await connection.execute(text("SELECT extract(epoch FROM clock_timestamp())"))
+            return float(now.scalar_one())
+
+
+@asynccontextmanager
+async def open_stores(
+    redis_url: str = "", database_url: str = "", *, settings: Settings | None = None
+) -> AsyncIterator[Stores]:
+    """Reach both stores; URLs not given come from the settings. Nothing is connected before it is used."""
+    settings = settings or read_settings()
+    redis_url, database_url = redis_url or settings.redis_url, database_url or settings.database_url
+    if not redis_url or not database_url:
+        raise ConfigurationError(
+            "SELLABLE_REDIS_URL and SELLABLE_DATABASE_URL must be set (or use `sellable up`)"
+        )
+    client = wire.connect(redis_url)
+    engine = database.open_engine(database_url)
+    keys = Keys(settings.prefix)
+    hot = HotStore(
+        wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds),
+        keys,
+        library(),
+        order=settings.order,
+    )
+    try:
+        yield Stores(settings, client, engine, keys, hot, Gate(client, keys, library()), HotLevel(client))
+    finally:
+        await client.aclose()
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def open_operations(redis_url: str = "", database_url: str = "") -> AsyncIterator[Operations]:
+    """Reach a running service's stores."""
+    async with open_stores(redis_url, database_url) as stores:
+        await stores.check()
+        yield stores.operations()
+
+
+@asynccontextmanager
+async def open_worker() -> AsyncIterator[list[Duty]]:
+    """Reach the stores, refuse what would break a promise, and return the duties."""
+    async with open_stores() as stores:
+        await stores.check()
+        await check_schema(stores.engine)
+        yield stores.duties()
+
+
+class _Health:
+    """Whether this process can answer: the hot store's gate must be open. Locks go on without Postgres."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+
+    async def readiness(self) -> list[str]:
+        try:
+            await self._stores.hot.read_due(0)
+        except SellableError as error:
+            return [str(error)]
+        return []
+
+
+@asynccontextmanager
+async def open_api(settings: Settings) -> AsyncIterator[FastAPI]:
+    """Reach the stores, refuse what would break a promise, and return the API."""
+    async with open_stores(settings=settings) as stores:
+        await stores.check()
+        watch = asyncio.create_task(_watch_level(stores.level))
+        try:
+            yield create_app(stores.operations(), settings, _Health(stores))
+        finally:
+            watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch
+
+
+async def _watch_level(level: HotLevel) -> None:
+    while True:
+        await asyncio.sleep(LEVEL_SECONDS)
+        await level.refresh()

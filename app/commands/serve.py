@@ -1,0 +1,63 @@
+"""`sellable serve`: one API process."""
+
+import asyncio
+import ipaddress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from app.errors import ConfigurationError
+from app.settings import Settings, read_api_keys, read_settings
+from app.telemetry import configure_logging
+
+GRACE_SECONDS = 5
+
+OpenApi = Callable[[Settings], AbstractAsyncContextManager[Any]]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def check_host(host: str, settings: Settings) -> None:
+    """Raise `ConfigurationError` if an API without keys would be reachable from other machines."""
+    if not read_api_keys(settings.api_keys.get_secret_value()) and not is_loopback(host):
+        raise ConfigurationError(
+            f"no API keys are set (SELLABLE_API_KEYS), so {host} is refused: use a loopback address"
+        )
+
+
+async def _serve(config: dict[str, Any], settings: Settings, open_api: OpenApi) -> int:
+    async with open_api(settings) as api:
+        server = uvicorn.Server(uvicorn.Config(api, **config))
+        await server.serve()
+    return 0 if server.started else 1
+
+
+def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
+    """Serve until SIGTERM; return 1 if the start failed. `fd` is a listening socket that was handed down."""
+    configure_logging()
+    settings = read_settings()
+    check_host(host, settings)
+    config: dict[str, Any] = {
+        "host": host,
+        "port": port,
+        "fd": fd,
+        "http": "httptools",
+        "lifespan": "off",
+        "access_log": False,
+        "log_config": None,
+        "server_header": False,
+        "timeout_graceful_shutdown": GRACE_SECONDS,
+    }
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(config, settings, open_api))

@@ -1,0 +1,65 @@
+"""Reading the hot store's memory as it is, for comparisons: raw records, and walks over all keys of a kind."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+
+from app.hotstore.keys import Keys
+from app.hotstore.replies import Stock
+
+_JSON_FIELDS = frozenset({"v", "x", "n", "q", "o", "y"})
+
+
+class Scan:
+    """Reads of one shard; nothing is changed."""
+
+    def __init__(self, client: Redis, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+
+    async def stock(self, skus: Sequence[str]) -> dict[str, Stock]:
+        """Return those of the SKUs that are there."""
+        found = await self._hashes([self._keys.stock(sku) for sku in skus])
+        return {
+            sku: Stock(sku, [item for pair in fields.items() for item in pair])
+            for sku, fields in zip(skus, found, strict=True)
+            if fields
+        }
+
+    async def locks(self, lock_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the records of those of the locks that are there, fields as the ledger has them."""
+        found = await self._hashes([self._keys.lock(lock_id) for lock_id in lock_ids])
+        return {
+            lock_id: {
+                name: json.loads(text) if name in _JSON_FIELDS else text for name, text in fields.items()
+            }
+            for lock_id, fields in zip(lock_ids, found, strict=True)
+            if fields
+        }
+
+    def all_skus(self, *, count: int) -> AsyncIterator[list[str]]:
+        """Walk over all SKUs, about `count` at a time; one may come twice."""
+        return self._walk(self._keys.stock(""), count)
+
+    def all_locks(self, *, count: int) -> AsyncIterator[list[str]]:
+        """Walk over all locks, about `count` at a time; one may come twice."""
+        return self._walk(self._keys.lock(""), count)
+
+    async def _walk(self, prefix: str, count: int) -> AsyncIterator[list[str]]:
+        cursor = 0
+        while True:
+            found: Any = await self._client.scan(cursor, match=f"{prefix}*", count=count)
+            cursor, keys = found
+            if keys:
+                yield [key.removeprefix(prefix) for key in keys]
+            if int(cursor) == 0:
+                return
+
+    async def _hashes(self, keys: Sequence[str]) -> list[dict[str, str]]:
+        pipeline = self._client.pipeline(transaction=False)
+        for key in keys:
+            pipeline.hgetall(key)
+        found: list[dict[str, str]] = await pipeline.execute()
+        return found

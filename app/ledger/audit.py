@@ -1,0 +1,77 @@
+"""What `verify` reads of the ledger. Each read is a snapshot; nothing is changed."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.domain.events import Counts, Position
+from app.ledger import database
+from app.ledger.queries import statement
+
+ROWS_CHUNK = 1_000
+
+
+class Projected(NamedTuple):
+    """A SKU as the projection has it."""
+
+    version: int
+    warehouses: dict[str, Counts]
+
+
+class ProjectedLock(NamedTuple):
+    """A lock as the projection has it: where it was opened, and the record's fields."""
+
+    opened: Position
+    record: dict[str, Any]
+
+
+class Audit:
+    """Reads of one shard. Raises `UnavailableError` while Postgres is away."""
+
+    def __init__(self, engine: AsyncEngine, shard: int) -> None:
+        self._engine = engine
+        self._shard = shard
+
+    async def rows(self, name: str) -> AsyncIterator[Any]:
+        """Stream the rows of a statement that lists differences within the ledger."""
+        async with database.snapshot(self._engine) as connection:
+            result = await connection.stream(statement(name), execution_options={"yield_per": ROWS_CHUNK})
+            async for row in result:
+                yield row
+
+    async def skus_after(self, after: str, skus_max: int) -> list[str]:
+        """Return the next SKUs in order."""
+        values = {"shard": self._shard, "after": after, "skus_max": skus_max}
+        return [row.sku for row in await self._all("audit_skus", values)]
+
+    async def stock(self, skus: Sequence[str]) -> dict[str, Projected]:
+        """Return those of the SKUs that the projection has."""
+        found: dict[str, Projected] = {}
+        for row in await self._all("audit_stock", {"skus": list(skus)}):
+            known = found.get(row.sku, Projected(0, {}))
+            counts = Counts(row.available, row.locked, row.damaged, row.in_transit, row.buffer)
+            warehouses = known.warehouses | {row.warehouse: counts}
+            found[row.sku] = Projected(max(known.version, row.version), warehouses)
+        return found
+
+    async def stock_at(self, sku: str, version: int) -> dict[str, Counts]:
+        """Return the counts that a SKU's moves up to `version` left, by warehouse."""
+        rows = await self._all("audit_stock_at", {"sku": sku, "version": version})
+        return {row.warehouse: Counts(*row[1:]) for row in rows}
+
+    async def open_locks_after(self, after: str, locks_max: int) -> list[str]:
+        """Return the next open locks in order."""
+        values = {"shard": self._shard, "after": after, "locks_max": locks_max}
+        return [row.lock_id for row in await self._all("audit_open_locks", values)]
+
+    async def locks(self, lock_ids: Sequence[str]) -> dict[str, ProjectedLock]:
+        """Return those of the locks that the projection has, the newest of each id."""
+        rows = await self._all("audit_locks", {"lock_ids": list(lock_ids)})
+        return {
+            row.lock_id: ProjectedLock(Position(row.opened_epoch, row.opened_n), row.record) for row in rows
+        }
+
+    async def _all(self, name: str, values: dict[str, Any]) -> Sequence[Any]:
+        async with database.snapshot(self._engine) as connection:
+            return (await connection.execute(statement(name), values)).all()

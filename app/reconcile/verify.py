@@ -1,0 +1,184 @@
+"""`verify`: hot store = projection = sum of the moves, for every SKU, state and lock. Safe on a live system.
+
+On a hot SKU the stores are never compared "now": the hot store's (version, counts) are held against the counts
+that this very version's moves left, once the ledger has them. Memory stays flat: everything is read in slices.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from app.domain.events import Counts, Position
+from app.hotstore.replies import Stock
+from app.hotstore.scan import Scan
+from app.ledger.audit import Audit, Projected, ProjectedLock
+
+SLICE = 500
+IN_FLIGHT_SECONDS_MAX = 10.0
+POLL_SECONDS = 0.05
+
+
+class Difference(NamedTuple):
+    """Two figures that should be one. `what` is the SKU or lock, `place` where, and both figures with their names."""
+
+    what: str
+    place: str
+    left: str
+    left_figure: Any
+    right: str
+    right_figure: Any
+
+    def __str__(self) -> str:
+        """Return the line that a person reads."""
+        return f"{self.what} {self.place}: {self.left} {self.left_figure}, {self.right} {self.right_figure}"
+
+
+class Verify:
+    """Compares one shard's stores. `progress` is told what is compared and how much was."""
+
+    def __init__(
+        self, scan: Scan, audit: Audit, *, progress: Callable[[str, int], None] = lambda _what, _count: None
+    ) -> None:
+        self._scan = scan
+        self._audit = audit
+        self._progress = progress
+
+    async def differences(self) -> AsyncIterator[Difference]:
+        """Yield every difference; raise `UnavailableError` or a Redis error if it cannot be compared."""
+        for part in (self._sums, self._versions, self._locked, self._stock, self._locks):
+            async for difference in part():
+                yield difference
+
+    # Within the ledger
+
+    async def _sums(self) -> AsyncIterator[Difference]:
+        self._progress("sums of moves", 0)
+        async for row in self._audit.rows("audit_sums"):
+            for state in ("available", "locked", "damaged", "in_transit"):
+                projected, moved = getattr(row, state), getattr(row, f"{state}_moved")
+                if projected != moved:
+                    place = f"{row.warehouse} {state}"
+                    yield Difference(f"SKU {row.sku}", place, "projection", projected, "sum of moves", moved)
+
+    async def _versions(self) -> AsyncIterator[Difference]:
+        async for row in self._audit.rows("audit_versions"):
+            figures = f"{row.count} up to version {row.highest}"
+            yield Difference(f"SKU {row.sku}", "version", "projection", row.version, "moves", figures)
+
+    async def _locked(self) -> AsyncIterator[Difference]:
+        async for row in self._audit.rows("audit_locked"):
+            place = f"{row.warehouse} locked"
+            yield Difference(f"SKU {row.sku}", place, "projection", row.locked, "open locks", row.held)
+
+    # Hot store and ledger: stock
+
+    async def _stock(self) -> AsyncIterator[Difference]:
+        after, count = "", 0
+        while skus := await self._audit.skus_after(after, SLICE):
+            async for difference in self._stock_slice(skus):
+                yield difference
+            after, count = skus[-1], count + len(skus)
+            self._progress("SKUs", count)
+        async for found in self._scan.all_skus(count=SLICE):
+            projected = await self._audit.stock(found)
+            async for difference in self._stock_slice([sku for sku in found if sku not in projected]):
+                yield difference
+
+    async def _stock_slice(self, skus: Sequence[str]) -> AsyncIterator[Difference]:
+        if not skus:
+            return
+        projected = await self._audit.stock(skus)
+        hot = await self._scan.stock(skus)  # after the projection: so it can only be newer
+        for sku in skus:
+            there, here = projected.get(sku, Projected(0, {})), hot.get(sku)
+            if here is None or here.version < there.version:
+                version = here.version if here else "none"
+                yield Difference(f"SKU {sku}", "version", "hot store", version, "projection", there.version)
+            elif here.version == there.version:
+                for difference in _compare(here, there.warehouses, "projection"):
+                    yield difference
+            else:
+                async for difference in self._in_flight(here):
+                    yield difference
+
+    async def _in_flight(self, here: Stock) -> AsyncIterator[Difference]:
+        """Wait until the ledger has this version, and compare with the counts that its moves left."""
+        version = 0
+        for _ in range(int(IN_FLIGHT_SECONDS_MAX / POLL_SECONDS)):
+            version = (await self._audit.stock([here.sku])).get(here.sku, Projected(0, {})).version
+            if version >= here.version:
+                for difference in _compare(
+                    here, await self._audit.stock_at(here.sku, here.version), "moves up to its version"
+                ):
+                    yield difference
+                return
+            await asyncio.sleep(POLL_SECONDS)
+        yield Difference(f"SKU {here.sku}", "version", "hot store", here.version, "projection", version)
+
+    # Hot store and ledger: locks
+
+    async def _locks(self) -> AsyncIterator[Difference]:
+        count = 0
+        async for found in self._scan.all_locks(count=SLICE):
+            async for difference in self._lock_slice(found):
+                yield difference
+            count += len(found)
+            self._progress("locks", count)
+        after = ""
+        while lock_ids := await self._audit.open_locks_after(after, SLICE):
+            there = await self._scan.locks(lock_ids)
+            async for difference in self._lock_slice([i for i in lock_ids if i not in there]):
+                yield difference
+            after = lock_ids[-1]
+
+    async def _lock_slice(self, lock_ids: Sequence[str]) -> AsyncIterator[Difference]:
+        waiting = list(lock_ids)
+        differing: list[Difference] = []
+        for _ in range(int(IN_FLIGHT_SECONDS_MAX / POLL_SECONDS)):
+            hot = await self._scan.locks(waiting)
+            projected = await self._audit.locks(waiting)
+            differing = []
+            again = []
+            for lock_id in waiting:
+                found = list(_compare_locks(lock_id, hot.get(lock_id), projected.get(lock_id)))
+                differing += found
+                again += [lock_id] if found else []
+            if not again:
+                return
+            waiting = again  # a change may be in flight: only what stays different is told
+            await asyncio.sleep(POLL_SECONDS)
+        for difference in differing:
+            yield difference
+
+
+def _compare(here: Stock, there: Mapping[str, Counts], name: str) -> list[Difference]:
+    differences = []
+    for warehouse in sorted(here.warehouses.keys() | there.keys()):
+        hot, other = here.warehouses.get(warehouse, Counts()), there.get(warehouse, Counts())
+        differences += [
+            Difference(f"SKU {here.sku}", f"{warehouse} {state}", "hot store", left, name, right)
+            for state, left, right in zip(Counts._fields, hot, other, strict=True)
+            if left != right
+        ]
+    return differences
+
+
+def _compare_locks(
+    lock_id: str, here: dict[str, Any] | None, there: ProjectedLock | None
+) -> list[Difference]:
+    what = f"lock {lock_id}"
+    if here is None and there is None:
+        return []  # forgotten between two reads
+    if here is None or there is None:
+        if there is not None and there.record["s"] not in {"held", "confirmed", "partly_deducted"}:
+            return []  # ended and forgotten
+        figures = ("none" if here is None else here["s"], "none" if there is None else there.record["s"])
+        return [Difference(what, "status", "hot store", figures[0], "projection", figures[1])]
+    opened = Position.parse(here.pop("p", "0-0"))
+    if opened != there.opened:
+        return [Difference(what, "opened at", "hot store", str(opened), "projection", str(there.opened))]
+    return [
+        Difference(what, f"field {name}", "hot store", here.get(name), "projection", there.record.get(name))
+        for name in sorted(here.keys() | there.record.keys())
+        if here.get(name) != there.record.get(name)
+    ]
