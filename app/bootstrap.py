@@ -5,14 +5,14 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.api.app import create_app
-from app.errors import ConfigurationError, SellableError
+from app.errors import ConfigurationError, SellableError, UnavailableError
 from app.hotstore import wire
 from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
@@ -26,7 +26,14 @@ from app.ledger.ledger import Ledger
 from app.ledger.migrate import check_schema, migrate
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.writer import Writer
-from app.operations.operations import Operations, make_operations
+from app.operations.adjustments import Adjustments
+from app.operations.availability import Availability
+from app.operations.durability import Durabilities
+from app.operations.locks import Locks
+from app.operations.openings import Openings
+from app.operations.operations import Operations
+from app.operations.returns import Returns
+from app.operations.stock import StockCounts
 from app.reconcile.verify import Verify
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
 from app.recovery.recovery import Recovery
@@ -36,6 +43,9 @@ from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
 from app.worker.expire import Sweeper
 from app.worker.persist import Persist
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 SHARD = 0
 LEVEL_SECONDS = 1.0
@@ -87,12 +97,21 @@ class Stores:
 
     def operations(self) -> Operations:
         """What the API and the commands can do."""
-        return make_operations(
-            self.hot,
-            Ledger(self.engine),
-            self.settings,
+        settings = self.settings
+        durabilities = Durabilities(
             hot_level=lambda: self.level.level,
             persisted=self._persisted,
+            wait_seconds=settings.durability_wait_seconds,
+        )
+        return Operations(
+            locks=Locks(self.hot, Ledger(self.engine), durabilities),
+            availability=Availability(
+                self.hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
+            ),
+            stock=StockCounts(self.hot),
+            returns=Returns(self.hot, durabilities),
+            adjustments=Adjustments(self.hot, durabilities),
+            openings=Openings(self.hot),
         )
 
     def duties(self) -> list[Duty]:
@@ -120,7 +139,10 @@ class Stores:
         ]
 
     async def _persisted(self) -> str:
-        return str(await self.client.hget(self.keys.meta, "persisted") or "")
+        try:
+            return str(await self.client.hget(self.keys.meta, "persisted") or "")
+        except RedisError as error:
+            raise UnavailableError(f"Redis cannot be reached: {error}") from error
 
     async def _hot_seconds(self) -> float:
         seconds, micros = await self.client.time()
@@ -191,8 +213,10 @@ class _Health:
 
 
 @asynccontextmanager
-async def open_api(settings: Settings) -> AsyncIterator[FastAPI]:
+async def open_api(settings: Settings) -> AsyncIterator["FastAPI"]:
     """Reach the stores, refuse what would break a promise, and return the API."""
+    from app.api.app import create_app  # noqa: PLC0415 - the worker and the commands need no FastAPI
+
     async with open_stores(settings=settings) as stores:
         await stores.check()
         watch = asyncio.create_task(_watch_level(stores.level))

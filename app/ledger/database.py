@@ -74,10 +74,22 @@ async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         raise
 
 
-async def driver(connection: AsyncConnection) -> Any:
-    """Return the asyncpg connection underneath, for COPY and unnest."""
-    raw = await connection.get_raw_connection()
-    return raw.driver_connection
+@asynccontextmanager
+async def driver_transaction(engine: AsyncEngine) -> AsyncIterator[Any]:
+    """Run in one transaction of asyncpg itself, for COPY, arrays and scripts; yields its connection.
+
+    SQLAlchemy begins a transaction only with a statement of its own, so one around it would be none at all.
+    """
+    try:
+        async with engine.connect() as connection:
+            raw = await connection.get_raw_connection()
+            pg: Any = raw.driver_connection
+            async with pg.transaction():
+                yield pg
+    except Exception as error:
+        if is_away(error):
+            raise UnavailableError(f"Postgres cannot be reached: {_first_line(error)}") from error
+        raise
 
 
 def _first_line(error: BaseException) -> str:

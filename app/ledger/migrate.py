@@ -1,14 +1,13 @@
 """Bringing a database to the schema that this code needs, and refusing one that is too old."""
 
 from pathlib import Path
-from typing import Any
 
 import structlog
 from alembic.command import upgrade
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.errors import ConfigurationError
@@ -45,8 +44,7 @@ async def migrate(engine: AsyncEngine) -> str:
         return str(_revision(connection))
 
     async with database.transaction(engine) as connection:
-        pg: Any = await database.driver(connection)
-        await pg.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
         revision = await connection.run_sync(run)
     _log.info("ledger.migrated", revision=revision)
     return revision

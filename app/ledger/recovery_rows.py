@@ -81,8 +81,7 @@ class RecoveryRows:
             ),
             strict=True,
         )
-        async with database.transaction(self._engine) as connection:
-            pg = await database.driver(connection)
+        async with database.driver_transaction(self._engine) as pg:
             done = await pg.execute(
                 sql("add_lost_events"), self._shard, *(list(column) for column in columns)
             )

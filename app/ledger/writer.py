@@ -59,8 +59,7 @@ class Writer:
 
     async def position(self) -> tuple[Position, str]:
         """Return how far the ledger is, and the tip there; makes the row at the first time."""
-        async with database.transaction(self._engine) as connection:
-            pg = await database.driver(connection)
+        async with database.driver_transaction(self._engine) as pg:
             await pg.execute(sql("begin_position"), self._shard)
             row = await pg.fetchrow(sql("read_position"), self._shard)
         return Position(row["epoch"], row["n"]), row["tip"]
@@ -70,8 +69,7 @@ class Writer:
 
         Raises `ChainBrokenError` if they don't continue it, `UnavailableError` while Postgres is away.
         """
-        async with database.transaction(self._engine) as connection:
-            pg = await database.driver(connection)
+        async with database.driver_transaction(self._engine) as pg:
             row = await pg.fetchrow(sql("lease_position"), self._shard)
             if row is None:
                 return None

@@ -72,5 +72,5 @@ class HotLevel:
         except (RedisError, OSError):
             level = "memory"
         if level != self.level:
-            _log.warning("hot_store.level", level=level)
+            _log.info("hot_store.durability", reached=level)
         self.level = level

@@ -1,0 +1,20 @@
+"""Adjustments: corrections of what is physically there, each with its reason."""
+
+from dataclasses import dataclass
+
+from app.domain.commands import Adjust
+from app.hotstore.store import HotStore
+from app.operations.durability import Durabilities, Told
+from app.settings import Durability
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustments:
+    """Books adjustments, once per adjustment_id."""
+
+    hot: HotStore
+    durabilities: Durabilities
+
+    async def book(self, command: Adjust, wanted: Durability, *, who: str = "") -> Told:
+        """Book the correction; raise what `HotStore` raises."""
+        return await self.durabilities.settle(await self.hot.adjust(command, who), wanted)

@@ -1,0 +1,55 @@
+"""Locks: what checkout asks for, from the creation to the shipment."""
+
+from dataclasses import dataclass
+
+from app.domain.answers import Answer
+from app.domain.commands import Confirm, Deduct, Extend, Lock, Replace, Unlock
+from app.domain.outcomes import Outcome
+from app.hotstore.store import HotStore
+from app.operations.durability import Durabilities, Told
+from app.operations.ports import Ledger
+from app.settings import Durability
+
+
+@dataclass(frozen=True, slots=True)
+class Locks:
+    """Every step of a lock. A step raises what `HotStore` raises; a refusal is an answer."""
+
+    hot: HotStore
+    ledger: Ledger
+    durabilities: Durabilities
+
+    async def create(self, command: Lock, wanted: Durability, *, who: str = "") -> Told:
+        """Hold stock for an order, all lines or none. Never reads the ledger."""
+        return await self.durabilities.settle(await self.hot.lock(command, who), wanted)
+
+    async def get(self, lock_id: str) -> Answer:
+        """Return READ with the lock, from the ledger once the hot store has forgotten it, or UNKNOWN_LOCK.
+
+        Raises `UnavailableError` if only the ledger could know and cannot be asked.
+        """
+        answer = await self.hot.read_lock(lock_id)
+        if answer.outcome is not Outcome.UNKNOWN_LOCK:
+            return answer
+        lock = await self.ledger.find_lock(lock_id)
+        return Answer(Outcome.READ, lock) if lock else answer
+
+    async def confirm(self, command: Confirm, wanted: Durability, *, who: str = "") -> Told:
+        """Make a lock last; take its stock again if it had expired."""
+        return await self.durabilities.settle(await self.hot.confirm(command, who), wanted)
+
+    async def extend(self, command: Extend, wanted: Durability, *, who: str = "") -> Told:
+        """Let a held lock expire later."""
+        return await self.durabilities.settle(await self.hot.extend(command, who), wanted)
+
+    async def unlock(self, command: Unlock, wanted: Durability, *, who: str = "") -> Told:
+        """Give back all that is left of a lock, or some."""
+        return await self.durabilities.settle(await self.hot.unlock(command, who), wanted)
+
+    async def deduct(self, command: Deduct, wanted: Durability, *, who: str = "") -> Told:
+        """Take what shipped off the shelf."""
+        return await self.durabilities.settle(await self.hot.deduct(command, who), wanted)
+
+    async def replace(self, command: Replace, wanted: Durability, *, who: str = "") -> Told:
+        """Swap a lock's lines for others."""
+        return await self.durabilities.settle(await self.hot.replace(command, who), wanted)

@@ -1,0 +1,22 @@
+"""All operations, bundled for whoever offers them."""
+
+from dataclasses import dataclass
+
+from app.operations.adjustments import Adjustments
+from app.operations.availability import Availability
+from app.operations.locks import Locks
+from app.operations.openings import Openings
+from app.operations.returns import Returns
+from app.operations.stock import StockCounts
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """One attribute a capability."""
+
+    locks: Locks
+    availability: Availability
+    stock: StockCounts
+    returns: Returns
+    adjustments: Adjustments
+    openings: Openings

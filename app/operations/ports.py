@@ -1,0 +1,12 @@
+"""What the operations need from the ledger, as small as it can be."""
+
+from typing import Protocol
+
+from app.domain.answers import LockView
+
+
+class Ledger(Protocol):
+    """The part of the ledger that operations ask."""
+
+    async def find_lock(self, lock_id: str) -> LockView | None:
+        """Return the newest lock of this id, or None; raise `UnavailableError` if Postgres cannot be asked."""

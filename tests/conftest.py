@@ -1,0 +1,57 @@
+"""Fixtures: real servers, one of each a session, and stores that begin empty for each test."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from app.bootstrap import Stores, open_stores
+from app.embedded.postgres import EmbeddedPostgres
+from app.embedded.valkey import EmbeddedValkey
+from app.settings import Settings
+from tests import servers
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[EmbeddedValkey]:
+    with servers.valkey() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[EmbeddedPostgres]:
+    with servers.postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+async def migrated(redis_server: EmbeddedValkey, postgres_server: EmbeddedPostgres) -> str:
+    """The name of a migrated database, to copy."""
+    url = servers.fresh_database(postgres_server)
+    async with open_stores(redis_server.url, url, settings=Settings()) as stores:
+        await stores.migrate()
+    return url.partition("?")[0].rpartition("/")[2]
+
+
+@pytest.fixture
+def database_url(postgres_server: EmbeddedPostgres, migrated: str) -> Iterator[str]:
+    url = servers.fresh_database(postgres_server, template=migrated)
+    yield url
+    servers.drop_database(postgres_server, url)
+
+
+@pytest.fixture
+def test_settings() -> Settings:
+    """Settings for a test; a test module may override this fixture."""
+    return Settings(trim_margin_seconds=0)
+
+
+@pytest.fixture
+async def stores(
+    redis_server: EmbeddedValkey, database_url: str, test_settings: Settings
+) -> AsyncIterator[Stores]:
+    """Both stores, empty, the gate open."""
+    servers.flush(redis_server)
+    async with open_stores(redis_server.url, database_url, settings=test_settings) as opened:
+        await opened.recovery().ensure_open()
+        await opened.level.refresh()
+        yield opened
