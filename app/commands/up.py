@@ -28,6 +28,7 @@ MIGRATE_LIMIT_SECONDS = 600.0
 DEMO_LIMIT_SECONDS = 600.0
 PROBE_TIMEOUT_SECONDS = 1.0
 BACKLOG = 2048
+PORT_MAX = 65_535
 EXAMPLE_SKU = "TEA-100"
 _OWN_COMMAND = (sys.executable, "-m", "app")
 
@@ -248,6 +249,8 @@ def _resolve(host: str, port: int) -> list[Any]:
 
 def _listen(host: str, port: int) -> socket.socket:
     """The socket that all API processes share: ours, so that it stays open while one is started again."""
+    if not 0 <= port <= PORT_MAX:  # the resolver would take the rest of a division
+        raise ConfigurationError(f"There is no port {port}: it is a number up to {PORT_MAX}.")
     family, _, _, _, address = _resolve(host, port)[0]
     try:
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)

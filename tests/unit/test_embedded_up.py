@@ -4,6 +4,7 @@ import pytest
 import typer
 
 from app.commands import up
+from app.errors import ConfigurationError
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost"])
@@ -27,3 +28,8 @@ def test_any_other_address_needs_keys(
 def test_every_address_is_reached_by_loopback() -> None:
     with socket.create_server(("0.0.0.0", 0)) as listener:  # noqa: S104
         assert up._url_of(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_port_is_at_most_65535() -> None:
+    with pytest.raises(ConfigurationError, match="no port 99999"):
+        up._listen("127.0.0.1", 99_999)
