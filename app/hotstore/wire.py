@@ -15,7 +15,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from app.errors import ConfigurationError, HotStoreFullError, NotReadyError, OutcomeUnknownError
+from app.errors import (
+    ConfigurationError,
+    HotStoreFullError,
+    NotReadyError,
+    OutcomeUnknownError,
+    SellableError,
+)
 
 _REFUSED_BEFORE_RUNNING = (
     "Function not found",
@@ -78,7 +84,7 @@ class FunctionCaller:
             await connection.send_command(*command)
             return await connection.read_response()
         except ResponseError as error:
-            raise _meaning(error) from error
+            raise meaning_of(str(error)) from error
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
             await connection.disconnect(nowait=True)
             raise OutcomeUnknownError(f"the hot store's connection broke: {error}") from error
@@ -89,10 +95,10 @@ class FunctionCaller:
             await self._pool.release(connection)
 
 
-def _meaning(error: ResponseError) -> Exception:
-    text = str(error)
-    if "OOM" in text or "used memory > 'maxmemory'" in text:
+def meaning_of(error: str) -> SellableError:
+    """Return what an error reply means for the caller; a text nobody expected is told as it is."""
+    if "OOM" in error or "used memory > 'maxmemory'" in error:
         return HotStoreFullError("the hot store's memory is full")
-    if any(sign in text for sign in _REFUSED_BEFORE_RUNNING):
-        return NotReadyError(f"the hot store is not ready: {text}")
-    return error
+    if any(sign in error for sign in _REFUSED_BEFORE_RUNNING):
+        return NotReadyError(f"the hot store is not ready: {error}")
+    return SellableError(f"the hot store refused: {error}")

@@ -1,0 +1,225 @@
+"""The line to the hot store: one pipelined connection, kept up, watched, and known to be checked or not.
+
+Ten times a second it asks through the gate for the epoch. So a shut gate, a silent server and a new epoch are
+noticed within the beat, and the time of the last byte says how fresh tracked answers can be.
+"""
+
+import asyncio
+import contextlib
+import random
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from hiredis import ReplyError
+from redis.asyncio.connection import SSLConnection, parse_url
+
+from app.domain.outcomes import Outcome
+from app.errors import ConfigurationError, NotReadyError, OutcomeUnknownError
+from app.hotstore.connection import Connection, OnReply
+from app.hotstore.keys import Keys
+from app.hotstore.library import Library
+from app.hotstore.wire import meaning_of
+
+_log = structlog.get_logger()
+
+BEAT_SECONDS = 0.1
+FRESH_SECONDS = 0.2
+CONNECT_SECONDS = 2.0
+BACKOFF_SECONDS = (0.02, 1.0)
+IN_FLIGHT_MAX = 20_000
+SILENT_SECONDS_MAX = 10.0
+
+
+class Line:
+    """Calls over one connection that is made again when it breaks; nothing is ever sent twice.
+
+    `on_push` gets invalidations in byte order, `on_shut` is called when what was read may be wrong: the
+    connection broke, the gate shut, or the epoch changed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        keys: Keys,
+        library: Library,
+        *,
+        deadline_seconds: float,
+        on_push: Callable[[list[Any]], None] = lambda _push: None,
+        on_shut: Callable[[], None] = lambda: None,
+    ) -> None:
+        try:
+            self._target: dict[str, Any] = dict(parse_url(url))
+        except ValueError as error:
+            raise ConfigurationError(f"the Redis URL cannot be read: {error}") from error
+        self._keys = keys
+        self._beat = ("FCALL_RO", library.function("read_due"), 1, keys.meta, 0)
+        self._deadline_seconds = deadline_seconds
+        self._on_push = on_push
+        self._on_shut = on_shut
+        self._loop = asyncio.get_running_loop()
+        self._connection: Connection | None = None
+        self._lost = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.epoch = ""
+        """The epoch whose gate is open, as of the last beat; '' while it is shut or not known."""
+
+    # For callers
+
+    def call(self, command: tuple[Any, ...], on_reply: OnReply) -> None:
+        """Send a command; `on_reply` gets the reply or an exception: `NotReadyError`, `OutcomeUnknownError`, …."""
+        if self._connection is None:
+            self._loop.call_soon(on_reply, NotReadyError("the hot store cannot be reached"))
+            return
+        self._connection.call(command, on_reply, deadline_seconds=self._deadline_seconds)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the server was heard just now, through a gate that is open."""
+        connection = self._connection
+        return (
+            connection is not None
+            and bool(self.epoch)
+            and self._loop.time() - connection.received_at < FRESH_SECONDS
+        )
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many replies are still to come."""
+        return self._connection.in_flight if self._connection else 0
+
+    # Life
+
+    def start(self) -> None:
+        """Connect in the background, and keep connected."""
+        self._tasks = [
+            self._loop.create_task(self._keep_connected(), name="line"),
+            self._loop.create_task(self._keep_beating(), name="line-beat"),
+        ]
+
+    async def close(self) -> None:
+        """End; whoever waits is told that nobody knows."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._connection is not None:
+            self._connection.close()
+            await self._lost.wait()
+
+    async def _keep_connected(self) -> None:
+        pause_seconds, longest_seconds = BACKOFF_SECONDS
+        while True:
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await self._connect()
+                pause_seconds = BACKOFF_SECONDS[0]
+                await self._lost.wait()
+            except (OSError, TimeoutError, NotReadyError, OutcomeUnknownError, ReplyError) as error:
+                _log.warning("line.down", why=str(error) or type(error).__name__)
+                if self._connection is not None:
+                    self._connection.close()
+            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnects
+            pause_seconds = min(pause_seconds * 2, longest_seconds)
+
+    async def _connect(self) -> None:
+        self._lost.clear()
+
+        def make() -> Connection:
+            return Connection(
+                self._loop, in_flight_max=IN_FLIGHT_MAX, on_push=self._on_push, on_lost=self._connection_lost
+            )
+
+        target = self._target
+        if "path" in target:
+            _, connection = await self._loop.create_unix_connection(make, target["path"])
+        else:
+            secured = (
+                ssl.create_default_context() if target.get("connection_class") is SSLConnection else None
+            )
+            host, port = target.get("host", "localhost"), target.get("port", 6379)
+            _, connection = await self._loop.create_connection(make, host, port, ssl=secured)
+        self._connection = connection
+        await self._greet(connection)
+        await self._ask_epoch(connection)
+
+    async def _greet(self, connection: Connection) -> None:
+        hello: tuple[Any, ...] = ("HELLO", 3)
+        if self._target.get("password"):
+            hello += ("AUTH", self._target.get("username") or "default", self._target["password"])
+        await self._ask(connection, (*hello, "SETNAME", "sellable-line"))
+        if self._target.get("db"):
+            await self._ask(connection, ("SELECT", self._target["db"]))
+        await self._ask(connection, ("CLIENT", "TRACKING", "ON"))
+
+    async def _ask(self, connection: Connection, command: tuple[Any, ...]) -> Any:
+        answered: asyncio.Future[Any] = self._loop.create_future()
+
+        def on_reply(reply: Any) -> None:
+            if not answered.done():
+                answered.set_result(reply)
+
+        connection.call(command, on_reply, deadline_seconds=CONNECT_SECONDS)
+        reply = await answered
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def _connection_lost(self, connection: Connection) -> None:
+        if self._connection is connection:
+            self._connection = None
+            self._set_epoch("")
+            self._lost.set()
+
+    # The beat
+
+    async def _keep_beating(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            connection = self._connection
+            if connection is None:
+                continue
+            connection.expire()
+            if self._loop.time() - connection.received_at > SILENT_SECONDS_MAX:
+                connection.close()
+            elif connection.in_flight < IN_FLIGHT_MAX:
+                connection.call(self._beat, self._beaten, deadline_seconds=self._deadline_seconds)
+
+    async def _ask_epoch(self, connection: Connection) -> None:
+        with contextlib.suppress(ReplyError):  # no function yet: the gate is shut
+            self._beaten(await self._ask(connection, self._beat))
+
+    def _beaten(self, reply: Any) -> None:
+        if isinstance(reply, OutcomeUnknownError):
+            return  # silence makes answers stale by itself
+        is_open = isinstance(reply, list) and reply[0] == Outcome.READ
+        self._set_epoch(reply[1] if is_open else "")
+
+    def _set_epoch(self, epoch: str) -> None:
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self._on_shut()
+
+
+class LineCaller:
+    """Calls functions over a line, for `HotStore`: the same errors as `FunctionCaller` raises."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._loop = asyncio.get_running_loop()
+
+    async def call(self, function: str, key: str, args: Sequence[str | int], *, read: bool = False) -> Any:
+        """Return the function's reply; a caller that is cancelled leaves its reply to be dropped."""
+        answered: asyncio.Future[Any] = self._loop.create_future()
+
+        def on_reply(reply: Any) -> None:
+            if not answered.done():
+                answered.set_result(reply)
+
+        self._line.call(("FCALL_RO" if read else "FCALL", function, 1, key, *args), on_reply)
+        reply = await answered
+        if isinstance(reply, ReplyError):
+            raise meaning_of(str(reply)) from None
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
