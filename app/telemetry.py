@@ -1,0 +1,93 @@
+"""Logs and metrics: JSON lines on stderr, and figures for Prometheus without labels that grow."""
+
+import logging
+import sys
+from typing import Any, TextIO
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+METRICS_TYPE = CONTENT_TYPE_LATEST
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Methods that a label may name; callers can invent any number of others."""
+_LATENCY_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Send every log of this process, ours and the libraries', as JSON lines to `stream` (stderr).
+
+    To be called once, at the start. Raises `ValueError` for an unknown level.
+    """
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(_json_formatter(shared))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+
+
+def _json_formatter(shared: list[Any]) -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
+
+
+class Metrics:
+    """The figures of one process. Labels are route templates, methods, statuses and outcomes: a bounded set."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self._requests = Counter(
+            "sellable_http_requests",
+            "Requests answered.",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self._latency = Histogram(
+            "sellable_http_request_seconds",
+            "Time from a request's head to the end of its answer, in seconds.",
+            ("route",),
+            buckets=_LATENCY_SECONDS,
+            registry=self.registry,
+        )
+        self._outcomes = Counter(
+            "sellable_outcomes",
+            "What commands came to.",
+            ("command", "outcome"),
+            registry=self.registry,
+        )
+
+    def count_request(self, method: str, route: str, *, status: int, seconds: float) -> None:
+        """Note one answered request; `route` is the template, such as /v1/locks/{lock_id}."""
+        named = method if method in METHODS else "other"
+        self._requests.labels(named, route, str(status)).inc()
+        self._latency.labels(route).observe(seconds)
+
+    def count_outcome(self, command: str, outcome: str) -> None:
+        """Note what one command came to."""
+        self._outcomes.labels(command, outcome).inc()
+
+    def expose(self) -> bytes:
+        """Return the figures as Prometheus reads them."""
+        return generate_latest(self.registry)
