@@ -1,0 +1,65 @@
+"""The FastAPI application: every route, the strict edge around them, and one place for errors."""
+
+from functools import partial
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from app.api import problems
+from app.api.auth import Keys
+from app.api.edge import Edge
+from app.api.openapi import describe, description
+from app.api.ports import Health
+from app.api.routes import adjustments, availability, locks, returns, running, stock
+from app.errors import SellableError
+from app.operations.operations import Operations
+from app.settings import Settings, read_api_keys
+from app.telemetry import Metrics
+
+ROUTERS: tuple[APIRouter, ...] = (
+    availability.router,
+    locks.router,
+    locks.reading,
+    stock.router,
+    returns.router,
+    adjustments.router,
+    running.router,
+)
+
+
+def create_app(
+    operations: Operations, settings: Settings, health: Health, *, metrics: Metrics | None = None
+) -> FastAPI:
+    """Return the application; nothing connects. Raises `ConfigurationError` if the keys cannot be read."""
+    app = FastAPI(
+        title="Sellable",
+        version="0.1.0",
+        description=description(),
+        redirect_slashes=False,
+        redoc_url=None,
+    )
+    app.state.operations = operations
+    app.state.settings = settings
+    app.state.health = health
+    app.state.metrics = metrics or Metrics()
+    app.state.keys = Keys(read_api_keys(settings.api_keys.get_secret_value()))
+    for router in ROUTERS:  # as they are: FastAPI matches included routers twice on each request
+        app.router.routes.extend(router.routes)
+    for kind in (problems.ProblemError, RequestValidationError, HTTPException, SellableError):
+        app.add_exception_handler(kind, problems.answer_problem)
+    app.add_exception_handler(405, _method_not_allowed)
+    app.add_middleware(Edge, metrics=app.state.metrics)
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
+    return app
+
+
+async def _method_not_allowed(request: Request, _error: Exception) -> Response:
+    """Name every method of the path: the framework names those of the first route only."""
+    methods: set[str] = set()
+    for route in request.app.router.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= set(route.methods or ())
+    allowed = {"Allow": ", ".join(sorted(methods))}
+    return problems.Problem("method_not_allowed", "see the header Allow", headers=allowed).response()

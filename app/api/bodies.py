@@ -1,0 +1,226 @@
+"""Request bodies: what they may hold, and the commands they become."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from app.api.words import (
+    LINES,
+    Id,
+    Level,
+    OccurredAt,
+    Quantity,
+    Reason,
+    Sku,
+    Ttl,
+    Warehouse,
+    Warehouses,
+    not_yet,
+    time_ms,
+)
+from app.domain import commands
+from app.domain.commands import Booking
+from app.domain.words import QUANTITY_MAX, Place
+
+SKUS_MAX = 1_000
+"""SKUs in one list of availability."""
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+
+
+class _Body(BaseModel):
+    """Nothing is taken for anything else: no unknown fields, no numbers in quotes, no 1.0 for 1."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Write(_Body):
+    durability: Level | None = None
+
+
+class LineBody(_Body):
+    """Units of a SKU; without a warehouse, sourcing chooses."""
+
+    sku: Sku
+    quantity: Quantity
+    warehouse: Warehouse | None = None
+
+
+Lines = Annotated[list[LineBody], LINES]
+
+
+def _lines(lines: list[LineBody]) -> tuple[commands.Line, ...]:
+    return tuple(commands.Line(line.sku, line.quantity, line.warehouse or "") for line in lines)
+
+
+class LockBody(_Write):
+    """Hold stock for one order, all lines or none."""
+
+    lock_id: Id
+    lines: Lines
+    warehouses: Warehouses | None = Field(None, description="where from, best first; all if omitted")
+    ttl_seconds: Ttl | None = Field(
+        None,
+        description="when it expires; a setting (900) if omitted, never if null",
+        json_schema_extra=_without_default,
+    )
+
+    def command(self, ttl_seconds_default: int) -> commands.Lock:
+        """Return the command; an omitted ttl_seconds is the default, null is no expiry."""
+        given = "ttl_seconds" in self.model_fields_set
+        ttl_ms = _ms(self.ttl_seconds if given else ttl_seconds_default)
+        return commands.Lock(self.lock_id, _lines(self.lines), tuple(self.warehouses or ()), ttl_ms)
+
+
+def _ms(seconds: int | None) -> int | None:
+    return None if seconds is None else seconds * 1000
+
+
+class ConfirmBody(_Write):
+    """The order is paid."""
+
+    def command(self, lock_id: str, key: str) -> commands.Confirm:
+        """Return the command."""
+        return commands.Confirm(lock_id, key)
+
+
+class ExtendBody(_Write):
+    """Expire later, counted from now."""
+
+    ttl_seconds: Ttl | None = Field(description="null: never")
+
+    def command(self, lock_id: str, key: str) -> commands.Extend:
+        """Return the command."""
+        return commands.Extend(lock_id, key, _ms(self.ttl_seconds))
+
+
+class UnlockBody(_Write):
+    """Give back all that is left, or some."""
+
+    lines: Lines | None = Field(None, description="all that is left if omitted")
+    reason: Reason | None = None
+
+    def command(self, lock_id: str, key: str) -> commands.Unlock:
+        """Return the command."""
+        return commands.Unlock(lock_id, key, _lines(self.lines) if self.lines else None, self.reason)
+
+
+class DeductBody(_Write):
+    """Some or all of it shipped."""
+
+    shipment_id: Id
+    lines: Lines | None = Field(None, description="all that is left if omitted")
+
+    def command(self, lock_id: str) -> commands.Deduct:
+        """Return the command."""
+        return commands.Deduct(lock_id, self.shipment_id, _lines(self.lines) if self.lines else None)
+
+
+class ReplaceBody(_Write):
+    """Other lines, in one swap."""
+
+    lines: Lines
+    warehouses: Warehouses | None = None
+
+    def command(self, lock_id: str, key: str) -> commands.Replace:
+        """Return the command."""
+        return commands.Replace(lock_id, key, _lines(self.lines), tuple(self.warehouses or ()))
+
+
+class AvailabilityBody(_Body):
+    """A long list of SKUs."""
+
+    skus: Annotated[list[Sku], Field(min_length=1, max_length=SKUS_MAX)]
+
+
+class _Document(_Write):
+    warehouse: Warehouse
+    occurred_at: OccurredAt | None = None
+
+    @property
+    def occurred_at_ms(self) -> int | None:
+        """When it happened, in ms since 1970; None: when it is recorded."""
+        return time_ms(self.occurred_at) if self.occurred_at else None
+
+
+class ReturnLine(_Body):
+    """Units that came back, for sale again or damaged."""
+
+    sku: Sku
+    quantity: Quantity
+    condition: Literal["sellable", "damaged"]
+
+    def booking(self) -> Booking:
+        """Return the move."""
+        target = Place.AVAILABLE if self.condition == "sellable" else Place.DAMAGED
+        return Booking(self.sku, Place.CUSTOMER, target, self.quantity)
+
+
+class ReturnBody(_Document):
+    """A customer's goods came back."""
+
+    return_id: Id
+    lock_id: Annotated[
+        Id | None, AfterValidator(not_yet), Field(description="not supported yet: leave it out")
+    ] = None
+    lines: Annotated[list[ReturnLine], LINES]
+
+    def command(self) -> commands.Return:
+        """Return the command."""
+        lines = tuple(line.booking() for line in self.lines)
+        return commands.Return(self.return_id, self.warehouse, lines, self.occurred_at_ms)
+
+
+State = Literal["available", "damaged"]
+_PLACES: dict[State, Place] = {"available": Place.AVAILABLE, "damaged": Place.DAMAGED}
+
+
+class AdjustmentLine(_Body):
+    """Units found (+) or missing (-); or, with `to_state`, moved between available and damaged."""
+
+    sku: Sku
+    state: State = "available"
+    to_state: State | None = None
+    quantity: Annotated[int, Field(strict=True, ge=-QUANTITY_MAX, le=QUANTITY_MAX, examples=[-2])] = Field(
+        description="not 0; with to_state: positive"
+    )
+    reason: Reason
+
+    @field_validator("to_state")
+    @classmethod
+    def _leads_elsewhere(cls, value: State | None, info: ValidationInfo) -> State | None:
+        if value and value == info.data.get("state"):
+            raise ValueError("must differ from state, which is available if omitted")
+        return value
+
+    @field_validator("quantity")
+    @classmethod
+    def _means_something(cls, value: int, info: ValidationInfo) -> int:
+        if value == 0:
+            raise ValueError("must not be 0")
+        if value < 0 and info.data.get("to_state"):
+            raise ValueError("must be positive beside to_state")
+        return value
+
+    def booking(self) -> Booking:
+        """Return the move."""
+        state = _PLACES[self.state]
+        if self.to_state:
+            return Booking(self.sku, state, _PLACES[self.to_state], self.quantity, self.reason)
+        if self.quantity > 0:
+            return Booking(self.sku, Place.ADJUSTMENT, state, self.quantity, self.reason)
+        return Booking(self.sku, state, Place.ADJUSTMENT, -self.quantity, self.reason)
+
+
+class AdjustmentBody(_Document):
+    """A correction of what is physically there."""
+
+    adjustment_id: Id
+    lines: Annotated[list[AdjustmentLine], LINES]
+
+    def command(self) -> commands.Adjust:
+        """Return the command."""
+        lines = tuple(line.booking() for line in self.lines)
+        return commands.Adjust(self.adjustment_id, self.warehouse, lines, self.occurred_at_ms)

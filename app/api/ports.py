@@ -1,0 +1,10 @@
+"""What the HTTP side needs to know of the process it runs in."""
+
+from typing import Protocol
+
+
+class Health(Protocol):
+    """Says whether this process can serve."""
+
+    async def readiness(self) -> list[str]:
+        """Return the reasons why it cannot, as sentences; none: it is ready."""

@@ -1,0 +1,267 @@
+"""Problems: the only place that decides HTTP statuses. Every error is an RFC 9457 `application/problem+json`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from app.domain.answers import Answer, Excess
+from app.domain.commands import Adjust, Book, Deduct, Lock, Receive, Return, Step
+from app.domain.outcomes import Outcome
+from app.domain.sourcing import Shortage
+from app.errors import (
+    HotStoreFullError,
+    NotReadyError,
+    OutcomeUnknownError,
+    SellableError,
+    UnavailableError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+ERRORS_MAX = 100
+"""How many errors of one request are listed."""
+FIELD_LENGTH_MAX = 200
+_RETRY = {"Retry-After": "1"}
+
+Writing = Lock | Step | Book
+"""The commands that come in over HTTP."""
+
+TITLES: dict[str, tuple[int, str]] = {
+    "invalid_request": (422, "The request cannot be understood"),
+    "unauthorized": (401, "A key is needed"),
+    "forbidden": (403, "The key does not cover this"),
+    "not_found": (404, "There is nothing here"),
+    "method_not_allowed": (405, "The method is not offered here"),
+    "payload_too_large": (413, "The body is too large"),
+    "unsupported_media_type": (415, "The body must be JSON"),
+    "unknown_sku": (404, "The SKU is unknown"),
+    "unknown_lock": (404, "The lock is unknown"),
+    "insufficient_stock": (409, "Not enough can be sold"),
+    "insufficient_damaged": (409, "Not enough is damaged"),
+    "lock_id_reused": (409, "The lock_id was used with other content"),
+    "idempotency_key_reused": (409, "The Idempotency-Key was used with other content"),
+    "shipment_id_reused": (409, "The shipment_id was used with other content"),
+    "return_id_reused": (409, "The return_id was used with other content"),
+    "adjustment_id_reused": (409, "The adjustment_id was used with other content"),
+    "receipt_id_reused": (409, "The receipt_id was used with other content"),
+    "lock_not_held": (409, "The lock's state does not allow this step"),
+    "lock_expired": (409, "The lock has expired"),
+    "quantity_exceeds_lock": (409, "More than the lock holds"),
+    "quantity_too_large": (409, "The count would grow too large"),
+    "not_ready": (503, "The service is not ready"),
+    "backlog_full": (503, "Too much waits to be persisted"),
+    "hot_store_full": (503, "The hot store is full"),
+    "unavailable": (503, "A server that this needs is away"),
+    "outcome_unknown": (503, "Nobody knows yet whether it happened"),
+    "internal_error": (500, "Something went wrong"),
+}
+"""Every stable code, with its status and title."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One error as it is told: a code of `TITLES`, a sentence, and members of its own."""
+
+    code: str
+    detail: str
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def status(self) -> int:
+        """Return the HTTP status."""
+        return TITLES[self.code][0]
+
+    def body(self) -> bytes:
+        """Return it as JSON; what cannot be UTF-8 was replaced before."""
+        status, title = TITLES[self.code]
+        content = {"type": f"urn:sellable:problem:{self.code}", "title": title, "status": status}
+        return msgspec.json.encode(content | {"detail": self.detail, "code": self.code} | dict(self.extras))
+
+    def response(self) -> Response:
+        """Return it as an HTTP response; a 503 always says when to try again."""
+        headers = {**(_RETRY if self.status == 503 else {}), **self.headers}
+        return Response(self.body(), self.status, headers, MEDIA_TYPE)
+
+
+class ProblemError(Exception):
+    """A problem found before there was a command."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+def invalid(*errors: tuple[str, str]) -> Problem:
+    """Return the problem of a request with wrong fields: (field, message) each."""
+    listed = [{"field": printable(name), "message": printable(message)} for name, message in errors]
+    first = listed[0]
+    return Problem("invalid_request", f"{first['field']}: {first['message']}", {"errors": listed})
+
+
+def printable(text: str) -> str:
+    """Return the text as UTF-8 can carry it, cut where nobody reads on."""
+    return text.encode("utf-8", "backslashreplace").decode()[:FIELD_LENGTH_MAX]
+
+
+def unknown_sku(sku: str) -> Problem:
+    """Return the problem of a path whose SKU nobody has imported."""
+    return Problem("unknown_sku", f"no SKU is called {sku}", {"sku": sku})
+
+
+# Refusals of the hot store
+
+
+_REFUSALS: dict[Outcome, tuple[str, str]] = {
+    Outcome.UNKNOWN_LOCK: ("unknown_lock", "no lock has this id"),
+    Outcome.LOCK_EXPIRED: ("lock_expired", "its stock was given back"),
+    Outcome.LOCK_NOT_HELD: ("lock_not_held", "current_status says the state that the lock is in"),
+    Outcome.QUANTITY_EXCEEDS_LOCK: ("quantity_exceeds_lock", "the lock holds less than the step asks for"),
+    Outcome.BACKLOG_FULL: (
+        "backlog_full",
+        "new locks wait until the ledger has caught up; nothing was changed",
+    ),
+    Outcome.INSUFFICIENT_STOCK: ("insufficient_stock", "nothing was changed"),
+    Outcome.INSUFFICIENT_DAMAGED: ("insufficient_damaged", "fewer units are damaged; nothing was booked"),
+    Outcome.QUANTITY_TOO_LARGE: (
+        "quantity_too_large",
+        "a count would pass 10,000,000,000,000; nothing was booked",
+    ),
+}
+
+
+def of_answer(answer: Answer, command: Writing | None = None) -> Problem:
+    """Return the problem of a refusal; raise `KeyError` if the outcome is none."""
+    match answer.outcome:
+        case Outcome.INVALID_ARGUMENT:
+            return invalid(("body", "the hot store did not understand it"))
+        case Outcome.ID_REUSED:
+            return Problem(_code_reused(command), "an id stands for one content; take a new id for another")
+        case Outcome.WAREHOUSE_REQUIRED:
+            return _warehouse_required(answer.detail, command)
+    code, detail = _REFUSALS[answer.outcome]
+    return Problem(code, detail, _extras_of(answer))
+
+
+def _extras_of(answer: Answer) -> dict[str, Any]:
+    extras: dict[str, Any] = {}
+    if answer.lock:
+        extras |= {"lock_id": answer.lock.lock_id, "current_status": answer.lock.status}
+    if answer.shortages:
+        extras["shortages"] = [_shortage(shortage) for shortage in answer.shortages]
+    if answer.exceeding:
+        extras["exceeding"] = [_excess(excess) for excess in answer.exceeding]
+    return extras
+
+
+def _shortage(shortage: Shortage) -> dict[str, Any]:
+    told: dict[str, Any] = {"sku": shortage.sku}
+    if shortage.warehouse:
+        told["warehouse"] = shortage.warehouse
+    told |= {"requested": shortage.requested, "sellable": shortage.sellable}
+    return told | ({"unknown": True} if shortage.unknown else {})
+
+
+def _excess(excess: Excess) -> dict[str, Any]:
+    told: dict[str, Any] = {"sku": excess.sku}
+    if excess.warehouse:
+        told["warehouse"] = excess.warehouse
+    return told | {"requested": excess.requested, "held": excess.held}
+
+
+def _code_reused(command: Writing | None) -> str:
+    match command:
+        case Lock():
+            return "lock_id_reused"
+        case Deduct():
+            return "shipment_id_reused"
+        case Return():
+            return "return_id_reused"
+        case Adjust():
+            return "adjustment_id_reused"
+        case Receive():
+            return "receipt_id_reused"
+    return "idempotency_key_reused"
+
+
+def _warehouse_required(sku: str, command: Writing | None) -> Problem:
+    """Name every line that the lock holds in several warehouses and that names none."""
+    lines = getattr(command, "lines", None) or ()
+    message = "the lock holds this SKU in several warehouses: name one"
+    named = [i for i, line in enumerate(lines) if line.sku == sku and not line.warehouse]
+    return invalid(*((f"lines[{i}].warehouse", message) for i in named[:ERRORS_MAX]))
+
+
+# Exceptions
+
+
+def of_error(error: SellableError) -> Problem:
+    """Return the problem of an exception that the operations may raise; raise it again if they may not."""
+    match error:
+        case NotReadyError():
+            return Problem("not_ready", "the hot store is not ready; nothing was changed")
+        case OutcomeUnknownError():
+            return Problem(
+                "outcome_unknown", "the hot store did not answer in time; repeat it with the same id"
+            )
+        case HotStoreFullError():
+            return Problem("hot_store_full", "new obligations wait for memory; nothing was changed")
+        case UnavailableError():
+            return Problem("unavailable", "the ledger cannot be asked now")
+    raise error
+
+
+def internal_error() -> Problem:
+    """Return the problem of what nobody expected."""
+    return Problem("internal_error", "it was logged; repeating the request with the same id is safe")
+
+
+def not_ready(reasons: Sequence[str]) -> Problem:
+    """Return the problem of a process that cannot serve yet."""
+    return Problem("not_ready", "; ".join(reasons), {"reasons": list(reasons)})
+
+
+def of_validation(error: RequestValidationError) -> Problem:
+    """Return the problem of a request that does not fit its schema."""
+    return invalid(*(_field_error(one) for one in error.errors()[:ERRORS_MAX]))
+
+
+def _field_error(error: Mapping[str, Any]) -> tuple[str, str]:
+    return field_of(error["loc"]), str(error["msg"]).removeprefix("Value error, ")
+
+
+def field_of(loc: Sequence[str | int]) -> str:
+    """Return ('body', 'lines', 0, 'sku') as `lines[0].sku`, and ('body',) as `body`."""
+    parts = loc[1:] if len(loc) > 1 else loc
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).removeprefix(".")
+
+
+_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "payload_too_large", 401: "unauthorized"}
+
+
+def of_http(error: HTTPException) -> Problem:
+    """Return the problem of what the framework refused."""
+    code = _BY_STATUS.get(
+        error.status_code, "internal_error" if error.status_code >= 500 else "invalid_request"
+    )
+    if code == "invalid_request":
+        return invalid(("body", str(error.detail)))
+    return Problem(code, TITLES[code][1], headers=error.headers or {})
+
+
+async def answer_problem(_request: Request, error: Exception) -> Response:
+    """Answer any exception that this file knows."""
+    match error:
+        case ProblemError():
+            return error.problem.response()
+        case RequestValidationError():
+            return of_validation(error).response()
+        case HTTPException():
+            return of_http(error).response()
+        case SellableError():
+            return of_error(error).response()
+    raise error

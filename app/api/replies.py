@@ -1,0 +1,179 @@
+"""The shapes of replies, for the OpenAPI page. `views` builds them; a test holds the two together."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.domain.words import LockStatus
+from app.settings import Durability
+
+Count = Annotated[int, Field(examples=[7])]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2025-11-28T09:30:00.000Z"])]
+Position = Annotated[str, Field(description="opaque", examples=["s0-1-42"])]
+
+
+class _Reply(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class _Written(_Reply):
+    position: Position
+    durability: Annotated[Durability, Field(description="the level that was reached")]
+
+
+class SellableIn(_Reply):
+    """What one warehouse can sell."""
+
+    sellable: Count
+
+
+class AvailabilityReply(_Reply):
+    """What a product page shows."""
+
+    sku: str
+    sellable: Count
+    in_stock: bool
+    version: int
+    warehouses: dict[str, SellableIn]
+    stale: Literal[True] = Field(
+        default=True, description="only while the hot store is away: the last known answer"
+    )
+
+
+class AvailabilityListReply(_Reply):
+    """What a list page shows, in the order asked for."""
+
+    items: list[AvailabilityReply]
+    unknown: list[str]
+
+
+class LockLineReply(_Reply):
+    """Units of a SKU from one warehouse: `quantity` in all, of which `deducted` shipped."""
+
+    sku: str
+    warehouse: str
+    quantity: Count
+    deducted: int = Field(examples=[0])
+
+
+class LockReply(_Reply):
+    """A lock."""
+
+    lock_id: str
+    status: LockStatus
+    expires_at: Time | None = Field(description="null: never")
+    lines: list[LockLineReply]
+
+
+class StepReply(LockReply):
+    """A lock after a step."""
+
+    position: Position
+    durability: Annotated[Durability, Field(description="the level that was reached")]
+    current_status: LockStatus = Field(
+        LockStatus.HELD, description="only with a repeat: the lock's status by now"
+    )
+
+
+class CountsReply(_Reply):
+    """The counts of a SKU in one warehouse."""
+
+    on_hand: int
+    available: int
+    locked: int
+    damaged: int
+    in_transit: int
+    buffer: int
+    sellable: int
+
+
+class StockReply(_Reply):
+    """Every count of a SKU."""
+
+    sku: str
+    version: int
+    warehouses: dict[str, CountsReply]
+
+
+class ReturnLineReply(_Reply):
+    """Units that came back."""
+
+    sku: str
+    quantity: Count
+    condition: Literal["sellable", "damaged"]
+
+
+class ReturnReply(_Written):
+    """A booked return."""
+
+    return_id: str
+    warehouse: str
+    occurred_at: Time = ""
+    lines: list[ReturnLineReply]
+
+
+class AdjustmentLineReply(_Reply):
+    """Units corrected."""
+
+    sku: str
+    quantity: Count
+    state: Literal["available", "damaged"]
+    to_state: Literal["available", "damaged"] = "damaged"
+    reason: str
+
+
+class AdjustmentReply(_Written):
+    """A booked adjustment."""
+
+    adjustment_id: str
+    warehouse: str
+    occurred_at: Time = ""
+    lines: list[AdjustmentLineReply]
+
+
+class StatusReply(_Reply):
+    """How the process is."""
+
+    status: str
+
+
+class FieldError(_Reply):
+    """One thing wrong with a request."""
+
+    field: str = Field(examples=["lines[0].quantity"])
+    message: str = Field(examples=["Input should be greater than or equal to 1"])
+
+
+class ShortageReply(_Reply):
+    """What was asked for and is not there."""
+
+    sku: str
+    warehouse: str = ""
+    requested: int
+    sellable: int
+    unknown: Literal[True] = True
+
+
+class ExcessReply(_Reply):
+    """What a step asked of a lock beyond what it holds."""
+
+    sku: str
+    warehouse: str = ""
+    requested: int
+    held: int
+
+
+class ProblemReply(BaseModel):
+    """An error (RFC 9457). `code` is stable; the members after it come with the codes they belong to."""
+
+    type: str = Field(examples=["urn:sellable:problem:insufficient_stock"])
+    title: str
+    status: int
+    detail: str
+    code: str = Field(examples=["insufficient_stock"])
+    errors: list[FieldError] = []
+    shortages: list[ShortageReply] = []
+    exceeding: list[ExcessReply] = []
+    lock_id: str = ""
+    current_status: LockStatus = LockStatus.HELD
+    reasons: list[str] = []

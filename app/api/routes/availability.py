@@ -1,0 +1,123 @@
+"""Availability: what product pages show."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import AfterValidator
+
+from app.api import problems
+from app.api.auth import Needs
+from app.api.bodies import AvailabilityBody
+from app.api.dependencies import Conf, Ops
+from app.api.openapi import READ, errors
+from app.api.replies import AvailabilityListReply, AvailabilityReply
+from app.api.strict import StrictRoute
+from app.api.views import json_response, of_page
+from app.api.words import WAREHOUSES_MAX, Sku, SkuInPath
+from app.domain.codes import check_warehouse
+from app.operations.availability import Page
+from app.operations.operations import Operations
+from app.settings import Settings
+
+SKUS_IN_QUERY_MAX = 200
+
+router = APIRouter(route_class=StrictRoute, tags=["product pages"], dependencies=[Depends(Needs("read"))])
+
+
+def _split(text: str) -> str:
+    codes = text.split(",")
+    if len(codes) > WAREHOUSES_MAX:
+        raise ValueError(f"must name {WAREHOUSES_MAX} warehouses at most")
+    for code in codes:
+        check_warehouse(code)
+    return text
+
+
+WarehousesInQuery = Annotated[
+    str | None,
+    AfterValidator(lambda text: _split(text) if text is not None else None),
+    Query(description="restricts sum and map: codes, comma-separated", examples=["north,south"]),
+]
+
+
+@router.get(
+    "/v1/availability/{sku}",
+    response_model=AvailabilityReply,
+    response_model_exclude_unset=True,
+    responses={304: {"description": "unchanged since the ETag given"}, **errors(*READ, "unknown_sku")},
+)
+async def read_availability(
+    request: Request, sku: SkuInPath, ops: Ops, settings: Conf, warehouses: WarehousesInQuery = None
+) -> Response:
+    """Return how many units of a SKU can be sold, with an ETag; If-None-Match answers 304.
+
+    While the hot store is away: the last known answer with `"stale": true` and no ETag.
+    """
+    (page,) = await ops.availability.read([sku], warehouses.split(",") if warehouses else ())
+    if page is None:
+        return problems.unknown_sku(sku).response()
+    return _without_body(request, _page_response(request, page, settings))
+
+
+router.head("/v1/availability/{sku}", include_in_schema=False)(read_availability)
+
+
+def _page_response(request: Request, page: Page, settings: Settings) -> Response:
+    if page.stale:
+        return json_response(of_page(page), headers={"Cache-Control": "no-store"})
+    tag = f'"{page.epoch}-{page.version}"'
+    headers = {"ETag": tag, "Cache-Control": settings.cache_control}
+    if _matches(request.headers.getlist("if-none-match"), tag):
+        return Response(status_code=304, headers=headers)
+    return json_response(of_page(page), headers=headers)
+
+
+def _matches(conditions: Sequence[str], tag: str) -> bool:
+    """Whether If-None-Match names the tag: lists, weak tags and `*`, compared weakly (RFC 9110, 13.1.2).
+
+    Our tags have no commas, so splitting a foreign tag that has one can only miss.
+    """
+    named = [part.strip().removeprefix("W/") for line in conditions for part in line.split(",")]
+    return tag in named or [line.strip() for line in conditions] == ["*"]
+
+
+def _without_body(request: Request, response: Response) -> Response:
+    """Answer HEAD with the headers of GET alone; Content-Length stays that of GET."""
+    if request.method == "HEAD":
+        response.body = b""
+    return response
+
+
+@router.get(
+    "/v1/availability",
+    response_model=AvailabilityListReply,
+    response_model_exclude_unset=True,
+    responses=errors(*READ),
+)
+async def list_availability(
+    sku: Annotated[list[Sku], Query(min_length=1, max_length=SKUS_IN_QUERY_MAX)], ops: Ops, settings: Conf
+) -> Response:
+    """Return what can be sold of up to 200 SKUs."""
+    return await _list(sku, ops, settings)
+
+
+@router.post(
+    "/v1/availability",
+    response_model=AvailabilityListReply,
+    response_model_exclude_unset=True,
+    responses=errors(*READ, "payload_too_large", "unsupported_media_type"),
+)
+async def list_availability_of_many(body: AvailabilityBody, ops: Ops, settings: Conf) -> Response:
+    """Return what can be sold of up to 1,000 SKUs."""
+    return await _list(body.skus, ops, settings)
+
+
+async def _list(skus: Sequence[str], ops: Operations, settings: Settings) -> Response:
+    asked = list(dict.fromkeys(skus))
+    pages = await ops.availability.read(asked)
+    unknown = [sku for sku, page in zip(asked, pages, strict=True) if page is None]
+    known = [page for page in pages if page]
+    stale = any(page.stale for page in known)
+    headers = {"Cache-Control": "no-store" if stale else settings.cache_control}
+    return json_response({"items": [of_page(page) for page in known], "unknown": unknown}, headers=headers)

@@ -1,0 +1,39 @@
+"""Running it: is the process alive, can it serve, what are its figures. Open to everybody."""
+
+from fastapi import APIRouter, Response
+
+from app.api import problems
+from app.api.dependencies import HealthOf, MetricsOf
+from app.api.openapi import errors
+from app.api.replies import StatusReply
+from app.api.strict import StrictRoute
+from app.api.views import json_response
+from app.telemetry import METRICS_TYPE
+
+router = APIRouter(route_class=StrictRoute, tags=["running it"])
+
+
+@router.get("/livez", response_model=StatusReply, responses=errors("invalid_request"))
+async def read_liveness() -> Response:
+    """Say that the process runs."""
+    return json_response({"status": "alive"})
+
+
+@router.get("/readyz", response_model=StatusReply, responses=errors("invalid_request", "not_ready"))
+async def read_readiness(health: HealthOf) -> Response:
+    """Say whether the process can serve; 503 with the reasons if not."""
+    reasons = await health.readiness()
+    return problems.not_ready(reasons).response() if reasons else json_response({"status": "ready"})
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={
+        200: {"description": "Prometheus text", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        **errors("invalid_request"),
+    },
+)
+async def read_metrics(metrics: MetricsOf) -> Response:
+    """Return the figures of this process."""
+    return Response(metrics.expose(), headers={"content-type": METRICS_TYPE})

@@ -1,0 +1,196 @@
+"""The strict edge: what a request may look like before anything believes it."""
+
+import json
+import re
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any
+from urllib.parse import parse_qsl, unquote_to_bytes
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from app.api.auth import Needs
+from app.api.problems import Problem, ProblemError, field_of, invalid
+
+BODY_BYTES_MAX = 1_048_576
+PARAMETERS_MAX = 1_000
+"""Parameters in one query string."""
+DIGITS_MAX = 20
+"""Longer integers are beyond every limit anyway; Python refuses to read those of 5,000 digits."""
+
+_BEYOND: int = 10**DIGITS_MAX
+_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+_JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+
+
+def decode_percent(text: bytes) -> str:
+    """Return percent-encoded text decoded, or raise `ValueError`: each % must begin an escape, of UTF-8."""
+    if _BAD_ESCAPE.search(text):
+        raise ValueError("has a % that begins no escape such as %2F")
+    try:
+        return unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8") from None
+
+
+# Bodies
+
+
+async def read_body(request: Request) -> bytes:
+    """Return the body; stop reading, and raise `ProblemError`, once it is larger than 1 MiB."""
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length[:DIGITS_MAX]) > BODY_BYTES_MAX:
+        raise _too_large()
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_BYTES_MAX:
+            raise _too_large()
+    return bytes(body)
+
+
+def _too_large() -> ProblemError:
+    # The rest is not read, so the connection cannot be used for another request.
+    detail = f"a body may have {BODY_BYTES_MAX} bytes"
+    return ProblemError(Problem("payload_too_large", detail, headers={"Connection": "close"}))
+
+
+def parse_json(body: bytes) -> Any:
+    """Return the body's content; raise `ProblemError` for what is not JSON, or only almost.
+
+    Refused: text that is not UTF-8, duplicate names, lone surrogates, nesting without end. An integer of more
+    than 20 digits becomes another one as large as no limit allows; NaN and Infinity stay floats, which no
+    field takes. So both are refused with their field.
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise ProblemError(invalid(("body", f"is not UTF-8, from byte {error.start} on"))) from None
+    try:
+        content = json.loads(text, object_pairs_hook=_unique, parse_int=_bounded)
+    except json.JSONDecodeError as error:
+        raise ProblemError(invalid(("body", f"is not JSON: {error.msg} at character {error.pos}"))) from None
+    except RecursionError:
+        raise ProblemError(invalid(("body", "is nested too deeply"))) from None
+    if _SURROGATE_ESCAPE.search(body):
+        _refuse_surrogates(content)
+    return content
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        seen: set[str] = set()
+        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise ProblemError(invalid((twice, "is given more than once")))
+    return content
+
+
+def _bounded(digits: str) -> int:
+    if len(digits) <= DIGITS_MAX:
+        return int(digits)
+    return -_BEYOND if digits.startswith("-") else _BEYOND
+
+
+def _refuse_surrogates(content: Any) -> None:
+    for loc, text in _texts(content):
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+            raise ProblemError(
+                invalid((field_of(loc), "has half of a surrogate pair, which is no character"))
+            )
+
+
+def _texts(content: Any) -> Iterator[tuple[Sequence[str | int], str]]:
+    """Yield every text in `content`, names too, with where it is."""
+    waiting: list[tuple[tuple[str | int, ...], Any]] = [(("body",), content)]
+    while waiting:  # as many turns as the body has values
+        loc, value = waiting.pop()
+        match value:
+            case str():
+                yield loc, value
+            case list():
+                waiting += [((*loc, i), item) for i, item in enumerate(value)]
+            case dict():
+                yield from ((loc, name) for name in value)
+                waiting += [((*loc, name), item) for name, item in value.items()]
+
+
+def check_json_type(request: Request) -> None:
+    """Raise `ProblemError` if the body says that it is something else than JSON."""
+    given = request.headers.get("content-type")
+    if given and not _JSON_TYPE.fullmatch(given):
+        raise ProblemError(Problem("unsupported_media_type", "send Content-Type: application/json"))
+
+
+# Query strings
+
+
+def check_query(query: bytes, known: dict[str, bool]) -> None:
+    """Raise `ProblemError` for bad escapes and parameters that are unknown, or twice.
+
+    `known` says of each parameter whether it may be repeated.
+    """
+    try:
+        decode_percent(query)
+        given = [name for name, _ in parse_qsl(query.decode(), True, max_num_fields=PARAMETERS_MAX)]  # noqa: FBT003
+    except ValueError as error:
+        raise ProblemError(invalid(("query", str(error)))) from None
+    for name in given:
+        if name not in known:
+            raise ProblemError(invalid((name, "is not a parameter of this route")))
+        if not known[name] and given.count(name) > 1:
+            raise ProblemError(invalid((name, "is given more than once")))
+
+
+# Routes
+
+
+class _Read(Request):
+    """A request whose body was read, bounded and parsed."""
+
+    _given: bytes = b""
+    _content: Any = None
+
+    async def body(self) -> bytes:
+        return self._given
+
+    async def json(self) -> Any:
+        return self._content
+
+
+class StrictRoute(APIRoute):
+    """Checks, in this order, before FastAPI does anything: the key, the query string, the body as JSON."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's own handler."""
+        handle = super().get_route_handler()
+        needs = [one.dependency for one in self.dependencies if isinstance(one.dependency, Needs)]
+        known = {param.alias: _takes_many(param) for param in self.dependant.query_params}
+        takes_body = self.body_field is not None
+
+        async def strict(request: Request) -> Response:
+            for need in needs:
+                need.check(request)
+            check_query(request.scope["query_string"], known)
+            return await handle(await _with_body(request) if takes_body else request)
+
+        return strict
+
+
+def _takes_many(param: Any) -> bool:
+    return getattr(param.field_info.annotation, "__origin__", None) is list
+
+
+async def _with_body(request: Request) -> Request:
+    body = await read_body(request)
+    read = _Read(request.scope, request.receive)
+    if body:
+        check_json_type(request)
+        read._given, read._content = body, parse_json(body)  # noqa: SLF001
+        if "content-type" not in request.headers:
+            read.scope = {**request.scope, "headers": [*request.scope["headers"], _JSON_HEADER]}
+    return read
+
+
+_JSON_HEADER = (b"content-type", b"application/json")

@@ -1,0 +1,117 @@
+"""Replies: what the operations' values look like as JSON."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from fastapi import Response
+
+from app.api.bodies import AdjustmentBody, ReturnBody
+from app.domain.answers import LockView
+from app.hotstore.replies import Stock
+from app.operations.availability import Page
+from app.operations.durability import Told
+
+JSON = "application/json"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return `content` as JSON."""
+    return Response(msgspec.json.encode(content), status, headers, JSON)
+
+
+def time_text(ms: int | None) -> str | None:
+    """Return ms since 1970 as RFC 3339 UTC, None for never."""
+    if ms is None:
+        return None
+    return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def wire_position(position: str, shard: int = 0) -> str:
+    """Return a position as callers see it: opaque, and unlike that of any other shard."""
+    return f"s{shard}-{position}"
+
+
+def of_page(page: Page) -> dict[str, Any]:
+    """Return a product page's answer."""
+    told: dict[str, Any] = {
+        "sku": page.sku,
+        "sellable": page.sellable,
+        "in_stock": page.sellable > 0,
+        "version": page.version,
+        "warehouses": {code: {"sellable": units} for code, units in page.warehouses.items()},
+    }
+    return told | ({"stale": True} if page.stale else {})
+
+
+def of_stock(stock: Stock) -> dict[str, Any]:
+    """Return every count of a SKU, by warehouse."""
+    warehouses = {
+        code: {
+            "on_hand": counts.on_hand,
+            "available": counts.available,
+            "locked": counts.locked,
+            "damaged": counts.damaged,
+            "in_transit": counts.in_transit,
+            "buffer": counts.buffer,
+            "sellable": counts.sellable,
+        }
+        for code, counts in stock.warehouses.items()
+    }
+    return {"sku": stock.sku, "version": stock.version, "warehouses": warehouses}
+
+
+def of_lock(lock: LockView) -> dict[str, Any]:
+    """Return a lock."""
+    lines = [
+        {
+            "sku": line.sku,
+            "warehouse": line.warehouse,
+            "quantity": line.quantity,
+            "deducted": line.deducted,
+        }
+        for line in lock.lines
+    ]
+    expires_at = time_text(lock.expires_at)
+    return {"lock_id": lock.lock_id, "status": lock.status, "expires_at": expires_at, "lines": lines}
+
+
+def of_step(told: Told) -> dict[str, Any]:
+    """Return a lock after a step: the body of GET, and how safe the step is."""
+    lock = told.answer.lock
+    if lock is None:
+        raise ValueError(f"{told.answer.outcome} shows no lock")
+    status = told.answer.current_status
+    return of_lock(lock) | _written(told) | ({"current_status": status} if status else {})
+
+
+def of_return(body: ReturnBody, told: Told) -> dict[str, Any]:
+    """Return a booked return: its content, merged per SKU and condition."""
+    sums: dict[tuple[str, str], int] = {}
+    for line in body.lines:
+        sums[line.sku, line.condition] = sums.get((line.sku, line.condition), 0) + line.quantity
+    lines = [
+        {"sku": sku, "quantity": units, "condition": condition} for (sku, condition), units in sums.items()
+    ]
+    return {"return_id": body.return_id, "warehouse": body.warehouse} | _when(body) | _booked(lines, told)
+
+
+def of_adjustment(body: AdjustmentBody, told: Told) -> dict[str, Any]:
+    """Return a booked adjustment: its content, line by line, for each has its reason."""
+    lines = [line.model_dump(exclude_none=True) for line in body.lines]
+    head = {"adjustment_id": body.adjustment_id, "warehouse": body.warehouse}
+    return head | _when(body) | _booked(lines, told)
+
+
+def _when(body: ReturnBody | AdjustmentBody) -> dict[str, Any]:
+    return {"occurred_at": time_text(body.occurred_at_ms)} if body.occurred_at else {}
+
+
+def _booked(lines: list[dict[str, Any]], told: Told) -> dict[str, Any]:
+    return {"lines": lines} | _written(told)
+
+
+def _written(told: Told) -> dict[str, Any]:
+    return {"position": wire_position(told.answer.position), "durability": told.durability}

@@ -1,0 +1,152 @@
+"""The application on a real hot store, with a ledger that only pretends; and a client that sends paths as they are."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import redis.asyncio
+from fastapi import FastAPI
+
+from app.api.app import create_app
+from app.domain.answers import LockView
+from app.errors import UnavailableError
+from app.hotstore import wire
+from app.hotstore.keys import Keys
+from app.hotstore.library import library
+from app.hotstore.store import HotStore
+from app.operations.adjustments import Adjustments
+from app.operations.availability import Availability
+from app.operations.durability import Durabilities
+from app.operations.locks import Locks
+from app.operations.openings import OpeningRow, Openings
+from app.operations.operations import Operations
+from app.operations.returns import Returns
+from app.operations.stock import StockCounts
+from app.settings import Settings
+
+ROWS = (
+    OpeningRow("A", "north", 10, 2),
+    OpeningRow("A", "south", 5),
+    OpeningRow("B", "north", 0),
+    OpeningRow("A/12", "north", 4),
+    OpeningRow("BANK CHARGES", "north", 3),
+    OpeningRow("Größe", "north", 6),
+)
+
+
+@dataclass
+class PretendLedger:
+    """Locks that the hot store has forgotten."""
+
+    locks: dict[str, LockView] = field(default_factory=dict)
+    away: bool = False
+
+    async def find_lock(self, lock_id: str) -> LockView | None:
+        if self.away:
+            raise UnavailableError("Postgres is away")
+        return self.locks.get(lock_id)
+
+
+@dataclass
+class PretendHealth:
+    reasons: list[str] = field(default_factory=list)
+
+    async def readiness(self) -> list[str]:
+        return self.reasons
+
+
+class AsIs(httpx.AsyncBaseTransport):
+    """Sends the path of the extension `target`, if there is one, where httpx would change it."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await httpx.ASGITransport(self._aimed(request)).handle_async_request(request)
+
+    def _aimed(self, request: httpx.Request) -> Any:
+        target = request.extensions.get("target")
+        if target is None:
+            return self._app
+        raw, _, query = target.partition(b"?")
+
+        async def aimed(scope: Any, receive: Any, send: Any) -> None:
+            await self._app({**scope, "raw_path": raw, "query_string": query}, receive, send)
+
+        return aimed
+
+
+@dataclass
+class World:
+    """Everything one test may touch."""
+
+    app: FastAPI
+    http: httpx.AsyncClient
+    hot: redis.asyncio.Redis
+    operations: Operations
+    ledger: PretendLedger
+    health: PretendHealth
+    persisted: list[str]
+
+    async def at(self, method: str, target: str, **more: Any) -> httpx.Response:
+        """Send a request whose path is exactly `target`."""
+        return await self.http.request(method, "/", extensions={"target": target.encode("latin-1")}, **more)
+
+    async def lock(self, lock_id: str, *lines: tuple[Any, ...], **more: Any) -> httpx.Response:
+        body = {"lock_id": lock_id, "lines": as_lines(lines), **more}
+        return await self.http.post("/v1/locks", json=body)
+
+    async def step(self, lock_id: str, step: str, body: Any = None, key: str = "") -> httpx.Response:
+        headers = {"Idempotency-Key": key} if key else {}
+        return await self.http.post(f"/v1/locks/{lock_id}/{step}", json=body, headers=headers)
+
+    async def sellable(self, sku: str) -> int:
+        return int((await self.http.get(f"/v1/availability/{sku}")).json()["sellable"])
+
+
+def as_lines(lines: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
+    """('A', 2) or ('A', 2, 'north') as lines of a body."""
+    return [dict(zip(("sku", "quantity", "warehouse"), line, strict=False)) for line in lines]
+
+
+def operations_on(
+    client: redis.asyncio.Redis, settings: Settings, ledger: PretendLedger, persisted: list[str]
+) -> tuple[Operations, Durabilities]:
+    caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
+    hot = HotStore(caller, Keys(), library(), order=settings.order)
+
+    async def persisted_position() -> str:
+        return persisted[0]
+
+    levels = Durabilities(
+        hot_level=lambda: "disk",
+        persisted=persisted_position,
+        wait_seconds=settings.durability_wait_seconds,
+    )
+    availability = Availability(
+        hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
+    )
+    operations = Operations(
+        locks=Locks(hot, ledger, levels),
+        availability=availability,
+        stock=StockCounts(hot),
+        returns=Returns(hot, levels),
+        adjustments=Adjustments(hot, levels),
+        openings=Openings(hot),
+    )
+    return operations, levels
+
+
+@asynccontextmanager
+async def world_on(client: redis.asyncio.Redis, **more: Any) -> AsyncIterator[World]:
+    """The application with ROWS on the shelves; `more` are settings."""
+    settings = Settings(**more)
+    ledger, health, persisted = PretendLedger(), PretendHealth(), [""]
+    operations, levels = operations_on(client, settings, ledger, persisted)
+    await operations.openings.book(ROWS)
+    app = create_app(operations, settings, health)
+    async with httpx.AsyncClient(transport=AsIs(app), base_url="http://test") as http:
+        yield World(app, http, client, operations, ledger, health, persisted)
+    await levels.close()
