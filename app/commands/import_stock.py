@@ -134,7 +134,8 @@ def _chunks(rows: Iterator[OpeningRow]) -> Iterator[list[OpeningRow]]:
 
 async def _book_chunks(chunks: Iterator[list[OpeningRow]], openings: Openings, booked: Booked) -> None:
     for chunk in chunks:
-        booked.changed += await _book(chunk, openings)
+        changed = await _book(chunk, openings)  # before the sum: the other bookers add to it meanwhile
+        booked.changed += changed
         booked.rows += len(chunk)
 
 

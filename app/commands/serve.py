@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -36,10 +37,11 @@ def check_host(host: str, settings: Settings) -> None:
         )
 
 
-async def _serve(config: dict[str, Any], settings: Settings, open_api: OpenApi) -> int:
+async def _serve(config: dict[str, Any], fd: int | None, settings: Settings, open_api: OpenApi) -> int:
     async with open_api(settings) as api:
         server = uvicorn.Server(uvicorn.Config(api, **config))
-        await server.serve()
+        # Opened here: uvicorn takes an inherited socket for a Unix one, and Nagle's algorithm would stay on.
+        await server.serve([socket.socket(fileno=fd)] if fd is not None else None)
     return 0 if server.started else 1
 
 
@@ -51,7 +53,6 @@ def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
     config: dict[str, Any] = {
         "host": host,
         "port": port,
-        "fd": fd,
         "http": "httptools",
         "lifespan": "off",
         "access_log": False,
@@ -60,4 +61,4 @@ def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
         "timeout_graceful_shutdown": GRACE_SECONDS,
     }
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(config, settings, open_api))
+        return runner.run(_serve(config, fd, settings, open_api))
