@@ -17,9 +17,14 @@ class Keys:
     def __init__(self, keys: Mapping[str, ApiKey]) -> None:
         self._keys = [(_digest(secret.encode()), key) for secret, key in keys.items()]
 
+    @property
+    def open(self) -> bool:
+        """Whether everybody may do everything."""
+        return not self._keys
+
     def check(self, authorization: bytes | None, scope: Scope) -> str:
         """Return the name of the key ('' without keys), or raise `ProblemError`: unauthorized, forbidden."""
-        if not self._keys:
+        if self.open:
             return ""
         key = self._find(authorization)
         if key is None:

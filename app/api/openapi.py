@@ -43,12 +43,14 @@ WRITE = (*READ, "payload_too_large", "unsupported_media_type", "backlog_full", "
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the schema; errors have the media type that they are sent with."""
+    """Return the schema: errors with the media type they are sent with, keys only where keys are set."""
     if app.openapi_schema is None:
         schema = FastAPI.openapi(app)
         for operations in schema["paths"].values():
             for operation in operations.values():
                 _as_problems(operation["responses"])
+                if app.state.keys.open:
+                    operation.pop("security", None)
         for name, shape in schema.get("components", {}).get("schemas", {}).items():
             if name.endswith("Reply"):
                 _without_defaults(shape)

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -56,10 +57,10 @@ def _await_ping(port: int) -> None:
                 return
 
 
-@pytest.fixture
-async def hot_client(valkey_url: str) -> AsyncIterator[redis.asyncio.Redis]:
-    """A client of an empty store whose gate is open at epoch 1."""
-    client = wire.connect(valkey_url)
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    """A client of the store, emptied, whose gate is open at epoch 1."""
+    client = wire.connect(url)
     await client.flushall()
     await client.execute_command("FUNCTION", "FLUSH")
     gate = Gate(client, Keys(), library())
@@ -68,3 +69,10 @@ async def hot_client(valkey_url: str) -> AsyncIterator[redis.asyncio.Redis]:
     await gate.open(fence=1, epoch=1, tip="", run_id=claims.run_id, outbox_max=0)
     yield client
     await client.aclose()
+
+
+@pytest.fixture
+async def hot_client(valkey_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    """An empty store for one test."""
+    async with opened(valkey_url) as client:
+        yield client
