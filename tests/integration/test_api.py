@@ -583,3 +583,13 @@ async def test_open_routes_and_who(hot_client: redis.asyncio.Redis) -> None:
         await world.http.post("/v1/locks", json=body, headers={"Authorization": "bearer c-secret"})
         ((_, fields),) = await hot_client.xrevrange("{s0}:outbox", count=1)
         assert '"shop"' in fields["e"]
+
+
+@pytest.mark.parametrize(
+    ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 201), ("none", 201)]
+)
+async def test_pages_of_other_sites_do_not_write_without_keys(world: World, site: str, status: int) -> None:
+    body = {"lock_id": "L1", "lines": [{"sku": "A", "quantity": 1}]}
+    answer = await world.http.post("/v1/locks", json=body, headers={"Sec-Fetch-Site": site})
+    assert answer.status_code == status
+    assert (await world.http.get("/v1/stock/A", headers={"Sec-Fetch-Site": site})).status_code == 200
