@@ -9,9 +9,9 @@ from fastapi import Response
 
 from app.api.bodies import AdjustmentBody, ReturnBody
 from app.domain.answers import LockView
-from app.hotstore.replies import Stock
 from app.operations.availability import Page
 from app.operations.durability import Told
+from app.operations.stock import Stock
 
 JSON = "application/json"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
