@@ -34,9 +34,12 @@ class HotRequest:
         found = [value for given, value in self.headers if given == name]
         return found[0] if len(found) == 1 else None
 
-    def has(self, name: bytes) -> bool:
-        """Whether a header came at all."""
-        return any(given == name for given, _ in self.headers)
+    def first(self, name: bytes) -> bytes | None:
+        """Return a header's first value."""
+        for given, value in self.headers:
+            if given == name:
+                return value
+        return None
 
 
 Handler = Callable[[HotRequest, Respond, Decline], None]
