@@ -73,6 +73,15 @@ local function body_of(shard, event)
   })
 end
 
+-- HSET and HDEL of any number of items: `unpack` of thousands would fail half-way.
+local UNPACK_MAX = 1000
+
+local function call_with(command, key, items)
+  for first = 1, #items, UNPACK_MAX do
+    redis.call(command, key, unpack(items, first, math.min(first + UNPACK_MAX - 1, #items)))
+  end
+end
+
 -- Writes the event, then the tip, then the counts. XADD comes first: a missing stream, an id out of
 -- order or a wrong type fail before any count changed. Returns the position, or nil if there is no stream.
 local function commit(shard, event)

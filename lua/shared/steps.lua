@@ -1,10 +1,13 @@
 -- What the steps of a lock share: how they begin, how they read their lines, how they end.
 
 -- ARGV[3] lock_id, ARGV[4] op ('' for none), ARGV[5] fingerprint of the request.
--- Returns shard, lock, nil, or nil, nil, answer. Precedence: the gate's refusals, REPEATED, ID_REUSED, UNKNOWN_LOCK.
-local function begin_step(keys, args)
+-- `valid`: whether the arguments after them could be read.
+-- Returns shard, lock, nil, or nil, nil, answer. Precedence: the gate's refusals, INVALID_ARGUMENT, REPEATED,
+-- ID_REUSED, UNKNOWN_LOCK.
+local function begin_step(keys, args, valid)
   local shard, refusal = enter(keys, args)
   if refusal then return nil, nil, refusal end
+  if not valid or not args[5] then return nil, nil, { 'INVALID_ARGUMENT', args[3] or '' } end
   local op = load_op(shard, args[4])
   if op and op.fingerprint ~= args[5] then return nil, nil, { 'ID_REUSED', args[3] } end
   local lock = load_lock(shard, args[3])
@@ -52,6 +55,13 @@ local function read_lines(args, first)
     lines[i] = { sku = args[at + 1], quantity = quantity, warehouse = args[at + 3] }
   end
   return lines
+end
+
+-- Lines that may be left out, from ARGV[first] on: whether they could be read, and the lines or nil for all.
+local function read_wanted(args, first)
+  if not args[first] then return true, nil end
+  local wanted = read_lines(args, first)
+  return wanted ~= nil and #wanted > 0, wanted
 end
 
 -- The lock's line that a request's line means. nil and 'WAREHOUSE_REQUIRED' when several could be.

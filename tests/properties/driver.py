@@ -24,8 +24,9 @@ from app.domain.commands import (
     Return,
     Unlock,
 )
+from app.domain.commands import Step as CommandStep
 from app.domain.model import Model
-from app.domain.words import Place
+from app.domain.words import OPEN_STATUSES, LockStatus, Place
 from tests.properties.pair import Advance, DifferenceError, Forget, Pair, Reopen, Step
 from tests.properties.rig import START_MS, Shard
 
@@ -35,6 +36,7 @@ ORDERS: tuple[tuple[str, ...], ...] = ((), ("west:9",), ("süd", "nowhere", "nor
 LIFE_STEPS = 400
 BATCH_STEPS = 50
 SHRINK_RUNS_MAX = 400
+_LIVELY = OPEN_STATUSES | {LockStatus.EXPIRED}
 
 _WEIGHTS = {
     "lock": 18,
@@ -64,21 +66,37 @@ class Chooser:
         self._names = list(_WEIGHTS)
         self._weights = list(_WEIGHTS.values())
         self._recent: list[Step] = []
+        self._recent_steps: list[Step] = []
         self._number = 0
+        self._keys = 0
 
     def next(self) -> Step:
         name = self._rng.choices(self._names, self._weights)[0]
         step: Step = getattr(self, f"_{name}")()
         self._recent = [*self._recent[-20:], step]
+        if isinstance(step, CommandStep) and step.key:
+            self._recent_steps = [*self._recent_steps[-8:], step]
         return step
 
     # What steps are made of
 
-    def _lock_id(self) -> str:
+    def _lock_id(self, *statuses: LockStatus) -> str:
+        """A lock, mostly a recent one in one of the statuses (without any: that something can still happen to)."""
+        known = [
+            lock_id
+            for lock_id, record in self._model.locks.items()
+            if record.view.status in (statuses or _LIVELY)
+        ]
+        if known and self._rng.random() < 0.75:
+            return self._rng.choice(known[-4:])
         return f"L{max(1, self._number - self._rng.randrange(6))}"
 
     def _key(self) -> str:
-        return self._rng.choice(("", "", f"k{self._rng.randrange(1 + self._number)}"))
+        if self._rng.random() < 0.5:
+            return ""
+        if self._rng.random() < 0.7:
+            self._keys += 1
+        return f"k{self._keys}"
 
     def _line(self) -> Line:
         rng = self._rng
@@ -144,7 +162,7 @@ class Chooser:
         return Replace(lock_id, self._key(), lines or self._lines(), self._ranked())
 
     def _expire(self) -> Expire:
-        return Expire(self._lock_id())
+        return Expire(self._lock_id(LockStatus.HELD))
 
     def _advance(self) -> Advance:
         return Advance(self._rng.choice((1, 49, 50, 51, 1000)))
@@ -187,8 +205,8 @@ class Chooser:
         return Opening(tuple(rows))
 
     def _forget(self) -> Forget:
-        lock_id = self._lock_id()
-        keys = tuple(f"key:k{n}" for n in range(max(0, self._number - 3), self._number))
+        lock_id = self._lock_id(*LockStatus)
+        keys = tuple(f"key:k{n}" for n in range(max(0, self._keys - 3), self._keys))
         return Forget(lock_id, (*(f"deduct:{lock_id}{{s{n}" for n in range(4)), *keys))
 
     def _reopen(self) -> Reopen:
@@ -196,7 +214,8 @@ class Chooser:
 
     def _again(self) -> Step:
         """An earlier step once more, exactly."""
-        return self._rng.choice(self._recent) if self._recent else self._lock()
+        again = self._recent_steps if self._rng.random() < 0.6 else self._recent
+        return self._rng.choice(again) if again else self._lock()
 
 
 @dataclass(frozen=True, slots=True)
