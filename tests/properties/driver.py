@@ -198,7 +198,10 @@ class Chooser:
         rng = self._rng
         rows = [
             OpeningRow(
-                rng.choice(SKUS), rng.choice(WAREHOUSES), rng.choice((0, 1, 5, 20)), rng.choice((None, 0, 1, 3))
+                rng.choice(SKUS),
+                rng.choice(WAREHOUSES),
+                rng.choice((0, 1, 5, 20)),
+                rng.choice((None, 0, 1, 3)),
             )
             for _ in range(rng.choice((1, 2, 3)))
         ]

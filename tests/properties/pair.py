@@ -164,9 +164,7 @@ class Pair:
             expected.append(self._expect(step))
             call = self._begin(step)
             pending.append(call)
-            requests.append(
-                call.send(None) if call else ("HSET", self.shard.keys.meta, "at", self.now)
-            )
+            requests.append(call.send(None) if call else ("HSET", self.shard.keys.meta, "at", self.now))
         self._settle(expected, requests, pending)
         self._check_state()
 
@@ -268,7 +266,11 @@ class Pair:
         _same("meta", meta, [str(position.epoch), self.projection.tip, str(position)])
         self._check_stocks(dict(zip(skus, rest, strict=False)))
         self._check_locks(dict(zip(locks, seen, strict=True)), due)
-        _same("lock records", dict(zip(locks, map(_pairs, rest[len(skus) :]), strict=True)), self.projection.locks)
+        _same(
+            "lock records",
+            dict(zip(locks, map(_pairs, rest[len(skus) :]), strict=True)),
+            self.projection.locks,
+        )
 
     def _check_keys(self, there: set[str]) -> None:
         keys = self.shard.keys

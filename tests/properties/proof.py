@@ -35,7 +35,9 @@ def main() -> int:
                 print(f"{(number + 1) * LIFE_STEPS:,} steps, {now - began:.0f} s", flush=True)
     seconds = time.monotonic() - began
     steps = lives * LIFE_STEPS
-    print(f"no difference: seed {options.seed}, {steps:,} steps, {seconds:.1f} s, {steps / seconds:,.0f} a second")
+    print(
+        f"no difference: seed {options.seed}, {steps:,} steps, {seconds:.1f} s, {steps / seconds:,.0f} a second"
+    )
     return 0
 
 

@@ -152,7 +152,11 @@ def test_the_functions_do_what_the_model_says(proof_shard: Shard) -> None:
     run_state_machine_as_test(
         OnShard,
         settings=settings(
-            max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=checks, database=None
+            max_examples=60,
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=checks,
+            database=None,
         ),
     )
 
@@ -173,7 +177,9 @@ def test_a_difference_is_found_and_shrunk_to_a_few_steps(
     proof_shard: Shard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The room itself is tested: a model that forgets a buffer must be noticed."""
-    monkeypatch.setattr("app.domain.events.Counts.sellable", property(lambda counts: max(0, counts.available)))
+    monkeypatch.setattr(
+        "app.domain.events.Counts.sellable", property(lambda counts: max(0, counts.available))
+    )
     findings = (live(proof_shard, f"planted/{number}") for number in range(100))
     finding = next(found for found in findings if found)
     assert re.search("INSUFFICIENT_STOCK|sellable", finding.what)
