@@ -1,4 +1,4 @@
-"""The gate: nobody writes to, or reads, a memory that was not checked; and what a write does when it cannot be whole."""
+"""The gate: nobody uses a memory that was not checked. And what a write does when it cannot be whole."""
 
 import json
 from collections.abc import Iterator
@@ -368,8 +368,8 @@ def test_a_damaged_chain_is_noticed(stocked: Shard) -> None:
     entries = [outbox._entry(i, dict(zip(f[::2], f[1::2], strict=True))) for i, f in rows]
     for broken in (
         entries[:1] + entries[2:],
-        entries[:1] + [entries[1]._replace(prev="0" * 16)] + entries[2:],
-        entries[:1] + [entries[1]._replace(tip="0" * 16)] + entries[2:],
+        [entries[0], entries[1]._replace(prev="0" * 16), *entries[2:]],
+        [entries[0], entries[1]._replace(tip="0" * 16), *entries[2:]],
         [entries[1], entries[0]],
     ):
         with pytest.raises(Exception, match="does not continue"):

@@ -27,7 +27,7 @@ from app.domain.commands import (
 from app.domain.commands import Step as CommandStep
 from app.domain.model import Model
 from app.domain.words import OPEN_STATUSES, LockStatus, Place
-from tests.properties.pair import Advance, DifferenceError, Forget, Pair, Reopen, Step
+from tests.properties.pair import Advance, Forget, Pair, Reopen, Step
 from tests.properties.rig import START_MS, Shard
 
 SKUS = ("A", "b:1/2", "Ä 1")
@@ -240,13 +240,40 @@ def live(shard: Shard, seed: str, *, steps: int = LIFE_STEPS) -> Finding | None:
     rng = random.Random(seed)
     order = rng.choice(ORDERS)
     pair = Pair(shard, order=order)
-    chooser = Chooser(rng, Model(order=order))
-    chooser._model = pair.model
+    chooser = Chooser(rng, pair.model)
     history: list[Step] = []
     try:
         while len(history) < steps:
             batch = _Batch(chooser, history)
             pair.run(batch)
+    except AssertionError:
+        return _shrunk(shard, order, history, seed)
+    return None
+
+
+def live_wide(shard: Shard, seed: str) -> Finding | None:
+    """Live a short life with up to 14 warehouses, which is about sourcing; return what differed, or None."""
+    rng = random.Random(seed)
+    names = [f"w{number}" for number in range(rng.randint(2, 14))]
+    order = tuple(rng.sample(names, rng.randint(0, min(3, len(names)))))
+    rows = [
+        OpeningRow(sku, name, rng.randint(0, 9), rng.choice((None, None, 2)))
+        for sku in SKUS
+        for name in names
+        if rng.random() < 0.8
+    ]
+    history: list[Step] = [Opening(tuple(rows))]
+    for number in range(4):
+        lines = tuple(
+            Line(sku, rng.randint(1, 20), rng.choice(("", "", "", rng.choice(names))))
+            for sku in rng.sample(SKUS, rng.randint(1, 3))
+        )
+        ranked = tuple(rng.sample(names, rng.randint(1, len(names)))) if rng.random() < 0.3 else ()
+        history.append(Lock(f"L{number}", lines, ranked, ttl_ms=10))
+        history.append(Replace(f"L{rng.randrange(4)}", "", lines[::-1], ranked))
+    history += [Advance(10), *(Expire(f"L{number}") for number in range(3)), Confirm("L0"), Confirm("L1")]
+    try:
+        Pair(shard, order=order).run(history)
     except AssertionError:
         return _shrunk(shard, order, history, seed)
     return None

@@ -77,7 +77,7 @@ class Expected(NamedTuple):
 class Projection:
     """What the events alone say: replayed, they must give every count, version and lock record."""
 
-    position: Position = Position(0, 0)
+    position: Position = field(default_factory=lambda: Position(0, 0))
     tip: str = ""
     at: int = 0
     counts: dict[tuple[str, str], Counts] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class Projection:
         self.versions[move.sku] = version
         place = (move.sku, move.warehouse)
         before = self.counts.get(place, Counts())
-        change = {state: 0 for state in INSIDE}
+        change = dict.fromkeys(INSIDE, 0)
         sums = self.sums.setdefault(move.sku, {})
         for name, units in ((move.source, -move.quantity), (move.target, move.quantity)):
             change[name] = change.get(name, 0) + units

@@ -3,12 +3,14 @@
 Random commands go to the model and to the real functions until they differ, or the steps are done.
 """
 
+# ruff: noqa: T201 - a script that prints its figures
+
 import argparse
 import secrets
 import sys
 import time
 
-from tests.properties.driver import LIFE_STEPS, live
+from tests.properties.driver import LIFE_STEPS, live, live_wide
 from tests.properties.rig import Shard, Wire, library_under_test, running
 
 REPORT_SECONDS = 10
@@ -25,7 +27,8 @@ def main() -> int:
         shard = Shard(wire, library_under_test())
         lives = -(-options.steps // LIFE_STEPS)
         for number in range(lives):
-            finding = live(shard, f"{options.seed}/{number}")
+            seed = f"{options.seed}/{number}"
+            finding = live(shard, seed) or live_wide(shard, seed)
             if finding:
                 print(f"DIFFERENCE: {finding}")
                 return 1

