@@ -80,6 +80,12 @@ def test_a_memory_being_rebuilt_is_not_ready(stocked: Shard) -> None:
     assert refusals(stocked) == {"NOT_READY"}
 
 
+def test_a_memory_that_another_library_rebuilds_is_not_ready(stocked: Shard) -> None:
+    """Our own gate is still open: only `meta` says what the others are doing."""
+    stocked.wire.call("HSET", stocked.keys.meta, "state", "rebuilding")
+    assert refusals(stocked) == {"NOT_READY"}
+
+
 def test_a_gate_is_one_shard_s_alone(stocked: Shard) -> None:
     other = Keys(shard=1)
     stocked.wire.call("HSET", other.meta, "epoch", "1", "state", "ready", "layout", "1")
@@ -382,6 +388,22 @@ def test_the_clock_never_runs_backwards(stocked: Shard) -> None:
     rows = stocked.wire.call("XRANGE", stocked.keys.outbox, "-", "+")
     assert json.loads(rows[-1][1][3])[2] == START_MS
     assert stocked.wire.call("HGET", stocked.keys.meta, "at") == str(START_MS)
+
+
+def test_without_a_clock_of_its_own_the_shard_goes_by_the_server_s(shard: Shard) -> None:
+    shard.reset(now=0)
+    shard.do(TEN)
+
+    def server_ms() -> int:
+        seconds, micros = shard.wire.call("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    before = server_ms()
+    lock = shard.do(LOCK).lock
+    assert lock is not None
+    assert lock.expires_at is not None
+    assert before + 100 <= lock.expires_at <= server_ms() + 100
+    assert before <= int(shard.wire.call("HGET", shard.keys.meta, "at")) <= server_ms()
 
 
 def test_reads_of_what_is_due(stocked: Shard) -> None:

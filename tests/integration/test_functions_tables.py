@@ -141,6 +141,20 @@ CASES = {
         at_north(6, 4),
         {"expires_at": START_MS + 100},
     ),
+    "lock again after two extensions": Case(
+        (TEN, LOCK, Extend("L", "", 5000), Extend("L", "", 9000)),
+        LOCK,
+        O.REPEATED,
+        at_north(6, 4),
+        {"expires_at": START_MS + 100},
+    ),
+    "lock again after two changes of its lines": Case(
+        (TEN, LOCK, Unlock("L", "k", (Line("A", 1),)), Unlock("L", "k2", (Line("A", 1),))),
+        LOCK,
+        O.REPEATED,
+        at_north(8, 2),
+        {"lines": [("A", N, 4, 0)]},
+    ),
     "lock again after an expiry was given to it": Case(
         (TEN, Lock("L", (Line("A", 4, N),), ttl_ms=None), Extend("L", "", 5000)),
         Lock("L", (Line("A", 4, N),), ttl_ms=None),

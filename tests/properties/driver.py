@@ -67,6 +67,7 @@ class Chooser:
         self._weights = list(_WEIGHTS.values())
         self._recent: list[Step] = []
         self._recent_steps: list[Step] = []
+        self._recent_locks: list[Step] = []
         self._number = 0
         self._keys = 0
 
@@ -76,6 +77,8 @@ class Chooser:
         self._recent = [*self._recent[-20:], step]
         if isinstance(step, CommandStep) and step.key:
             self._recent_steps = [*self._recent_steps[-8:], step]
+        if isinstance(step, Lock):
+            self._recent_locks = [*self._recent_locks[-8:], step]
         return step
 
     # What steps are made of
@@ -217,7 +220,7 @@ class Chooser:
 
     def _again(self) -> Step:
         """An earlier step once more, exactly."""
-        again = self._recent_steps if self._rng.random() < 0.6 else self._recent
+        again = self._rng.choice((self._recent_steps, self._recent_locks, self._recent))
         return self._rng.choice(again) if again else self._lock()
 
 
@@ -235,23 +238,23 @@ class Finding:
         return f"{self.what}\nlife {self.seed}, order {self.order}, {len(self.history)} steps:\n{steps}"
 
 
-def live(shard: Shard, seed: str, *, steps: int = LIFE_STEPS) -> Finding | None:
-    """Live one life; return what differed, shrunk, or None."""
+def live(shard: Shard, seed: str, *, shrink: bool = True) -> Finding | None:
+    """Live one life; return what differed, with the shortest history found for it, or None."""
     rng = random.Random(seed)
     order = rng.choice(ORDERS)
     pair = Pair(shard, order=order)
     chooser = Chooser(rng, pair.model)
     history: list[Step] = []
     try:
-        while len(history) < steps:
+        while len(history) < LIFE_STEPS:
             batch = _Batch(chooser, history)
             pair.run(batch)
-    except AssertionError:
-        return _shrunk(shard, order, history, seed)
+    except AssertionError as error:
+        return _finding(shard, order, history, seed, str(error) if not shrink else "")
     return None
 
 
-def live_wide(shard: Shard, seed: str) -> Finding | None:
+def live_wide(shard: Shard, seed: str, *, shrink: bool = True) -> Finding | None:
     """Live a short life with up to 14 warehouses, which is about sourcing; return what differed, or None."""
     rng = random.Random(seed)
     names = [f"w{number}" for number in range(rng.randint(2, 14))]
@@ -274,8 +277,8 @@ def live_wide(shard: Shard, seed: str) -> Finding | None:
     history += [Advance(10), *(Expire(f"L{number}") for number in range(3)), Confirm("L0"), Confirm("L1")]
     try:
         Pair(shard, order=order).run(history)
-    except AssertionError:
-        return _shrunk(shard, order, history, seed)
+    except AssertionError as error:
+        return _finding(shard, order, history, seed, str(error) if not shrink else "")
     return None
 
 
@@ -306,6 +309,11 @@ def difference(shard: Shard, order: tuple[str, ...], history: Sequence[Step]) ->
         except AssertionError as error:
             return str(error), count
     return None
+
+
+def _finding(shard: Shard, order: tuple[str, ...], history: list[Step], seed: str, what: str) -> Finding:
+    """The difference as it is, if `what` says it, else shrunk."""
+    return Finding(what, order, tuple(history), seed) if what else _shrunk(shard, order, history, seed)
 
 
 def _shrunk(shard: Shard, order: tuple[str, ...], history: list[Step], seed: str) -> Finding:

@@ -152,6 +152,14 @@ class Pair:
 
     def run(self, steps: Sequence[Step]) -> None:
         """Do the steps in one go and compare; raise `DifferenceError`."""
+        try:
+            self._run(steps)
+        except DifferenceError:
+            raise
+        except Exception as error:
+            raise DifferenceError(f"broke: {error!r}") from error
+
+    def _run(self, steps: Sequence[Step]) -> None:
         expected: list[Expected] = []
         requests: list[tuple[Any, ...]] = []
         pending: list[Pending | None] = []
