@@ -1,5 +1,14 @@
 -- What the steps of a lock share: how they begin, how they read their lines, how they end.
 
+-- Whether an op was used on this very lock, not on an earlier one of the same id that was forgotten before it:
+-- a shipment of the new lock must not pass for the old one's.
+local function is_of(op, lock)
+  local op_epoch, op_n = string.match(op.position, '^(%d+)-(%d+)$')
+  local epoch, n = string.match(lock.p, '^(%d+)-(%d+)$')
+  if op_epoch ~= epoch then return tonumber(op_epoch) > tonumber(epoch) end
+  return tonumber(op_n) > tonumber(n)
+end
+
 -- ARGV[3] lock_id, ARGV[4] op ('' for none), ARGV[5] fingerprint of the request.
 -- `valid`: whether the arguments after them could be read.
 -- Returns shard, lock, nil, or nil, nil, answer. Precedence: the gate's refusals, INVALID_ARGUMENT, REPEATED,
@@ -12,7 +21,7 @@ local function begin_step(keys, args, valid)
   if op and op.fingerprint ~= args[5] then return nil, nil, { 'ID_REUSED', args[3] } end
   local lock = load_lock(shard, args[3])
   if not lock then return nil, nil, { 'UNKNOWN_LOCK', args[3] } end
-  if op then
+  if op and is_of(op, lock) then
     if op.answer == '' then return nil, nil, lock_answer('REPEATED', lock, op.position) end
     local then_ = cjson.decode(op.answer)
     local expires_at = then_[2] ~= cjson.null and string.format('%d', then_[2]) or ''

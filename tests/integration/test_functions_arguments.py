@@ -36,7 +36,8 @@ BAD = [
 
 # Each function's ARGV after epoch and who, with a name for each number in it.
 ARGUMENTS: dict[str, list[Any]] = {
-    "lock": ["M", "f", ("ttl", 100), ("ranked", 1), "north", ("order", 1), "north", ("lines", 1), "A", ("quantity", 1), ""],
+    "lock": ["M", "f", ("ttl", 100), ("ranked", 1), "north", ("order", 1), "north", ("lines", 1), "A",
+             ("quantity", 1), ""],
     "unlock": ["L", "key:k", "f", "", ("lines", 1), "A", ("quantity", 1), "north"],
     "deduct": ["L", "deduct:L{s", "f", ("lines", 1), "A", ("quantity", 1), "north"],
     "confirm": ["L", "key:k", "f", ("order", 1), "north"],

@@ -423,6 +423,17 @@ def test_forget_drops_what_has_ended_and_no_more(stocked: Shard) -> None:
     assert set(everything(stocked)) == {keys.meta, keys.outbox, keys.stock("A")}
 
 
+@pytest.mark.parametrize("step", [Unlock("L", "k"), Deduct("L", "s"), Confirm("L", "k")])
+def test_a_step_of_an_earlier_life_of_the_lock_is_no_repeat(stocked: Shard, step: Any) -> None:
+    """The lock is past its horizon and forgotten, its ids not yet: a new lock of that id is another lock."""
+    first = stocked.do(step)
+    stocked.do(Unlock("L"))
+    assert stocked.finish(stocked.store.forget("L", [])).outcome is Outcome.FORGOTTEN
+    assert stocked.do(LOCK).outcome is Outcome.LOCKED
+    assert stocked.do(step).outcome is first.outcome
+    assert stocked.do(step).outcome is Outcome.REPEATED
+
+
 def test_trim_drops_what_the_ledger_has(stocked: Shard) -> None:
     assert stocked.finish(stocked.store.trim("1-2", "1-2")).outcome is Outcome.TRIMMED
     assert [row[0] for row in everything(stocked)[stocked.keys.outbox]] == ["1-2"]

@@ -1,5 +1,7 @@
 """The mutants: each is one thing that a tired person could have written instead, in one of the functions."""
 
+# ruff: noqa: E501 - the code that a mutant replaces stays on one line
+
 from typing import NamedTuple
 
 
@@ -100,9 +102,10 @@ MUTANTS = [
     *_mutants(
         "shared/steps.lua",
         ("ignore the fingerprint of a step", "if op and op.fingerprint ~= args[5] then", "if false then"),
-        ("do a repeated step again", "  if op then\n    if op.answer", "  if false then\n    if op.answer"),
+        ("do a repeated step again", "if op and is_of(op, lock) then", "if false then"),
         ("the answer of a repeat is of today", "op.position, then_[1], expires_at, lines, lock.s }",
          "op.position, lock.s, lock.x or '', lock.n, lock.s }"),
+        ("a step of an earlier life is a repeat", "if op and is_of(op, lock) then", "if op then"),
         ("arguments unchecked", "if not valid or not args[5] then", "if false then"),
         ("take more than outstanding", "elseif taken[line] > line.quantity - line.deducted then",
          "elseif taken[line] > line.quantity then"),

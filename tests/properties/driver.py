@@ -213,7 +213,8 @@ class Chooser:
     def _forget(self) -> Forget:
         lock_id = self._lock_id(*LockStatus)
         keys = tuple(f"key:k{n}" for n in range(max(0, self._keys - 3), self._keys))
-        return Forget(lock_id, (*(f"deduct:{lock_id}{{s{n}" for n in range(4)), *keys))
+        ops = (*(f"deduct:{lock_id}{{s{n}" for n in range(4)), *keys)
+        return Forget(lock_id, ops if self._rng.random() < 0.7 else ())
 
     def _reopen(self) -> Reopen:
         return Reopen()
