@@ -73,12 +73,22 @@ local function read_wanted(args, first)
   return wanted ~= nil and #wanted > 0, wanted
 end
 
--- The lock's line that a request's line means. nil and 'WAREHOUSE_REQUIRED' when several could be.
+-- {sku -> its lines}, so that a step's cost grows with its lines and not with their square.
+local function by_sku(lines)
+  local index = {}
+  for _, line in ipairs(lines) do
+    index[line.sku] = index[line.sku] or {}
+    table.insert(index[line.sku], line)
+  end
+  return index
+end
+
+-- The one of a SKU's lines that a request's line means. nil and 'WAREHOUSE_REQUIRED' when several could be.
 local function find_line(lines, wanted)
   local found
   for _, line in ipairs(lines) do
     local named = wanted.warehouse == '' or wanted.warehouse == line.warehouse
-    if line.sku == wanted.sku and named and line.quantity > line.deducted then
+    if named and line.quantity > line.deducted then
       if found then return nil, 'WAREHOUSE_REQUIRED' end
       found = line
     end
@@ -101,9 +111,9 @@ local function take_lines(lock, lines, wanted)
     for _, line in ipairs(lines) do taken[line] = line.quantity - line.deducted end
     return taken
   end
-  local found = {}
+  local found, index = {}, by_sku(lines)
   for i, want in ipairs(wanted) do
-    local line, several = find_line(lines, want)
+    local line, several = find_line(index[want.sku] or {}, want)
     if several then return nil, { several, lock.id, want.sku } end
     found[i] = line or false
     if line then taken[line] = (taken[line] or 0) + want.quantity end

@@ -65,7 +65,7 @@ class Server:
         while True:
             try:
                 with Wire(self) as wire:
-                    if wire.call("PING") == "PONG":
+                    if wire.call_many([("PING",)]) == ["PONG"]:  # an error while it is loading
                         return
             except OSError:
                 assert self._process.poll() is None, "the server did not start"
