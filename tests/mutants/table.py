@@ -32,6 +32,7 @@ MUTANTS = [
         ("split although one holds it whole", "item.left[k] >= item.need", "item.left[k] > item.need"),
         ("never whole", "item.left[k] >= item.need", "false"),
         ("named warehouses cost as much as others", "if named[warehouse] then chosen[k] = true end", ""),
+        ("one more warehouse than the named ones", "for count = 0, (#others", "for count = 1, (#others"),
         ("the order of warehouses ignored", "for _, warehouse in ipairs(order) do", "for _ = 1, 0 do local warehouse"),
         ("the ranking of a request ignored", "if #asked > 0 then return rank end", "rank, seen = {}, {}"),
         ("warehouses unsorted", "table.sort(rest, before)", ""),

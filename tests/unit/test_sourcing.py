@@ -200,6 +200,7 @@ def test_examples_that_people_can_check() -> None:
         ([Line("A", 8), Line("B", 4)], ["x", "y", "z"], [Line("A", 5, "x"), Line("A", 3, "y"), Line("B", 4, "y")]),
         ([Line("A", 9), Line("B", 4)], ["x", "y", "z"], [Line("A", 9, "z"), Line("B", 4, "y")]),
         ([Line("A", 6), Line("B", 1, "z")], ["x", "y", "z"], [Line("A", 6, "z"), Line("B", 1, "z")]),
+        ([Line("A", 3), Line("B", 1, "z")], ["x", "y", "z"], [Line("A", 3, "z"), Line("B", 1, "z")]),
         ([Line("A", 4), Line("A", 2, "x")], ["x", "z"], [Line("A", 4, "z"), Line("A", 2, "x")]),
         ([Line("A", 1), Line("A", 2, "x")], ["x", "z"], [Line("A", 3, "x")]),
     ]  # fmt: skip
