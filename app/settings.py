@@ -22,6 +22,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SELLABLE_", extra="ignore", frozen=True)
 
     redis_url: str = _setting("", "the hot store; set by `up` for its own")
+    api_url: str = _setting("", "where commands find the HTTP API; set by `up` for its own")
     database_url: str = _setting("", "the ledger, as postgresql://…; set by `up` for its own")
     prefix: str = _setting(
         "",

@@ -8,6 +8,7 @@ import pytest
 from hiredis import ReplyError
 from redis.asyncio import Redis
 
+from app.domain import chain
 from app.domain.commands import (
     Confirm,
     Deduct,
@@ -77,6 +78,13 @@ def test_a_memory_being_rebuilt_is_not_ready(stocked: Shard) -> None:
     assert stocked.fcall("rebuild_begin", "1", "", str(START_MS), "")[0] == "REBUILDING"
     assert refusals(stocked) == {"NOT_READY"}
     stocked.wire.call("HSET", stocked.keys.meta, "state", "ready", "epoch", "1")
+    assert refusals(stocked) == {"NOT_READY"}
+
+
+def test_a_memory_being_drained_is_not_ready(stocked: Shard) -> None:
+    assert stocked.fcall("shut", "1")[0] == "REBUILDING"
+    assert refusals(stocked) == {"NOT_READY"}
+    stocked.wire.call("HSET", stocked.keys.meta, "state", "ready")
     assert refusals(stocked) == {"NOT_READY"}
 
 
@@ -335,7 +343,7 @@ async def test_with_full_memory_new_obligations_stop_and_the_rest_goes_on(
 async def test_events_say_who_why_when_and_what_is_left(stocked: Shard, client: Redis) -> None:
     await stocked_steps(stocked)
     entries = await outbox.read_after(client, stocked.keys, Position(0, 0), entries_max=100)
-    assert list(outbox.check_chain(entries, Position(0, 0), "")) == entries
+    assert list(chain.check_chain(entries, Position(0, 0), "")) == entries
     assert [str(entry.position) for entry in entries] == [f"1-{n}" for n in range(len(entries))]
     assert entries[-1].tip == stocked.wire.call("HGET", stocked.keys.meta, "tip")
     kinds = [entry.event.kind for entry in entries]
@@ -379,7 +387,7 @@ def test_a_damaged_chain_is_noticed(stocked: Shard) -> None:
         [entries[1], entries[0]],
     ):
         with pytest.raises(Exception, match="does not continue"):
-            list(outbox.check_chain(broken, Position(0, 0), ""))
+            list(chain.check_chain(broken, Position(0, 0), ""))
 
 
 def test_the_clock_never_runs_backwards(stocked: Shard) -> None:

@@ -234,7 +234,7 @@ async def test_retry_after_the_connection_broke_on_the_answer(
     with Wire(proof_server) as lost:
         lost.send([shard.post(command).send(None)])
         async with asyncio.timeout(10):
-            while (await store.read_lock("L")).outcome is not Outcome.READ:  # noqa: ASYNC110 - the server's doing
+            while (await store.read_lock("L")).outcome is not Outcome.READ:
                 await asyncio.sleep(0)
     again = await store.lock(command)
     assert again.outcome is Outcome.REPEATED

@@ -1,7 +1,5 @@
 """`python -m tests.mutants [part of a name …]`: every mutant must be noticed by some check."""
 
-# ruff: noqa: T201 - a script that prints its findings
-
 import sys
 import time
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from app.domain import chain
 from app.domain.answers import Answer, LockView
 from app.domain.commands import Command
 from app.domain.events import Counts, Position
@@ -85,8 +86,8 @@ class Projection:
     sums: dict[str, dict[str, int]] = field(default_factory=dict)
     locks: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def apply(self, entries: Sequence[outbox.Entry]) -> None:
-        for entry in outbox.check_chain(entries, self.position, self.tip):
+    def apply(self, entries: Sequence[chain.Entry]) -> None:
+        for entry in chain.check_chain(entries, self.position, self.tip):
             assert entry.event.recorded_at >= self.at, "the clock ran backwards"
             self.position, self.tip, self.at = entry.position, entry.tip, entry.event.recorded_at
             for move in entry.event.moves:
@@ -109,7 +110,7 @@ class Projection:
         assert list(move.after[:4]) == expected, f"{move} does not follow {before}"
         self.counts[place] = move.after
 
-    def _lock(self, entry: outbox.Entry) -> None:
+    def _lock(self, entry: chain.Entry) -> None:
         event = entry.event
         lock_id = event.lock_id or ""
         if event.kind == "lock":
@@ -242,7 +243,7 @@ class Pair:
             del self.projection.locks[lock_id]  # forgotten
         self.shard.wire.call("XTRIM", self.shard.keys.outbox, "MAXLEN", 1)
 
-    def _check_events(self, entries: Sequence[outbox.Entry], expected: Sequence[Expected]) -> None:
+    def _check_events(self, entries: Sequence[chain.Entry], expected: Sequence[Expected]) -> None:
         events = [entry.event for entry in entries if entry.event.kind != "open"]
         wanted = [(i, want) for i, want in enumerate(expected) if want.moves is not None]
         for event, (index, want) in zip(events, wanted, strict=False):

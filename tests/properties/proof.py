@@ -3,8 +3,6 @@
 Random commands go to the model and to the real functions until they differ, or the steps are done.
 """
 
-# ruff: noqa: T201 - a script that prints its figures
-
 import argparse
 import secrets
 import sys

@@ -14,7 +14,7 @@ from app.domain.commands import Adjust, Confirm, Deduct, Line, Lock, Receive, Re
 from app.domain.outcomes import Outcome
 from app.domain.words import LockStatus
 from app.errors import (
-    ChainBrokenError,
+    FencedError,
     HotStoreFullError,
     NotReadyError,
     OutcomeUnknownError,
@@ -143,5 +143,5 @@ def test_errors(error: SellableError, code: str) -> None:
 
 
 def test_an_error_that_no_operation_raises_is_no_answer() -> None:
-    with pytest.raises(ChainBrokenError):
-        problems.of_error(ChainBrokenError("x"))
+    with pytest.raises(FencedError):
+        problems.of_error(FencedError("x"))
