@@ -69,7 +69,7 @@ class Pages:
         elif self.cache.is_away():
             self._send_stale(request, entry, respond, decline)
         else:
-            self.cache.fetch(sku, lambda found: self._send(request, found, respond) if found else decline())
+            self.cache.fetch(sku, lambda found: self._arrived(request, sku, found, respond, decline))
 
     def many(self, request: HotRequest, respond: Respond, decline: Decline) -> None:
         """GET /v1/availability?sku=A&sku=B, of SKUs that need no decoding."""
@@ -93,7 +93,7 @@ class Pages:
 
         def arrived(sku: str, entry: Entry[PageBytes] | None) -> None:
             nonlocal left
-            found[sku] = entry
+            found[sku] = entry if entry is not None and self.cache.is_right(entry) else None
             left -= 1
             if left == 0:
                 self._send_many(skus, found, respond, decline)
@@ -101,10 +101,24 @@ class Pages:
         for sku in missing:
             self.cache.fetch(sku, lambda entry, sku=sku: arrived(sku, entry))  # type: ignore[misc]
 
+    def _arrived(
+        self,
+        request: HotRequest,
+        sku: str,
+        found: Entry[PageBytes] | None,
+        respond: Respond,
+        decline: Decline,
+    ) -> None:
+        if found is not None and self.cache.is_right(found):
+            self._send(request, found, respond)
+        elif self.cache.is_away():  # meanwhile, or what came was too long under way
+            self._send_stale(request, found or self.cache.get(sku), respond, decline)
+        else:
+            decline()
+
     def _send(self, request: HotRequest, entry: Entry[PageBytes], respond: Respond) -> None:
         page = entry.value
-        condition = request.header(b"if-none-match")
-        if condition is not None and _names(condition, page.tag):
+        if _names([value for name, value in request.headers if name == b"if-none-match"], page.tag):
             self._counts.count(request.method.decode(), _ROUTE_ONE, 304)
             respond(304, page.unchanged_head, b"")
             return
@@ -129,7 +143,7 @@ class Pages:
         decline: Decline,
     ) -> None:
         items = [entry.value.body for sku in skus if (entry := found[sku])]
-        if len(items) < len(skus):  # unknown SKUs: the checked way says so
+        if len(items) < len(skus):  # unknown SKUs, or too late: the checked way says so
             decline()
             return
         body = b'{"items":[%b],"unknown":[]}' % b",".join(items)
@@ -162,13 +176,12 @@ class Pages:
         return sku
 
 
-def _names(condition: bytes, tag: bytes) -> bool:
+def _names(conditions: Sequence[bytes], tag: bytes) -> bool:
     """Whether If-None-Match names the tag: lists, weak tags and `*` (RFC 9110, 13.1.2)."""
-    if condition == tag:
-        return True
-    return condition.strip() == b"*" or tag in [
-        part.strip().removeprefix(b"W/") for part in condition.split(b",")
-    ]
+    if not conditions:
+        return False
+    named = [part.strip().removeprefix(b"W/") for line in conditions for part in line.split(b",")]
+    return tag in named or [line.strip() for line in conditions] == [b"*"]
 
 
 def _plain_skus(query: bytes) -> list[str] | None:

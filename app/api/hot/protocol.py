@@ -11,11 +11,13 @@ from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
+import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from app.api.hot.handlers import BODY_BYTES_MAX, COLD_HEADERS, Handler, HotRequest
+from app.api.hot.handlers import BODY_BYTES_MAX, COLD_HEADERS, Decline, Handler, HotRequest, Respond
 from app.api.hot.routes import HotRoutes
 
+_log = structlog.get_logger()
 _CLOSE = b"connection: close\r\n"
 
 
@@ -44,7 +46,7 @@ class HotCycle:
         self.handler = handler
         self.request = request
         self.keep_alive = keep_alive
-        self.body = b""
+        self.body: bytes | bytearray = b""
         self.more_body = True
         self.response_complete = False
         self.disconnected = False
@@ -52,8 +54,12 @@ class HotCycle:
 
     def run(self) -> None:
         """Let the handler answer, now or later."""
-        self.request.body = self.body
-        self.handler(self.request, self.respond, self.decline)
+        self.request.body = bytes(self.body)
+        try:
+            self.handler(self.request, self.respond, self.decline)
+        except Exception:  # noqa: BLE001 - whatever it is, it is no bad request
+            _log.exception("hot.handler_failed")
+            self.decline()  # nothing was sent yet; the application knows how to fail
 
     def respond(self, status: int, head: bytes, body: bytes) -> None:
         """Write the answer, unless the client has gone."""
@@ -77,6 +83,7 @@ class HotProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._is_cold = False
+        self._is_partial = False
         self._length = 0
         self._idle_since = 0.0
         self._idle_timer: TimerHandle | None = None
@@ -88,6 +95,7 @@ class HotProtocol(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
+        self._is_partial = True
         self._is_cold = False
         self._length = 0
 
@@ -104,7 +112,8 @@ class HotProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Choose the way."""
-        handler = self._hot_handler()
+        self._is_partial = False
+        handler = _ignore if self.transport.is_closing() else self._hot_handler()
         if handler is None:
             self._make_scope()
             super().on_headers_complete()
@@ -128,7 +137,12 @@ class HotProtocol(HttpToolsProtocol):
         """Collect a body; a hot one is bounded by its Content-Length."""
         cycle: Any = self.cycle
         if type(cycle) is HotCycle:
-            cycle.body += body
+            if cycle.body:
+                if type(cycle.body) is bytes:
+                    cycle.body = bytearray(cycle.body)
+                cycle.body += body
+            else:
+                cycle.body = body
         else:
             super().on_body(body)
 
@@ -233,7 +247,8 @@ class HotProtocol(HttpToolsProtocol):
     def _check_idle(self) -> None:
         """Close a connection that was idle for long enough; one timer serves many hot requests."""
         self._idle_timer = None
-        if self.transport.is_closing() or not (self.cycle is None or self.cycle.response_complete):
+        is_waiting = self.cycle is not None and not self.cycle.response_complete
+        if self.transport.is_closing() or is_waiting or self._is_partial:
             return
         left = self._idle_since + self.timeout_keep_alive - self.loop.time()
         if self.timeout_keep_alive_task is None and left <= 0.001:
@@ -252,6 +267,10 @@ class HotProtocol(HttpToolsProtocol):
             self._idle_timer.cancel()
             self._idle_timer = None
         super().connection_lost(exc)
+
+
+def _ignore(_request: HotRequest, _respond: Respond, _decline: Decline) -> None:
+    """Leave a request alone that came behind the last one that this connection answers."""
 
 
 def protocol_class(hot: HotRoutes) -> type[HotProtocol]:
