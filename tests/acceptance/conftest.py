@@ -14,7 +14,7 @@ from tests.servers import scratch
 def service() -> Iterator[Service]:
     """One service for many tests: each has SKUs and orders of its own."""
     with scratch() as place:
-        one = Service(place / "data")
+        one = Service(place / "data", log=place / "up.log")
         try:
             yield one.ready()
         finally:
@@ -33,7 +33,8 @@ def up(place: Path) -> Iterator[Callable[..., Service]]:
     started: list[Service] = []
 
     def start(*options: str, data: Path | None = None, **more: Any) -> Service:
-        started.append(Service(data or place / "data", *options, **more))
+        log = place / f"up-{len(started)}.log"
+        started.append(Service(data or place / "data", *options, log=log, **more))
         return started[-1]
 
     yield start

@@ -49,23 +49,24 @@ def sellable(*arguments: str, env: Mapping[str, str] | None = None) -> subproces
 
 
 class Service:
-    """A `sellable up` that was started; `data` is its directory, its output is in `<data>.log`."""
+    """A `sellable up` that was started; `data` is its directory, `log` a file for what it says."""
 
     def __init__(
         self,
         data: Path,
         *options: str,
+        log: Path,
         env: Mapping[str, str] | None = None,
         command: Sequence[str] = COMMAND,
         cwd: Path = ROOT,
     ) -> None:
         self.data = data
-        self.log = data.with_name(f"{data.name}.log")
+        self.log = log
         self.client = httpx.Client(verify=False, timeout=20)  # noqa: S501 - loading certificates takes its time
         arguments = ["up", "--no-demo", "--port", "0", "--data-dir", str(data), *options]
-        with self.log.open("wb") as log:
+        with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [*command, *arguments], cwd=cwd, env=environment(env), stdout=log, stderr=log
+                [*command, *arguments], cwd=cwd, env=environment(env), stdout=out, stderr=out
             )
 
     # Its life
@@ -159,7 +160,7 @@ class Service:
 
     def open_stock(self, *rows: tuple[Any, ...]) -> None:
         """Import (sku, warehouse, quantity[, buffer]) rows as a user would: from a file."""
-        file = self.data.with_name("open.csv")
+        file = self.log.with_name("open.csv")
         lines = [",".join(map(str, (*row, "")[:4])) for row in rows]
         file.write_text("\n".join(["sku,warehouse,quantity,buffer", *lines]) + "\n")
         done = self.sellable("import-stock", str(file))
