@@ -19,6 +19,10 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+proof: $(VENV)/.dev
+	$(BIN)/python -m tests.properties.proof --steps $(or $(STEPS),1000000)
+	$(BIN)/python -m tests.mutants
+
 test-redis: $(VENV)/.dev
 	@test -n "$(SERVER)" || { echo "say which server: make test-redis SERVER=/path/to/redis-server"; exit 2; }
 	SELLABLE_TEST_REDIS_SERVER=$(SERVER) $(BIN)/pytest

@@ -61,6 +61,7 @@ class Line:
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
         self._lost = asyncio.Event()
+        self._heard_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self.epoch = ""
         """The epoch whose gate is open, as of the last beat; '' while it is shut or not known."""
@@ -83,6 +84,11 @@ class Line:
             and bool(self.epoch)
             and self._loop.time() - connection.received_at < FRESH_SECONDS
         )
+
+    @property
+    def heard_at(self) -> float:
+        """Return when the server was last heard, on the loop's clock."""
+        return self._connection.received_at if self._connection else self._heard_at
 
     @property
     def in_flight(self) -> int:
@@ -167,6 +173,7 @@ class Line:
 
     def _connection_lost(self, connection: Connection) -> None:
         if self._connection is connection:
+            self._heard_at = connection.received_at
             self._connection = None
             self._set_epoch("")
             self._lost.set()
