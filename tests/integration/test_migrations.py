@@ -15,7 +15,7 @@ from app.domain.commands import OpeningRow
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.errors import ConfigurationError
-from app.ledger import migrate
+from app.ledger import migrate, queries
 from app.settings import Settings
 from tests import servers
 
@@ -190,14 +190,16 @@ def statements() -> list[Path]:
 
 @pytest.mark.parametrize("file", statements(), ids=lambda file: file.stem)
 async def test_each_statement_is_valid(file: Path, database_url: str) -> None:
-    names: dict[str, str] = {}
-
-    def numbered(match: re.Match[str]) -> str:
-        return names.setdefault(match[1], f"${len(names) + 1}")
-
-    text = re.sub(r"(?<![:\w]):([a-z_]+)", numbered, file.read_text())
     async with connected(database_url) as connection:
-        await connection.prepare(text)
+        await connection.prepare(numbered(queries.sql(file.stem)))
+
+
+def numbered(text: str) -> str:
+    """A statement with :named parameters, as the server takes it."""
+    names: dict[str, str] = {}
+    return re.sub(
+        r"(?<![:\w]):([a-z_]+)", lambda found: names.setdefault(found[1], f"${len(names) + 1}"), text
+    )
 
 
 @pytest.mark.parametrize("file", statements(), ids=lambda file: file.stem)
