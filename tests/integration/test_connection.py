@@ -257,6 +257,14 @@ async def test_a_late_reply_is_dropped(redis_server: EmbeddedValkey, proxy: Prox
         assert await in_time == "in time"
         assert await ask(connection, "ECHO", "next") == "next"
         assert connection.in_flight == 0
+        proxy.to_client.hold()
+        told: list[Any] = []
+        connection.call(("ECHO", "again"), told.append, deadline_seconds=0.0)
+        connection.expire()
+        proxy.to_client.release()
+        assert await ask(connection, "ECHO", "last") == "last"
+        assert len(told) == 1
+        assert isinstance(told[0], OutcomeUnknownError)
 
 
 async def test_calls_in_flight_are_bounded(redis_server: EmbeddedValkey, proxy: Proxy) -> None:
