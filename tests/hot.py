@@ -30,7 +30,8 @@ from tests.integration.conftest import open_gate
 T = TypeVar("T")
 KINDS = ("protocol", "asgi", "plain")
 REPLY_SECONDS = 20.0
-PLENTY = [OpeningRow(sku, "north", 100_000) for sku in ("A/12", "Größe", "BANK CHARGES")]
+PLENTY = [OpeningRow(sku, "north", 100_000) for sku in ("A/12", "Größe", "BANK CHARGES", "Z", "A#x", "A?x=1")]
+PLENTY.append(OpeningRow("Z", "south", 1_000))
 
 
 class Loop:
