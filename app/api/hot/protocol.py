@@ -7,11 +7,13 @@ Everything else, and everything a handler declines, goes on to uvicorn's own way
 
 import asyncio
 from asyncio import TimerHandle
+from collections.abc import Sized
 from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
 import structlog
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.api.hot.handlers import (
@@ -25,6 +27,9 @@ from app.api.hot.handlers import (
 )
 from app.api.hot.pages import PageBytes
 from app.api.hot.routes import HotRoutes
+
+TARGET_BYTES_MAX = 32_768
+"""A longer target is the application's; httptools takes apart no more than 65,535 bytes."""
 
 _log = structlog.get_logger()
 _CLOSE = b"connection: close\r\n"
@@ -83,6 +88,19 @@ class HotCycle:
             self.protocol.hot_decline(self)
 
 
+class _Flow(FlowControl):
+    """Reads no further while requests wait that were read already: else each answer let in hundreds more."""
+
+    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        """Read on, unless something waits; the request before it is whole then, so nobody waits for this."""
+        if not self._waiting:
+            super().resume_reading()
+
+
 class HotProtocol(HttpToolsProtocol):
     """One connection. `hot` is set by `protocol_class`."""
 
@@ -98,6 +116,12 @@ class HotProtocol(HttpToolsProtocol):
         self._length = 0
         self._idle_since = 0.0
         self._idle_timer: TimerHandle | None = None
+        self._running: RequestResponseCycle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin."""
+        super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
 
     # What llhttp tells
 
@@ -154,7 +178,12 @@ class HotProtocol(HttpToolsProtocol):
         return True
 
     def _hot_handler(self) -> Handler | None:
-        if self._is_cold or self._length > BODY_BYTES_MAX or self.flow.write_paused:
+        if (
+            self._is_cold
+            or len(self.url) > TARGET_BYTES_MAX
+            or self._length > BODY_BYTES_MAX
+            or self.flow.write_paused
+        ):
             return None
         if self.cycle is not None and not self.cycle.response_complete:
             return None  # answers go out in order: this one waits its turn behind the application's
@@ -255,6 +284,10 @@ class HotProtocol(HttpToolsProtocol):
             self.cycle = cold
         self._start_asgi_task(cold, self.app)
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
     # Scopes, for the application
 
     def _make_scope(self) -> None:
@@ -310,6 +343,13 @@ class HotProtocol(HttpToolsProtocol):
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
+        running = self._running
+        if (
+            running is not None and not running.response_complete
+        ):  # uvicorn tells only the last one that was read
+            running.disconnected = True
+            running.message_event.set()
+        self.pipeline.clear()
         super().connection_lost(exc)
 
 
