@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import re
 import socket
 import threading
@@ -31,6 +32,7 @@ T = TypeVar("T")
 KINDS = ("protocol", "asgi", "plain")
 REPLY_SECONDS = 20.0
 PLENTY = [OpeningRow(sku, "north", 100_000) for sku in ("A/12", "Größe", "BANK CHARGES", "Z", "A#x", "A?x=1")]
+PLENTY += [OpeningRow(f"S{i}", "north", i) for i in range(200)]
 PLENTY.append(OpeningRow("Z", "south", 1_000))
 
 
@@ -88,7 +90,7 @@ async def start(kind: str, redis_url: str, prefix: str, **more: Any) -> Api:
     app: Any = create_app(operations, settings, PretendHealth(), metrics=metrics)
     cold: list[str] = []
     app = _noting(app, cold)
-    if kind == "protocol":
+    if kind in {"protocol", "alone"}:
         protocol = protocol_class(hot)
     elif kind == "asgi":
         app = HotAsgi(app, hot)
@@ -132,6 +134,8 @@ def served(redis_url: str, kinds: Sequence[str] = KINDS, **more: Any) -> Iterato
     """The API in each of `kinds`, each on a shard of its own with ROWS on the shelves."""
     loop = Loop()
     apis: list[Api] = []
+    failures = _Failures(logging.ERROR)
+    logging.getLogger().addHandler(failures)
 
     async def begin() -> None:
         client = wire.connect(redis_url)
@@ -150,9 +154,22 @@ def served(redis_url: str, kinds: Sequence[str] = KINDS, **more: Any) -> Iterato
         loop.run(begin())
         yield loop, apis
         assert not loop.errors, loop.errors
+        assert not failures.told, failures.told
     finally:
+        logging.getLogger().removeHandler(failures)
         loop.run(end())
         loop.close()
+
+
+class _Failures(logging.Handler):
+    """Keeps what is logged as an error: uvicorn tells so what nobody caught."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append(record.getMessage())
 
 
 # A client that sends bytes as they are
@@ -289,6 +306,23 @@ def ask(port: int, raw: bytes) -> Reply:
         if not head:
             return client.replies(1)[0]
         return head_reply(client.rest())
+
+
+def split_replies(raw: bytes, methods: Sequence[str] = ()) -> list[Reply]:
+    """All answers in a stream; `methods` says which requests they answer (an answer to HEAD has no body)."""
+    replies: list[Reply] = []
+    while raw:
+        head, mark, raw = raw.partition(b"\r\n\r\n")
+        assert mark, f"half an answer: {head!r}"
+        reply = head_reply(head + mark)
+        method = methods[len(replies)] if len(replies) < len(methods) else "GET"
+        length = (
+            0 if method == "HEAD" or reply.status in {100, 304} else int(reply.header("content-length") or 0)
+        )
+        assert len(raw) >= length, f"half a body: {raw!r}"
+        reply.body, raw = raw[:length], raw[length:]
+        replies.append(reply)
+    return replies
 
 
 def head_reply(raw: bytes) -> Reply:
