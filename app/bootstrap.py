@@ -35,6 +35,7 @@ from app.operations.openings import Openings
 from app.operations.operations import Operations
 from app.operations.returns import Returns
 from app.operations.stock import StockCounts
+from app.operations.transfers import Transfers
 from app.reconcile.verify import Verify
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
 from app.recovery.recovery import Recovery
@@ -118,6 +119,7 @@ class Stores:
             returns=Returns(self.hot, durabilities),
             adjustments=Adjustments(self.hot, durabilities),
             openings=Openings(self.hot),
+            transfers=Transfers(self.hot, Ledger(self.engine), durabilities),
         )
 
     def duties(self) -> list[Duty]:

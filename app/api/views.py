@@ -9,7 +9,7 @@ import msgspec
 from fastapi import Response
 
 from app.api.bodies import AdjustmentBody, ReturnBody
-from app.domain.answers import LockView
+from app.domain.answers import LockView, TransferView
 from app.operations.availability import Page
 from app.operations.durability import Told
 from app.operations.stock import Stock
@@ -91,6 +91,22 @@ def of_step(told: Told) -> dict[str, Any]:
         raise ValueError(f"{told.answer.outcome} shows no lock")
     status = told.answer.current_status
     return of_lock(lock) | _written(told) | ({"current_status": status} if status else {})
+
+
+def of_transfer(transfer: TransferView) -> dict[str, Any]:
+    """Return a transfer."""
+    lines = [line._asdict() for line in transfer.lines]
+    ends = {"from": transfer.source, "to": transfer.destination}
+    return {"transfer_id": transfer.transfer_id, **ends, "status": transfer.status, "lines": lines}
+
+
+def of_transfer_step(told: Told) -> dict[str, Any]:
+    """Return a transfer after a step: the body of GET, and how safe the step is."""
+    transfer = told.answer.transfer
+    if transfer is None:
+        raise ValueError(f"{told.answer.outcome} shows no transfer")
+    status = told.answer.current_status
+    return of_transfer(transfer) | _written(told) | ({"current_status": status} if status else {})
 
 
 def of_return(body: ReturnBody, told: Told) -> dict[str, Any]:

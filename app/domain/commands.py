@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 from app.domain.words import Place
 
@@ -197,4 +198,109 @@ class Opening:
     rows: tuple[OpeningRow, ...]
 
 
-Command = Lock | Confirm | Extend | Unlock | Deduct | Replace | Expire | Receive | Return | Adjust | Opening
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Stock is asked for at `source` for `destination`; the lines name no warehouse."""
+
+    transfer_id: str
+    source: str
+    destination: str
+    lines: tuple[Line, ...]
+
+    kind: ClassVar[str] = "transfer"
+
+    @property
+    def fingerprint(self) -> str:
+        """The content that a repeat must have again."""
+        return _fingerprint(self.source, self.destination, "\n", _merged(self.lines))
+
+
+@dataclass(frozen=True, slots=True)
+class TransferStep:
+    """A step in a transfer's life; `key` is the shipment's or receipt's id. `occurred_at` in ms, None: now."""
+
+    transfer_id: str
+    key: str = ""
+    occurred_at: int | None = None
+
+    kind: ClassVar[str] = ""
+
+    @property
+    def op(self) -> str:
+        """The id under which a repeat is recognised, or '' for none."""
+        return f"{self.kind}:{self.transfer_id}{{{self.key}" if self.key else ""
+
+    @property
+    def fingerprint(self) -> str:
+        """The content that a repeat must have again."""
+        return _fingerprint(self.kind, self.transfer_id, self.occurred_at, *self._content())
+
+    def _content(self) -> tuple[object, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class TransferShip(TransferStep):
+    """All that is left (`lines` None), or some, left the source in the shipment `key`."""
+
+    lines: tuple[Line, ...] | None = None
+
+    kind: ClassVar[str] = "transfer_ship"
+
+    def _content(self) -> tuple[object, ...]:
+        return (_merged(self.lines),)
+
+
+class Arrival(NamedTuple):
+    """Units of a SKU at the end of a transfer: `quantity` good ones, damaged and lost ones in addition."""
+
+    sku: str
+    quantity: int
+    damaged: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TransferReceive(TransferStep):
+    """What was on the way arrived, or was lost, as the receipt `key` says."""
+
+    lines: tuple[Arrival, ...] = ()
+
+    kind: ClassVar[str] = "transfer_receive"
+
+    def _content(self) -> tuple[object, ...]:
+        return tuple("\t".join(map(str, line)) for line in sum_arrivals(self.lines))
+
+
+def sum_arrivals(lines: tuple[Arrival, ...]) -> list[Arrival]:
+    """Sum lines of the same SKU, in order of SKU."""
+    sums: dict[str, Arrival] = {}
+    for line in lines:
+        known = sums.get(line.sku, Arrival(line.sku, 0))
+        units = (known.quantity + line.quantity, known.damaged + line.damaged, known.lost + line.lost)
+        sums[line.sku] = Arrival(line.sku, *units)
+    return [sums[sku] for sku in sorted(sums)]
+
+
+@dataclass(frozen=True, slots=True)
+class TransferCancel(TransferStep):
+    """What a transfer has not shipped yet is not needed any more."""
+
+    kind: ClassVar[str] = "transfer_cancel"
+
+
+Command = (
+    Lock
+    | Confirm
+    | Extend
+    | Unlock
+    | Deduct
+    | Replace
+    | Expire
+    | Receive
+    | Return
+    | Adjust
+    | Opening
+    | Transfer
+    | TransferStep
+)

@@ -15,6 +15,10 @@ from app.domain.commands import (
     OpeningRow,
     Replace,
     Step,
+    Transfer,
+    TransferReceive,
+    TransferShip,
+    TransferStep,
     Unlock,
 )
 
@@ -75,6 +79,35 @@ def opening(rows: Sequence[OpeningRow]) -> Args:
     for row in rows:
         args += [row.sku, row.warehouse, row.on_hand, _optional(row.buffer)]
     return args
+
+
+def transfer(command: Transfer) -> Args:
+    """The lines name no warehouse: all are taken at the source."""
+    head: Args = [command.transfer_id, command.fingerprint, command.source, command.destination]
+    return [*head, *_lines(command.lines)]
+
+
+def transfer_ship(command: TransferShip) -> Args:
+    """Without lines: all that is left."""
+    lines = _lines(command.lines) if command.lines is not None else []
+    return [*_transfer_step(command), _optional(command.occurred_at), *lines]
+
+
+def transfer_receive(command: TransferReceive) -> Args:
+    """Each line has its good, damaged and lost units."""
+    args: Args = [*_transfer_step(command), _optional(command.occurred_at), len(command.lines)]
+    for line in command.lines:
+        args += line
+    return args
+
+
+def transfer_cancel(command: TransferStep) -> Args:
+    """Only the transfer."""
+    return _transfer_step(command)
+
+
+def _transfer_step(command: TransferStep) -> Args:
+    return [command.transfer_id, command.op, command.fingerprint]
 
 
 def ranked(order: Sequence[str]) -> Args:

@@ -8,6 +8,7 @@ from app.operations.locks import Locks
 from app.operations.openings import Openings
 from app.operations.returns import Returns
 from app.operations.stock import StockCounts
+from app.operations.transfers import Transfers
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +21,4 @@ class Operations:
     returns: Returns
     adjustments: Adjustments
     openings: Openings
+    transfers: Transfers

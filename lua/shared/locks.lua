@@ -44,9 +44,9 @@ end
 -- The fields a step changed, as the event carries them: numbers and lines as JSON, the rest quoted.
 local RAW = { v = true, x = true, n = true, q = true, o = true, y = true }
 
-local function encode_changes(changes)
+local function encode_changes(changes, fields)
   local parts = {}
-  for _, field in ipairs(LOCK_FIELDS) do
+  for _, field in ipairs(fields or LOCK_FIELDS) do
     local value = changes[field]
     if value == false then
       parts[#parts + 1] = '"' .. field .. '":null'

@@ -61,18 +61,32 @@ local function sellable_of(stock, warehouse)
   return math.max(0, place.a - place.b)
 end
 
+local function counts_text(place)
+  return table.concat({ '[', place.a, ',', place.l, ',', place.d, ',', place.t, ',', place.b, ']' })
+end
+
+-- What a move over two warehouses says in addition: where it leads, and the state after it there.
+local function other_end(stock, to_warehouse, reason)
+  local place = place_of(stock, to_warehouse)
+  place.new = false
+  stock.touched[to_warehouse] = true
+  return table.concat({ ',', reason or 'null', ',"', to_warehouse, '",', counts_text(place) })
+end
+
 -- Stages one move and notes it for the event: the new version and the state after it.
-local function move(shard, stock, warehouse, source, target, quantity, reason)
+-- `to_warehouse`: where it leads, if that is another warehouse.
+local function move(shard, stock, warehouse, source, target, quantity, reason, to_warehouse)
   local place = place_of(stock, warehouse)
+  local there = to_warehouse and place_of(stock, to_warehouse) or place
   if place[source] and source ~= target then place[source] = place[source] - quantity end
-  if place[target] and source ~= target then place[target] = place[target] + quantity end
+  if there[target] and source ~= target then there[target] = there[target] + quantity end
   place.new = false
   stock.version = stock.version + 1
   stock.touched[warehouse] = true
   shard.moves[#shard.moves + 1] = table.concat({
     '["', stock.sku, '",', stock.version, ',"', warehouse, '","', source, '","', target, '",', quantity,
     ',[', place.a, ',', place.l, ',', place.d, ',', place.t, ',', place.b, ']',
-    reason and (',' .. reason) or '', ']',
+    to_warehouse and other_end(stock, to_warehouse, reason) or reason and (',' .. reason) or '', ']',
   })
 end
 

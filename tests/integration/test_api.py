@@ -526,7 +526,7 @@ async def test_docs(world: World) -> None:
     assert page.status_code == 200
     assert "/openapi.json" in page.text
     schema = (await world.http.get("/openapi.json")).json()
-    assert len(schema["paths"]) == 15
+    assert len(schema["paths"]) == 20
     errors = schema["paths"]["/v1/locks"]["post"]["responses"]
     assert {"200", "201", "401", "403", "409", "413", "415", "422", "500", "503"} == set(errors)
     assert list(errors["409"]["content"]) == ["application/problem+json"]
@@ -553,6 +553,11 @@ KEYS = "web:r-secret:read,shop:c-secret:checkout,wms:w-secret:read+warehouse,bos
         ("POST", "/v1/locks/L1/replace", "checkout"),
         ("POST", "/v1/returns", "warehouse"),
         ("POST", "/v1/adjustments", "warehouse"),
+        ("POST", "/v1/transfers", "warehouse"),
+        ("GET", "/v1/transfers/T1", "read"),
+        ("POST", "/v1/transfers/T1/ship", "warehouse"),
+        ("POST", "/v1/transfers/T1/receive", "warehouse"),
+        ("POST", "/v1/transfers/T1/cancel", "warehouse"),
     ],
 )
 async def test_scopes(hot_client: redis.asyncio.Redis, method: str, path: str, scope: str) -> None:

@@ -30,6 +30,10 @@ from app.domain.commands import (
     Receive,
     Replace,
     Return,
+    Transfer,
+    TransferCancel,
+    TransferReceive,
+    TransferShip,
     Unlock,
 )
 from app.domain.outcomes import Outcome
@@ -247,6 +251,10 @@ _METHODS: dict[type, Any] = {
     Expire: HotStore.expire,
     Receive: HotStore.receive,
     Adjust: HotStore.adjust,
+    Transfer: HotStore.transfer,
+    TransferShip: HotStore.ship_transfer,
+    TransferReceive: HotStore.receive_transfer,
+    TransferCancel: HotStore.cancel_transfer,
 }
 
 
