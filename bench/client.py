@@ -16,6 +16,7 @@ import msgspec
 import uvloop
 
 PERCENTILES = (50, 90, 99)
+EXAMPLE_MAX = 300
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,13 +40,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, kw_only=True):
-    """What came of it. `answers` counts them by status (HTTP) or outcome (RESP)."""
+    """What came of it. `answers` counts them by status (HTTP) or outcome (RESP); `examples` has one of each."""
 
     tool: str
     requests: int
     seconds: float
     answers: dict[str, int]
     latency_ms: dict[str, float]
+    examples: dict[str, str] = {}
 
     @property
     def rate(self) -> float:
@@ -55,6 +57,14 @@ class Measured(msgspec.Struct, kw_only=True):
     def others(self, *expected: str) -> int:
         """How many answers were none of the expected ones."""
         return self.requests - sum(self.answers.get(answer, 0) for answer in expected)
+
+    def complaint(self, *expected: str) -> str:
+        """One line about the answers that were not expected, with an example; empty if there were none."""
+        others = self.others(*expected)
+        if not others:
+            return ""
+        example = next((text for answer, text in self.examples.items() if answer not in expected), "")
+        return f"{others} of {self.requests} answers were others: {self.answers} {example}".rstrip()
 
 
 def percentiles(latencies: list[float]) -> dict[str, float]:
@@ -103,7 +113,7 @@ class _Connection(asyncio.Protocol):
             self._received = data
             return
         self._received = b""
-        self._run.answered(self, self._sent_at, data[9:12])
+        self._run.answered(self, self._sent_at, data[9:12], data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._run.lost(self, exc)
@@ -126,7 +136,7 @@ class _RespConnection(_Connection):
             self.greeted.set_result(reply)
             return
         first = reply[0] if isinstance(reply, list) else str(reply).encode()
-        self._run.answered(self, self._sent_at, first)
+        self._run.answered(self, self._sent_at, first, reply)
 
 
 class _Run:
@@ -137,6 +147,7 @@ class _Run:
         self._sent = self._done = 0
         self._latencies: list[float] = []
         self._answers: dict[bytes, int] = {}
+        self._examples: dict[bytes, object] = {}
         self._idle: deque[_Connection] = deque()
         self._measuring_from = self._end = 0.0
         self._ended = asyncio.Event()
@@ -164,14 +175,17 @@ class _Run:
             return b"%b%b%012x%b" % (before, self._job.id_prefix.encode(), number, after)
         return before + after
 
-    def answered(self, connection: _Connection, sent_at: float, answer: bytes) -> None:
+    def answered(self, connection: _Connection, sent_at: float, answer: bytes, whole: object) -> None:
         now = time.perf_counter()
         self._done += 1
         if now >= self._end or self._done == self._job.requests_max:
             self._ended.set()
         if self._measuring_from <= now < self._end:
             self._latencies.append(now - sent_at)
-            self._answers[answer] = self._answers.get(answer, 0) + 1
+            count = self._answers.get(answer, 0)
+            self._answers[answer] = count + 1
+            if not count:
+                self._examples[answer] = whole
         if self._job.rate is not None:
             self._idle.append(connection)
         elif now < self._end and self._sent < self._job.requests_max:
@@ -213,9 +227,14 @@ class _Run:
             tool="own client",
             requests=len(self._latencies),
             seconds=seconds,
-            answers={answer.decode("utf-8", "replace"): count for answer, count in self._answers.items()},
+            answers={_text(answer): count for answer, count in self._answers.items()},
             latency_ms=percentiles(self._latencies),
+            examples={_text(answer): _text(whole)[-EXAMPLE_MAX:] for answer, whole in self._examples.items()},
         )
+
+
+def _text(answer: object) -> str:
+    return answer.decode("utf-8", "replace") if isinstance(answer, bytes) else str(answer)
 
 
 def main() -> None:

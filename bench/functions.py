@@ -51,6 +51,14 @@ class Functions:
         return _recorded(self._hot.opening(rows))
 
 
+def words_of(request: tuple[bytes, bytes], lock_id: str) -> list[bytes]:
+    """A packed call with this id, as its words again."""
+    reader = hiredis.Reader()
+    reader.feed(request[0] + lock_id.encode() + request[1])
+    words: list[bytes] = reader.gets()
+    return words
+
+
 def _recorded(method: Coroutine[Any, Any, Any]) -> Call:
     try:
         method.send(None)

@@ -31,6 +31,7 @@ class Options:
     read_catalogues: tuple[int, ...] = (1, 1_000, 100_000)
     growth_catalogues: tuple[int, ...] = (1_000, 100_000, 1_000_000)
     backlog_seconds: float = 10.0
+    backlog_events_min: int = 100_000
     lag_seconds: float = 60.0
     memory_count: int = 100_000
     import_rows: int = 200_000
@@ -47,7 +48,8 @@ def quick(options: Options) -> Options:
         read_catalogues=(1, 1_000, 5_000),
         growth_catalogues=(1_000, 20_000),
         backlog_seconds=1.0,
+        backlog_events_min=20_000,
         lag_seconds=3.0,
         memory_count=10_000,
-        import_rows=10_000,
+        import_rows=50_000,
     )

@@ -94,7 +94,7 @@ _MEASURES: Mapping[str, tuple[str, Callable[[Point], float]]] = {
     "rate": ("requests/s", lambda point: point.rate),
     "latency": ("p99 in ms", lambda point: point.p99_ms),
 }
-_X_LABELS = {"catalogue": "SKUs in the catalogue"}
+_X_LABELS = {"catalogue": "SKUs in the catalogue", "pages": "SKUs asked for"}
 
 
 def write_plots(folder: Path, results: Results) -> list[Path]:

@@ -92,9 +92,7 @@ class Results:
 
     def add_load(self, key: str, name: str, measured: Measured, *expected: str) -> None:
         """Note one round's load; answers other than the `expected` ones are told beside it."""
-        others = measured.others(*expected)
-        note = f"{others} of {measured.requests} answers were others: {measured.answers}" if others else ""
-        figure = self.add(key, name, measured.rate, note=note)
+        figure = self.add(key, name, measured.rate, note=measured.complaint(*expected))
         figure.p50_ms.append(measured.latency_ms.get("p50", 0.0))
         figure.p99_ms.append(measured.latency_ms.get("p99", 0.0))
 
@@ -102,6 +100,12 @@ class Results:
         """Note one point of a curve."""
         latency = measured.latency_ms
         point = Point(x, measured.rate, latency.get("p50", 0.0), latency.get("p99", 0.0))
+        self.curves.setdefault(curve, {}).setdefault(series, []).append(point)
+
+    def add_figure_point(self, curve: str, series: str, x: float, key: str) -> None:
+        """Note the medians of a figure as a point of a curve."""
+        figure = self.figures[key]
+        point = Point(x, figure.median, median(figure.p50_ms), median(figure.p99_ms))
         self.curves.setdefault(curve, {}).setdefault(series, []).append(point)
 
     def judge(self, target: Target) -> Verdict:

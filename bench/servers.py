@@ -27,7 +27,8 @@ from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.process import Program
 from app.embedded.valkey import EmbeddedValkey
 from app.hotstore.keys import Keys
-from bench.functions import Functions
+from bench.functions import Functions, words_of
+from bench.load import fresh_prefix
 from bench.machine import Placement, on_cores
 
 HERE = Path(__file__).parent.parent
@@ -36,6 +37,7 @@ POLL_SECONDS = 0.02
 FILL_ROWS = 500
 FILL_CALLS_IN_FLIGHT = 20
 FORGET_KEYS = 5_000
+DIRECT_CALLS = 1_000
 ON_HAND = 900_000_000
 """So much of each SKU that no run sells out."""
 
@@ -203,11 +205,16 @@ class Store:
         return Functions(str(self.client.hget(self._keys.meta, "epoch")))
 
     def fill(
-        self, skus: Sequence[str], warehouses: Sequence[str] = ("north",), *, on_hand: int = ON_HAND
+        self,
+        skus: Sequence[str],
+        warehouses: Sequence[str] = ("north",),
+        *,
+        on_hand: int = ON_HAND,
+        buffer: int | None = None,
     ) -> None:
         """Put stock of every SKU into every warehouse, past the API: this is not measured."""
         functions = self.functions()
-        rows = (OpeningRow(sku, warehouse, on_hand) for sku in skus for warehouse in warehouses)
+        rows = (OpeningRow(sku, warehouse, on_hand, buffer) for sku in skus for warehouse in warehouses)
         while batch := [
             chunk for _ in range(FILL_CALLS_IN_FLIGHT) if (chunk := list(itertools.islice(rows, FILL_ROWS)))
         ]:
@@ -215,6 +222,28 @@ class Store:
             for chunk in batch:
                 pipe.execute_command(*functions.opening(chunk))
             assert all(reply[0] in {"OPENED", "UNCHANGED"} for reply in pipe.execute())
+
+    def lock_directly(self, skus: Sequence[str], count: int) -> str:
+        """Make locks of one unit, many calls at once, straight through the function; return the last id."""
+        functions = self.functions()
+        requests = [functions.lock([sku]) for sku in skus]
+        prefix, lock_id = fresh_prefix(), ""
+        for first in range(0, count, DIRECT_CALLS):
+            pipe = self.client.pipeline(transaction=False)
+            for number in range(first, min(first + DIRECT_CALLS, count)):
+                lock_id = f"{prefix}{number:012x}"
+                pipe.execute_command(*words_of(requests[number % len(requests)], lock_id))
+            assert all(reply[0] == "LOCKED" for reply in pipe.execute())
+        return lock_id
+
+    def mark_locked(self, skus: Sequence[str], warehouses: Sequence[str], count: int) -> None:
+        """Write locked units that no lock holds: for measuring memory alone."""
+        fields = {f"{warehouse}:l": count for warehouse in warehouses}
+        for first in range(0, len(skus), DIRECT_CALLS):
+            pipe = self.client.pipeline(transaction=False)
+            for sku in skus[first : first + DIRECT_CALLS]:
+                pipe.hset(self._keys.stock(sku), mapping=fields)
+            pipe.execute()
 
     def forget_locks(self) -> None:
         """Drop all locks and events, so that no contender works in a fuller store. No worker can follow this."""
@@ -243,11 +272,6 @@ class Store:
         """The last event's position and the last persisted one's."""
         last, persisted = self.client.hmget(self._keys.meta, "last", "persisted")
         return position_of(last), position_of(persisted)
-
-    def event_count(self, after: tuple[int, int]) -> int:
-        """How many events of its epoch follow `after`."""
-        last, _ = self.positions()
-        return last[1] - after[1] if last[0] == after[0] else 0
 
 
 def position_of(text: str | None) -> tuple[int, int]:

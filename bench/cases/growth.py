@@ -21,11 +21,9 @@ def measure(run: Run) -> None:
         for size in sizes:
             contenders.update(_in_catalogue(run, hall, size, _label(size, sizes)))
         run.compare(contenders)
-    for kind in ("locks", "reads"):
+    for kind, series in (("locks", "locks"), ("reads", "uncached reads")):
         for size in sizes:
-            _note_point(
-                run, f"i.{kind}.{_label(size, sizes)}", "locks" if kind == "locks" else "uncached reads", size
-            )
+            run.results.add_figure_point("catalogue", series, size, f"i.{kind}.{_label(size, sizes)}")
 
 
 def _label(size: int, sizes: tuple[int, ...]) -> str:
@@ -52,15 +50,3 @@ def _in_catalogue(run: Run, hall: Hall, size: int, label: str) -> dict[str, Cont
         f"i.locks.{label}": Contender(f"locks, {size:,} SKUs", lock, ("201",), store.forget_locks),
         f"i.reads.{label}": Contender(f"uncached reads, {size:,} SKUs", read),
     }
-
-
-def _note_point(run: Run, key: str, series: str, size: int) -> None:
-    figure = run.results.figures[key]
-    seen = Measured(
-        tool="",
-        requests=round(figure.median * 1000),
-        seconds=1000.0,
-        answers={},
-        latency_ms={"p50": figure.p50_ms[0], "p99": figure.p99_ms[0]},
-    )
-    run.results.add_point("catalogue", series, size, seen)

@@ -114,10 +114,12 @@ def _ours(run: Run, store: Store, fsync: str) -> dict[str, Contender]:
         return _poster(run, f"{name}, {fsync}", server, requests, after=store.forget_locks, expected=expected)
 
     contenders = {
-        f"g.{fsync}.spread.{lines}": poster(f"ours, {lines} line(s), spread", orders(catalogue, lines))
+        f"g.{fsync}.spread.{lines}": poster(
+            f"ours, {lines} line{'s' if lines > 1 else ''}, spread", orders(catalogue, lines)
+        )
         for lines in LINES
     }
-    contenders[f"g.{fsync}.hot.1"] = poster("ours, 1 line, one hot SKU", [catalogue[:1]])
+    contenders[f"g.{fsync}.hot.1"] = poster("ours, lines: 1, one hot SKU", [catalogue[:1]])
     contenders[f"g.{fsync}.refused"] = poster("ours, refused: sold out", [[SOLD_OUT]], "409")
     return contenders
 

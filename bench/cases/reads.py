@@ -36,6 +36,9 @@ def measure(run: Run) -> None:
             contenders["b"] = _fastapi(run, hall, store)
         contenders.update(_of_ours(run, ours))
         run.compare(contenders)
+        for kind in ours:
+            for size in run.options.read_catalogues:
+                run.results.add_figure_point("pages", f"ours, {kind}", size, _key(run, kind, size))
         swept = ("a", "b", f"c.cached.{MANY_SKUS}", "c.uncached.largest")
         run.sweep("reads", {key: contenders[key] for key in swept if key in contenders})
 
@@ -88,8 +91,12 @@ def _of_ours(run: Run, servers: dict[str, Server]) -> dict[str, Contender]:
         run.load.read_each_once(servers["cached"].port, _paths(max(sizes)))
     for kind, server in servers.items():
         for size in sizes:
-            # The targets speak of the largest catalogue, whatever its size in this run.
-            label = "largest" if kind == "uncached" and size == max(sizes) else str(size)
-            name = f"ours, {kind}, {size:,} SKUs"
-            contenders[f"c.{kind}.{label}"] = _reader(run, name, server, _paths(size))
+            name = f"ours, {kind}, {size:,} SKU{'s' if size > 1 else ''}"
+            contenders[_key(run, kind, size)] = _reader(run, name, server, _paths(size))
     return contenders
+
+
+def _key(run: Run, kind: str, size: int) -> str:
+    """The targets speak of the largest catalogue, whatever its size in this run."""
+    is_largest = kind == "uncached" and size == max(run.options.read_catalogues)
+    return f"c.{kind}.{'largest' if is_largest else size}"
