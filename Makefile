@@ -19,6 +19,14 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# More than the defaults: make bench ARGS="--quick --only a,c" (python -m bench --help lists them).
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench $(ARGS)
+
+SECONDS ?= 60
+loadtest: $(VENV)/.dev
+	$(BIN)/python -m loadtests --seconds $(SECONDS) $(ARGS)
+
 test-redis: $(VENV)/.dev
 	@test -n "$(SERVER)" || { echo "say which server: make test-redis SERVER=/path/to/redis-server"; exit 2; }
 	SELLABLE_TEST_REDIS_SERVER=$(SERVER) $(BIN)/pytest

@@ -64,7 +64,10 @@ def _letters(text: str) -> frozenset[str]:
 def _options(asked: argparse.Namespace) -> Options:
     options = quick(Options()) if asked.quick else Options()
     named = {name: getattr(asked, name) for name in ("only", "rounds", "seconds", "placement")}
-    return dataclasses.replace(options, **{name: value for name, value in named.items() if value is not None})
+    options = dataclasses.replace(
+        options, **{name: value for name, value in named.items() if value is not None}
+    )
+    return dataclasses.replace(options, sweep_seconds=min(options.sweep_seconds, options.seconds))
 
 
 def _about(run: Run, place: Path, *, is_quick: bool) -> dict[str, Any]:
