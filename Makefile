@@ -27,6 +27,10 @@ SECONDS ?= 60
 loadtest: $(VENV)/.dev
 	$(BIN)/python -m loadtests --seconds $(SECONDS) $(ARGS)
 
+proof: $(VENV)/.dev
+	$(BIN)/python -m tests.properties.proof --steps $(or $(STEPS),1000000)
+	$(BIN)/python -m tests.mutants
+
 test-redis: $(VENV)/.dev
 	@test -n "$(SERVER)" || { echo "say which server: make test-redis SERVER=/path/to/redis-server"; exit 2; }
 	SELLABLE_TEST_REDIS_SERVER=$(SERVER) $(BIN)/pytest

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
@@ -17,6 +17,7 @@ from app.hotstore import wire
 from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
+from app.hotstore.line import Line, LineCaller
 from app.hotstore.scan import Scan
 from app.hotstore.store import HotStore
 from app.ledger import database
@@ -38,6 +39,7 @@ from app.reconcile.verify import Verify
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
 from app.recovery.recovery import Recovery
 from app.settings import Settings, read_settings
+from app.telemetry import Metrics
 from app.worker import forget, recover
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
@@ -46,6 +48,9 @@ from app.worker.persist import Persist
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from app.api.hot.protocol import HotProtocol
+    from app.api.hot.routes import HotRoutes
 
 SHARD = 0
 LEVEL_SECONDS = 1.0
@@ -58,6 +63,7 @@ class Stores:
     """Both stores of one shard, and what is done to them as a whole."""
 
     settings: Settings
+    redis_url: str
     client: Redis
     engine: AsyncEngine
     keys: Keys
@@ -175,7 +181,9 @@ async def open_stores(
         order=settings.order,
     )
     try:
-        yield Stores(settings, client, engine, keys, hot, Gate(client, keys, library()), HotLevel(client))
+        yield Stores(
+            settings, redis_url, client, engine, keys, hot, Gate(client, keys, library()), HotLevel(client)
+        )
     finally:
         await client.aclose()
         await engine.dispose()
@@ -212,20 +220,52 @@ class _Health:
         return []
 
 
-@asynccontextmanager
-async def open_api(settings: Settings) -> AsyncIterator["FastAPI"]:
-    """Reach the stores, refuse what would break a promise, and return the API."""
-    from app.api.app import create_app  # noqa: PLC0415 - the worker and the commands need no FastAPI
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What serves HTTP: the application, and uvicorn's protocol class with the short way for hot requests."""
 
+    app: "FastAPI"
+    hot: "HotRoutes"
+    protocol: "type[HotProtocol]"
+
+
+@asynccontextmanager
+async def open_api(settings: Settings) -> AsyncIterator[Api]:
+    """Reach the stores, refuse what would break a promise, and return the API."""
     async with open_stores(settings=settings) as stores:
         await stores.check()
-        watch = asyncio.create_task(_watch_level(stores.level))
-        try:
-            yield create_app(stores.operations(), settings, _Health(stores))
-        finally:
-            watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watch
+        async with _line_of(stores) as (api, line):
+            watch = asyncio.create_task(_watch_level(stores.level))
+            line.start()
+            try:
+                yield api
+            finally:
+                watch.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await watch
+
+
+@asynccontextmanager
+async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line]]:
+    """Build everything that hangs on the pipelined connection."""
+    # Here, because the worker and the commands need no FastAPI.
+    from app.api.app import create_app  # noqa: PLC0415
+    from app.api.hot.build import build_hot  # noqa: PLC0415
+    from app.api.hot.protocol import protocol_class  # noqa: PLC0415
+
+    metrics = Metrics()
+    hot, line = build_hot(
+        stores.settings, stores.redis_url, stores.keys, metrics, level=lambda: stores.level.level
+    )
+    store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order)
+    live = replace(stores, hot=store)
+    operations = live.operations()
+    app = create_app(operations, stores.settings, _Health(live), metrics=metrics)
+    try:
+        yield Api(app, hot, protocol_class(hot)), line
+    finally:
+        await operations.locks.durabilities.close()
+        await line.close()
 
 
 async def _watch_level(level: HotLevel) -> None:

@@ -22,6 +22,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SELLABLE_", extra="ignore", frozen=True)
 
     redis_url: str = _setting("", "the hot store; set by `up` for its own")
+    api_url: str = _setting("", "where commands find the HTTP API; set by `up` for its own")
     database_url: str = _setting("", "the ledger, as postgresql://…; set by `up` for its own")
     prefix: str = _setting(
         "",
@@ -63,6 +64,9 @@ class Settings(BaseSettings):
         60, "how long pages are served the last known answer while Redis is away", unit="s", ge=0
     )
     stale_entries_max: int = _setting(100_000, "how many last known answers are kept", unit="SKUs", ge=0)
+    near_cache_entries_max: int = _setting(
+        100_000, "how many product pages an API process keeps; 0: none", unit="SKUs", ge=0
+    )
     cache_control: str = _setting("no-cache", "the Cache-Control header of product pages")
     outbox_max: int = _setting(
         2_000_000,

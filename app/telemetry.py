@@ -1,7 +1,10 @@
 """Logs and metrics: JSON lines on stderr, and figures for Prometheus without labels that grow."""
 
+from __future__ import annotations
+
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any, TextIO
 
 import structlog
@@ -77,6 +80,14 @@ class Metrics:
             ("command", "outcome"),
             registry=self.registry,
         )
+        self._near_cache = Counter(
+            "sellable_near_cache",
+            "What the near cache of product pages did.",
+            ("event",),
+            registry=self.registry,
+        )
+        self.collectors: list[Callable[[Metrics], None]] = []
+        """Called before the figures are told: they bring what was counted elsewhere."""
 
     def count_request(self, method: str, route: str, *, status: int, seconds: float) -> None:
         """Note one answered request; `route` is the template, such as /v1/locks/{lock_id}."""
@@ -88,6 +99,20 @@ class Metrics:
         """Note what one command came to."""
         self._outcomes.labels(command, outcome).inc()
 
+    def add_requests(self, method: str, route: str, *, status: int, count: int) -> None:
+        """Note requests that were counted elsewhere; their time is not known."""
+        self._requests.labels(method, route, str(status)).inc(count)
+
+    def add_outcomes(self, command: str, outcome: str, count: int) -> None:
+        """Note outcomes that were counted elsewhere."""
+        self._outcomes.labels(command, outcome).inc(count)
+
+    def add_near_cache(self, event: str, count: int) -> None:
+        """Note hits, misses or invalidations of the near cache."""
+        self._near_cache.labels(event).inc(count)
+
     def expose(self) -> bytes:
         """Return the figures as Prometheus reads them."""
+        for collect in self.collectors:
+            collect(self)
         return generate_latest(self.registry)

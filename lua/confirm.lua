@@ -2,9 +2,10 @@
 -- KEYS  1 meta
 -- ARGV  1 epoch  2 who  3 lock_id  4 op  5 fingerprint  6… the default order of warehouses (a count, then codes)
 -- Event confirm; moves available -> locked when an expired lock takes its stock again.
--- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, REPEATED, ID_REUSED,
---   UNKNOWN_LOCK, UNCHANGED (it is confirmed, or partly or wholly shipped), LOCK_NOT_HELD (released),
---   BACKLOG_FULL and LOCK_EXPIRED with the shortages (expired, and its stock is gone), CONFIRMED.
+-- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
+--   REPEATED, ID_REUSED, UNKNOWN_LOCK, UNCHANGED (it is confirmed, or partly or wholly shipped),
+--   LOCK_EXPIRED with the shortages (its stock is gone), LOCK_NOT_HELD (released),
+--   BACKLOG_FULL (expired, and no room for what it would promise again), CONFIRMED.
 
 -- The request an expired lock was made of: as sourced when a step changed it, else as asked.
 local function request_of(lock)
@@ -18,7 +19,6 @@ local function request_of(lock)
 end
 
 local function retake(shard, lock, order, event)
-  if backlog_is_full(shard) then return { 'BACKLOG_FULL', lock.id } end
   local lines, asked = request_of(lock)
   local sourced, shortages = source_lines(shard, lines, asked, order, {})
   if not sourced then
@@ -26,15 +26,15 @@ local function retake(shard, lock, order, event)
     answer[7] = shortages
     return answer
   end
+  if backlog_is_full(shard) then return { 'BACKLOG_FULL', lock.id } end
   take_stock(shard, sourced)
   return end_step(shard, lock, 'CONFIRMED', event, { s = 'confirmed', x = false, n = encode_lines(sourced) })
 end
 
 local function confirm(keys, args)
-  local shard, lock, answer = begin_step(keys, args)
-  if answer then return answer end
   local order = read_list(args, 6)
-  if not order then return { 'INVALID_ARGUMENT', lock.id } end
+  local shard, lock, answer = begin_step(keys, args, order)
+  if answer then return answer end
   if lock.s == 'confirmed' or lock.s == 'partly_deducted' or lock.s == 'deducted' then
     return lock_answer('UNCHANGED', lock, shard.last)
   end

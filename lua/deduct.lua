@@ -3,8 +3,8 @@
 -- ARGV  1 epoch  2 who  3 lock_id  4 op (of the shipment)  5 fingerprint
 --       6… lines (a count, then sku, quantity, warehouse or ''); without them: all that is left
 -- Event deduct, moves locked -> customer.
--- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, REPEATED, ID_REUSED,
---   UNKNOWN_LOCK, INVALID_ARGUMENT, LOCK_EXPIRED, LOCK_NOT_HELD, WAREHOUSE_REQUIRED,
+-- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
+--   REPEATED, ID_REUSED, UNKNOWN_LOCK, LOCK_EXPIRED, LOCK_NOT_HELD, WAREHOUSE_REQUIRED,
 --   QUANTITY_EXCEEDS_LOCK, DEDUCTED.
 
 local function ship(shard, lines, taken)
@@ -18,10 +18,9 @@ local function ship(shard, lines, taken)
 end
 
 local function deduct(keys, args)
-  local shard, lock, answer = begin_step(keys, args)
+  local valid, wanted = read_wanted(args, 6)
+  local shard, lock, answer = begin_step(keys, args, valid)
   if answer then return answer end
-  local wanted = args[6] and read_lines(args, 6)
-  if args[6] and (not wanted or #wanted == 0) then return { 'INVALID_ARGUMENT', lock.id } end
   if not is_open(lock) then return illegal(shard, lock) end
   local lines = decode_lines(lock.n)
   local taken, refused = take_lines(lock, lines, wanted)

@@ -2,14 +2,13 @@
 -- KEYS  1 meta
 -- ARGV  1 epoch  2 who  3 lock_id  4 op  5 fingerprint  6 ttl in ms ('' for no expiry)
 -- Event extend, no moves.
--- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, REPEATED, ID_REUSED,
---   UNKNOWN_LOCK, INVALID_ARGUMENT, LOCK_EXPIRED, LOCK_NOT_HELD, EXTENDED.
+-- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
+--   REPEATED, ID_REUSED, UNKNOWN_LOCK, LOCK_EXPIRED, LOCK_NOT_HELD, EXTENDED.
 
 local function extend(keys, args)
-  local shard, lock, answer = begin_step(keys, args)
-  if answer then return answer end
   local ttl = natural(args[6])
-  if args[6] ~= '' and not ttl then return { 'INVALID_ARGUMENT', lock.id } end
+  local shard, lock, answer = begin_step(keys, args, ttl or args[6] == '')
+  if answer then return answer end
   if lock.s ~= 'held' then return illegal(shard, lock) end
   local event = { kind = 'extend', op = args[4], fingerprint = args[5] }
   return end_step(shard, lock, 'EXTENDED', event, { x = ttl and (shard.now + ttl) or false })

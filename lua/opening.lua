@@ -4,7 +4,7 @@
 -- Event opening, moves adjustment <-> available for the difference; zero units make the SKU known there,
 -- or note a new buffer.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
---   QUANTITY_TOO_LARGE, UNCHANGED, OPENED: {outcome, '', position, rows changed}.
+--   UNCHANGED, QUANTITY_TOO_LARGE, OPENED: {outcome, '', position, rows changed}.
 
 local function open_row(shard, sku, warehouse, on_hand, buffer)
   local stock = load_stock(shard, sku)

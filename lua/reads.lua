@@ -36,7 +36,9 @@ local function read_due(keys, args)
   if refusal then return { refusal, '' } end
   local now = clock(meta.at)
   local due = redis.call('ZRANGE', tag_of(keys[1]) .. 'due', '-inf', now, 'BYSCORE', 'LIMIT', 0, natural(args[1]) or 0)
-  return { 'READ', meta.epoch, tostring(now), unpack(due) }
+  local answer = { 'READ', meta.epoch, tostring(now) }
+  for i, lock_id in ipairs(due) do answer[3 + i] = lock_id end
+  return answer
 end
 
 register('read_stock', read_stock, { 'no-writes' })

@@ -89,7 +89,9 @@ end
 -- Returns FENCED, LOADED.
 local function rebuild_stock(keys, args)
   if not rebuilding(keys, args) then return { 'FENCED', '' } end
-  redis.call('HSET', tag_of(keys[1]) .. 'stock:' .. args[2], unpack(args, 3))
+  local fields = {}
+  for i = 3, #args do fields[i - 2] = args[i] end
+  call_with('HSET', tag_of(keys[1]) .. 'stock:' .. args[2], fields)
   return { 'LOADED', '' }
 end
 

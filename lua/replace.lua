@@ -5,8 +5,9 @@
 --       … lines (a count, then sku, quantity, warehouse or '')
 -- Event replace, moves locked -> available for what shrinks, then available -> locked for what grows.
 -- What the lock holds already stays promised to it, even where stock is short by now.
--- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, REPEATED, ID_REUSED,
---   UNKNOWN_LOCK, INVALID_ARGUMENT, LOCK_EXPIRED, LOCK_NOT_HELD, BACKLOG_FULL, INSUFFICIENT_STOCK, REPLACED.
+-- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
+--   REPEATED, ID_REUSED, UNKNOWN_LOCK, LOCK_EXPIRED, LOCK_NOT_HELD, BACKLOG_FULL (it would grow),
+--   INSUFFICIENT_STOCK, REPLACED.
 
 -- {sku -> {warehouse -> quantity}}
 local function quantities_of(lines)
@@ -18,8 +19,9 @@ local function quantities_of(lines)
   return sums
 end
 
+-- Stages the moves; true if anything is promised that was not before.
 local function swap(shard, old_lines, new_lines)
-  local old, new = quantities_of(old_lines), quantities_of(new_lines)
+  local old, new, grows = quantities_of(old_lines), quantities_of(new_lines), false
   for _, line in ipairs(old_lines) do
     local wanted = new[line.sku] and new[line.sku][line.warehouse] or 0
     if wanted < line.quantity then
@@ -30,23 +32,24 @@ local function swap(shard, old_lines, new_lines)
     local had = old[line.sku] and old[line.sku][line.warehouse] or 0
     if line.quantity > had then
       move(shard, load_stock(shard, line.sku), line.warehouse, 'a', 'l', line.quantity - had)
+      grows = true
     end
   end
+  return grows
 end
 
 local function replace(keys, args)
-  local shard, lock, answer = begin_step(keys, args)
-  if answer then return answer end
   local asked, after_asked = read_list(args, 6)
   local order, first = read_list(args, after_asked or #args + 1)
   local lines = order and read_lines(args, first)
-  if not lines or #lines == 0 then return { 'INVALID_ARGUMENT', lock.id } end
+  local shard, lock, answer = begin_step(keys, args, lines and #lines > 0)
+  if answer then return answer end
   if lock.s ~= 'held' and lock.s ~= 'confirmed' then return illegal(shard, lock) end
-  if backlog_is_full(shard) then return { 'BACKLOG_FULL', lock.id } end
   local old_lines = decode_lines(lock.n)
   local sourced, shortages = source_lines(shard, lines, asked, order, quantities_of(old_lines))
+  local grows = not sourced or swap(shard, old_lines, sourced)
+  if grows and backlog_is_full(shard) then return { 'BACKLOG_FULL', lock.id } end
   if not sourced then return { 'INSUFFICIENT_STOCK', lock.id, shortages } end
-  swap(shard, old_lines, sourced)
   local request = encode_request(lines, asked)
   local changes = { n = encode_lines(sourced), q = request or gone(lock.q) }
   return end_step(shard, lock, 'REPLACED', { kind = 'replace', op = args[4], fingerprint = args[5] }, changes)

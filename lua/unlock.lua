@@ -3,8 +3,8 @@
 -- ARGV  1 epoch  2 who  3 lock_id  4 op  5 fingerprint  6 reason as JSON ('' for none)
 --       7… lines (a count, then sku, quantity, warehouse or ''); without them: all that is left
 -- Event unlock, moves locked -> available. After a shipment the rest given back ends as deducted.
--- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, REPEATED, ID_REUSED,
---   UNKNOWN_LOCK, INVALID_ARGUMENT, UNCHANGED (all was given back before), LOCK_EXPIRED, LOCK_NOT_HELD,
+-- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
+--   REPEATED, ID_REUSED, UNKNOWN_LOCK, UNCHANGED (all was given back before), LOCK_EXPIRED, LOCK_NOT_HELD,
 --   WAREHOUSE_REQUIRED, QUANTITY_EXCEEDS_LOCK, UNLOCKED.
 
 -- What is left of the lines, and how the lock ends if nothing is.
@@ -39,10 +39,9 @@ local function give_back(shard, lines, taken)
 end
 
 local function unlock(keys, args)
-  local shard, lock, answer = begin_step(keys, args)
+  local valid, wanted = read_wanted(args, 7)
+  local shard, lock, answer = begin_step(keys, args, valid and args[6])
   if answer then return answer end
-  local wanted = args[7] and read_lines(args, 7)
-  if args[7] and (not wanted or #wanted == 0) then return { 'INVALID_ARGUMENT', lock.id } end
   if not is_open(lock) then
     if not wanted and lock.e == 'unlock' then return lock_answer('UNCHANGED', lock, shard.last) end
     return illegal(shard, lock)

@@ -10,6 +10,9 @@ from fastapi.security import HTTPBearer
 from app.api.problems import Problem, ProblemError
 from app.settings import ApiKey, Scope
 
+_FOREIGN = frozenset({"cross-site", "same-site"})
+_READS = frozenset({"GET", "HEAD"})
+
 
 class Keys:
     """The keys of SELLABLE_API_KEYS; without any, everybody may do everything."""
@@ -60,6 +63,9 @@ class Needs(HTTPBearer):
         """Note who calls; raise `ProblemError` if they may not."""
         given = [value for name, value in request.scope["headers"] if name == b"authorization"]
         keys: Keys = request.app.state.keys
+        if keys.open and request.headers.get("sec-fetch-site") in _FOREIGN and request.method not in _READS:
+            detail = "without keys, no other site's page may write here through somebody's browser"
+            raise ProblemError(Problem("forbidden", detail))
         request.state.who = keys.check(given[0] if len(given) == 1 else None, self.scope)
 
 

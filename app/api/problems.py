@@ -82,10 +82,13 @@ class Problem:
         content = {"type": f"urn:sellable:problem:{self.code}", "title": title, "status": status}
         return msgspec.json.encode(content | {"detail": self.detail, "code": self.code} | dict(self.extras))
 
+    def all_headers(self) -> dict[str, str]:
+        """Return its headers; a 503 always says when to try again."""
+        return {**(_RETRY if self.status == 503 else {}), **self.headers}
+
     def response(self) -> Response:
-        """Return it as an HTTP response; a 503 always says when to try again."""
-        headers = {**(_RETRY if self.status == 503 else {}), **self.headers}
-        return Response(self.body(), self.status, headers, MEDIA_TYPE)
+        """Return it as an HTTP response."""
+        return Response(self.body(), self.status, self.all_headers(), MEDIA_TYPE)
 
 
 class ProblemError(Exception):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -9,9 +10,9 @@ from fastapi import Response
 
 from app.api.bodies import AdjustmentBody, ReturnBody
 from app.domain.answers import LockView
-from app.hotstore.replies import Stock
 from app.operations.availability import Page
 from app.operations.durability import Told
+from app.operations.stock import Stock
 
 JSON = "application/json"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,7 +27,12 @@ def time_text(ms: int | None) -> str | None:
     """Return ms since 1970 as RFC 3339 UTC, None for never."""
     if ms is None:
         return None
-    return (_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{_second_text(ms // 1000)}.{ms % 1000:03}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second_text(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat().removesuffix("+00:00")
 
 
 def wire_position(position: str, shard: int = 0) -> str:

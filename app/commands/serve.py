@@ -39,7 +39,7 @@ def check_host(host: str, settings: Settings) -> None:
 
 async def _serve(config: dict[str, Any], fd: int | None, settings: Settings, open_api: OpenApi) -> int:
     async with open_api(settings) as api:
-        server = uvicorn.Server(uvicorn.Config(api, **config))
+        server = uvicorn.Server(uvicorn.Config(api.app, http=api.protocol, **config))
         # Opened here: uvicorn takes an inherited socket for a Unix one, and Nagle's algorithm would stay on.
         await server.serve([socket.socket(fileno=fd)] if fd is not None else None)
     return 0 if server.started else 1
@@ -53,7 +53,6 @@ def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
     config: dict[str, Any] = {
         "host": host,
         "port": port,
-        "http": "httptools",
         "lifespan": "off",
         "access_log": False,
         "log_config": None,

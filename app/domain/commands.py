@@ -1,7 +1,6 @@
 """Commands: what callers ask for, already checked at the edge. Each knows its op and its fingerprint."""
 
 import hashlib
-import json
 from dataclasses import dataclass
 
 from app.domain.words import Place
@@ -38,17 +37,20 @@ class OpeningRow:
 
 
 def _fingerprint(*content: object) -> str:
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    """Sixteen hex digits of a request's content. Its texts have no control characters: tabs keep them apart."""
+    return hashlib.sha256("\t".join(map(str, content)).encode()).hexdigest()[:16]
 
 
-def _merged(lines: tuple[Line, ...] | None) -> list[tuple[str, str, int]] | None:
+def _merged(lines: tuple[Line, ...] | None) -> str:
+    """The lines as they count: summed per SKU and warehouse, in no order of their own."""
     if lines is None:
-        return None
+        return "all"
+    if len(lines) == 1:
+        return f"{lines[0].sku}\t{lines[0].warehouse}\t{lines[0].quantity}"
     sums: dict[tuple[str, str], int] = {}
     for line in lines:
         sums[line.sku, line.warehouse] = sums.get((line.sku, line.warehouse), 0) + line.quantity
-    return sorted((sku, warehouse, quantity) for (sku, warehouse), quantity in sums.items())
+    return "\n".join(f"{sku}\t{warehouse}\t{sums[sku, warehouse]}" for sku, warehouse in sorted(sums))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Lock:
     @property
     def fingerprint(self) -> str:
         """The content that a repeat must have again."""
-        return _fingerprint(_merged(self.lines), self.warehouses, self.ttl_ms)
+        return _fingerprint(self.ttl_ms, *self.warehouses, "\n", _merged(self.lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ class Replace(Step):
     warehouses: tuple[str, ...] = ()
 
     def _content(self) -> tuple[object, ...]:
-        return (_merged(self.lines), self.warehouses)
+        return (*self.warehouses, "\n", _merged(self.lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +168,8 @@ class Book:
     @property
     def fingerprint(self) -> str:
         """The content that a repeat must have again."""
-        lines = [(line.sku, line.source, line.target, line.quantity, line.reason) for line in self.lines]
-        return _fingerprint(self.kind, self.warehouse, self.occurred_at, lines)
+        lines = (f"{x.sku}\t{x.source}\t{x.target}\t{x.quantity}\t{x.reason}" for x in self.lines)
+        return _fingerprint(self.kind, self.warehouse, self.occurred_at, *lines)
 
 
 class Receive(Book):

@@ -45,10 +45,11 @@ class LockRecord:
 
 
 class Repeatable(NamedTuple):
-    """What an id was used for, and the answer it got."""
+    """What an id was used for, the answer it got, and the lock it was used on, if on one."""
 
     fingerprint: str
     answer: Answer
+    record: LockRecord | None = None
 
 
 class Moved(NamedTuple):
@@ -116,11 +117,11 @@ class Model:
         record = self.locks.get(command.lock_id)
         if record is None:
             return Answer(Outcome.UNKNOWN_LOCK)
-        if repeated:
+        if repeated and repeated.record is record:  # else the lock it was used on is forgotten
             return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=record.view.status)
         answer = self._step_of(command, record, now)
         if command.op and answer.outcome in _DONE:
-            self.ops[command.op] = Repeatable(command.fingerprint, answer)
+            self.ops[command.op] = Repeatable(command.fingerprint, answer, record)
         return answer
 
     def _step_of(self, command: Step, record: LockRecord, now: int) -> Answer:

@@ -82,8 +82,3 @@ class Stock:
             else:
                 counts.setdefault(name[:-2], {})[_FIELDS[name[-1]]] = int(value)
         self.warehouses = {warehouse: Counts(**counts[warehouse]) for warehouse in sorted(counts)}
-
-
-def quote(text: str) -> str:
-    """Return free text as the JSON string that a function puts into its event."""
-    return msgspec.json.encode(text).decode()

@@ -1,33 +1,37 @@
 """The hot store: one typed method a function. Which client carries the calls does not show."""
 
 from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from app.domain.answers import Answer
 from app.domain.commands import (
     Adjust,
-    Book,
     Confirm,
     Deduct,
     Expire,
     Extend,
-    Line,
     Lock,
     OpeningRow,
     Receive,
     Replace,
     Return,
-    Step,
     Unlock,
 )
 from app.domain.outcomes import Outcome
-from app.errors import NotReadyError
-from app.hotstore import replies
+from app.errors import NotReadyError, OutcomeUnknownError
+from app.hotstore import calls, replies
+from app.hotstore.calls import Args
 from app.hotstore.keys import Keys
 from app.hotstore.library import Library
 from app.hotstore.replies import Stock
-from app.hotstore.wire import FunctionCaller
 
-Args = list[str | int]
+
+class Caller(Protocol):
+    """What carries a call; which client is underneath does not show."""
+
+    async def call(self, function: str, key: str, args: Sequence[str | int], *, read: bool = False) -> Any:
+        """Return the function's reply."""
+        ...
 
 
 class HotStore:
@@ -39,7 +43,7 @@ class HotStore:
 
     def __init__(
         self,
-        caller: FunctionCaller,
+        caller: Caller,
         keys: Keys,
         library: Library,
         *,
@@ -49,7 +53,7 @@ class HotStore:
         self._caller = caller
         self._keys = keys
         self._library = library
-        self._order: Args = [len(order), *order]
+        self._order = calls.ranked(order)
         self._on_shut = on_shut
         self.epoch = ""
 
@@ -57,58 +61,47 @@ class HotStore:
 
     async def lock(self, command: Lock, who: str = "") -> Answer:
         """Hold stock for an order, all lines or none."""
-        args: Args = [command.lock_id, command.fingerprint, _optional(command.ttl_ms)]
-        args += [len(command.warehouses), *command.warehouses, *self._order, *_lines(command.lines)]
-        return await self._write("lock", who, args)
+        return await self._write("lock", who, calls.lock(command, self._order))
 
     async def confirm(self, command: Confirm, who: str = "") -> Answer:
         """Make a lock last; take its stock again if it had expired."""
-        return await self._write("confirm", who, [*_step(command), *self._order])
+        return await self._write("confirm", who, calls.confirm(command, self._order))
 
     async def extend(self, command: Extend, who: str = "") -> Answer:
         """Let a held lock expire later, counted from now."""
-        return await self._write("extend", who, [*_step(command), _optional(command.ttl_ms)])
+        return await self._write("extend", who, calls.extend(command))
 
     async def unlock(self, command: Unlock, who: str = "") -> Answer:
         """Give back all that is left of a lock, or some."""
-        lines = _lines(command.lines) if command.lines is not None else []
-        reason = _json(command.reason)
-        return await self._write("unlock", who, [*_step(command), reason, *lines])
+        return await self._write("unlock", who, calls.unlock(command))
 
     async def deduct(self, command: Deduct, who: str = "") -> Answer:
         """Take what shipped off the shelf."""
-        lines = _lines(command.lines) if command.lines is not None else []
-        return await self._write("deduct", who, [*_step(command), *lines])
+        return await self._write("deduct", who, calls.deduct(command))
 
     async def replace(self, command: Replace, who: str = "") -> Answer:
         """Swap a lock's lines for others."""
-        ranked: Args = [len(command.warehouses), *command.warehouses]
-        return await self._write(
-            "replace", who, [*_step(command), *ranked, *self._order, *_lines(command.lines)]
-        )
+        return await self._write("replace", who, calls.replace(command, self._order))
 
     async def expire(self, command: Expire, who: str = "") -> Answer:
         """Give an overdue lock's stock back."""
-        return await self._write("expire", who, [command.lock_id])
+        return await self._write("expire", who, calls.expire(command))
 
     async def receive(self, command: Receive, who: str = "") -> Answer:
         """Book goods that came in."""
-        return await self._book("receive", command, who)
+        return await self._write("receive", who, calls.book(command))
 
     async def return_goods(self, command: Return, who: str = "") -> Answer:
         """Book goods that came back."""
-        return await self._book("return", command, who)
+        return await self._write("return", who, calls.book(command))
 
     async def adjust(self, command: Adjust, who: str = "") -> Answer:
         """Book a correction."""
-        return await self._book("adjust", command, who)
+        return await self._write("adjust", who, calls.book(command))
 
     async def opening(self, rows: Sequence[OpeningRow], who: str = "") -> tuple[Answer, int]:
         """Set `on_hand` absolutely; return the answer and how many rows changed something."""
-        args: Args = [len(rows)]
-        for row in rows:
-            args += [row.sku, row.warehouse, row.on_hand, _optional(row.buffer)]
-        answer = await self._write("opening", who, args)
+        answer = await self._write("opening", who, calls.opening(rows))
         return answer, int(answer.detail or "0")
 
     # Reads
@@ -139,19 +132,13 @@ class HotStore:
 
     # Calls
 
-    async def _book(self, function: str, command: Book, who: str) -> Answer:
-        args: Args = [command.op, command.fingerprint, _optional(command.occurred_at), command.warehouse]
-        args.append(len(command.lines))
-        for line in command.lines:
-            args += [line.sku, line.source.value, line.target.value, line.quantity, _json(line.reason)]
-        return await self._write(function, who, args)
-
     async def _write(self, function: str, who: str, args: Args) -> Answer:
         """Call with our epoch; a refusal for an old one changed nothing, so call again with the new one."""
         for _ in range(2):
             epoch = self.epoch or await self._refresh_epoch()
             reply = await self._call(function, [epoch, who, *args])
             if reply[0] != Outcome.STALE_EPOCH:
+                _check_echo(function, reply, args)
                 return replies.answer_of(reply)
             self.epoch = ""
         raise NotReadyError("the epoch changed twice during one command")
@@ -182,20 +169,12 @@ class HotStore:
         self._on_shut()
 
 
-def _optional(number: int | None) -> str | int:
-    return "" if number is None else number
+_ECHOES = frozenset({"lock", "confirm", "extend", "unlock", "deduct", "replace", "expire"}) | frozenset(
+    {"receive", "return", "adjust"}
+)
 
 
-def _json(text: str | None) -> str:
-    return "" if text is None else replies.quote(text)
-
-
-def _step(command: Step) -> Args:
-    return [command.lock_id, command.op, command.fingerprint]
-
-
-def _lines(lines: Sequence[Line]) -> Args:
-    args: Args = [len(lines)]
-    for line in lines:
-        args += [line.sku, line.quantity, line.warehouse]
-    return args
+def _check_echo(function: str, reply: Sequence[str], args: Args) -> None:
+    """A reply names what it is about: one that names something else belongs to another call."""
+    if function in _ECHOES and reply[1] != args[0]:
+        raise OutcomeUnknownError(f"the hot store answered about {reply[1]!r}, not {args[0]!r}")

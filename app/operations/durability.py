@@ -17,7 +17,7 @@ POLL_SECONDS = 0.02
 ASK_SECONDS_MAX = 2.0
 """How long one such question may take."""
 
-_LASTING = frozenset(
+LASTING = frozenset(
     {
         Outcome.REPEATED,
         Outcome.UNCHANGED,
@@ -70,7 +70,7 @@ class Durabilities:
 
     async def settle(self, answer: Answer, wanted: Durability) -> Told:
         """Return the answer with the level it reached, waiting for `wanted` if that takes time."""
-        if answer.outcome not in _LASTING:
+        if answer.outcome not in LASTING:
             return Told(answer, None)
         return Told(answer, await self.reach(answer.position, wanted))
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from app.hotstore.replies import Stock
 from app.hotstore.store import HotStore
 
+__all__ = ["Stock", "StockCounts"]
+
 
 @dataclass(frozen=True, slots=True)
 class StockCounts:

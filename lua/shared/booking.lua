@@ -1,5 +1,10 @@
 -- Booking: quantities between the outside and one warehouse, once per op. receive, return and adjust share it.
 
+-- A letter of a state in the warehouse, of the outside, or of the buffer's note.
+local function is_place(text)
+  return #text == 1 and string.find('aldtbscj', text, 1, true) ~= nil
+end
+
 -- lines from ARGV[first] on: a count, then sku, source, target, quantity, reason as JSON ('' for none).
 local function read_bookings(args, first)
   local count = natural(args[first])
@@ -8,7 +13,7 @@ local function read_bookings(args, first)
   for i = 1, count do
     local at = first + 5 * (i - 1)
     local quantity = natural(args[at + 4])
-    if not quantity then return nil end
+    if not quantity or not is_place(args[at + 2]) or not is_place(args[at + 3]) then return nil end
     lines[i] = {
       sku = args[at + 1], source = args[at + 2], target = args[at + 3], quantity = quantity,
       reason = args[at + 5] ~= '' and args[at + 5] or nil,
@@ -41,7 +46,8 @@ local function book(keys, args, kind, outcome)
   if refusal then return refusal end
   local op, fingerprint, warehouse = args[3], args[4], args[6]
   local lines = read_bookings(args, 7)
-  if not lines then return { 'INVALID_ARGUMENT', op } end
+  local occurred_at = moment(args[5])
+  if not lines or (args[5] ~= '' and not occurred_at) then return { 'INVALID_ARGUMENT', op or '' } end
   local known = load_op(shard, op)
   if known then
     if known.fingerprint ~= fingerprint then return { 'ID_REUSED', op } end
@@ -57,7 +63,6 @@ local function book(keys, args, kind, outcome)
   local shortages = damaged_shortages(shard, warehouse)
   if shortages then return { 'INSUFFICIENT_DAMAGED', op, shortages } end
   if not counts_fit(shard) then return { 'QUANTITY_TOO_LARGE', op } end
-  local occurred_at = args[5] ~= '' and args[5] or nil
   local event = { kind = kind, op = op, fingerprint = fingerprint, occurred_at = occurred_at }
   local position = commit(shard, event)
   if not position then return { 'NOT_READY', op } end

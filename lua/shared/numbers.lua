@@ -11,6 +11,14 @@ local function natural(text)
   return nil
 end
 
+-- text -> ms since 1970, or nil. At most 14 digits, which Lua prints exactly.
+local function moment(text)
+  if type(text) == 'string' and #text <= 14 and string.find(text, '^%d+$') then
+    return tonumber(text)
+  end
+  return nil
+end
+
 -- Byte order, which for UTF-8 is code point order. Lua's own `<` follows the server's locale.
 local function before(left, right)
   for i = 1, math.min(#left, #right) do

@@ -11,7 +11,7 @@ local gate = {}
 -- +xadd and without +hset an event would be written and its counts would not.
 local INNER_COMMANDS = {
   'time', 'xadd', 'xlen', 'xtrim', 'hmget', 'hgetall', 'hset', 'hdel', 'hget', 'zadd', 'zrem',
-  'zrange', 'get', 'set', 'unlink', 'exists',
+  'zrange', 'get', 'set', 'unlink',
 }
 
 local function meta_of(meta_key)
@@ -71,6 +71,15 @@ local function body_of(shard, event)
     quoted(shard.who), ',', event.reason or 'null', ',', event.occurred_at or 'null', ',',
     quoted(event.lock_id), ',', event.lock or 'null', ',[', table.concat(shard.moves, ','), ']]',
   })
+end
+
+-- HSET and HDEL of any number of items: `unpack` of thousands would fail half-way.
+local UNPACK_MAX = 1000
+
+local function call_with(command, key, items)
+  for first = 1, #items, UNPACK_MAX do
+    redis.call(command, key, unpack(items, first, math.min(first + UNPACK_MAX - 1, #items)))
+  end
 end
 
 -- Writes the event, then the tip, then the counts. XADD comes first: a missing stream, an id out of

@@ -117,16 +117,16 @@ end
 -- Adds the candidate that gives the most missing units, earlier in rank on a tie, until all are covered.
 local function choose_greedily(free, chosen, size)
   while not covers(free, chosen, size) do
-    local best, best_units = nil, 0
+    local best, best_units, missing = nil, 0, {}
+    for i, item in ipairs(free) do
+      missing[i] = item.need
+      for k = 1, size do
+        if chosen[k] then missing[i] = math.max(0, missing[i] - item.left[k]) end
+      end
+    end
     for k = 1, size do
       local units = 0
-      for _, item in ipairs(free) do
-        local missing = item.need
-        for c = 1, size do
-          if chosen[c] then missing = missing - item.left[c] end
-        end
-        units = units + math.min(math.max(0, missing), item.left[k])
-      end
+      for i, item in ipairs(free) do units = units + math.min(missing[i], item.left[k]) end
       if not chosen[k] and units > best_units then best, best_units = k, units end
     end
     chosen[best] = true

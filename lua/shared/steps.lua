@@ -1,15 +1,27 @@
 -- What the steps of a lock share: how they begin, how they read their lines, how they end.
 
+-- Whether an op was used on this very lock, not on an earlier one of the same id that was forgotten before it:
+-- a shipment of the new lock must not pass for the old one's.
+local function is_of(op, lock)
+  local op_epoch, op_n = string.match(op.position, '^(%d+)-(%d+)$')
+  local epoch, n = string.match(lock.p, '^(%d+)-(%d+)$')
+  if op_epoch ~= epoch then return tonumber(op_epoch) > tonumber(epoch) end
+  return tonumber(op_n) > tonumber(n)
+end
+
 -- ARGV[3] lock_id, ARGV[4] op ('' for none), ARGV[5] fingerprint of the request.
--- Returns shard, lock, nil, or nil, nil, answer. Precedence: the gate's refusals, REPEATED, ID_REUSED, UNKNOWN_LOCK.
-local function begin_step(keys, args)
+-- `valid`: whether the arguments after them could be read.
+-- Returns shard, lock, nil, or nil, nil, answer. Precedence: the gate's refusals, INVALID_ARGUMENT, REPEATED,
+-- ID_REUSED, UNKNOWN_LOCK.
+local function begin_step(keys, args, valid)
   local shard, refusal = enter(keys, args)
   if refusal then return nil, nil, refusal end
+  if not valid or not args[5] then return nil, nil, { 'INVALID_ARGUMENT', args[3] or '' } end
   local op = load_op(shard, args[4])
   if op and op.fingerprint ~= args[5] then return nil, nil, { 'ID_REUSED', args[3] } end
   local lock = load_lock(shard, args[3])
   if not lock then return nil, nil, { 'UNKNOWN_LOCK', args[3] } end
-  if op then
+  if op and is_of(op, lock) then
     if op.answer == '' then return nil, nil, lock_answer('REPEATED', lock, op.position) end
     local then_ = cjson.decode(op.answer)
     local expires_at = then_[2] ~= cjson.null and string.format('%d', then_[2]) or ''
@@ -54,12 +66,29 @@ local function read_lines(args, first)
   return lines
 end
 
--- The lock's line that a request's line means. nil and 'WAREHOUSE_REQUIRED' when several could be.
+-- Lines that may be left out, from ARGV[first] on: whether they could be read, and the lines or nil for all.
+local function read_wanted(args, first)
+  if not args[first] then return true, nil end
+  local wanted = read_lines(args, first)
+  return wanted ~= nil and #wanted > 0, wanted
+end
+
+-- {sku -> its lines}, so that a step's cost grows with its lines and not with their square.
+local function by_sku(lines)
+  local index = {}
+  for _, line in ipairs(lines) do
+    index[line.sku] = index[line.sku] or {}
+    table.insert(index[line.sku], line)
+  end
+  return index
+end
+
+-- The one of a SKU's lines that a request's line means. nil and 'WAREHOUSE_REQUIRED' when several could be.
 local function find_line(lines, wanted)
   local found
   for _, line in ipairs(lines) do
     local named = wanted.warehouse == '' or wanted.warehouse == line.warehouse
-    if line.sku == wanted.sku and named and line.quantity > line.deducted then
+    if named and line.quantity > line.deducted then
       if found then return nil, 'WAREHOUSE_REQUIRED' end
       found = line
     end
@@ -82,9 +111,9 @@ local function take_lines(lock, lines, wanted)
     for _, line in ipairs(lines) do taken[line] = line.quantity - line.deducted end
     return taken
   end
-  local found = {}
+  local found, index = {}, by_sku(lines)
   for i, want in ipairs(wanted) do
-    local line, several = find_line(lines, want)
+    local line, several = find_line(index[want.sku] or {}, want)
     if several then return nil, { several, lock.id, want.sku } end
     found[i] = line or false
     if line then taken[line] = (taken[line] or 0) + want.quantity end

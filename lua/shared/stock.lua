@@ -28,8 +28,8 @@ local function write_stock(stock)
     end
   end
   if #set == 2 then return end
-  redis.call('HSET', stock.key, unpack(set))
-  if #gone > 0 then redis.call('HDEL', stock.key, unpack(gone)) end
+  call_with('HSET', stock.key, set)
+  call_with('HDEL', stock.key, gone)
 end
 
 local function load_stock(shard, sku)

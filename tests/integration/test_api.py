@@ -583,3 +583,30 @@ async def test_open_routes_and_who(hot_client: redis.asyncio.Redis) -> None:
         await world.http.post("/v1/locks", json=body, headers={"Authorization": "bearer c-secret"})
         ((_, fields),) = await hot_client.xrevrange("{s0}:outbox", count=1)
         assert '"shop"' in fields["e"]
+
+
+@pytest.mark.parametrize(
+    ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 201), ("none", 201)]
+)
+async def test_pages_of_other_sites_do_not_write_without_keys(world: World, site: str, status: int) -> None:
+    body = {"lock_id": "L1", "lines": [{"sku": "A", "quantity": 1}]}
+    answer = await world.http.post("/v1/locks", json=body, headers={"Sec-Fetch-Site": site})
+    assert answer.status_code == status
+    assert (await world.http.get("/v1/stock/A", headers={"Sec-Fetch-Site": site})).status_code == 200
+
+
+async def test_the_largest_order(world: World) -> None:
+    skus = [f"{i:04d}" + "ß" * 60 for i in range(2000)]
+    await world.operations.openings.book([OpeningRow(sku, "north", 1) for sku in skus])
+    lines = [(sku, 1) for sku in skus]
+    created = await world.lock("big", *lines)
+    assert created.status_code == 201
+    assert len(created.json()["lines"]) == 2000
+    assert (await world.lock("big", *reversed(lines))).status_code == 200
+    refused = await world.lock("bigger", *lines)
+    assert len(problem(refused, 409, "insufficient_stock")["shortages"]) == 2000
+    swapped = await world.step("big", "replace", {"lines": [{"sku": skus[0], "quantity": 1}]}, key="r")
+    assert len(swapped.json()["lines"]) == 1
+    assert (await world.lock("bigger", *lines[1:])).status_code == 201
+    shipped = await world.step("bigger", "deduct", {"shipment_id": "s"})
+    assert shipped.json()["status"] == "deducted"

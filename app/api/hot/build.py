@@ -1,0 +1,58 @@
+"""Puts the short way together: line, near cache and handlers."""
+
+from collections.abc import Callable
+from functools import partial
+
+from app.api.auth import Keys
+from app.api.hot.checkout import Checkout
+from app.api.hot.handlers import HotCounts
+from app.api.hot.metrics import hand_over
+from app.api.hot.pages import PageBytes, Pages
+from app.api.hot.routes import HotRoutes
+from app.hotstore.keys import Keys as RedisKeys
+from app.hotstore.library import library
+from app.hotstore.line import Line
+from app.hotstore.near_cache import NearCache
+from app.settings import Durability, Settings, read_api_keys
+from app.telemetry import Metrics
+
+
+def build_hot(
+    settings: Settings,
+    redis_url: str,
+    redis_keys: RedisKeys,
+    metrics: Metrics,
+    *,
+    level: Callable[[], Durability],
+) -> tuple[HotRoutes, Line]:
+    """Return the hot routes and the line that they use, which is not started yet."""
+    keys = Keys(read_api_keys(settings.api_keys.get_secret_value()))
+    counts = HotCounts()
+    pages = Pages(
+        keys, counts, cache_control=settings.cache_control, stale_seconds_max=settings.stale_seconds_max
+    )
+    cache: NearCache[PageBytes] = NearCache(
+        redis_keys, pages.render, entries_max=settings.near_cache_entries_max
+    )
+    line = Line(
+        redis_url,
+        redis_keys,
+        library(),
+        deadline_seconds=settings.call_deadline_seconds,
+        on_push=cache.on_push,
+        on_shut=cache.on_shut,
+    )
+    pages.cache, cache.line = cache, line
+    checkout = Checkout(
+        keys,
+        counts,
+        line,
+        redis_keys,
+        library(),
+        order=settings.order,
+        ttl_seconds=settings.lock_ttl_seconds,
+        durability=settings.durability,
+        level=level,
+    )
+    metrics.collectors.append(partial(hand_over, counts=counts, cache=cache.counts))
+    return HotRoutes(pages, checkout), line

@@ -1,0 +1,69 @@
+"""Hot handlers: the answers that product pages and checkout wait for, without a framework around them.
+
+A handler takes a request and two callbacks, `respond` and `decline`, and knows no server. It answers what is
+clean and common; anything else it declines, untouched, to the application behind it, which knows every rule and
+every error. So a fast answer is always one that the application would have given too.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+Respond = Callable[[int, bytes, bytes], None]
+"""Called at most once with status, header lines (each ended by CRLF) and body."""
+Decline = Callable[[], None]
+"""Called at most once: the application shall answer."""
+
+COLD_HEADERS = frozenset(
+    {b"transfer-encoding", b"expect", b"upgrade", b"idempotency-key", b"sec-fetch-site", b"content-encoding"}
+)
+"""A request with one of these is the application's."""
+BODY_BYTES_MAX = 1_048_576
+
+
+@dataclass(slots=True, eq=False)
+class HotRequest:
+    """A whole request: the target as sent, header names in lower case, the body as it came."""
+
+    method: bytes
+    target: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes = b""
+
+    def header(self, name: bytes) -> bytes | None:
+        """Return a header's value if it came once; None if it is missing or came twice."""
+        found = [value for given, value in self.headers if given == name]
+        return found[0] if len(found) == 1 else None
+
+    def first(self, name: bytes) -> bytes | None:
+        """Return a header's first value."""
+        for given, value in self.headers:
+            if given == name:
+                return value
+        return None
+
+
+Handler = Callable[[HotRequest, Respond, Decline], None]
+
+
+@dataclass(slots=True)
+class HotCounts:
+    """What was answered, for the metrics: plain integers, taken over when somebody looks."""
+
+    requests: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def count(self, method: str, route: str, status: int) -> None:
+        """Note one answer."""
+        key = (method, route, status)
+        self.requests[key] = self.requests.get(key, 0) + 1
+
+    def count_outcome(self, command: str, outcome: str) -> None:
+        """Note what one command came to."""
+        key = (command, outcome)
+        self.outcomes[key] = self.outcomes.get(key, 0) + 1
+
+
+def head_of(content_type: bytes, length: int, *more: tuple[bytes, bytes]) -> bytes:
+    """Return header lines."""
+    lines = b"".join(b"%b: %b\r\n" % line for line in more)
+    return b"%bcontent-length: %d\r\ncontent-type: %b\r\n" % (lines, length, content_type)

@@ -1,0 +1,197 @@
+"""Availability, hot: from the near cache, as bytes that are ready to send."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from app.api.auth import Keys
+from app.api.hot.handlers import Decline, HotCounts, HotRequest, Respond, head_of
+from app.api.problems import ProblemError
+from app.api.strict import decode_percent
+from app.api.views import of_page
+from app.domain.codes import check_sku
+from app.hotstore.near_cache import Entry, NearCache
+from app.hotstore.replies import Stock
+from app.operations.availability import Page
+
+ONE = b"/v1/availability/"
+MANY = b"/v1/availability?"
+SKUS_MAX = 200
+_JSON = b"application/json"
+_NO_STORE = (b"cache-control", b"no-store")
+_ROUTE_ONE = "/v1/availability/{sku}"
+_ROUTE_MANY = "/v1/availability"
+
+
+class PageBytes(NamedTuple):
+    """A product page's answer, ready to send."""
+
+    body: bytes
+    head: bytes
+    tag: bytes
+    unchanged_head: bytes
+
+
+class Pages:
+    """The handlers of product pages. `stale_seconds_max` bounds how old a last known answer may be."""
+
+    def __init__(
+        self, keys: Keys, counts: HotCounts, *, cache_control: str, stale_seconds_max: float
+    ) -> None:
+        self._keys = keys
+        self._counts = counts
+        self._cache_control = (b"cache-control", cache_control.encode("latin-1"))
+        self._stale_seconds_max = stale_seconds_max
+        self._skus: dict[bytes, str] = {}
+        self.cache: NearCache[PageBytes]
+
+    def render(self, sku: str, stock: Stock) -> PageBytes:
+        """Make the bytes of a SKU's page, once per change."""
+        epoch = self.cache.line.epoch if self.cache.line else ""
+        shown = {code: counts.sellable for code, counts in stock.warehouses.items()}
+        body = msgspec.json.encode(of_page(Page(sku, epoch, stock.version, shown, stale=False)))
+        tag = f'"{epoch}-{stock.version}"'.encode()
+        marks = ((b"etag", tag), self._cache_control)
+        unchanged = b"".join(b"%b: %b\r\n" % line for line in marks)
+        return PageBytes(body, head_of(_JSON, len(body), *marks), tag, unchanged)
+
+    def one(self, request: HotRequest, respond: Respond, decline: Decline) -> None:
+        """GET and HEAD /v1/availability/{sku}."""
+        sku = self._skus.get(request.target) or self._sku_of(request.target)
+        if sku is None or not self._may_read(request):
+            decline()
+            return
+        entry = self.cache.get(sku)
+        if entry is not None and self.cache.is_right(entry):
+            self.cache.counts.hits += 1
+            self._send(request, entry, respond)
+        elif self.cache.is_away():
+            self._send_stale(request, entry, respond, decline)
+        else:
+            self.cache.fetch(sku, lambda found: self._arrived(request, sku, found, respond, decline))
+
+    def many(self, request: HotRequest, respond: Respond, decline: Decline) -> None:
+        """GET /v1/availability?sku=A&sku=B, of SKUs that need no decoding."""
+        skus = _plain_skus(request.target[len(MANY) :])
+        if skus is None or request.method != b"GET" or not self._may_read(request) or self.cache.is_away():
+            decline()
+            return
+        found: dict[str, Entry[PageBytes] | None] = {}
+        missing = []
+        for sku in skus:
+            entry = self.cache.get(sku)
+            if entry is not None and self.cache.is_right(entry):
+                self.cache.counts.hits += 1
+                found[sku] = entry
+            else:
+                missing.append(sku)
+        if not missing:
+            self._send_many(skus, found, respond, decline)
+            return
+        left = len(missing)
+
+        def arrived(sku: str, entry: Entry[PageBytes] | None) -> None:
+            nonlocal left
+            found[sku] = entry if entry is not None and self.cache.is_right(entry) else None
+            left -= 1
+            if left == 0:
+                self._send_many(skus, found, respond, decline)
+
+        for sku in missing:
+            self.cache.fetch(sku, lambda entry, sku=sku: arrived(sku, entry))  # type: ignore[misc]
+
+    def _arrived(
+        self,
+        request: HotRequest,
+        sku: str,
+        found: Entry[PageBytes] | None,
+        respond: Respond,
+        decline: Decline,
+    ) -> None:
+        if found is not None and self.cache.is_right(found):
+            self._send(request, found, respond)
+        elif self.cache.is_away():  # meanwhile, or what came was too long under way
+            self._send_stale(request, found or self.cache.get(sku), respond, decline)
+        else:
+            decline()
+
+    def _send(self, request: HotRequest, entry: Entry[PageBytes], respond: Respond) -> None:
+        page = entry.value
+        if _names([value for name, value in request.headers if name == b"if-none-match"], page.tag):
+            self._counts.count(request.method.decode(), _ROUTE_ONE, 304)
+            respond(304, page.unchanged_head, b"")
+            return
+        self._counts.count(request.method.decode(), _ROUTE_ONE, 200)
+        respond(200, page.head, page.body)
+
+    def _send_stale(
+        self, request: HotRequest, entry: Entry[PageBytes] | None, respond: Respond, decline: Decline
+    ) -> None:
+        if entry is None or self.cache.stale_seconds(entry) > self._stale_seconds_max:
+            decline()
+            return
+        body = entry.value.body[:-1] + b',"stale":true}'
+        self._counts.count(request.method.decode(), _ROUTE_ONE, 200)
+        respond(200, head_of(_JSON, len(body), _NO_STORE), body)
+
+    def _send_many(
+        self,
+        skus: Sequence[str],
+        found: dict[str, Entry[PageBytes] | None],
+        respond: Respond,
+        decline: Decline,
+    ) -> None:
+        items = [entry.value.body for sku in skus if (entry := found[sku])]
+        if len(items) < len(skus):  # unknown SKUs, or too late: the checked way says so
+            decline()
+            return
+        body = b'{"items":[%b],"unknown":[]}' % b",".join(items)
+        self._counts.count("GET", _ROUTE_MANY, 200)
+        respond(200, head_of(_JSON, len(body), self._cache_control), body)
+
+    def _may_read(self, request: HotRequest) -> bool:
+        """Whether the key covers reading; if not, the application says what is wrong."""
+        if self._keys.open:
+            return True
+        try:
+            self._keys.check(request.header(b"authorization"), "read")
+        except ProblemError:
+            return False
+        return True
+
+    def _sku_of(self, target: bytes) -> str | None:
+        """Return the SKU of a target, remembering those that are kept anyway; None if it is not that simple."""
+        raw = target[len(ONE) :]
+        if b"?" in raw or b"/" in raw or b"#" in raw or not raw.isascii():
+            return None
+        try:
+            sku = check_sku(decode_percent(raw))
+        except ValueError:
+            return None
+        if self.cache.get(sku) is not None:
+            if len(self._skus) >= self.cache.entries_max:
+                self._skus.clear()
+            self._skus[target] = sku
+        return sku
+
+
+def _names(conditions: Sequence[bytes], tag: bytes) -> bool:
+    """Whether If-None-Match names the tag: lists, weak tags and `*` (RFC 9110, 13.1.2)."""
+    if not conditions:
+        return False
+    named = [part.strip().removeprefix(b"W/") for line in conditions for part in line.split(b",")]
+    return tag in named or [line.strip() for line in conditions] == [b"*"]
+
+
+def _plain_skus(query: bytes) -> list[str] | None:
+    """Return the SKUs of `sku=A&sku=B`, each once; None if anything has to be decoded, or is not that."""
+    if b"%" in query or b"+" in query or b"#" in query or not query.isascii():
+        return None
+    parts = query.decode().split("&")
+    if len(parts) > SKUS_MAX or not all(part.startswith("sku=") for part in parts):
+        return None
+    try:
+        return list(dict.fromkeys(check_sku(part[4:]) for part in parts))
+    except ValueError:
+        return None

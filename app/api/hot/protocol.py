@@ -1,0 +1,278 @@
+"""uvicorn's HTTP protocol with a short way for hot requests.
+
+llhttp still parses every byte. When method and target name a hot handler, and no earlier request on this
+connection is unanswered, the handler's answer is written straight to the transport: no scope, no task, no cycle.
+Everything else, and everything a handler declines, goes on to uvicorn's own way, and the application behind it.
+"""
+
+import asyncio
+from asyncio import TimerHandle
+from typing import Any, cast
+from urllib.parse import unquote
+
+import httptools
+import structlog
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from app.api.hot.handlers import BODY_BYTES_MAX, COLD_HEADERS, Decline, Handler, HotRequest, Respond
+from app.api.hot.routes import HotRoutes
+
+_log = structlog.get_logger()
+_CLOSE = b"connection: close\r\n"
+
+
+class _NoEvent:
+    """Nobody waits for a hot request's messages."""
+
+    def set(self) -> None:
+        """Do nothing."""
+
+
+_NO_EVENT = _NoEvent()
+
+
+class HotCycle:
+    """A hot request under way; uvicorn's protocol sees in it what it needs of a cycle."""
+
+    __slots__ = (
+        "body", "disconnected", "handler", "keep_alive", "message_event", "more_body", "protocol", "request",
+        "response_complete",
+    )  # fmt: skip
+
+    def __init__(
+        self, protocol: "HotProtocol", handler: Handler, request: HotRequest, *, keep_alive: bool
+    ) -> None:
+        self.protocol = protocol
+        self.handler = handler
+        self.request = request
+        self.keep_alive = keep_alive
+        self.body: bytes | bytearray = b""
+        self.more_body = True
+        self.response_complete = False
+        self.disconnected = False
+        self.message_event = _NO_EVENT
+
+    def run(self) -> None:
+        """Let the handler answer, now or later."""
+        self.request.body = bytes(self.body)
+        try:
+            self.handler(self.request, self.respond, self.decline)
+        except Exception:  # noqa: BLE001 - whatever it is, it is no bad request
+            _log.exception("hot.handler_failed")
+            self.decline()  # nothing was sent yet; the application knows how to fail
+
+    def respond(self, status: int, head: bytes, body: bytes) -> None:
+        """Write the answer, unless the client has gone."""
+        if self.response_complete:
+            return
+        self.response_complete = True
+        self.protocol.hot_answer(self, status, head, body)
+
+    def decline(self) -> None:
+        """Let the application answer."""
+        if not self.response_complete:
+            self.protocol.hot_decline(self)
+
+
+class HotProtocol(HttpToolsProtocol):
+    """One connection. `hot` is set by `protocol_class`."""
+
+    hot: HotRoutes
+    default_head: tuple[Any, bytes] = (None, b"")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._is_cold = False
+        self._is_partial = False
+        self._length = 0
+        self._idle_since = 0.0
+        self._idle_timer: TimerHandle | None = None
+
+    # What llhttp tells
+
+    def on_message_begin(self) -> None:
+        """Begin a request; its scope is made only if it turns out to be cold."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._is_partial = True
+        self._is_cold = False
+        self._length = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note a header, and whether it takes the request off the short way."""
+        name = name.lower()
+        if name in COLD_HEADERS:
+            self._is_cold = True
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+        elif name == b"content-length":
+            self._length = int(value)
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """Choose the way."""
+        self._is_partial = False
+        handler = _ignore if self.transport.is_closing() else self._hot_handler()
+        if handler is None:
+            self._make_scope()
+            super().on_headers_complete()
+            return
+        request = HotRequest(self.parser.get_method(), self.url, self.headers)
+        self.cycle = cast(
+            "RequestResponseCycle",
+            HotCycle(self, handler, request, keep_alive=self.parser.should_keep_alive()),
+        )
+
+    def _hot_handler(self) -> Handler | None:
+        if self._is_cold or self._length > BODY_BYTES_MAX or self.flow.write_paused:
+            return None
+        if self.cycle is not None and not self.cycle.response_complete:
+            return None  # answers go out in order: this one waits its turn behind the application's
+        if self.limit_concurrency is not None or self.parser.get_http_version() != "1.1":
+            return None
+        return self.hot.match(self.parser.get_method(), self.url)
+
+    def on_body(self, body: bytes) -> None:
+        """Collect a body; a hot one is bounded by its Content-Length."""
+        cycle: Any = self.cycle
+        if type(cycle) is HotCycle:
+            if cycle.body:
+                if type(cycle.body) is bytes:
+                    cycle.body = bytearray(cycle.body)
+                cycle.body += body
+            else:
+                cycle.body = body
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Run a hot request; it is whole."""
+        cycle: Any = self.cycle
+        if type(cycle) is HotCycle:
+            if cycle.more_body:
+                cycle.more_body = False
+                cycle.run()
+        else:
+            super().on_message_complete()
+
+    # What a handler decides
+
+    def hot_answer(self, cycle: HotCycle, status: int, head: bytes, body: bytes) -> None:
+        """Write a hot answer, and go on as after any other."""
+        transport = self.transport
+        if cycle.disconnected or transport.is_closing():
+            return
+        defaults = self._default_head()
+        end = b"\r\n" if cycle.keep_alive else _CLOSE + b"\r\n"
+        if cycle.request.method == b"HEAD":
+            body = b""
+        transport.write(b"".join((STATUS_LINE[status], defaults, head, end, body)))
+        if not cycle.keep_alive:
+            transport.close()
+        if self.pipeline:
+            self.on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._check_idle)
+
+    def hot_decline(self, cycle: HotCycle) -> None:
+        """Hand a whole request to the application, as uvicorn would have."""
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        request = cycle.request
+        scope = self._scope_of(request)
+        cold = RequestResponseCycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=cycle.keep_alive,
+            on_response=self.on_response_complete,
+        )
+        cold.body = bytearray(request.body)
+        cold.more_body = False
+        cold.message_event.set()
+        cycle.response_complete = True  # as far as the short way goes
+        if cast("Any", self.cycle) is cycle:
+            self.cycle = cold
+        self._start_asgi_task(cold, self.app)
+
+    # Scopes, for the application
+
+    def _make_scope(self) -> None:
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = url, headers, expect
+        self.scope["headers"] = headers
+
+    def _scope_of(self, request: HotRequest) -> Any:
+        parsed = httptools.parse_url(request.target)
+        path = parsed.path.decode("ascii")
+        return {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": self.root_path,
+            "headers": request.headers,
+            "state": self.app_state.copy(),
+            "method": request.method.decode("ascii"),
+            "path": self.root_path + (unquote(path) if "%" in path else path),
+            "raw_path": self.root_path.encode("ascii") + parsed.path,
+            "query_string": parsed.query or b"",
+        }
+
+    # Between requests
+
+    def _default_head(self) -> bytes:
+        """Return the server's own header lines; they are made anew once a second, with the date."""
+        defaults = self.server_state.default_headers
+        cached = self.default_head
+        if cached[0] is not defaults:
+            head = b"".join(b"%b: %b\r\n" % line for line in defaults)
+            cached = type(self).default_head = (defaults, head)
+        return cached[1]
+
+    def _check_idle(self) -> None:
+        """Close a connection that was idle for long enough; one timer serves many hot requests."""
+        self._idle_timer = None
+        is_waiting = self.cycle is not None and not self.cycle.response_complete
+        if self.transport.is_closing() or is_waiting or self._is_partial:
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if self.timeout_keep_alive_task is None and left <= 0.001:
+            self.transport.close()
+        elif self.timeout_keep_alive_task is None:
+            self._idle_timer = self.loop.call_later(left, self._check_idle)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser; bytes count against idleness from their arrival."""
+        self._idle_since = self.loop.time()
+        super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End, and leave no timer behind."""
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        super().connection_lost(exc)
+
+
+def _ignore(_request: HotRequest, _respond: Respond, _decline: Decline) -> None:
+    """Leave a request alone that came behind the last one that this connection answers."""
+
+
+def protocol_class(hot: HotRoutes) -> type[HotProtocol]:
+    """Return the protocol class to give to uvicorn as `http`."""
+    return type("HotProtocol", (HotProtocol,), {"hot": hot, "default_head": (None, b"")})

@@ -1,0 +1,28 @@
+"""Which requests are hot: method and target name a handler, or nothing does."""
+
+from app.api.hot.checkout import CREATE, STEP, Checkout
+from app.api.hot.handlers import Handler
+from app.api.hot.pages import MANY, ONE, Pages
+
+_STEPS = (b"/confirm", b"/unlock", b"/deduct")
+
+
+class HotRoutes:
+    """Names the handler of a request."""
+
+    def __init__(self, pages: Pages, checkout: Checkout) -> None:
+        self._pages = pages
+        self._checkout = checkout
+
+    def match(self, method: bytes, target: bytes) -> Handler | None:
+        """Return the handler, or None: then the application answers."""
+        if method == b"GET" or method == b"HEAD":  # noqa: PLR1714 - twice as fast as a set, on every request
+            if target.startswith(ONE):
+                return self._pages.one
+            return self._pages.many if target.startswith(MANY) else None
+        if method == b"POST":
+            if target == CREATE:
+                return self._checkout.create
+            if target.startswith(STEP) and target.endswith(_STEPS):
+                return self._checkout.step
+        return None

@@ -1,0 +1,102 @@
+"""Commands as the functions take them: the function's name and its arguments after epoch and who."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from app.domain.commands import (
+    Book,
+    Confirm,
+    Deduct,
+    Expire,
+    Extend,
+    Line,
+    Lock,
+    OpeningRow,
+    Replace,
+    Step,
+    Unlock,
+)
+
+Args = list[str | int]
+
+
+def lock(command: Lock, order: Args) -> Args:
+    """`order` is the default rank of warehouses: a count, then codes."""
+    args: Args = [command.lock_id, command.fingerprint, _optional(command.ttl_ms)]
+    args += [len(command.warehouses), *command.warehouses, *order, *_lines(command.lines)]
+    return args
+
+
+def confirm(command: Confirm, order: Args) -> Args:
+    """`order` is the default rank of warehouses, for an expired lock that is sourced again."""
+    return [*_step(command), *order]
+
+
+def extend(command: Extend) -> Args:
+    """No expiry is ''."""
+    return [*_step(command), _optional(command.ttl_ms)]
+
+
+def unlock(command: Unlock) -> Args:
+    """Without lines: all that is left."""
+    lines = _lines(command.lines) if command.lines is not None else []
+    return [*_step(command), _json(command.reason), *lines]
+
+
+def deduct(command: Deduct) -> Args:
+    """Without lines: all that is left."""
+    lines = _lines(command.lines) if command.lines is not None else []
+    return [*_step(command), *lines]
+
+
+def replace(command: Replace, order: Args) -> Args:
+    """`order` is the default rank of warehouses."""
+    return [*_step(command), len(command.warehouses), *command.warehouses, *order, *_lines(command.lines)]
+
+
+def expire(command: Expire) -> Args:
+    """Only the lock's id."""
+    return [command.lock_id]
+
+
+def book(command: Book) -> Args:
+    """receive, return and adjust alike."""
+    args: Args = [command.op, command.fingerprint, _optional(command.occurred_at), command.warehouse]
+    args.append(len(command.lines))
+    for line in command.lines:
+        args += [line.sku, line.source.value, line.target.value, line.quantity, _json(line.reason)]
+    return args
+
+
+def opening(rows: Sequence[OpeningRow]) -> Args:
+    """A buffer that stays as it is is ''."""
+    args: Args = [len(rows)]
+    for row in rows:
+        args += [row.sku, row.warehouse, row.on_hand, _optional(row.buffer)]
+    return args
+
+
+def ranked(order: Sequence[str]) -> Args:
+    """Warehouses in rank order: a count, then codes."""
+    return [len(order), *order]
+
+
+def _optional(number: int | None) -> str | int:
+    return "" if number is None else number
+
+
+def _json(text: str | None) -> str:
+    """Free text as the JSON string that a function puts into its event."""
+    return "" if text is None else msgspec.json.encode(text).decode()
+
+
+def _step(command: Step) -> Args:
+    return [command.lock_id, command.op, command.fingerprint]
+
+
+def _lines(lines: Sequence[Line]) -> Args:
+    args: Args = [len(lines)]
+    for line in lines:
+        args += [line.sku, line.quantity, line.warehouse]
+    return args

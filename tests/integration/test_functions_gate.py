@@ -1,0 +1,448 @@
+"""The gate: nobody uses a memory that was not checked. And what a write does when it cannot be whole."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hiredis import ReplyError
+from redis.asyncio import Redis
+
+from app.domain import chain
+from app.domain.commands import (
+    Confirm,
+    Deduct,
+    Expire,
+    Extend,
+    Line,
+    Lock,
+    Opening,
+    OpeningRow,
+    Replace,
+    Unlock,
+)
+from app.domain.events import Position
+from app.domain.outcomes import Outcome
+from app.errors import FencedError, HotStoreFullError, NotReadyError
+from app.hotstore import outbox
+from app.hotstore.gate import Gate
+from app.hotstore.keys import Keys
+from app.hotstore.library import Library
+from app.hotstore.store import HotStore
+from tests.integration.test_functions_arguments import ARGUMENTS, plain
+from tests.integration.test_functions_tables import everything
+from tests.properties.rig import START_MS, Server, Shard, Wire, library_under_test, running
+
+pytest_plugins = ["tests.properties.fixtures"]
+
+TEN = Opening((OpeningRow("A", "north", 10),))
+LOCK = Lock("L", (Line("A", 4, "north"),), ttl_ms=100)
+WRITES = [*ARGUMENTS, "expire", "trim", "forget"]
+READS = [("read_stock", ["A"]), ("read_lock", ["L"]), ("read_due", ["10"])]
+
+
+def arguments(function: str) -> list[str]:
+    more = {"expire": ["L"], "trim": ["", "1-0"], "forget": ["L"]}
+    return more[function] if function in more else plain(function)
+
+
+def refusals(shard: Shard, epoch: str = "1") -> set[str]:
+    """What every function answers, as one set; it must not have changed a thing."""
+    before = everything(shard)
+    told = {shard.fcall(function, epoch, "who", *arguments(function))[0] for function in WRITES}
+    told |= {shard.fcall(function, *args)[0] for function, args in READS}
+    assert everything(shard) == before
+    return told
+
+
+@pytest.fixture
+def stocked(shard: Shard) -> Shard:
+    shard.do(TEN)
+    shard.do(LOCK)
+    return shard
+
+
+def test_a_flushed_memory_is_not_ready(stocked: Shard) -> None:
+    stocked.wire.call("FLUSHALL")
+    assert refusals(stocked) == {"NOT_READY"}
+
+
+def test_a_memory_that_was_put_back_unchecked_is_not_ready(stocked: Shard) -> None:
+    """The gate's own epoch and the memory's must be one: a copy of another epoch was not looked at."""
+    stocked.wire.call("HSET", stocked.keys.meta, "epoch", "2")
+    assert refusals(stocked, "2") == {"NOT_READY"}
+    assert refusals(stocked, "1") == {"NOT_READY"}
+
+
+def test_a_memory_being_rebuilt_is_not_ready(stocked: Shard) -> None:
+    assert stocked.fcall("rebuild_begin", "1", "", str(START_MS), "")[0] == "REBUILDING"
+    assert refusals(stocked) == {"NOT_READY"}
+    stocked.wire.call("HSET", stocked.keys.meta, "state", "ready", "epoch", "1")
+    assert refusals(stocked) == {"NOT_READY"}
+
+
+def test_a_memory_being_drained_is_not_ready(stocked: Shard) -> None:
+    assert stocked.fcall("shut", "1")[0] == "REBUILDING"
+    assert refusals(stocked) == {"NOT_READY"}
+    stocked.wire.call("HSET", stocked.keys.meta, "state", "ready")
+    assert refusals(stocked) == {"NOT_READY"}
+
+
+def test_a_memory_that_another_library_rebuilds_is_not_ready(stocked: Shard) -> None:
+    """Our own gate is still open: only `meta` says what the others are doing."""
+    stocked.wire.call("HSET", stocked.keys.meta, "state", "rebuilding")
+    assert refusals(stocked) == {"NOT_READY"}
+
+
+def test_a_gate_is_one_shard_s_alone(stocked: Shard) -> None:
+    other = Keys(shard=1)
+    stocked.wire.call("HSET", other.meta, "epoch", "1", "state", "ready", "layout", "1")
+    name = stocked.library.function("read_stock")
+    assert stocked.wire.call("FCALL", name, 1, other.meta, "A")[0] == "NOT_READY"
+    assert stocked.fcall("read_lock", "L")[0] == "READ"
+
+
+def test_a_layout_of_tomorrow_is_refused(stocked: Shard) -> None:
+    stocked.wire.call("HSET", stocked.keys.meta, "layout", "2")
+    assert refusals(stocked) == {"UNKNOWN_LAYOUT"}
+
+
+def test_whoever_carries_an_old_epoch_is_refused(stocked: Shard) -> None:
+    tip = stocked.wire.call("HGET", stocked.keys.meta, "tip")
+    stocked.open(2, tip)
+    before = everything(stocked)
+    for epoch in ("1", "3", "", "02", "2.0"):
+        told = {stocked.fcall(function, epoch, "who", *arguments(function))[0] for function in WRITES}
+        assert told == {"STALE_EPOCH"}, epoch
+    assert everything(stocked) == before
+
+
+def test_the_typed_methods_carry_on_in_the_new_epoch(stocked: Shard) -> None:
+    tip = stocked.wire.call("HGET", stocked.keys.meta, "tip")
+    stocked.open(2, tip)
+    stocked.store.epoch = "1"
+    assert stocked.do(Unlock("L")).outcome is Outcome.UNLOCKED
+    assert stocked.store.epoch == "2"
+
+
+async def test_the_hot_store_says_that_it_is_not_ready(stocked: Shard, store: HotStore) -> None:
+    assert (await store.lock(Lock("M", (Line("A", 1),)))).outcome is Outcome.LOCKED
+    stocked.wire.call("FLUSHALL")
+    with pytest.raises(NotReadyError):
+        await store.lock(Lock("N", (Line("A", 1),)))
+    with pytest.raises(NotReadyError):
+        await store.read_stock(["A"])
+    assert store.epoch == ""
+
+
+# Restarts
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    with running("--appendonly", "yes", "--appendfsync", "always") as server:
+        yield server
+
+
+def test_after_a_restart_the_functions_are_there_and_the_gate_is_shut(own_server: Server) -> None:
+    with Wire(own_server) as wire:
+        shard = Shard(wire, library_under_test())
+        assert refusals(shard) == {"NOT_READY"}, "a fresh library"
+        shard.reset()
+        shard.do(TEN)
+        shard.do(LOCK)
+        known = everything(shard)
+    own_server.restart()
+    with Wire(own_server) as wire:
+        libraries = wire.call("FUNCTION", "LIST")
+        assert len(libraries) == 1
+        shard = Shard(wire, library_under_test())
+        assert everything(shard) == known
+        assert refusals(shard) == {"NOT_READY"}
+        tip = wire.call("HGET", shard.keys.meta, "tip")
+        shard.open(2, tip)
+        assert shard.do(Unlock("L")).outcome is Outcome.UNLOCKED
+
+
+# What `open` demands
+
+
+def test_open_in_its_order_of_precedence(stocked: Shard) -> None:
+    tip = stocked.wire.call("HGET", stocked.keys.meta, "tip")
+    stocked.wire.call("HSET", stocked.keys.meta, "fence", "5")
+    before = everything(stocked)
+    table = [
+        (("4", "1", "bad"), "FENCED"),
+        (("nan", "2", tip), "FENCED"),
+        (("5", "1", "bad"), "TIP_MOVED"),
+        (("5", "2", ""), "TIP_MOVED"),
+        (("5", "1", tip), "EPOCH_TOO_LOW"),
+        (("5", "0", tip), "EPOCH_TOO_LOW"),
+        (("5", "nan", tip), "EPOCH_TOO_LOW"),
+    ]
+    for args, outcome in table:
+        assert stocked.fcall("open", *args, "home", "0")[0] == outcome, args
+    assert everything(stocked) == before
+    assert stocked.fcall("open", "5", "2", tip, "home", "0") == ["OPENED", "", "2-0"]
+    assert refusals(stocked, "1") == {"STALE_EPOCH", "READ"}
+
+
+def test_open_needs_every_right_first(stocked: Shard) -> None:
+    wire, tip = stocked.wire, stocked.wire.call("HGET", stocked.keys.meta, "tip")
+    before = everything(stocked)
+    wire.call("ACL", "SETUSER", "poor", "on", "nopass", "~*", "+@all", "-hset")
+    try:
+        wire.call("AUTH", "poor", "any")
+        assert stocked.fcall("open", "1", "2", tip, "home", "0")[:2] == ["NO_RIGHTS", "hset"]
+    finally:
+        wire.call("AUTH", "default", "")
+        wire.call("ACL", "DELUSER", "poor")
+    assert everything(stocked) == before
+
+
+async def test_recovery_that_was_overtaken_is_fenced(stocked: Shard, client: Redis) -> None:
+    stocked.wire.call("HSET", stocked.keys.meta, "fence", "5")
+    before = everything(stocked)
+    gate = Gate(client, stocked.keys, stocked.library)
+    with pytest.raises(FencedError):
+        await gate.open(fence=4, epoch=9, tip="", run_id="r", outbox_max=0)
+    with pytest.raises(FencedError):
+        await gate.rebuild_begin(fence=4, tip="", recorded_at_ms=0, last="")
+    for load in (gate.load_stock([("A", {"v": 1})], fence=5), gate.load_ops([("op", "x")], fence=5)):
+        with pytest.raises(FencedError):
+            await load  # the gate is open: there is nothing to rebuild
+    assert everything(stocked) == before
+
+
+async def test_rebuild_ends_in_the_same_memory(stocked: Shard, client: Redis) -> None:
+    stocked.do(Unlock("L", "k", (Line("A", 1),)))
+    keys, wire = stocked.keys, stocked.wire
+    before = everything(stocked)
+    gate = Gate(client, keys, stocked.library)
+    tip, last = wire.call("HMGET", keys.meta, "tip", "last")
+    await gate.rebuild_begin(fence=1, tip=tip, recorded_at_ms=START_MS, last=last)
+    await gate.clear(fence=1)
+    assert set(everything(stocked)) == {keys.meta}
+    pairs = {
+        key: dict(zip(rows[::2], rows[1::2], strict=True))
+        for key, rows in before.items()
+        if ":lock:" in key or ":stock:" in key
+    }
+    await gate.load_stock([("A", pairs[keys.stock("A")])], fence=1)
+    await gate.load_locks([("L", pairs[keys.lock("L")])], fence=1)
+    await gate.load_ops([("key:k", before[keys.op("key:k")])], fence=1)
+    assert await gate.open(fence=1, epoch=2, tip=tip, run_id="r", outbox_max=0) == Position(2, 0)
+    after = everything(stocked)
+    for key in (keys.due, keys.op("key:k")):
+        assert after[key] == before[key]
+    for key in (keys.stock("A"), keys.lock("L")):
+        assert dict(zip(after[key][::2], after[key][1::2], strict=True)) == pairs[key]
+    assert stocked.do(Unlock("L", "k", (Line("A", 1),))).outcome is Outcome.REPEATED
+
+
+async def test_another_library_may_be_opened_beside_an_open_one(stocked: Shard, client: Redis) -> None:
+    own = stocked.library
+    code = own.code.replace(own.suffix[1:], "0" * 8) + "\n-- of tomorrow"
+    other = Library(f"sellable_{'0' * 8}", "_" + "0" * 8, code)
+    gate = Gate(client, stocked.keys, other)
+    await gate.load_library()
+    try:
+        assert not await gate.is_open()
+        assert await gate.adopt()
+        assert await gate.is_open()
+        reply = stocked.wire.call("FCALL", other.function("read_lock"), 1, stocked.keys.meta, "L")
+        assert reply[0] == "READ"
+    finally:
+        stocked.wire.call("FUNCTION", "DELETE", other.name)
+
+
+# Writes that cannot be whole
+
+STEPS: list[Any] = [
+    TEN,
+    Opening((OpeningRow("A", "north", 99),)),
+    Lock("M", (Line("A", 1),)),
+    Confirm("L", "k"),
+    Extend("L", "k", 5),
+    Unlock("L", "k", (Line("A", 1),)),
+    Deduct("L", "k"),
+    Replace("L", "k", (Line("A", 1),)),
+    Expire("L"),
+]
+
+
+@pytest.mark.parametrize("command", STEPS[1:], ids=lambda command: type(command).__name__)
+def test_without_its_outbox_nothing_is_changed(stocked: Shard, command: Any) -> None:
+    stocked.set_clock(START_MS + 100)
+    stocked.wire.call("DEL", stocked.keys.outbox)
+    before = everything(stocked)
+    with pytest.raises(NotReadyError):
+        stocked.do(command)
+    assert everything(stocked) == before
+
+
+@pytest.mark.parametrize("command", STEPS[1:], ids=lambda command: type(command).__name__)
+@pytest.mark.parametrize("trouble", ["wrong type", "id out of order"])
+def test_an_outbox_that_takes_no_event_fails_before_a_count_changes(
+    stocked: Shard, trouble: str, command: Any
+) -> None:
+    stocked.set_clock(START_MS + 100)
+    if trouble == "wrong type":
+        stocked.wire.call("DEL", stocked.keys.outbox)
+        stocked.wire.call("SET", stocked.keys.outbox, "not a stream")
+    else:
+        stocked.wire.call("XADD", stocked.keys.outbox, "9-0", "p", "", "e", "")
+    before = everything(stocked)
+    with pytest.raises(ReplyError):
+        stocked.do(command)
+    assert everything(stocked) == before
+
+
+@pytest.mark.parametrize("function", ["receive", "return", "adjust"])
+def test_a_booking_without_its_outbox_changes_nothing(stocked: Shard, function: str) -> None:
+    stocked.wire.call("DEL", stocked.keys.outbox)
+    before = everything(stocked)
+    assert stocked.fcall(function, "1", "who", *plain(function))[0] == "NOT_READY"
+    stocked.wire.call("SET", stocked.keys.outbox, "not a stream")
+    with pytest.raises(ReplyError):
+        stocked.fcall(function, "1", "who", *plain(function))
+    stocked.wire.call("DEL", stocked.keys.outbox)
+    assert everything(stocked) == before
+
+
+async def test_with_full_memory_new_obligations_stop_and_the_rest_goes_on(
+    stocked: Shard, store: HotStore
+) -> None:
+    for number in range(4):
+        stocked.do(Lock(f"L{number}", (Line("A", 1, "north"),), ttl_ms=1))
+    stocked.set_clock(START_MS + 1)
+    stocked.wire.call("CONFIG", "SET", "maxmemory", "1")
+    try:
+        before = everything(stocked)
+        with pytest.raises(HotStoreFullError):
+            await store.lock(Lock("M", (Line("A", 1),)))
+        with pytest.raises(HotStoreFullError):
+            await store.replace(Replace("L", "k", (Line("A", 6),)))
+        assert everything(stocked) == before
+        assert (await store.unlock(Unlock("L0"))).outcome is Outcome.UNLOCKED
+        assert (await store.confirm(Confirm("L1"))).outcome is Outcome.CONFIRMED
+        assert (await store.deduct(Deduct("L1", "s"))).outcome is Outcome.DEDUCTED
+        assert (await store.expire(Expire("L2"))).outcome is Outcome.EXPIRED
+        assert (await store.extend(Extend("L3", "", 5))).outcome is Outcome.EXTENDED
+        for function in ("receive", "return", "adjust", "opening"):
+            assert stocked.fcall(function, "1", "who", *plain(function))[0].endswith("ED")
+        assert (await store.trim("", "1-0")).outcome is Outcome.TRIMMED
+        assert (await store.forget("L0", [])).outcome is Outcome.FORGOTTEN
+    finally:
+        stocked.wire.call("CONFIG", "SET", "maxmemory", "0")
+
+
+# Events
+
+
+async def test_events_say_who_why_when_and_what_is_left(stocked: Shard, client: Redis) -> None:
+    await stocked_steps(stocked)
+    entries = await outbox.read_after(client, stocked.keys, Position(0, 0), entries_max=100)
+    assert list(chain.check_chain(entries, Position(0, 0), "")) == entries
+    assert [str(entry.position) for entry in entries] == [f"1-{n}" for n in range(len(entries))]
+    assert entries[-1].tip == stocked.wire.call("HGET", stocked.keys.meta, "tip")
+    kinds = [entry.event.kind for entry in entries]
+    assert kinds == ["open", "opening", "lock", "unlock", "confirm", "deduct"]
+    _, opening, lock, unlock, confirm, deduct = (entry.event for entry in entries)
+    assert opening.moves == [("A", 1, "north", "j", "a", 10, (10, 0, 0, 0, 0), "opening")]
+    assert lock.moves == [("A", 2, "north", "a", "l", 4, (6, 4, 0, 0, 0), None)]
+    assert (lock.lock_id, lock.op, lock.recorded_at) == ("L", None, START_MS)
+    assert lock.lock is not None
+    assert (lock.lock["s"], lock.lock["x"], lock.lock["n"]) == (
+        "held",
+        START_MS + 100,
+        [["A", "north", 4, 0]],
+    )
+    assert unlock.moves == [("A", 3, "north", "l", "a", 1, (7, 3, 0, 0, 0), None)]
+    assert (unlock.who, unlock.reason, unlock.op) == ("clerk", 'the "customer"\nsaid so', "key:k")
+    assert unlock.lock is not None
+    assert (unlock.lock["s"], unlock.lock["n"], unlock.lock["o"]) == (
+        "held", [["A", "north", 3, 0]], [["A", "north", 4, 0]],
+    )  # fmt: skip
+    assert confirm.moves == []
+    assert confirm.lock == {"s": "confirmed", "v": 3, "x": None, "y": START_MS + 100}
+    assert deduct.moves == [("A", 4, "north", "l", "c", 3, (7, 0, 0, 0, 0), None)]
+    assert (deduct.op, deduct.recorded_at) == ("deduct:L{s", START_MS + 7)
+
+
+async def stocked_steps(shard: Shard) -> None:
+    shard.finish(shard.store.unlock(Unlock("L", "k", (Line("A", 1),), 'the "customer"\nsaid so'), "clerk"))
+    shard.do(Confirm("L"))
+    shard.set_clock(START_MS + 7)
+    shard.do(Deduct("L", "s"))
+
+
+def test_a_damaged_chain_is_noticed(stocked: Shard) -> None:
+    rows = stocked.wire.call("XRANGE", stocked.keys.outbox, "-", "+")
+    entries = [outbox._entry(i, dict(zip(f[::2], f[1::2], strict=True))) for i, f in rows]
+    for broken in (
+        entries[:1] + entries[2:],
+        [entries[0], entries[1]._replace(prev="0" * 16), *entries[2:]],
+        [entries[0], entries[1]._replace(tip="0" * 16), *entries[2:]],
+        [entries[1], entries[0]],
+    ):
+        with pytest.raises(Exception, match="does not continue"):
+            list(chain.check_chain(broken, Position(0, 0), ""))
+
+
+def test_the_clock_never_runs_backwards(stocked: Shard) -> None:
+    """The shard's clock is ahead of the server's here: it stays where it is."""
+    stocked.do(Confirm("L"))
+    rows = stocked.wire.call("XRANGE", stocked.keys.outbox, "-", "+")
+    assert json.loads(rows[-1][1][3])[2] == START_MS
+    assert stocked.wire.call("HGET", stocked.keys.meta, "at") == str(START_MS)
+
+
+def test_without_a_clock_of_its_own_the_shard_goes_by_the_server_s(shard: Shard) -> None:
+    shard.reset(now=0)
+    shard.do(TEN)
+
+    def server_ms() -> int:
+        seconds, micros = shard.wire.call("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    before = server_ms()
+    lock = shard.do(LOCK).lock
+    assert lock is not None
+    assert lock.expires_at is not None
+    assert before + 100 <= lock.expires_at <= server_ms() + 100
+    assert before <= int(shard.wire.call("HGET", shard.keys.meta, "at")) <= server_ms()
+
+
+def test_reads_of_what_is_due(stocked: Shard) -> None:
+    stocked.do(Lock("never", (Line("A", 1),), ttl_ms=None))
+    stocked.do(Lock("later", (Line("A", 1),), ttl_ms=300))
+    for now, due in ((99, []), (100, ["L"]), (300, ["L", "later"])):
+        stocked.set_clock(START_MS + now)
+        assert stocked.finish(stocked.store.read_due(10)) == due
+    assert stocked.finish(stocked.store.read_due(1)) == ["L"]
+
+
+def test_forget_drops_what_has_ended_and_no_more(stocked: Shard) -> None:
+    assert stocked.finish(stocked.store.forget("L", [])).outcome is Outcome.LOCK_OPEN
+    stocked.do(Deduct("L", "s"))
+    assert stocked.finish(stocked.store.forget("L", ["deduct:L{s"])).outcome is Outcome.FORGOTTEN
+    keys = stocked.keys
+    assert set(everything(stocked)) == {keys.meta, keys.outbox, keys.stock("A")}
+
+
+@pytest.mark.parametrize("step", [Unlock("L", "k"), Deduct("L", "s"), Confirm("L", "k")])
+def test_a_step_of_an_earlier_life_of_the_lock_is_no_repeat(stocked: Shard, step: Any) -> None:
+    """The lock is past its horizon and forgotten, its ids not yet: a new lock of that id is another lock."""
+    first = stocked.do(step)
+    stocked.do(Unlock("L"))
+    assert stocked.finish(stocked.store.forget("L", [])).outcome is Outcome.FORGOTTEN
+    assert stocked.do(LOCK).outcome is Outcome.LOCKED
+    assert stocked.do(step).outcome is first.outcome
+    assert stocked.do(step).outcome is Outcome.REPEATED
+
+
+def test_trim_drops_what_the_ledger_has(stocked: Shard) -> None:
+    assert stocked.finish(stocked.store.trim("1-2", "1-2")).outcome is Outcome.TRIMMED
+    assert [row[0] for row in everything(stocked)[stocked.keys.outbox]] == ["1-2"]
+    assert stocked.wire.call("HGET", stocked.keys.meta, "persisted") == "1-2"

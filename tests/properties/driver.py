@@ -1,0 +1,339 @@
+"""The plain random driver: many short lives of a shard, each a history of random commands, and shrinking.
+
+A life is decided by its seed alone, so a difference can be shown again. Commands are chosen with an eye on the
+model's state, so that most of them do something; ids are few, so that repeats and reuse are common.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.domain.commands import (
+    Adjust,
+    Booking,
+    Confirm,
+    Deduct,
+    Expire,
+    Extend,
+    Line,
+    Lock,
+    Opening,
+    OpeningRow,
+    Receive,
+    Replace,
+    Return,
+    Unlock,
+)
+from app.domain.commands import Step as CommandStep
+from app.domain.model import Model
+from app.domain.words import OPEN_STATUSES, LockStatus, Place
+from tests.properties.pair import Advance, Forget, Pair, Reopen, Step
+from tests.properties.rig import START_MS, Shard
+
+SKUS = ("A", "b:1/2", "Ä 1")
+WAREHOUSES = ("north", "süd", "west:9")
+ORDERS: tuple[tuple[str, ...], ...] = ((), ("west:9",), ("süd", "nowhere", "north"))
+LIFE_STEPS = 400
+BATCH_STEPS = 50
+SHRINK_RUNS_MAX = 400
+_LIVELY = OPEN_STATUSES | {LockStatus.EXPIRED}
+
+_WEIGHTS = {
+    "lock": 18,
+    "unlock": 12,
+    "deduct": 12,
+    "confirm": 8,
+    "extend": 4,
+    "replace": 9,
+    "expire": 8,
+    "receive": 7,
+    "give_back": 3,
+    "adjust": 6,
+    "opening": 4,
+    "advance": 7,
+    "forget": 3,
+    "reopen": 1,
+    "again": 10,
+}
+
+
+class Chooser:
+    """Chooses the next step of a life."""
+
+    def __init__(self, rng: random.Random, model: Model) -> None:
+        self._rng = rng
+        self._model = model
+        self._names = list(_WEIGHTS)
+        self._weights = list(_WEIGHTS.values())
+        self._recent: list[Step] = []
+        self._recent_steps: list[Step] = []
+        self._recent_locks: list[Step] = []
+        self._number = 0
+        self._keys = 0
+
+    def next(self) -> Step:
+        name = self._rng.choices(self._names, self._weights)[0]
+        step: Step = getattr(self, f"_{name}")()
+        self._recent = [*self._recent[-20:], step]
+        if isinstance(step, CommandStep) and step.key:
+            self._recent_steps = [*self._recent_steps[-8:], step]
+        if isinstance(step, Lock):
+            self._recent_locks = [*self._recent_locks[-8:], step]
+        return step
+
+    # What steps are made of
+
+    def _lock_id(self, *statuses: LockStatus) -> str:
+        """A lock, mostly a recent one in one of the statuses (without any: that something can still happen to)."""
+        known = [
+            lock_id
+            for lock_id, record in self._model.locks.items()
+            if record.view.status in (statuses or _LIVELY)
+        ]
+        if known and self._rng.random() < 0.75:
+            return self._rng.choice(known[-4:])
+        return f"L{max(1, self._number - self._rng.randrange(6))}"
+
+    def _key(self) -> str:
+        if self._rng.random() < 0.5:
+            return ""
+        if self._rng.random() < 0.7:
+            self._keys += 1
+        return f"k{self._keys}"
+
+    def _line(self) -> Line:
+        rng = self._rng
+        warehouse = rng.choice((*WAREHOUSES, "", "", "", ""))
+        sku = rng.choice(SKUS) if rng.random() < 0.98 else "unheard of"
+        return Line(sku, rng.choice((1, 1, 1, 2, 3, 5, 9)), warehouse)
+
+    def _lines(self) -> tuple[Line, ...]:
+        return tuple(self._line() for _ in range(self._rng.choice((1, 1, 2, 3, 4))))
+
+    def _ranked(self) -> tuple[str, ...]:
+        if self._rng.random() < 0.7:
+            return ()
+        return tuple(self._rng.choice(WAREHOUSES) for _ in range(self._rng.choice((1, 2, 3))))
+
+    def _ttl_ms(self) -> int | None:
+        return self._rng.choice((None, 1, 50, 100, 1000))
+
+    def _lines_of(self, lock_id: str) -> tuple[Line, ...] | None:
+        """Some lines of a lock, more or less as it has them."""
+        rng, record = self._rng, self._model.locks.get(lock_id)
+        if rng.random() < 0.3:
+            return None
+        if record is None or rng.random() < 0.1:
+            return self._lines()
+        lines = rng.sample(record.view.lines, rng.randint(1, len(record.view.lines)))
+        if rng.random() < 0.15:
+            lines += lines[:1]
+        return tuple(
+            Line(
+                line.sku,
+                max(1, rng.choice((line.outstanding, 1, line.quantity, line.outstanding + 1))),
+                rng.choice((line.warehouse, line.warehouse, "")),
+            )
+            for line in lines
+        )
+
+    # Steps
+
+    def _lock(self) -> Lock:
+        if self._rng.random() < 0.9:
+            self._number += 1
+        return Lock(f"L{self._number}", self._lines(), self._ranked(), self._ttl_ms())
+
+    def _unlock(self) -> Unlock:
+        lock_id = self._lock_id()
+        reason = self._rng.choice((None, 'the "customer" said\nno'))
+        return Unlock(lock_id, self._key(), self._lines_of(lock_id), reason)
+
+    def _deduct(self) -> Deduct:
+        lock_id = self._lock_id()
+        return Deduct(lock_id, f"s{self._rng.randrange(4)}", self._lines_of(lock_id))
+
+    def _confirm(self) -> Confirm:
+        return Confirm(self._lock_id(), self._key())
+
+    def _extend(self) -> Extend:
+        return Extend(self._lock_id(), self._key(), self._ttl_ms())
+
+    def _replace(self) -> Replace:
+        lock_id = self._lock_id()
+        lines = self._lines_of(lock_id) if self._rng.random() < 0.5 else None
+        return Replace(lock_id, self._key(), lines or self._lines(), self._ranked())
+
+    def _expire(self) -> Expire:
+        return Expire(self._lock_id(LockStatus.HELD))
+
+    def _advance(self) -> Advance:
+        return Advance(self._rng.choice((1, 49, 50, 51, 1000)))
+
+    def _document_id(self) -> str:
+        return f"d{self._rng.randrange(40)}"
+
+    def _bookings(self, *ways: tuple[Place, Place]) -> tuple[Booking, ...]:
+        rng, lines = self._rng, []
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            source, target = rng.choice(ways)
+            reason = rng.choice((None, "found", 'a "quote"'))
+            lines.append(Booking(rng.choice(SKUS), source, target, rng.choice((0, 1, 2, 5, 12)), reason))
+        return tuple(lines)
+
+    def _receive(self) -> Receive:
+        ways = ((Place.SUPPLIER, Place.AVAILABLE),) * 3 + ((Place.SUPPLIER, Place.DAMAGED),)
+        occurred_at = self._rng.choice((None, START_MS - 5))
+        return Receive(self._document_id(), self._rng.choice(WAREHOUSES), self._bookings(*ways), occurred_at)
+
+    def _give_back(self) -> Return:
+        ways = ((Place.CUSTOMER, Place.AVAILABLE), (Place.CUSTOMER, Place.DAMAGED))
+        return Return(self._document_id(), self._rng.choice(WAREHOUSES), self._bookings(*ways))
+
+    def _adjust(self) -> Adjust:
+        inner = (Place.AVAILABLE, Place.DAMAGED)
+        ways = [(Place.ADJUSTMENT, place) for place in inner] + [(place, Place.ADJUSTMENT) for place in inner]
+        return Adjust(
+            self._document_id(), self._rng.choice(WAREHOUSES), self._bookings(*ways, inner, inner[::-1])
+        )
+
+    def _opening(self) -> Opening:
+        rng = self._rng
+        rows = [
+            OpeningRow(
+                rng.choice(SKUS),
+                rng.choice(WAREHOUSES),
+                rng.choice((0, 1, 5, 20)),
+                rng.choice((None, 0, 1, 3)),
+            )
+            for _ in range(rng.choice((1, 2, 3)))
+        ]
+        return Opening(tuple(rows))
+
+    def _forget(self) -> Forget:
+        lock_id = self._lock_id(*LockStatus)
+        keys = tuple(f"key:k{n}" for n in range(max(0, self._keys - 3), self._keys))
+        ops = (*(f"deduct:{lock_id}{{s{n}" for n in range(4)), *keys)
+        return Forget(lock_id, ops if self._rng.random() < 0.7 else ())
+
+    def _reopen(self) -> Reopen:
+        return Reopen()
+
+    def _again(self) -> Step:
+        """An earlier step once more, exactly."""
+        again = self._rng.choice((self._recent_steps, self._recent_locks, self._recent))
+        return self._rng.choice(again) if again else self._lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A difference, and the shortest history found that shows it."""
+
+    what: str
+    order: tuple[str, ...]
+    history: tuple[Step, ...]
+    seed: str
+
+    def __str__(self) -> str:
+        steps = "\n".join(f"  {step}" for step in self.history)
+        return f"{self.what}\nlife {self.seed}, order {self.order}, {len(self.history)} steps:\n{steps}"
+
+
+def live(shard: Shard, seed: str, *, shrink: bool = True) -> Finding | None:
+    """Live one life; return what differed, with the shortest history found for it, or None."""
+    rng = random.Random(seed)
+    order = rng.choice(ORDERS)
+    pair = Pair(shard, order=order)
+    chooser = Chooser(rng, pair.model)
+    history: list[Step] = []
+    try:
+        while len(history) < LIFE_STEPS:
+            batch = _Batch(chooser, history)
+            pair.run(batch)
+    except AssertionError as error:
+        return _finding(shard, order, history, seed, str(error) if not shrink else "")
+    return None
+
+
+def live_wide(shard: Shard, seed: str, *, shrink: bool = True) -> Finding | None:
+    """Live a short life with up to 14 warehouses, which is about sourcing; return what differed, or None."""
+    rng = random.Random(seed)
+    names = [f"w{number}" for number in range(rng.randint(2, 14))]
+    order = tuple(rng.sample(names, rng.randint(0, min(3, len(names)))))
+    rows = [
+        OpeningRow(sku, name, rng.randint(0, 9), rng.choice((None, None, 2)))
+        for sku in SKUS
+        for name in names
+        if rng.random() < 0.8
+    ]
+    history: list[Step] = [Opening(tuple(rows))]
+    for number in range(4):
+        lines = tuple(
+            Line(sku, rng.randint(1, 20), rng.choice(("", "", "", rng.choice(names))))
+            for sku in rng.sample(SKUS, rng.randint(1, 3))
+        )
+        ranked = tuple(rng.sample(names, rng.randint(1, len(names)))) if rng.random() < 0.3 else ()
+        history.append(Lock(f"L{number}", lines, ranked, ttl_ms=10))
+        history.append(Replace(f"L{rng.randrange(4)}", "", lines[::-1], ranked))
+    history += [Advance(10), *(Expire(f"L{number}") for number in range(3)), Confirm("L0"), Confirm("L1")]
+    try:
+        Pair(shard, order=order).run(history)
+    except AssertionError as error:
+        return _finding(shard, order, history, seed, str(error) if not shrink else "")
+    return None
+
+
+class _Batch(Sequence[Step]):
+    """Steps chosen one by one while the model takes them, and noted in the history."""
+
+    def __init__(self, chooser: Chooser, history: list[Step]) -> None:
+        self._chooser = chooser
+        self._history = history
+
+    def __len__(self) -> int:
+        return BATCH_STEPS
+
+    def __getitem__(self, index: int) -> Step:  # type: ignore[override]
+        if index >= BATCH_STEPS:
+            raise IndexError
+        step = self._chooser.next()
+        self._history.append(step)
+        return step
+
+
+def difference(shard: Shard, order: tuple[str, ...], history: Sequence[Step]) -> tuple[str, int] | None:
+    """Run a history step by step; return what differed first and after how many steps, or None."""
+    pair = Pair(shard, order=order)
+    for count, step in enumerate(history, 1):
+        try:
+            pair.run([step])
+        except AssertionError as error:
+            return str(error), count
+    return None
+
+
+def _finding(shard: Shard, order: tuple[str, ...], history: list[Step], seed: str, what: str) -> Finding:
+    """The difference as it is, if `what` says it, else shrunk."""
+    return Finding(what, order, tuple(history), seed) if what else _shrunk(shard, order, history, seed)
+
+
+def _shrunk(shard: Shard, order: tuple[str, ...], history: list[Step], seed: str) -> Finding:
+    """Drop steps, in ever smaller chunks, while a difference remains."""
+    found = difference(shard, order, history)
+    if found is None:
+        return Finding("differs only when sent in one go", order, tuple(history), seed)
+    what, count = found
+    kept, chunk, runs = history[:count], count // 2, 0
+    while chunk >= 1 and runs < SHRINK_RUNS_MAX:
+        start, dropped = 0, False
+        while start < len(kept) and runs < SHRINK_RUNS_MAX:
+            shorter = kept[:start] + kept[start + chunk :]
+            found, runs = difference(shard, order, shorter), runs + 1
+            if found:
+                (what, count), dropped = found, True
+                kept = shorter[:count]
+            else:
+                start += chunk
+        if not dropped or chunk > 1:
+            chunk //= 2
+    return Finding(what, order, tuple(kept), seed)

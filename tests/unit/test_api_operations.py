@@ -1,0 +1,149 @@
+"""What operations do beside calling: waiting for durability, remembering last answers; logs and figures."""
+
+import asyncio
+import io
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import pytest
+import structlog
+
+from app.errors import NotReadyError, UnavailableError
+from app.hotstore.replies import Stock
+from app.hotstore.store import HotStore
+from app.operations.availability import Availability
+from app.operations.durability import Durabilities
+from app.settings import Durability
+from app.telemetry import Metrics, configure_logging
+
+
+class Ledger:
+    """A position that a test moves; counts how often it was asked."""
+
+    def __init__(self, position: str = "") -> None:
+        self.position = position
+        self.away = False
+        self.asked = 0
+
+    async def persisted(self) -> str:
+        self.asked += 1
+        if self.away:
+            raise UnavailableError("Postgres is away")
+        return self.position
+
+
+def durabilities(ledger: Ledger, wait_seconds: float = 10.0, hot: Durability = "memory") -> Durabilities:
+    return Durabilities(hot_level=lambda: hot, persisted=ledger.persisted, wait_seconds=wait_seconds)
+
+
+async def test_one_task_asks_for_all_and_ends_with_them() -> None:
+    ledger = Ledger("1-1")
+    levels = durabilities(ledger)
+    waiting = [asyncio.create_task(levels.reach(f"1-{n}", "ledger")) for n in range(2, 52)]
+    await asyncio.sleep(0)
+    ledger.position = "1-60"
+    assert set(await asyncio.gather(*waiting)) == {"ledger"}
+    assert ledger.asked <= 2
+    poller = cast("asyncio.Task[None]", levels._poller)
+    await poller
+    assert await levels.reach("1-60", "ledger") == "ledger"
+    await levels.close()
+
+
+@pytest.mark.parametrize("hot", ["memory", "disk"])
+async def test_after_the_time_the_honest_level_is_told(hot: Durability) -> None:
+    ledger = Ledger("1-1")
+    ledger.away = True
+    levels = durabilities(ledger, 0.05, hot)
+    assert await levels.reach("1-2", "ledger") == hot
+    assert not levels._waiters
+    await levels.close()
+
+
+async def test_positions_are_numbers_not_texts() -> None:
+    levels = durabilities(Ledger("1-9"), 0.05)
+    assert await levels.reach("1-10", "ledger") == "memory"
+    assert await levels.reach("1-8", "ledger") == "ledger"
+    await levels.close()
+
+
+class Shelf:
+    """A hot store that answers, or does not."""
+
+    def __init__(self) -> None:
+        self.away = False
+
+    async def read_stock(self, skus: Sequence[str]) -> tuple[str, list[Stock | None]]:
+        if self.away:
+            raise NotReadyError("shut")
+        return "1", [None if sku == "X" else Stock(sku, ["v", "1", "n:a", "5", "n:b", "7"]) for sku in skus]
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def availability(shelf: Shelf, clock: Clock, entries_max: int = 10) -> Availability:
+    return Availability(cast("HotStore", shelf), entries_max=entries_max, stale_seconds_max=60, clock=clock)
+
+
+async def test_the_last_answer_is_given_again_for_a_while() -> None:
+    shelf, clock = Shelf(), Clock()
+    pages = availability(shelf, clock)
+    (fresh,) = await pages.read(["A"])
+    assert fresh is not None
+    assert (fresh.sellable, fresh.warehouses, fresh.stale) == (0, {"n": 0}, False)
+    shelf.away, clock.now = True, 60.0
+    (stale,) = await pages.read(["A"])
+    assert stale == fresh._replace(stale=True)
+    clock.now = 60.1
+    with pytest.raises(NotReadyError):
+        await pages.read(["A"])
+
+
+async def test_last_answers_are_bounded_and_the_oldest_goes_first() -> None:
+    shelf = Shelf()
+    pages = availability(shelf, Clock(), entries_max=2)
+    await pages.read(["A", "B", "A", "C", "X"])
+    shelf.away = True
+    assert [page.sku for page in await pages.read(["A", "C"]) if page] == ["A", "C"]
+    for gone in ("B", "X"):
+        with pytest.raises(NotReadyError):
+            await pages.read(["A", gone])
+
+
+@pytest.fixture
+def logs() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level, stream = root.handlers[:], root.level, io.StringIO()
+    configure_logging("INFO", stream)
+    yield stream
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def test_logs_are_json_lines(logs: io.StringIO) -> None:
+    structlog.get_logger("app.one").info("did it", sku="A")
+    structlog.get_logger("app.one").debug("not told")
+    logging.getLogger("library").warning("said %s", "this")
+    try:
+        int("oh")
+    except ValueError:
+        structlog.get_logger("app.one").exception("failed")
+    lines: list[dict[str, Any]] = [json.loads(line) for line in logs.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["did it", "said this", "failed"]
+    assert lines[0]["sku"] == "A"
+    assert "ValueError: invalid" in lines[2]["exception"]
+
+
+def test_two_applications_have_figures_of_their_own() -> None:
+    one, other = Metrics(), Metrics()
+    one.count_outcome("lock", "LOCKED")
+    assert b'outcome="LOCKED"' in one.expose()
+    assert b'outcome="LOCKED"' not in other.expose()
