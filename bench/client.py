@@ -40,10 +40,14 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, kw_only=True):
-    """What came of it. `answers` counts them by status (HTTP) or outcome (RESP); `examples` has one of each."""
+    """What came of it. `answers` counts them by status (HTTP) or outcome (RESP); `examples` has one of each.
+
+    `requests` were answered within the time; `everything` is with those of the warm-up and the end.
+    """
 
     tool: str
     requests: int
+    everything: int
     seconds: float
     answers: dict[str, int]
     latency_ms: dict[str, float]
@@ -226,6 +230,7 @@ class _Run:
         return Measured(
             tool="own client",
             requests=len(self._latencies),
+            everything=self._sent,
             seconds=seconds,
             answers={_text(answer): count for answer, count in self._answers.items()},
             latency_ms=percentiles(self._latencies),

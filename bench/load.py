@@ -168,6 +168,7 @@ def measured_by_wrk(said: str) -> Measured:
     return Measured(
         tool="wrk",
         requests=told["requests"],
+        everything=told["requests"],
         seconds=told["micros"] / 1e6,
         answers=answers,
         latency_ms={name: told[name] / 1000 for name in ("p50", "p90", "p99", "max")},

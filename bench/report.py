@@ -1,7 +1,7 @@
 """What was measured, held against what it must show."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
@@ -24,6 +24,8 @@ class Figure:
     p50_ms: list[float] = field(default_factory=list)
     p99_ms: list[float] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    cpu_us: dict[str, list[float]] = field(default_factory=dict)
+    """CPU time a request, by process, in µs."""
 
     @property
     def median(self) -> float:
@@ -90,11 +92,20 @@ class Results:
             figure.notes.append(note)
         return figure
 
-    def add_load(self, key: str, name: str, measured: Measured, *expected: str) -> None:
+    def add_load(
+        self,
+        key: str,
+        name: str,
+        measured: Measured,
+        *expected: str,
+        cpu_us: Mapping[str, float] | None = None,
+    ) -> None:
         """Note one round's load; answers other than the `expected` ones are told beside it."""
         figure = self.add(key, name, measured.rate, note=measured.complaint(*expected))
         figure.p50_ms.append(measured.latency_ms.get("p50", 0.0))
         figure.p99_ms.append(measured.latency_ms.get("p99", 0.0))
+        for process, micros in (cpu_us or {}).items():
+            figure.cpu_us.setdefault(process, []).append(micros)
 
     def add_point(self, curve: str, series: str, x: float, measured: Measured) -> None:
         """Note one point of a curve."""
@@ -160,7 +171,7 @@ def _figures_table(results: Results) -> Table:
     table = Table(title="Figures (medians of the rounds)", title_justify="left")
     for heading in ("case", "what"):
         table.add_column(heading)
-    for heading in ("median", "lowest", "highest", "unit", "p50 ms", "p99 ms", "rounds"):
+    for heading in ("median", "lowest", "highest", "unit", "p50 ms", "p99 ms", "CPU µs"):
         table.add_column(heading, justify="right")
     for figure in results.figures.values():
         table.add_row(
@@ -170,7 +181,7 @@ def _figures_table(results: Results) -> Table:
             figure.unit,
             f"{median(figure.p50_ms):.2f}" if figure.p50_ms else "",
             f"{median(figure.p99_ms):.2f}" if figure.p99_ms else "",
-            str(len(figure.values)),
+            ", ".join(f"{process} {median(micros):.0f}" for process, micros in figure.cpu_us.items()),
         )
     return table
 

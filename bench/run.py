@@ -2,12 +2,12 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.client import Measured
 from bench.load import Load
-from bench.machine import Placement, placement
+from bench.machine import Placement, cpu_seconds, cpu_seconds_of_children, placement
 from bench.options import Options
 from bench.report import Results
 from bench.servers import Hall
@@ -22,6 +22,25 @@ class Contender:
     """Given connections and seconds."""
     expected: tuple[str, ...] = ("200",)
     after: Callable[[], None] = lambda: None
+    pids: Mapping[str, int] = field(default_factory=dict)
+    """Whose CPU time is told, such as `http` and `redis`."""
+
+
+class CpuWatch:
+    """CPU time from here on. On a machine that others use too, it says more than a rate."""
+
+    def __init__(self, pids: Mapping[str, int]) -> None:
+        self._pids = pids
+        self._before = self._now()
+
+    def micros_each(self, count: int) -> dict[str, float]:
+        """Microseconds for each of `count` requests, by process; `load` is the client's."""
+        after = self._now()
+        return {name: (after[name] - spent) * 1e6 / max(count, 1) for name, spent in self._before.items()}
+
+    def _now(self) -> dict[str, float]:
+        spent = {name: cpu_seconds(pid) for name, pid in self._pids.items()}
+        return {**spent, "load": cpu_seconds_of_children()}
 
 
 class Run:
@@ -49,9 +68,11 @@ class Run:
         """A, B, C, A, B, C, …: so a slow minute of the machine meets them all."""
         for number in range(1, self.options.rounds + 1):
             for key, contender in contenders.items():
+                watch = CpuWatch(contender.pids)
                 measured = contender.turn(self.options.connections, self.options.seconds)
+                cpu_us = watch.micros_each(measured.everything)
                 contender.after()
-                self.results.add_load(key, contender.name, measured, *contender.expected)
+                self.results.add_load(key, contender.name, measured, *contender.expected, cpu_us=cpu_us)
                 print(f"  round {number}  {key:<24} {measured.rate:>10,.0f}/s", flush=True)
 
     def sweep(self, curve: str, contenders: Mapping[str, Contender]) -> None:

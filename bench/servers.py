@@ -169,6 +169,7 @@ class Store:
         self._worker: subprocess.Popen[bytes] | None = None
         self.url = valkey.url
         self.port = valkey.port
+        self.pid = valkey.pid or 0
         self.client = redis.Redis.from_url(valkey.url, decode_responses=True)
         password = secret(valkey.directory / "password")
         self.greeting: bytes = hiredis.pack_command(("AUTH", password))

@@ -46,7 +46,8 @@ def _in_catalogue(run: Run, hall: Hall, size: int, label: str) -> dict[str, Cont
     def lock(connections: int, seconds: float) -> Measured:
         return run.load.lock(server.port, requests, connections=connections, seconds=seconds)
 
+    pids = {"http": server.pid, "redis": store.pid}
     return {
-        f"i.locks.{label}": Contender(f"locks, {size:,} SKUs", lock, ("201",), store.forget_locks),
-        f"i.reads.{label}": Contender(f"uncached reads, {size:,} SKUs", read),
+        f"i.locks.{label}": Contender(f"locks, {size:,} SKUs", lock, ("201",), store.forget_locks, pids),
+        f"i.reads.{label}": Contender(f"uncached reads, {size:,} SKUs", read, pids=pids),
     }

@@ -51,11 +51,13 @@ def _poster(
     *,
     after: Callable[[], None],
     expected: str = "201",
+    store: Store | None = None,
 ) -> Contender:
     def turn(connections: int, seconds: float) -> Measured:
         return run.load.lock(server.port, requests, connections=connections, seconds=seconds)
 
-    return Contender(name, turn, (expected,), after)
+    pids = {"http": server.pid} | ({"redis": store.pid} if store else {})
+    return Contender(name, turn, (expected,), after, pids)
 
 
 def _on_redis(run: Run, hall: Hall, fsync: str) -> dict[str, Contender]:
@@ -80,7 +82,7 @@ def _script_of_ones_own(run: Run, hall: Hall, store: Store, fsync: str) -> dict[
     server = hall.rival("bench.rivals.fastapi_redis:app", {"BENCH_REDIS_URL": store.url}, probe="/ready")
     requests = http_requests(orders(skus(SPREAD), 1))
     name = f"FastAPI + redis-py + Lua, spread, {fsync}"
-    return {f"d.{fsync}.spread": _poster(run, name, server, requests, after=store.forget_locks)}
+    return {f"d.{fsync}.spread": _poster(run, name, server, requests, after=store.forget_locks, store=store)}
 
 
 def _function_alone(run: Run, store: Store, fsync: str) -> dict[str, Contender]:
@@ -96,7 +98,7 @@ def _function_alone(run: Run, store: Store, fsync: str) -> dict[str, Contender]:
                 store.port, requests, greeting=store.greeting, connections=connections, seconds=seconds
             )
 
-        return Contender(f"{name}, {fsync}", turn, ("LOCKED",), store.forget_locks)
+        return Contender(f"{name}, {fsync}", turn, ("LOCKED",), store.forget_locks, {"redis": store.pid})
 
     return {
         f"f.{fsync}.spread": caller("the function alone, spread", orders(skus(SPREAD), 1)),
@@ -111,7 +113,15 @@ def _ours(run: Run, store: Store, fsync: str) -> dict[str, Contender]:
 
     def poster(name: str, wanted: Sequence[Sequence[str]], expected: str = "201") -> Contender:
         requests = http_requests(wanted)
-        return _poster(run, f"{name}, {fsync}", server, requests, after=store.forget_locks, expected=expected)
+        return _poster(
+            run,
+            f"{name}, {fsync}",
+            server,
+            requests,
+            after=store.forget_locks,
+            expected=expected,
+            store=store,
+        )
 
     contenders = {
         f"g.{fsync}.spread.{lines}": poster(
@@ -119,7 +129,7 @@ def _ours(run: Run, store: Store, fsync: str) -> dict[str, Contender]:
         )
         for lines in LINES
     }
-    contenders[f"g.{fsync}.hot.1"] = poster("ours, lines: 1, one hot SKU", [catalogue[:1]])
+    contenders[f"g.{fsync}.hot.1"] = poster("ours, 1 line, one hot SKU", [catalogue[:1]])
     contenders[f"g.{fsync}.refused"] = poster("ours, refused: sold out", [[SOLD_OUT]], "409")
     return contenders
 

@@ -34,7 +34,8 @@ def measure(run: Run) -> None:
             contenders["a"] = _bare(run, hall, next(iter(ours.values()), None))
         if store and run.wants("b"):
             contenders["b"] = _fastapi(run, hall, store)
-        contenders.update(_of_ours(run, ours))
+        if store:
+            contenders.update(_of_ours(run, ours, store))
         run.compare(contenders)
         for kind in ours:
             for size in run.options.read_catalogues:
@@ -53,11 +54,13 @@ def _paths(count: int) -> list[str]:
     return [page_path(sku) for sku in skus(count)]
 
 
-def _reader(run: Run, name: str, server: Server, paths: Sequence[str]) -> Contender:
+def _reader(
+    run: Run, name: str, server: Server, paths: Sequence[str], store: Store | None = None
+) -> Contender:
     def turn(connections: int, seconds: float) -> Measured:
         return run.load.read(server.port, paths, connections=connections, seconds=seconds)
 
-    return Contender(name, turn)
+    return Contender(name, turn, pids={"http": server.pid} | ({"redis": store.pid} if store else {}))
 
 
 def _bare(run: Run, hall: Hall, ours: Server | None) -> Contender:
@@ -74,7 +77,7 @@ def _bare(run: Run, hall: Hall, ours: Server | None) -> Contender:
 
 def _fastapi(run: Run, hall: Hall, store: Store) -> Contender:
     server = hall.rival("bench.rivals.fastapi_redis:app", {"BENCH_REDIS_URL": store.url}, probe="/ready")
-    return _reader(run, "FastAPI + redis-py", server, _paths(MANY_SKUS))
+    return _reader(run, "FastAPI + redis-py", server, _paths(MANY_SKUS), store)
 
 
 def _ours(store: Store) -> dict[str, Server]:
@@ -84,7 +87,7 @@ def _ours(store: Store) -> dict[str, Server]:
     }
 
 
-def _of_ours(run: Run, servers: dict[str, Server]) -> dict[str, Contender]:
+def _of_ours(run: Run, servers: dict[str, Server], store: Store) -> dict[str, Contender]:
     contenders = {}
     sizes = run.options.read_catalogues
     if "cached" in servers:  # every page once, so that the first turn is as cached as the others
@@ -92,7 +95,7 @@ def _of_ours(run: Run, servers: dict[str, Server]) -> dict[str, Contender]:
     for kind, server in servers.items():
         for size in sizes:
             name = f"ours, {kind}, {size:,} SKU{'s' if size > 1 else ''}"
-            contenders[_key(run, kind, size)] = _reader(run, name, server, _paths(size))
+            contenders[_key(run, kind, size)] = _reader(run, name, server, _paths(size), store)
     return contenders
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from bench import functions, load, machine, plots, report
 from bench.client import Job, Measured, end_of_http, percentiles
 from bench.options import FAMILIES, Options, quick
 from bench.report import Results, Target
+from bench.run import CpuWatch
 from bench.targets import TARGETS
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +26,15 @@ ROOT = Path(__file__).parents[2]
 def measured(requests=100, seconds=2.0, answers=None, **more):
     answers = answers if answers is not None else {"200": requests}
     latency = {"p50": 1.0, "p99": 3.0}
-    return Measured(tool="t", requests=requests, seconds=seconds, answers=answers, latency_ms=latency, **more)
+    return Measured(
+        tool="t",
+        requests=requests,
+        everything=requests,
+        seconds=seconds,
+        answers=answers,
+        latency_ms=latency,
+        **more,
+    )
 
 
 def results(**values):
@@ -255,3 +265,14 @@ def test_a_run_writes_its_figures(tmp_path):
     assert figure["notes"] == []
     assert figure["median"] > 0
     assert (tmp_path / "reads-rate.svg").exists()
+
+
+def test_cpu_time_is_told_by_process():
+    watch = CpuWatch({"us": os.getpid(), "gone": 2**30})
+    deadline = time.process_time() + 0.05
+    while time.process_time() < deadline:
+        pass
+    told = watch.micros_each(10)
+    assert set(told) == {"us", "gone", "load"}
+    assert told["gone"] == 0
+    assert told["us"] >= (0 if sys.platform != "linux" else 1000)
