@@ -13,7 +13,6 @@ from typing import Any, Generic, TypeVar
 
 from app.hotstore.keys import Keys
 from app.hotstore.line import Line
-from app.hotstore.replies import Stock
 
 T = TypeVar("T")
 
@@ -51,9 +50,9 @@ class CacheCounts:
 
 
 class NearCache(Generic[T]):
-    """Entries by SKU, at most `entries_max` (0: nothing is kept); `render` makes the value of a SKU's counts."""
+    """Entries by SKU, at most `entries_max` (0: nothing is kept); `render` makes a SKU's value of its fields."""
 
-    def __init__(self, keys: Keys, render: Callable[[str, Stock], T], *, entries_max: int) -> None:
+    def __init__(self, keys: Keys, render: Callable[[str, dict[str, str]], T], *, entries_max: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._prefix = keys.stock("")
         self._render = render
@@ -120,7 +119,7 @@ class NearCache(Generic[T]):
             self._settle(sku, None)
             return
         try:
-            value = self._render(sku, Stock(sku, [item for pair in reply.items() for item in pair]))
+            value = self._render(sku, reply)
         except (ValueError, LookupError):  # no record of ours: the checked way says so
             self._settle(sku, None)
             return

@@ -3,12 +3,12 @@
 The position lives with the data, so every event takes effect exactly once, whatever is killed when.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.chain import ChainBrokenError, Entry, check_chain
@@ -30,6 +30,7 @@ _MOVE_COLUMNS = (
 OPENS_LOCK = frozenset({"lock"})
 """Events that begin a lock."""
 _PLACES = {place.value: place.name.lower() for place in Place}
+_encoder = msgspec.json.Encoder()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -215,4 +216,4 @@ def _merged(record: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _encoder.encode(value).decode()

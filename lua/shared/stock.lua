@@ -14,20 +14,32 @@ local function place_of(stock, warehouse)
   return place
 end
 
-local function write_stock(stock)
-  local set, gone = { 'v', stock.version }, {}
-  for warehouse in pairs(stock.touched) do
+-- Notes that a state of a warehouse was changed. The first change of a place also writes its `a`, which makes it known.
+local function touch(stock, warehouse, place, state)
+  local states = stock.touched[warehouse]
+  if not states then
+    states = {}
+    stock.touched[warehouse] = states
+    if place.new then states.a = true end
+  end
+  states[state] = true
+end
+
+write_stock = function(stock)
+  local set, gone = { 'v', TEXTS[stock.version] or stock.version }, {}
+  for warehouse, states in pairs(stock.touched) do
     local place = stock.places[warehouse]
-    for _, state in ipairs(STATES) do
-      if place[state] ~= 0 or state == 'a' then
+    for state in pairs(states) do
+      local count = place[state]
+      if count ~= 0 or state == 'a' then
         set[#set + 1] = warehouse .. ':' .. state
-        set[#set + 1] = place[state]
+        set[#set + 1] = TEXTS[count] or count
       else
         gone[#gone + 1] = warehouse .. ':' .. state
       end
     end
   end
-  if #set == 2 then return end
+  if #set == 2 and #gone == 0 and not next(stock.touched) then return end
   call_with('HSET', stock.key, set)
   call_with('HDEL', stock.key, gone)
 end
@@ -48,7 +60,6 @@ local function load_stock(shard, sku)
       place.new = false
     end
   end
-  stock.write = function() write_stock(stock) end
   shard.stocks[sku] = stock
   shard.loaded[#shard.loaded + 1] = stock
   return stock
@@ -61,16 +72,12 @@ local function sellable_of(stock, warehouse)
   return math.max(0, place.a - place.b)
 end
 
-local function counts_text(place)
-  return table.concat({ '[', place.a, ',', place.l, ',', place.d, ',', place.t, ',', place.b, ']' })
-end
-
 -- What a move over two warehouses says in addition: where it leads, and the state after it there.
-local function other_end(stock, to_warehouse, reason)
-  local place = place_of(stock, to_warehouse)
-  place.new = false
-  stock.touched[to_warehouse] = true
-  return table.concat({ ',', reason or 'null', ',"', to_warehouse, '",', counts_text(place) })
+local function other_end(place, to_warehouse, reason)
+  return table.concat({
+    ',', reason or 'null', ',"', to_warehouse, '",[', place.a, ',', place.l, ',', place.d, ',', place.t, ',', place.b,
+    ']',
+  })
 end
 
 -- Stages one move and notes it for the event: the new version and the state after it.
@@ -78,15 +85,21 @@ end
 local function move(shard, stock, warehouse, source, target, quantity, reason, to_warehouse)
   local place = place_of(stock, warehouse)
   local there = to_warehouse and place_of(stock, to_warehouse) or place
-  if place[source] and source ~= target then place[source] = place[source] - quantity end
-  if there[target] and source ~= target then there[target] = there[target] + quantity end
-  place.new = false
+  if place[source] then
+    touch(stock, warehouse, place, source)
+    if source ~= target then place[source] = place[source] - quantity end
+  end
+  if there[target] then
+    touch(stock, to_warehouse or warehouse, there, target)
+    if source ~= target then there[target] = there[target] + quantity end
+  end
+  place.new, there.new = false, false
   stock.version = stock.version + 1
-  stock.touched[warehouse] = true
+  local a, l, d, t, b = place.a, place.l, place.d, place.t, place.b
   shard.moves[#shard.moves + 1] = table.concat({
-    '["', stock.sku, '",', stock.version, ',"', warehouse, '","', source, '","', target, '",', quantity,
-    ',[', place.a, ',', place.l, ',', place.d, ',', place.t, ',', place.b, ']',
-    to_warehouse and other_end(stock, to_warehouse, reason) or reason and (',' .. reason) or '', ']',
+    '["', stock.sku, '",', TEXTS[stock.version] or stock.version, ',"', warehouse, '","', source, '","', target, '",',
+    TEXTS[quantity] or quantity, ',[', TEXTS[a] or a, ',', TEXTS[l] or l, ',', TEXTS[d] or d, ',', TEXTS[t] or t, ',',
+    TEXTS[b] or b, ']', to_warehouse and other_end(there, to_warehouse, reason) or reason and (',' .. reason) or '', ']',
   })
 end
 
