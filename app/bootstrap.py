@@ -30,6 +30,7 @@ from app.ledger.writer import Writer
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.durability import Durabilities
+from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import Openings
 from app.operations.operations import Operations
@@ -119,6 +120,7 @@ class Stores:
             returns=Returns(self.hot, durabilities),
             adjustments=Adjustments(self.hot, durabilities),
             openings=Openings(self.hot),
+            exchanges=Exchanges(self.hot, durabilities),
             transfers=Transfers(self.hot, Ledger(self.engine), durabilities),
         )
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from app.api.words import (
     LINES,
@@ -15,7 +15,6 @@ from app.api.words import (
     Ttl,
     Warehouse,
     Warehouses,
-    not_yet,
     time_ms,
 )
 from app.domain import commands
@@ -55,8 +54,8 @@ def _lines(lines: list[LineBody]) -> tuple[commands.Line, ...]:
     return tuple(commands.Line(line.sku, line.quantity, line.warehouse or "") for line in lines)
 
 
-class LockBody(_Write):
-    """Hold stock for one order, all lines or none."""
+class NewLockBody(_Body):
+    """What a lock is made of."""
 
     lock_id: Id
     lines: Lines
@@ -72,6 +71,10 @@ class LockBody(_Write):
         given = "ttl_seconds" in self.model_fields_set
         ttl_ms = _ms(self.ttl_seconds if given else ttl_seconds_default)
         return commands.Lock(self.lock_id, _lines(self.lines), tuple(self.warehouses or ()), ttl_ms)
+
+
+class LockBody(NewLockBody, _Write):
+    """Hold stock for one order, all lines or none."""
 
 
 def _ms(seconds: int | None) -> int | None:
@@ -165,15 +168,29 @@ class ReturnBody(_Document):
     """A customer's goods came back."""
 
     return_id: Id
-    lock_id: Annotated[
-        Id | None, AfterValidator(not_yet), Field(description="not supported yet: leave it out")
-    ] = None
+    lock_id: Id | None = Field(
+        None, description="what it was shipped for: then no more than that, less what came back before"
+    )
     lines: Annotated[list[ReturnLine], LINES]
 
     def command(self) -> commands.Return:
         """Return the command."""
         lines = tuple(line.booking() for line in self.lines)
-        return commands.Return(self.return_id, self.warehouse, lines, self.occurred_at_ms)
+        return commands.Return(self.return_id, self.warehouse, lines, self.occurred_at_ms, self.lock_id or "")
+
+
+class ExchangeBody(_Document):
+    """A customer's goods came back, and others are held instead: both or neither."""
+
+    exchange_id: Id
+    returned: Annotated[list[ReturnLine], LINES]
+    lock: NewLockBody
+
+    def command(self, ttl_seconds_default: int) -> commands.Exchange:
+        """Return the command."""
+        returned = tuple(line.booking() for line in self.returned)
+        lock = self.lock.command(ttl_seconds_default)
+        return commands.Exchange(self.exchange_id, self.warehouse, returned, lock, self.occurred_at_ms)
 
 
 class TransferLineBody(_Body):

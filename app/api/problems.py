@@ -14,6 +14,7 @@ from app.domain.commands import (
     Adjust,
     Book,
     Deduct,
+    Exchange,
     Lock,
     Receive,
     Return,
@@ -39,7 +40,7 @@ ERRORS_MAX = 100
 FIELD_LENGTH_MAX = 200
 _RETRY = {"Retry-After": "1"}
 
-Writing = Lock | Step | Book | Transfer | TransferStep
+Writing = Lock | Step | Book | Exchange | Transfer | TransferStep
 """The commands that come in over HTTP."""
 
 TITLES: dict[str, tuple[int, str]] = {
@@ -59,6 +60,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "idempotency_key_reused": (409, "The Idempotency-Key was used with other content"),
     "shipment_id_reused": (409, "The shipment_id was used with other content"),
     "return_id_reused": (409, "The return_id was used with other content"),
+    "exchange_id_reused": (409, "The exchange_id was used with other content"),
     "adjustment_id_reused": (409, "The adjustment_id was used with other content"),
     "receipt_id_reused": (409, "The receipt_id was used with other content"),
     "transfer_id_reused": (409, "The transfer_id was used with other content"),
@@ -67,6 +69,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "quantity_exceeds_lock": (409, "More than the lock holds"),
     "transfer_not_open": (409, "The transfer's state does not allow this step"),
     "quantity_exceeds_transfer": (409, "More than the transfer has left"),
+    "quantity_exceeds_shipment": (409, "More than was shipped for the lock"),
     "quantity_too_large": (409, "The count would grow too large"),
     "not_ready": (503, "The service is not ready"),
     "backlog_full": (503, "Too much waits to be persisted"),
@@ -140,6 +143,10 @@ _REFUSALS: dict[Outcome, tuple[str, str]] = {
     Outcome.LOCK_EXPIRED: ("lock_expired", "its stock was given back"),
     Outcome.LOCK_NOT_HELD: ("lock_not_held", "current_status says the state that the lock is in"),
     Outcome.QUANTITY_EXCEEDS_LOCK: ("quantity_exceeds_lock", "the lock holds less than the step asks for"),
+    Outcome.QUANTITY_EXCEEDS_SHIPMENT: (
+        "quantity_exceeds_shipment",
+        "less was shipped for the lock, or some of it came back before; nothing was booked",
+    ),
     Outcome.UNKNOWN_TRANSFER: ("unknown_transfer", "no transfer has this id"),
     Outcome.TRANSFER_NOT_OPEN: (
         "transfer_not_open",
@@ -168,7 +175,11 @@ def of_answer(answer: Answer, command: Writing | None = None) -> Problem:
         case Outcome.INVALID_ARGUMENT:
             return invalid(("body", "the hot store did not understand it"))
         case Outcome.ID_REUSED:
-            return Problem(_code_reused(command), "an id stands for one content; take a new id for another")
+            code = "lock_id_reused" if answer.detail == "lock" else _code_reused(command)
+            return Problem(code, "an id stands for one content; take a new id for another")
+        case Outcome.UNKNOWN_LOCK if isinstance(command, Return):
+            detail = "no lock has this id, or it is past the horizon: then leave lock_id out"
+            return Problem("unknown_lock", detail, {"lock_id": command.lock_id})
         case Outcome.WAREHOUSE_REQUIRED:
             return _warehouse_required(answer.detail, command)
     code, detail = _REFUSALS[answer.outcome]
@@ -208,6 +219,7 @@ _REUSED: dict[type[Writing], str] = {
     Deduct: "shipment_id_reused",
     Return: "return_id_reused",
     Adjust: "adjustment_id_reused",
+    Exchange: "exchange_id_reused",
     Receive: "receipt_id_reused",
     Transfer: "transfer_id_reused",
     TransferShip: "shipment_id_reused",

@@ -108,8 +108,22 @@ class ReturnReply(_Written):
 
     return_id: str
     warehouse: str
+    lock_id: str = ""
     occurred_at: Time = ""
     lines: list[ReturnLineReply]
+
+
+class ExchangeReply(_Written):
+    """A booked exchange; `lock` as it began."""
+
+    exchange_id: str
+    warehouse: str
+    occurred_at: Time = ""
+    returned: list[ReturnLineReply]
+    lock: LockReply
+    current_status: LockStatus = Field(
+        LockStatus.HELD, description="only with a repeat: the lock's status by now"
+    )
 
 
 class AdjustmentLineReply(_Reply):

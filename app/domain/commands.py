@@ -158,8 +158,8 @@ class Book:
     lines: tuple[Booking, ...]
     occurred_at: int | None = None
 
-    kind = ""
-    namespace = ""
+    kind: ClassVar[str] = ""
+    namespace: ClassVar[str] = ""
 
     @property
     def op(self) -> str:
@@ -170,7 +170,10 @@ class Book:
     def fingerprint(self) -> str:
         """The content that a repeat must have again."""
         lines = (f"{x.sku}\t{x.source}\t{x.target}\t{x.quantity}\t{x.reason}" for x in self.lines)
-        return _fingerprint(self.kind, self.warehouse, self.occurred_at, *lines)
+        return _fingerprint(self.kind, self.warehouse, self.occurred_at, *lines, *self._content())
+
+    def _content(self) -> tuple[object, ...]:
+        return ()
 
 
 class Receive(Book):
@@ -179,10 +182,41 @@ class Receive(Book):
     kind, namespace = "receive", "receipt"
 
 
+@dataclass(frozen=True, slots=True)
 class Return(Book):
-    """A customer's goods came back."""
+    """A customer's goods came back; `lock_id` '' where nobody knows what they were shipped for."""
 
-    kind, namespace = "return", "return"
+    lock_id: str = ""
+
+    kind: ClassVar[str] = "return"
+    namespace: ClassVar[str] = "return"
+
+    def _content(self) -> tuple[object, ...]:
+        return (self.lock_id,) if self.lock_id else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Goods came back, and others are held instead: both or neither. `returned` is booked at `warehouse`."""
+
+    exchange_id: str
+    warehouse: str
+    returned: tuple[Booking, ...]
+    lock: Lock
+    occurred_at: int | None = None
+
+    kind: ClassVar[str] = "exchange"
+
+    @property
+    def op(self) -> str:
+        """The exchange's id, in the namespace of its kind."""
+        return f"exchange:{self.exchange_id}"
+
+    @property
+    def fingerprint(self) -> str:
+        """The content that a repeat must have again."""
+        returned = Return(self.exchange_id, self.warehouse, self.returned, self.occurred_at).fingerprint
+        return _fingerprint(self.kind, returned, self.lock.lock_id, self.lock.fingerprint)
 
 
 class Adjust(Book):
@@ -303,4 +337,5 @@ Command = (
     | Opening
     | Transfer
     | TransferStep
+    | Exchange
 )

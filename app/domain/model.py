@@ -16,6 +16,7 @@ from app.domain.commands import (
     Command,
     Confirm,
     Deduct,
+    Exchange,
     Expire,
     Extend,
     Line,
@@ -49,13 +50,17 @@ from app.domain.words import (
 
 @dataclass(slots=True)
 class LockRecord:
-    """What is remembered of a lock; `original` is the creating answer, `request` what sourcing chose from."""
+    """What is remembered of a lock.
+
+    `original` is the creating answer, `request` what sourcing chose from, `returned` units by SKU that came back.
+    """
 
     view: LockView
     original: LockView
     fingerprint: str
     request: tuple[tuple[Line, ...], tuple[str, ...]] | None
     given_back: bool = False
+    returned: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -101,8 +106,8 @@ class Model:
     def apply(self, command: Command, now: int) -> Answer:
         """Do one command at `now` (ms since 1970) and answer; a refusal changes nothing."""
         match command:
-            case Lock():
-                return self._lock(command, now)
+            case Lock() | Exchange():
+                return self._lock(command, now) if isinstance(command, Lock) else self._exchange(command, now)
             case Step():
                 return self._step(command, now)
             case Expire():
@@ -269,6 +274,11 @@ class Model:
         if repeated:
             same = repeated.fingerprint == command.fingerprint
             return Answer(Outcome.REPEATED if same else Outcome.ID_REUSED)
+        record = None
+        if isinstance(command, Return) and command.lock_id:
+            record = self.locks.get(command.lock_id)
+            if refusal := _return_refusal(command, record):
+                return refusal
         shortages = self._damaged_shortages(command)
         if shortages:
             return Answer(Outcome.INSUFFICIENT_DAMAGED, shortages=shortages)
@@ -276,6 +286,8 @@ class Model:
             return Answer(Outcome.QUANTITY_TOO_LARGE)
         for line in command.lines:
             self._move(line.sku, command.warehouse, line.source, line.target, line.quantity, even_zero=True)
+            if record:
+                record.returned[line.sku] = record.returned.get(line.sku, 0) + line.quantity
         answer = Answer(_BOOKED[type(command)])
         self.ops[command.op] = Repeatable(command.fingerprint, answer)
         return answer
@@ -327,6 +339,37 @@ class Model:
         if noted:
             self._move(sku, warehouse, Place.BUFFER, Place.BUFFER, 0, even_zero=True)
         self.stock.setdefault(sku, {}).setdefault(warehouse, {})[Place.BUFFER] = units
+
+    def _exchange(self, command: Exchange, now: int) -> Answer:
+        """Do both halves on a copy first, so that a refusal leaves nothing behind."""
+        repeated = self.ops.get(command.op)
+        if repeated:
+            if repeated.fingerprint != command.fingerprint:
+                return Answer(Outcome.ID_REUSED)
+            record = self.locks.get(command.lock.lock_id)
+            same = record is not None and record is repeated.record
+            status = record.view.status if record and same else LockStatus.HELD
+            return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=status)
+        if command.lock.lock_id in self.locks:
+            return Answer(Outcome.ID_REUSED, detail="lock")
+        back = Return(command.exchange_id, command.warehouse, command.returned)
+        places = {x.sku: {w: dict(p) for w, p in self.stock.get(x.sku, {}).items()} for x in back.lines}
+        trial = Model(self.order, self.stock | places)
+        for line in back.lines:
+            trial._move(line.sku, back.warehouse, line.source, line.target, line.quantity, even_zero=True)
+        _, shortages = trial._source(command.lock.lines, command.lock.warehouses)
+        if shortages:  # nothing happened: what only the return would have made known stays unknown
+            told = tuple(one._replace(unknown=one.sku not in self.stock) for one in shortages)
+            return Answer(Outcome.INSUFFICIENT_STOCK, shortages=told)
+        if not self._fits(back):
+            return Answer(Outcome.QUANTITY_TOO_LARGE)
+        for line in back.lines:
+            self._move(line.sku, back.warehouse, line.source, line.target, line.quantity, even_zero=True)
+        locked = self._lock(command.lock, now)
+        answer = replace(locked, outcome=Outcome.EXCHANGED)
+        record = self.locks[command.lock.lock_id]
+        self.ops[command.op] = Repeatable(command.fingerprint, answer, record)
+        return answer
 
     # Transfers
 
@@ -499,6 +542,17 @@ def _beyond(asked: Mapping[str, int], left: Mapping[str, int]) -> tuple[Excess, 
     return tuple(
         Excess(sku, "", units, left.get(sku, 0)) for sku, units in asked.items() if units > left.get(sku, 0)
     )
+
+
+def _return_refusal(command: Return, record: LockRecord | None) -> Answer | None:
+    """Refuse more of a SKU than was shipped for the lock and has not come back yet."""
+    if record is None:
+        return Answer(Outcome.UNKNOWN_LOCK)
+    left = _sums((line.sku, line.deducted) for line in record.view.lines)
+    for sku, units in record.returned.items():
+        left[sku] -= units
+    exceeding = _beyond(_sums((line.sku, line.quantity) for line in command.lines), left)
+    return Answer(Outcome.QUANTITY_EXCEEDS_SHIPMENT, exceeding=exceeding) if exceeding else None
 
 
 def _changed(record: TransferRecord, outcome: Outcome, lines: tuple[TransferLine, ...]) -> Answer:

@@ -6,14 +6,17 @@ import msgspec
 
 from app.domain.commands import (
     Book,
+    Booking,
     Confirm,
     Deduct,
+    Exchange,
     Expire,
     Extend,
     Line,
     Lock,
     OpeningRow,
     Replace,
+    Return,
     Step,
     Transfer,
     TransferReceive,
@@ -65,10 +68,23 @@ def expire(command: Expire) -> Args:
 
 
 def book(command: Book) -> Args:
-    """receive, return and adjust alike."""
+    """receive, return and adjust alike; a return may end in the lock that it is of."""
     args: Args = [command.op, command.fingerprint, _optional(command.occurred_at), command.warehouse]
-    args.append(len(command.lines))
-    for line in command.lines:
+    args += _bookings(command.lines)
+    return [*args, command.lock_id] if isinstance(command, Return) and command.lock_id else args
+
+
+def exchange(command: Exchange, order: Args) -> Args:
+    """The return first, then the lock; `order` is the default rank of warehouses."""
+    new = command.lock
+    args: Args = [new.lock_id, command.op, command.fingerprint, new.fingerprint, _optional(new.ttl_ms)]
+    args += [_optional(command.occurred_at), command.warehouse, *_bookings(command.returned)]
+    return [*args, len(new.warehouses), *new.warehouses, *order, *_lines(new.lines)]
+
+
+def _bookings(lines: Sequence[Booking]) -> Args:
+    args: Args = [len(lines)]
+    for line in lines:
         args += [line.sku, line.source.value, line.target.value, line.quantity, _json(line.reason)]
     return args
 

@@ -33,6 +33,7 @@ COMMANDS = (
     "receive",
     "return",
     "adjust",
+    "exchange",
     "opening",
     "transfer",
     "transfer_ship",

@@ -46,6 +46,8 @@ def answer_of(reply: Sequence[str]) -> Answer:
     match outcome:
         case Outcome.INSUFFICIENT_STOCK | Outcome.INSUFFICIENT_DAMAGED:
             return Answer(outcome, shortages=shortages_of(reply[2]))
+        case Outcome.QUANTITY_EXCEEDS_SHIPMENT:
+            return Answer(outcome, exceeding=_excesses_of(reply[2]))
         case Outcome.WAREHOUSE_REQUIRED | Outcome.NO_RIGHTS:
             return Answer(outcome, detail=reply[-1])
     if len(reply) >= 6:

@@ -8,6 +8,7 @@ from app.domain.commands import (
     Adjust,
     Confirm,
     Deduct,
+    Exchange,
     Expire,
     Extend,
     Lock,
@@ -98,6 +99,10 @@ class HotStore:
     async def return_goods(self, command: Return, who: str = "") -> Answer:
         """Book goods that came back."""
         return await self._write("return", who, calls.book(command))
+
+    async def exchange(self, command: Exchange, who: str = "") -> Answer:
+        """Book what came back and hold other stock instead, both or neither."""
+        return await self._write("exchange", who, calls.exchange(command, self._order))
 
     async def adjust(self, command: Adjust, who: str = "") -> Answer:
         """Book a correction."""
@@ -204,7 +209,16 @@ class HotStore:
 
 
 _ECHOES = frozenset({"lock", "confirm", "extend", "unlock", "deduct", "replace", "expire"}) | frozenset(
-    {"receive", "return", "adjust", "transfer", "transfer_ship", "transfer_receive", "transfer_cancel"}
+    {
+        "exchange",
+        "receive",
+        "return",
+        "adjust",
+        "transfer",
+        "transfer_ship",
+        "transfer_receive",
+        "transfer_cancel",
+    }
 )
 
 

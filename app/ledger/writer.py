@@ -27,7 +27,7 @@ _MOVE_COLUMNS = (
     "occurred_at", "to_warehouse", "to_available_after", "to_locked_after", "to_damaged_after", "to_in_transit_after",
     "to_buffer_after",
 )  # fmt: skip
-OPENS_LOCK = frozenset({"lock"})
+OPENS_LOCK = frozenset({"lock", "exchange"})
 """Events that begin a lock."""
 _PLACES = {place.value: place.name.lower() for place in Place}
 _encoder = msgspec.json.Encoder()

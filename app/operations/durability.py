@@ -30,6 +30,7 @@ LASTING = frozenset(
         Outcome.RECEIVED,
         Outcome.RETURNED,
         Outcome.ADJUSTED,
+        Outcome.EXCHANGED,
         Outcome.TRANSFER_REQUESTED,
         Outcome.TRANSFER_SHIPPED,
         Outcome.TRANSFER_RECEIVED,

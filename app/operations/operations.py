@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
+from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import Openings
 from app.operations.returns import Returns
@@ -22,3 +23,4 @@ class Operations:
     adjustments: Adjustments
     openings: Openings
     transfers: Transfers
+    exchanges: Exchanges

@@ -96,7 +96,7 @@ def _answer(lock: dict[str, Any] | None, document: dict[str, Any] | None) -> str
     """Return what a repeat is told, as the function had kept it: nothing where the record itself is the answer."""
     if document is not None:
         return _text([document["s"], document["n"]])
-    if lock is None or lock["s"] in _ENDED:
+    if lock is None or "s" not in lock or lock["s"] in _ENDED:  # a return of a lock needs no answer
         return ""
     return _text([lock["s"], lock.get("x"), lock["n"]])
 

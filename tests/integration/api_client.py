@@ -19,6 +19,7 @@ from app.hotstore.store import HotStore
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.durability import Durabilities
+from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import OpeningRow, Openings
 from app.operations.operations import Operations
@@ -142,6 +143,7 @@ def operations_on(
         returns=Returns(hot, levels),
         adjustments=Adjustments(hot, levels),
         openings=Openings(hot),
+        exchanges=Exchanges(hot, levels),
         transfers=Transfers(hot, ledger, levels),
     )
     return operations, levels

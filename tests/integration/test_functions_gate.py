@@ -11,8 +11,10 @@ from redis.asyncio import Redis
 from app.domain import chain
 from app.domain.commands import (
     Arrival,
+    Booking,
     Confirm,
     Deduct,
+    Exchange,
     Expire,
     Extend,
     Line,
@@ -20,6 +22,7 @@ from app.domain.commands import (
     Opening,
     OpeningRow,
     Replace,
+    Return,
     Transfer,
     TransferCancel,
     TransferReceive,
@@ -28,6 +31,7 @@ from app.domain.commands import (
 )
 from app.domain.events import Position
 from app.domain.outcomes import Outcome
+from app.domain.words import Place
 from app.errors import FencedError, HotStoreFullError, NotReadyError
 from app.hotstore import outbox
 from app.hotstore.gate import Gate
@@ -73,6 +77,14 @@ def busy(stocked: Shard) -> Shard:
     stocked.do(Transfer("T", "north", "south", (Line("A", 3),)))
     stocked.do(TransferShip("T", "s1", None, (Line("A", 1),)))
     return stocked
+
+
+@pytest.fixture
+def sold(busy: Shard) -> Shard:
+    """And with a lock that has shipped."""
+    busy.do(Lock("sold", (Line("A", 1),)))
+    busy.do(Deduct("sold", "s"))
+    return busy
 
 
 def test_a_flushed_memory_is_not_ready(stocked: Shard) -> None:
@@ -271,6 +283,7 @@ async def test_another_library_may_be_opened_beside_an_open_one(stocked: Shard, 
 
 # Writes that cannot be whole
 
+BACK = Booking("A", Place.CUSTOMER, Place.AVAILABLE, 1)
 STEPS: list[Any] = [
     TEN,
     Opening((OpeningRow("A", "north", 99),)),
@@ -285,34 +298,36 @@ STEPS: list[Any] = [
     TransferShip("T", "s2"),
     TransferReceive("T", "r", None, (Arrival("A", 1),)),
     TransferCancel("T"),
+    Exchange("X", "north", (BACK,), Lock("M", (Line("A", 1),))),
+    Return("R", "north", (BACK,), lock_id="sold"),
 ]
 
 
 @pytest.mark.parametrize("command", STEPS[1:], ids=lambda command: type(command).__name__)
-def test_without_its_outbox_nothing_is_changed(busy: Shard, command: Any) -> None:
-    busy.set_clock(START_MS + 100)
-    busy.wire.call("DEL", busy.keys.outbox)
-    before = everything(busy)
+def test_without_its_outbox_nothing_is_changed(sold: Shard, command: Any) -> None:
+    sold.set_clock(START_MS + 100)
+    sold.wire.call("DEL", sold.keys.outbox)
+    before = everything(sold)
     with pytest.raises(NotReadyError):
-        busy.do(command)
-    assert everything(busy) == before
+        sold.do(command)
+    assert everything(sold) == before
 
 
 @pytest.mark.parametrize("command", STEPS[1:], ids=lambda command: type(command).__name__)
 @pytest.mark.parametrize("trouble", ["wrong type", "id out of order"])
 def test_an_outbox_that_takes_no_event_fails_before_a_count_changes(
-    busy: Shard, trouble: str, command: Any
+    sold: Shard, trouble: str, command: Any
 ) -> None:
-    busy.set_clock(START_MS + 100)
+    sold.set_clock(START_MS + 100)
     if trouble == "wrong type":
-        busy.wire.call("DEL", busy.keys.outbox)
-        busy.wire.call("SET", busy.keys.outbox, "not a stream")
+        sold.wire.call("DEL", sold.keys.outbox)
+        sold.wire.call("SET", sold.keys.outbox, "not a stream")
     else:
-        busy.wire.call("XADD", busy.keys.outbox, "9-0", "p", "", "e", "")
-    before = everything(busy)
+        sold.wire.call("XADD", sold.keys.outbox, "9-0", "p", "", "e", "")
+    before = everything(sold)
     with pytest.raises(ReplyError):
-        busy.do(command)
-    assert everything(busy) == before
+        sold.do(command)
+    assert everything(sold) == before
 
 
 @pytest.mark.parametrize("function", ["receive", "return", "adjust"])
@@ -343,6 +358,8 @@ async def test_with_full_memory_new_obligations_stop_and_the_rest_goes_on(
             await store.replace(Replace("L", "k", (Line("A", 6),)))
         with pytest.raises(HotStoreFullError):
             await store.transfer(Transfer("T2", "north", "south", (Line("A", 1),)))
+        with pytest.raises(HotStoreFullError):
+            await store.exchange(Exchange("X", "north", (BACK,), Lock("M", (Line("A", 1),))))
         assert everything(stocked) == before
         assert (await store.unlock(Unlock("L0"))).outcome is Outcome.UNLOCKED
         assert (await store.confirm(Confirm("L1"))).outcome is Outcome.CONFIRMED

@@ -18,6 +18,7 @@ from app.domain.commands import (
     Command,
     Confirm,
     Deduct,
+    Exchange,
     Expire,
     Extend,
     Line,
@@ -66,6 +67,14 @@ def arrive(receipt_id: str, good: int, damaged: int = 0, lost: int = 0) -> Trans
 
 
 THERE = (*SENT, arrive("r1", 6))
+
+
+def back(units: int, target: Place = Place.AVAILABLE, sku: str = "A") -> Booking:
+    return Booking(sku, Place.CUSTOMER, target, units)
+
+
+ANOTHER = Lock("L", (Line("A", 6, N),), ttl_ms=100)
+SWAP = Exchange("x", N, (back(2), back(1, Place.DAMAGED)), ANOTHER)
 SOLD_OUT = Lock("other", (Line("A", 10, N),))
 
 
@@ -403,6 +412,92 @@ CASES = {
     "return of damaged goods": Case(
         (), Return("x", N, (Booking("A", Place.CUSTOMER, Place.DAMAGED, 1),)), O.RETURNED, at_north(0, 0, 1)
     ),
+    "return of a lock's shipment": Case(
+        HALF_SHIPPED,
+        Return("x", S, (back(1),), lock_id="L"),
+        O.RETURNED,
+        {("A", N): Counts(6, 3), ("A", S): Counts(1)},
+    ),
+    "return of more than shipped for the lock": Case(
+        SHIPPED,
+        Return("x", N, (back(3), back(2, Place.DAMAGED), back(1, sku="B")), lock_id="L"),
+        O.QUANTITY_EXCEEDS_SHIPMENT,
+        at_north(6),
+        {"exceeding": [Excess("A", "", 5, 4), Excess("B", "", 1, 0)]},
+    ),
+    "return of what came back": Case(
+        (
+            *SHIPPED,
+            Return("x", N, (back(2),), lock_id="L"),
+            Return("y", N, (back(1, Place.DAMAGED),), lock_id="L"),
+        ),
+        Return("z", N, (back(2),), lock_id="L"),
+        O.QUANTITY_EXCEEDS_SHIPMENT,
+        at_north(8, 0, 1),
+        {"exceeding": [Excess("A", "", 2, 1)]},
+    ),
+    "return of all that shipped, in two warehouses": Case(
+        (BOTH, TWO_PLACES, Deduct("L", "s")),
+        Return("x", N, (back(5), back(1, sku="B")), lock_id="L"),
+        O.RETURNED,
+        {("A", N): Counts(13), ("B", N): Counts(1)},
+    ),
+    "return of what did not ship": Case(
+        (TEN, LOCK), Return("x", N, (back(1),), lock_id="L"), O.QUANTITY_EXCEEDS_SHIPMENT, at_north(6, 4)
+    ),
+    "return of an unknown lock": Case(
+        (TEN,), Return("x", N, (back(1),), lock_id="L"), O.UNKNOWN_LOCK, at_north(10)
+    ),
+    "return of a lock twice": Case(
+        (*SHIPPED, Return("x", N, (back(4),), lock_id="L")),
+        Return("x", N, (back(4),), lock_id="L"),
+        O.REPEATED,
+        at_north(10),
+    ),
+    "return of another lock under the same id": Case(
+        (*SHIPPED, Return("x", N, (back(4),), lock_id="L")),
+        Return("x", N, (back(4),)),
+        O.ID_REUSED,
+        at_north(10),
+    ),
+    # exchange
+    "exchange takes back and holds": Case(
+        (TEN,),
+        SWAP,
+        O.EXCHANGED,
+        at_north(6, 6, 1),
+        {"status": "held", "expires_at": START_MS + 100, "lines": [("A", N, 6, 0)]},
+    ),
+    "exchange holds what came back": Case(
+        (Opening((OpeningRow("A", N, 4),)),), SWAP, O.EXCHANGED, at_north(0, 6, 1)
+    ),
+    "exchange without stock for the new lock": Case(
+        (Opening((OpeningRow("A", N, 3),)),),
+        SWAP,
+        O.INSUFFICIENT_STOCK,
+        at_north(3),
+        {"shortages": [Shortage("A", N, 6, 5)]},
+    ),
+    "exchange again": Case(
+        (TEN, SWAP, Confirm("L"), Deduct("L", "s")),
+        SWAP,
+        O.REPEATED,
+        at_north(6, 0, 1),
+        {"status": "held", "expires_at": START_MS + 100, "lines": [("A", N, 6, 0)], "now": "deducted"},
+    ),
+    "exchange with other content": Case(
+        (TEN, SWAP),
+        Exchange("x", S, (back(2), back(1, Place.DAMAGED)), ANOTHER),
+        O.ID_REUSED,
+        at_north(6, 6, 1),
+    ),
+    "exchange for a lock that is there": Case(
+        (TEN, ANOTHER), SWAP, O.ID_REUSED, at_north(4, 6), {"detail": "lock"}
+    ),
+    "exchange of nothing": Case((TEN,), Exchange("x", N, (), ANOTHER), O.INVALID_ARGUMENT, at_north(10)),
+    "exchange for nothing": Case(
+        (TEN,), Exchange("x", N, (back(1),), Lock("L", ())), O.INVALID_ARGUMENT, at_north(10)
+    ),
     "adjust below zero": Case((TEN, LOCK), Adjust("a", N, (GONE,)), O.ADJUSTED, at_north(-1, 4)),
     "adjust from available to damaged": Case(
         (TEN,),
@@ -537,6 +632,13 @@ CASES = {
         {("A", N): Counts(4, 4), ("A", S): Counts(2)},
         {"status": "partly_shipped"},
     ),
+    "transfer arrives in lines of the same sku": Case(
+        SENT,
+        TransferReceive("T", "r", None, (Arrival("A", 1, 1), Arrival("A", 1, 1, 1))),
+        O.TRANSFER_RECEIVED,
+        {("A", S): Counts(2, 0, 2, 1)},
+        {"moved": [("A", 6, 6, 2, 2, 1, 0)]},
+    ),
     "transfer arrives twice": Case(
         THERE, arrive("r1", 6), O.REPEATED, {("A", S): Counts(6)}, {"status": "received", "now": "received"}
     ),
@@ -653,6 +755,7 @@ def test_function(shard: Shard, name: str) -> None:
         "expires_at": answer.lock and answer.lock.expires_at,
         "lines": answer.lock and [tuple(line) for line in answer.lock.lines],
         "now": answer.current_status,
+        "detail": answer.detail,
         "shortages": list(answer.shortages),
         "exceeding": list(answer.exceeding),
     }
@@ -667,13 +770,19 @@ def test_function(shard: Shard, name: str) -> None:
 EVENTFUL = {
     O.LOCKED, O.CONFIRMED, O.EXTENDED, O.UNLOCKED, O.DEDUCTED, O.REPLACED, O.EXPIRED,
     O.RECEIVED, O.RETURNED, O.ADJUSTED, O.OPENED, O.TRANSFER_REQUESTED, O.TRANSFER_SHIPPED, O.TRANSFER_RECEIVED,
-    O.TRANSFER_CANCELLED,
+    O.TRANSFER_CANCELLED, O.EXCHANGED,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("command", "function"),
-    [(Receive, "receive"), (Return, "return"), (Adjust, "adjust"), (Opening, "opening")],
+    [
+        (Receive, "receive"),
+        (Return, "return"),
+        (Adjust, "adjust"),
+        (Opening, "opening"),
+        (Exchange, "exchange"),
+    ],
 )
 def test_a_count_never_leaves_what_lua_prints_exactly(shard: Shard, command: Any, function: str) -> None:
     del function
@@ -681,6 +790,13 @@ def test_a_count_never_leaves_what_lua_prints_exactly(shard: Shard, command: Any
     shard.wire.call("HSET", shard.keys.stock("A"), f"{N}:a", COUNT_MAX, f"{N}:l", COUNT_MAX + 1)
     before = everything(shard)
     line = Booking("A", Place.CUSTOMER, Place.AVAILABLE, 1)
+    if command is Exchange:
+        shard.do(Opening((OpeningRow("B", N, 1),)))
+        before = everything(shard)
+        swap = Exchange("x", N, (line,), Lock("new", (Line("B", 1),)))
+        assert shard.do(swap).outcome is O.QUANTITY_TOO_LARGE
+        assert everything(shard) == before
+        return
     ask = Opening((OpeningRow("A", N, 5),)) if command is Opening else command("x", N, (line,))
     assert shard.do(ask).outcome is O.QUANTITY_TOO_LARGE
     assert everything(shard) == before
@@ -704,6 +820,8 @@ def test_a_count_never_leaves_what_lua_prints_exactly(shard: Shard, command: Any
         (LOCK, O.REPEATED),
         (Transfer("T2", N, S, (Line("A", 1),)), O.BACKLOG_FULL),
         (MOVE, O.ID_REUSED),
+        (Exchange("x", N, (back(1),), Lock("L2", (Line("A", 1, N),))), O.BACKLOG_FULL),
+        (Exchange("x", N, (back(1),), LOCK), O.ID_REUSED),
         (TransferShip("T", "s"), O.TRANSFER_SHIPPED),
         (TransferCancel("T"), O.TRANSFER_CANCELLED),
     ],
@@ -756,7 +874,7 @@ def test_the_books_carry_units_beyond_32_bits(shard: Shard) -> None:
 HEADERS = {
     "lock": Lock, "unlock": Unlock, "confirm": Confirm, "extend": Extend, "deduct": Deduct, "replace": Replace,
     "expire": Expire, "receive": Receive, "return": Return, "adjust": Adjust, "opening": Opening,
-    "transfer": Transfer, "transfer_ship": TransferShip, "transfer_receive": TransferReceive,
+    "exchange": Exchange, "transfer": Transfer, "transfer_ship": TransferShip, "transfer_receive": TransferReceive,
     "transfer_cancel": TransferCancel,
 }  # fmt: skip
 ELSEWHERE = {

@@ -14,6 +14,7 @@ from app.domain.commands import (
     Booking,
     Confirm,
     Deduct,
+    Exchange,
     Expire,
     Extend,
     Line,
@@ -54,6 +55,8 @@ _WEIGHTS = {
     "expire": 8,
     "receive": 7,
     "give_back": 3,
+    "return_of": 6,
+    "exchange": 4,
     "adjust": 6,
     "opening": 4,
     "transfer": 6,
@@ -89,7 +92,7 @@ class Chooser:
         self._recent = [*self._recent[-20:], step]
         if isinstance(step, CommandStep | TransferStep) and step.key:
             self._recent_steps = [*self._recent_steps[-8:], step]
-        if isinstance(step, Lock | Transfer):
+        if isinstance(step, Lock | Transfer | Exchange):
             self._recent_locks = [*self._recent_locks[-8:], step]
         return step
 
@@ -201,6 +204,29 @@ class Chooser:
     def _give_back(self) -> Return:
         ways = ((Place.CUSTOMER, Place.AVAILABLE), (Place.CUSTOMER, Place.DAMAGED))
         return Return(self._document_id(), self._rng.choice(WAREHOUSES), self._bookings(*ways))
+
+    def _return_of(self) -> Return:
+        """About what a lock's shipments brought."""
+        rng = self._rng
+        lock_id = self._lock_id(LockStatus.PARTLY_DEDUCTED, LockStatus.DEDUCTED, LockStatus.CONFIRMED)
+        record = self._model.locks.get(lock_id)
+        lines = []
+        for line in rng.sample(record.view.lines, 1) * rng.choice((1, 1, 2)) if record else ():
+            units = max(1, rng.choice((line.deducted, 1, 1, line.deducted + 1)))
+            target = rng.choice((Place.AVAILABLE, Place.DAMAGED))
+            lines.append(Booking(line.sku, Place.CUSTOMER, target, units))
+        lines = lines or [Booking(rng.choice(SKUS), Place.CUSTOMER, Place.AVAILABLE, 1)]
+        return Return(self._document_id(), rng.choice(WAREHOUSES), tuple(lines), lock_id=lock_id)
+
+    def _exchange(self) -> Exchange:
+        rng, ways = self._rng, ((Place.CUSTOMER, Place.AVAILABLE), (Place.CUSTOMER, Place.DAMAGED))
+        return Exchange(
+            self._document_id(),
+            rng.choice(WAREHOUSES),
+            self._bookings(*ways),
+            self._lock(),
+            rng.choice((None, 5)),
+        )
 
     def _adjust(self) -> Adjust:
         inner = (Place.AVAILABLE, Place.DAMAGED)

@@ -30,6 +30,7 @@ _SILENT = {
     Outcome.LOCK_NOT_HELD,
     Outcome.WAREHOUSE_REQUIRED,
     Outcome.QUANTITY_EXCEEDS_LOCK,
+    Outcome.QUANTITY_EXCEEDS_SHIPMENT,
     Outcome.NOT_DUE,
     Outcome.UNKNOWN_TRANSFER,
     Outcome.TRANSFER_NOT_OPEN,
@@ -104,7 +105,7 @@ class Projection:
             for move in entry.event.moves:
                 self._move(move)
             if entry.event.lock_id:
-                opens = entry.event.kind == "lock"
+                opens = entry.event.kind in {"lock", "exchange"}
                 self._record(self.locks, entry, entry.event.lock_id, entry.event.lock or {}, opens=opens)
             if entry.event.document:
                 kind, name, fields = entry.event.document

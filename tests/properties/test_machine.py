@@ -14,6 +14,7 @@ from app.domain.commands import (
     Booking,
     Confirm,
     Deduct,
+    Exchange,
     Expire,
     Extend,
     Line,
@@ -104,6 +105,18 @@ class Machine(RuleBasedStateMachine):
 
     @rule(command=st.builds(Return, documents, warehouses, returned))
     def give_back(self, command: Return) -> None:
+        self.do(command)
+
+    @rule(command=st.builds(Return, documents, warehouses, returned, lock_id=lock_ids))
+    def return_of(self, command: Return) -> None:
+        self.do(command)
+
+    @rule(
+        command=st.builds(
+            Exchange, documents, warehouses, returned, st.builds(Lock, lock_ids, lines, ranked, ttls_ms)
+        )
+    )
+    def exchange(self, command: Exchange) -> None:
         self.do(command)
 
     @rule(command=st.builds(Adjust, documents, warehouses, adjusted))
