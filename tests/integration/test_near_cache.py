@@ -18,7 +18,6 @@ from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.line import Line
 from app.hotstore.near_cache import REFETCH_SECONDS_MIN, Entry, NearCache
-from app.hotstore.replies import Stock
 from app.hotstore.store import HotStore
 from tests.integration.conftest import open_gate
 from tests.integration.test_connection import eventually
@@ -46,9 +45,9 @@ class Shop:
         self.cache.line = self.line
         self.rendered = 0
 
-    def _render(self, _sku: str, stock: Stock) -> int:
+    def _render(self, _sku: str, fields: dict[str, str]) -> int:
         self.rendered += 1
-        return stock.warehouses["north"].available
+        return int(fields["north:a"])
 
     async def read(self, sku: str) -> int | None:
         """What a page shows that is not marked stale, or None."""
@@ -166,7 +165,7 @@ async def tracked(wms: HotStore) -> int:
 async def test_reply_and_invalidation_in_one_chunk(cut: int) -> None:
     """The same on the bytes alone, wherever they are cut: nobody may find the entry valid afterwards."""
     loop = asyncio.get_running_loop()
-    cache: NearCache[int] = NearCache(KEYS, lambda _sku, stock: stock.version, entries_max=10)
+    cache: NearCache[int] = NearCache(KEYS, lambda _sku, fields: int(fields["v"]), entries_max=10)
     connection = Connection(loop, in_flight_max=9, on_push=cache.on_push, on_lost=lambda _: None)
     connection.connection_made(NoTransport())  # type: ignore[arg-type]
     cache.line = OnConnection(connection)  # type: ignore[assignment]
