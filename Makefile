@@ -30,6 +30,7 @@ loadtest: $(VENV)/.dev
 proof: $(VENV)/.dev
 	$(BIN)/python -m tests.properties.proof --steps $(or $(STEPS),1000000)
 	$(BIN)/python -m tests.mutants
+	$(BIN)/pytest -m long
 
 test-redis: $(VENV)/.dev
 	@test -n "$(SERVER)" || { echo "say which server: make test-redis SERVER=/path/to/redis-server"; exit 2; }

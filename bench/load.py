@@ -1,4 +1,4 @@
-"""Load on a port of this machine: from `wrk` for reads where it is installed, else from the bench's own client."""
+"""Load on a port of this machine: from `wrk` where it is installed, else from the bench's own client."""
 
 import itertools
 import json
@@ -17,7 +17,8 @@ from bench.machine import on_cores
 LATE_SECONDS_MAX = 60.0
 WARMUP_SECONDS = 0.3
 _HOST = "127.0.0.1"
-_LUA = Path(__file__).with_name("read.lua")
+_READ_LUA = Path(__file__).with_name("read.lua")
+_LOCK_LUA = Path(__file__).with_name("lock.lua")
 _run_numbers = itertools.count(1)
 
 
@@ -40,7 +41,7 @@ class Load:
     def read(self, port: int, paths: Sequence[str], *, connections: int, seconds: float) -> Measured:
         """GET `paths` in turn."""
         if self._wrk and seconds >= 1:  # wrk counts whole seconds
-            return self._run_wrk(port, paths, connections=connections, seconds=round(seconds))
+            return self._wrk_read(port, paths, connections=connections, seconds=round(seconds))
         requests = [(get_request(path), b"") for path in paths]
         return self._run(
             Job(
@@ -76,7 +77,12 @@ class Load:
         seconds: float,
         rate: float | None = None,
     ) -> Measured:
-        """POST locks, each with an id never used before; on a schedule where a `rate` is given."""
+        """POST locks, each with an id never used before; on a schedule where a `rate` is given.
+
+        wrk tells only whether an answer was an error: a 409 and a 503 look alike to it.
+        """
+        if self._wrk and seconds >= 1 and rate is None:
+            return self._wrk_lock(port, requests, connections=connections, seconds=round(seconds))
         return self._run(
             Job(
                 port=port,
@@ -127,21 +133,42 @@ class Load:
             raise BrokenLoadError(complaint.decode("utf-8", "replace")[-2000:])
         return msgspec.json.decode(said, type=Measured)
 
-    def _run_wrk(self, port: int, paths: Sequence[str], *, connections: int, seconds: int) -> Measured:
+    def _wrk_read(self, port: int, paths: Sequence[str], *, connections: int, seconds: int) -> Measured:
+        content = "".join(f"{path}\n" for path in paths).encode()
+        url = f"http://{_HOST}:{port}{paths[0]}"
+        said = self._run_wrk(url, _READ_LUA, content, connections=connections, seconds=seconds)
+        return measured_by_wrk(said)
+
+    def _wrk_lock(
+        self, port: int, requests: Sequence[tuple[bytes, bytes]], *, connections: int, seconds: int
+    ) -> Measured:
+        content = b"".join(b"%b\0%b\0" % request for request in requests)
+        said = self._run_wrk(
+            f"http://{_HOST}:{port}/",
+            _LOCK_LUA,
+            content,
+            fresh_prefix(),
+            connections=connections,
+            seconds=seconds,
+        )
+        return measured_by_wrk(said, good="201", bad="409")
+
+    def _run_wrk(
+        self, url: str, script: Path, content: bytes, *arguments: str, connections: int, seconds: int
+    ) -> str:
         assert self._wrk
-        with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
-            file.write("\n".join(paths) + "\n")
+        with tempfile.NamedTemporaryFile("wb", suffix=".requests") as file:
+            file.write(content)
             file.flush()
-            url = f"http://{_HOST}:{port}{paths[0]}"
-            options = [f"-t{1}", f"-c{connections}", f"-d{seconds}s", "-s", str(_LUA)]
+            options = ["-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script)]
             with on_cores(self._cores):
                 child = subprocess.Popen(
-                    [self._wrk, *options, url, "--", file.name],
+                    [self._wrk, *options, url, "--", file.name, *arguments],
                     stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                 )
             said, _ = _finish(child, b"", seconds)
-        return measured_by_wrk(said.decode("utf-8", "replace"))
+        return said.decode("utf-8", "replace")
 
 
 def _finish(child: "subprocess.Popen[bytes]", given: bytes, seconds: float) -> tuple[bytes, bytes]:
@@ -154,15 +181,15 @@ def _finish(child: "subprocess.Popen[bytes]", given: bytes, seconds: float) -> t
     return said, complaint or b""
 
 
-def measured_by_wrk(said: str) -> Measured:
-    """Read the line that `read.lua` prints; raise `BrokenLoadError` where there is none."""
+def measured_by_wrk(said: str, *, good: str = "200", bad: str = "4xx or 5xx") -> Measured:
+    """Read the line that our scripts print; raise `BrokenLoadError` where there is none."""
     line = next((line for line in reversed(said.splitlines()) if line.startswith("{")), None)
     if line is None:
         raise BrokenLoadError(said[-2000:])
     told = json.loads(line)
-    answers = {"200": told["requests"] - told["refused"]}
+    answers = {good: told["requests"] - told["refused"]}
     if told["refused"]:
-        answers["4xx or 5xx"] = told["refused"]
+        answers[bad] = told["refused"]
     if told["broken"]:
         answers["lost connection"] = told["broken"]
     return Measured(

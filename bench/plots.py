@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from bench.report import Point, Results, shown
+from bench.report import Point, Results
 
-WIDTH, HEIGHT = 760, 420
-LEFT, RIGHT, TOP, BOTTOM = 80, 250, 50, 60
+WIDTH, HEIGHT = 820, 420
+LEFT, RIGHT, TOP, BOTTOM = 80, 300, 50, 60
 COLOURS = ("#1f5fa8", "#c2410c", "#15803d", "#7e22ce", "#b91c1c", "#0e7490", "#a16207", "#475569")
 _FONT = 'font-family="sans-serif" font-size="12"'
 Series = Mapping[str, Sequence[tuple[float, float]]]
@@ -77,7 +77,7 @@ def _x_mark(left: float, value: float) -> str:
 
 
 def _y_mark(top: float, value: float) -> str:
-    return _rule(LEFT, top, WIDTH - RIGHT, top) + _text(LEFT - 8, top + 4, shown(value), anchor="end")
+    return _rule(LEFT, top, WIDTH - RIGHT, top) + _text(LEFT - 8, top + 4, f"{value:,g}", anchor="end")
 
 
 def _rule(left: float, top: float, right: float, bottom: float) -> str:

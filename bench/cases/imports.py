@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from bench.machine import placement
 from bench.run import Run
 from bench.servers import Hall, Store, skus
 
@@ -10,7 +11,7 @@ def measure(run: Run) -> None:
     """Measure (k)."""
     if not run.wants("k"):
         return
-    with run.hall("import") as hall:
+    with run.hall("import", placement("free")) as hall:
         store = hall.store()
         store.start_worker()
         rows = run.options.import_rows

@@ -217,8 +217,8 @@ def _names(conditions: Sequence[bytes], tag: bytes) -> bool:
     """Whether If-None-Match names the tag: lists, weak tags and `*` (RFC 9110, 13.1.2)."""
     if not conditions:
         return False
-    named = [part.strip().removeprefix(b"W/") for line in conditions for part in line.split(b",")]
-    return tag in named or [line.strip() for line in conditions] == [b"*"]
+    named = [part.strip(b" \t").removeprefix(b"W/") for line in conditions for part in line.split(b",")]
+    return tag in named or [line.strip(b" \t") for line in conditions] == [b"*"]
 
 
 def _plain_skus(query: bytes) -> list[str] | None:
