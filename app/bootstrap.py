@@ -30,11 +30,13 @@ from app.ledger.writer import Writer
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.durability import Durabilities
+from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import Openings
 from app.operations.operations import Operations
 from app.operations.returns import Returns
 from app.operations.stock import StockCounts
+from app.operations.transfers import Transfers
 from app.reconcile.verify import Verify
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
 from app.recovery.recovery import Recovery
@@ -118,6 +120,8 @@ class Stores:
             returns=Returns(self.hot, durabilities),
             adjustments=Adjustments(self.hot, durabilities),
             openings=Openings(self.hot),
+            exchanges=Exchanges(self.hot, durabilities),
+            transfers=Transfers(self.hot, Ledger(self.engine), durabilities),
         )
 
     def duties(self) -> list[Duty]:
@@ -203,7 +207,16 @@ async def open_worker() -> AsyncIterator[list[Duty]]:
     async with open_stores() as stores:
         await stores.check()
         await check_schema(stores.engine)
-        yield stores.duties()
+        line = Line(
+            stores.redis_url, stores.keys, library(), deadline_seconds=stores.settings.call_deadline_seconds
+        )
+        # One pipelined connection: hundreds of overdue locks expire with one write, and one fsync.
+        store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order)
+        line.start()
+        try:
+            yield replace(stores, hot=store).duties()
+        finally:
+            await line.close()
 
 
 class _Health:

@@ -26,6 +26,19 @@ local function read_lock(keys, args)
   return lock_answer('READ', lock, meta.last)
 end
 
+-- read_transfer: one transfer.
+-- KEYS  1 meta
+-- ARGV  1 transfer_id
+-- Returns NOT_READY, UNKNOWN_LAYOUT, UNKNOWN_TRANSFER, or READ with the transfer.
+local function read_transfer(keys, args)
+  local meta = meta_of(keys[1])
+  local refusal = refusal_of(meta, keys[1])
+  if refusal then return { refusal, args[1] } end
+  local transfer = load_transfer({ tag = tag_of(keys[1]) }, args[1])
+  if not transfer then return { 'UNKNOWN_TRANSFER', args[1] } end
+  return transfer_answer('READ', transfer, meta.last)
+end
+
 -- read_due: held locks that are overdue, oldest first.
 -- KEYS  1 meta
 -- ARGV  1 how many at most
@@ -43,4 +56,5 @@ end
 
 register('read_stock', read_stock, { 'no-writes' })
 register('read_lock', read_lock, { 'no-writes' })
+register('read_transfer', read_transfer, { 'no-writes' })
 register('read_due', read_due, { 'no-writes' })

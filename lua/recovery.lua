@@ -107,6 +107,16 @@ local function rebuild_lock(keys, args)
   return { 'LOADED', '' }
 end
 
+-- rebuild_transfer: sets a transfer's fields.
+-- KEYS  1 meta
+-- ARGV  1 fence  2 transfer_id  3… fields and values
+-- Returns FENCED, LOADED.
+local function rebuild_transfer(keys, args)
+  if not rebuilding(keys, args) then return { 'FENCED', '' } end
+  redis.call('HSET', tag_of(keys[1]) .. 'transfer:' .. args[2], unpack(args, 3))
+  return { 'LOADED', '' }
+end
+
 -- rebuild_op: sets what an id was used for.
 -- KEYS  1 meta
 -- ARGV  1 fence  2 op  3 its record
@@ -145,6 +155,20 @@ local function forget(keys, args)
   return { 'FORGOTTEN', args[3] }
 end
 
+-- forget_transfer: drops an ended transfer and its ops that are older than the horizon and persisted.
+-- KEYS  1 meta
+-- ARGV  1 epoch  2 who  3 a transfer id  4… ops
+-- Returns the gate's refusals, TRANSFER_OPEN (nothing dropped), FORGOTTEN.
+local function forget_transfer(keys, args)
+  local shard, refusal = enter(keys, args)
+  if refusal then return refusal end
+  local transfer = load_transfer(shard, args[3])
+  if transfer and transfer_is_open(transfer) then return { 'TRANSFER_OPEN', args[3] } end
+  redis.call('UNLINK', transfer_key(shard, args[3]))
+  for i = 4, #args do redis.call('UNLINK', op_key(shard, args[i])) end
+  return { 'FORGOTTEN', args[3] }
+end
+
 register('open', open, { 'allow-oom' })
 register('shut', shut, { 'allow-oom' })
 register('adopt', adopt, { 'allow-oom' })
@@ -152,6 +176,8 @@ register('rebuild_begin', rebuild_begin, { 'allow-oom' })
 register('rebuild_clear', rebuild_clear, { 'allow-oom' })
 register('rebuild_stock', rebuild_stock, {})
 register('rebuild_lock', rebuild_lock, {})
+register('rebuild_transfer', rebuild_transfer, {})
 register('rebuild_op', rebuild_op, {})
 register('trim', trim, { 'allow-oom' })
 register('forget', forget, { 'allow-oom' })
+register('forget_transfer', forget_transfer, { 'allow-oom' })

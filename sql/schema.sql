@@ -21,11 +21,16 @@ CREATE TABLE event (
     lock        jsonb,
     prev        text        NOT NULL,
     tip         text        NOT NULL,
+    document_kind text,
+    document_id   text,
+    document      jsonb,
     PRIMARY KEY (shard, epoch, n, recorded_at)
 ) PARTITION BY RANGE (recorded_at);
 CREATE INDEX event_lock_id ON event (lock_id) WHERE lock_id IS NOT NULL;
 CREATE INDEX event_op ON event (op) WHERE op IS NOT NULL;
+CREATE INDEX event_document_id ON event (document_id) WHERE document_id IS NOT NULL;
 COMMENT ON COLUMN event.lock IS 'the fields of the lock''s record that this event set; null: removed';
+COMMENT ON COLUMN event.document IS 'the fields of the document''s record that this event set';
 
 -- A quantity of a SKU from one place to another, the SKU's version it made, and the counts it left there.
 -- Zero units make a SKU known in a warehouse, or note a new buffer.
@@ -48,9 +53,16 @@ CREATE TABLE move (
     buffer_after     bigint      NOT NULL,
     recorded_at      timestamptz NOT NULL,
     occurred_at      timestamptz NOT NULL,
+    to_warehouse        text,
+    to_available_after  bigint,
+    to_locked_after     bigint,
+    to_damaged_after    bigint,
+    to_in_transit_after bigint,
+    to_buffer_after     bigint,
     PRIMARY KEY (shard, epoch, n, line, recorded_at)
 ) PARTITION BY RANGE (recorded_at);
 CREATE INDEX move_sku ON move (sku, version);
+COMMENT ON COLUMN move.to_warehouse IS 'where target is, if that is another warehouse; to_… are the counts left there';
 
 -- The projection of counts. The SKU's version is the highest of its rows.
 CREATE TABLE stock (
@@ -96,6 +108,42 @@ SELECT
     (line ->> 3)::bigint AS deducted
 FROM lock
 CROSS JOIN LATERAL jsonb_array_elements(lock.record -> 'n') AS line;
+
+-- The projection of transfers: record has the hot store's fields (s status, v version, f fingerprint, a from, b to,
+-- n lines). A transfer_id may come again after the horizon.
+CREATE TABLE transfer (
+    shard         smallint    NOT NULL,
+    transfer_id   text        NOT NULL,
+    opened_epoch  bigint      NOT NULL,
+    opened_n      bigint      NOT NULL,
+    changed_epoch bigint      NOT NULL,
+    changed_n     bigint      NOT NULL,
+    changed_at    timestamptz NOT NULL,
+    record        jsonb       NOT NULL,
+    status        text        NOT NULL GENERATED ALWAYS AS (record ->> 's') STORED,
+    PRIMARY KEY (transfer_id, opened_epoch, opened_n)
+);
+CREATE INDEX transfer_open ON transfer (status) WHERE status IN ('requested', 'partly_shipped', 'shipped');
+CREATE INDEX transfer_changed_at ON transfer (changed_at);
+
+CREATE VIEW transfer_line AS
+SELECT
+    transfer.shard,
+    transfer.transfer_id,
+    transfer.opened_epoch,
+    transfer.opened_n,
+    transfer.status,
+    transfer.record ->> 'a' AS source,
+    transfer.record ->> 'b' AS destination,
+    line ->> 0 AS sku,
+    (line ->> 1)::bigint AS quantity,
+    (line ->> 2)::bigint AS shipped,
+    (line ->> 3)::bigint AS received,
+    (line ->> 4)::bigint AS damaged,
+    (line ->> 5)::bigint AS lost,
+    (line ->> 6)::bigint AS cancelled
+FROM transfer
+CROSS JOIN LATERAL jsonb_array_elements(transfer.record -> 'n') AS line;
 
 -- How far the ledger is, per shard; the row is the worker's lease. Ids up to forgotten_… were dropped from the hot store.
 CREATE TABLE position (

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from app.api.words import (
     LINES,
@@ -15,7 +15,6 @@ from app.api.words import (
     Ttl,
     Warehouse,
     Warehouses,
-    not_yet,
     time_ms,
 )
 from app.domain import commands
@@ -55,8 +54,8 @@ def _lines(lines: list[LineBody]) -> tuple[commands.Line, ...]:
     return tuple(commands.Line(line.sku, line.quantity, line.warehouse or "") for line in lines)
 
 
-class LockBody(_Write):
-    """Hold stock for one order, all lines or none."""
+class NewLockBody(_Body):
+    """What a lock is made of."""
 
     lock_id: Id
     lines: Lines
@@ -72,6 +71,10 @@ class LockBody(_Write):
         given = "ttl_seconds" in self.model_fields_set
         ttl_ms = _ms(self.ttl_seconds if given else ttl_seconds_default)
         return commands.Lock(self.lock_id, _lines(self.lines), tuple(self.warehouses or ()), ttl_ms)
+
+
+class LockBody(NewLockBody, _Write):
+    """Hold stock for one order, all lines or none."""
 
 
 def _ms(seconds: int | None) -> int | None:
@@ -135,14 +138,17 @@ class AvailabilityBody(_Body):
     skus: Annotated[list[Sku], Field(min_length=1, max_length=SKUS_MAX)]
 
 
-class _Document(_Write):
-    warehouse: Warehouse
+class _Happened(_Write):
     occurred_at: OccurredAt | None = None
 
     @property
     def occurred_at_ms(self) -> int | None:
         """When it happened, in ms since 1970; None: when it is recorded."""
         return time_ms(self.occurred_at) if self.occurred_at else None
+
+
+class _Document(_Happened):
+    warehouse: Warehouse
 
 
 class ReturnLine(_Body):
@@ -162,15 +168,109 @@ class ReturnBody(_Document):
     """A customer's goods came back."""
 
     return_id: Id
-    lock_id: Annotated[
-        Id | None, AfterValidator(not_yet), Field(description="not supported yet: leave it out")
-    ] = None
+    lock_id: Id | None = Field(
+        None, description="what it was shipped for: then no more than that, less what came back before"
+    )
     lines: Annotated[list[ReturnLine], LINES]
 
     def command(self) -> commands.Return:
         """Return the command."""
         lines = tuple(line.booking() for line in self.lines)
-        return commands.Return(self.return_id, self.warehouse, lines, self.occurred_at_ms)
+        return commands.Return(self.return_id, self.warehouse, lines, self.occurred_at_ms, self.lock_id or "")
+
+
+class ExchangeBody(_Document):
+    """A customer's goods came back, and others are held instead: both or neither."""
+
+    exchange_id: Id
+    returned: Annotated[list[ReturnLine], LINES]
+    lock: NewLockBody
+
+    def command(self, ttl_seconds_default: int) -> commands.Exchange:
+        """Return the command."""
+        returned = tuple(line.booking() for line in self.returned)
+        lock = self.lock.command(ttl_seconds_default)
+        return commands.Exchange(self.exchange_id, self.warehouse, returned, lock, self.occurred_at_ms)
+
+
+class TransferLineBody(_Body):
+    """Units of a SKU; where they come from and go to is the transfer's."""
+
+    sku: Sku
+    quantity: Quantity
+
+
+TransferLines = Annotated[list[TransferLineBody], LINES]
+
+
+def _transfer_lines(lines: list[TransferLineBody]) -> tuple[commands.Line, ...]:
+    return tuple(commands.Line(line.sku, line.quantity) for line in lines)
+
+
+class TransferBody(_Write):
+    """Stock is asked for at one warehouse for another."""
+
+    transfer_id: Id
+    source: Warehouse = Field(alias="from")
+    destination: Warehouse = Field(alias="to")
+    lines: TransferLines
+
+    @field_validator("destination")
+    @classmethod
+    def _leads_elsewhere(cls, value: str, info: ValidationInfo) -> str:
+        if value == info.data.get("source"):
+            raise ValueError("must differ from from")
+        return value
+
+    def command(self) -> commands.Transfer:
+        """Return the command."""
+        return commands.Transfer(self.transfer_id, self.source, self.destination, _transfer_lines(self.lines))
+
+
+class TransferShipBody(_Happened):
+    """Some or all of it left the source."""
+
+    shipment_id: Id
+    lines: TransferLines | None = Field(None, description="all that is left if omitted")
+
+    def command(self, transfer_id: str) -> commands.TransferShip:
+        """Return the command."""
+        lines = _transfer_lines(self.lines) if self.lines else None
+        return commands.TransferShip(transfer_id, self.shipment_id, self.occurred_at_ms, lines)
+
+
+class ArrivalLine(_Body):
+    """Units at the end of a transfer: good ones, and damaged and lost ones in addition."""
+
+    sku: Sku
+    damaged: Annotated[int, Field(strict=True, ge=0, le=QUANTITY_MAX)] = 0
+    lost: Annotated[int, Field(strict=True, ge=0, le=QUANTITY_MAX)] = 0
+    quantity: Annotated[int, Field(strict=True, ge=0, le=QUANTITY_MAX, examples=[2])] = Field(
+        description="good units; 0 only beside damaged or lost ones"
+    )
+
+    @field_validator("quantity")
+    @classmethod
+    def _is_something(cls, value: int, info: ValidationInfo) -> int:
+        if value == 0 and not info.data.get("damaged") and not info.data.get("lost"):
+            raise ValueError("must be at least 1, unless units are damaged or lost")
+        return value
+
+
+class TransferReceiveBody(_Happened):
+    """Some or all of it arrived, or was lost."""
+
+    receipt_id: Id
+    lines: Annotated[list[ArrivalLine], LINES]
+
+    def command(self, transfer_id: str) -> commands.TransferReceive:
+        """Return the command."""
+        lines = tuple(commands.Arrival(x.sku, x.quantity, x.damaged, x.lost) for x in self.lines)
+        return commands.TransferReceive(transfer_id, self.receipt_id, self.occurred_at_ms, lines)
+
+
+class TransferCancelBody(_Write):
+    """What has not shipped is not needed any more."""
 
 
 State = Literal["available", "damaged"]

@@ -10,7 +10,20 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app.domain.answers import Answer, Excess
-from app.domain.commands import Adjust, Book, Deduct, Lock, Receive, Return, Step
+from app.domain.commands import (
+    Adjust,
+    Book,
+    Deduct,
+    Exchange,
+    Lock,
+    Receive,
+    Return,
+    Step,
+    Transfer,
+    TransferReceive,
+    TransferShip,
+    TransferStep,
+)
 from app.domain.outcomes import Outcome
 from app.domain.sourcing import Shortage
 from app.errors import (
@@ -27,7 +40,7 @@ ERRORS_MAX = 100
 FIELD_LENGTH_MAX = 200
 _RETRY = {"Retry-After": "1"}
 
-Writing = Lock | Step | Book
+Writing = Lock | Step | Book | Exchange | Transfer | TransferStep
 """The commands that come in over HTTP."""
 
 TITLES: dict[str, tuple[int, str]] = {
@@ -40,17 +53,23 @@ TITLES: dict[str, tuple[int, str]] = {
     "unsupported_media_type": (415, "The body must be JSON"),
     "unknown_sku": (404, "The SKU is unknown"),
     "unknown_lock": (404, "The lock is unknown"),
+    "unknown_transfer": (404, "The transfer is unknown"),
     "insufficient_stock": (409, "Not enough can be sold"),
     "insufficient_damaged": (409, "Not enough is damaged"),
     "lock_id_reused": (409, "The lock_id was used with other content"),
     "idempotency_key_reused": (409, "The Idempotency-Key was used with other content"),
     "shipment_id_reused": (409, "The shipment_id was used with other content"),
     "return_id_reused": (409, "The return_id was used with other content"),
+    "exchange_id_reused": (409, "The exchange_id was used with other content"),
     "adjustment_id_reused": (409, "The adjustment_id was used with other content"),
     "receipt_id_reused": (409, "The receipt_id was used with other content"),
+    "transfer_id_reused": (409, "The transfer_id was used with other content"),
     "lock_not_held": (409, "The lock's state does not allow this step"),
     "lock_expired": (409, "The lock has expired"),
     "quantity_exceeds_lock": (409, "More than the lock holds"),
+    "transfer_not_open": (409, "The transfer's state does not allow this step"),
+    "quantity_exceeds_transfer": (409, "More than the transfer has left"),
+    "quantity_exceeds_shipment": (409, "More than was shipped for the lock"),
     "quantity_too_large": (409, "The count would grow too large"),
     "not_ready": (503, "The service is not ready"),
     "backlog_full": (503, "Too much waits to be persisted"),
@@ -124,9 +143,22 @@ _REFUSALS: dict[Outcome, tuple[str, str]] = {
     Outcome.LOCK_EXPIRED: ("lock_expired", "its stock was given back"),
     Outcome.LOCK_NOT_HELD: ("lock_not_held", "current_status says the state that the lock is in"),
     Outcome.QUANTITY_EXCEEDS_LOCK: ("quantity_exceeds_lock", "the lock holds less than the step asks for"),
+    Outcome.QUANTITY_EXCEEDS_SHIPMENT: (
+        "quantity_exceeds_shipment",
+        "less was shipped for the lock, or some of it came back before; nothing was booked",
+    ),
+    Outcome.UNKNOWN_TRANSFER: ("unknown_transfer", "no transfer has this id"),
+    Outcome.TRANSFER_NOT_OPEN: (
+        "transfer_not_open",
+        "current_status says the state that the transfer is in",
+    ),
+    Outcome.QUANTITY_EXCEEDS_TRANSFER: (
+        "quantity_exceeds_transfer",
+        "less is left to ship, or on the way, than the step says",
+    ),
     Outcome.BACKLOG_FULL: (
         "backlog_full",
-        "new locks wait until the ledger has caught up; nothing was changed",
+        "new obligations wait until the ledger has caught up; nothing was changed",
     ),
     Outcome.INSUFFICIENT_STOCK: ("insufficient_stock", "nothing was changed"),
     Outcome.INSUFFICIENT_DAMAGED: ("insufficient_damaged", "fewer units are damaged; nothing was booked"),
@@ -143,7 +175,11 @@ def of_answer(answer: Answer, command: Writing | None = None) -> Problem:
         case Outcome.INVALID_ARGUMENT:
             return invalid(("body", "the hot store did not understand it"))
         case Outcome.ID_REUSED:
-            return Problem(_code_reused(command), "an id stands for one content; take a new id for another")
+            code = "lock_id_reused" if answer.detail == "lock" else _code_reused(command)
+            return Problem(code, "an id stands for one content; take a new id for another")
+        case Outcome.UNKNOWN_LOCK if isinstance(command, Return):
+            detail = "no lock has this id, or it is past the horizon: then leave lock_id out"
+            return Problem("unknown_lock", detail, {"lock_id": command.lock_id})
         case Outcome.WAREHOUSE_REQUIRED:
             return _warehouse_required(answer.detail, command)
     code, detail = _REFUSALS[answer.outcome]
@@ -154,6 +190,8 @@ def _extras_of(answer: Answer) -> dict[str, Any]:
     extras: dict[str, Any] = {}
     if answer.lock:
         extras |= {"lock_id": answer.lock.lock_id, "current_status": answer.lock.status}
+    if answer.transfer:
+        extras |= {"transfer_id": answer.transfer.transfer_id, "current_status": answer.transfer.status}
     if answer.shortages:
         extras["shortages"] = [_shortage(shortage) for shortage in answer.shortages]
     if answer.exceeding:
@@ -176,19 +214,23 @@ def _excess(excess: Excess) -> dict[str, Any]:
     return told | {"requested": excess.requested, "held": excess.held}
 
 
+_REUSED: dict[type[Writing], str] = {
+    Lock: "lock_id_reused",
+    Deduct: "shipment_id_reused",
+    Return: "return_id_reused",
+    Adjust: "adjustment_id_reused",
+    Exchange: "exchange_id_reused",
+    Receive: "receipt_id_reused",
+    Transfer: "transfer_id_reused",
+    TransferShip: "shipment_id_reused",
+    TransferReceive: "receipt_id_reused",
+}
+
+
 def _code_reused(command: Writing | None) -> str:
-    match command:
-        case Lock():
-            return "lock_id_reused"
-        case Deduct():
-            return "shipment_id_reused"
-        case Return():
-            return "return_id_reused"
-        case Adjust():
-            return "adjustment_id_reused"
-        case Receive():
-            return "receipt_id_reused"
-    return "idempotency_key_reused"
+    return (
+        "idempotency_key_reused" if command is None else _REUSED.get(type(command), "idempotency_key_reused")
+    )
 
 
 def _warehouse_required(sku: str, command: Writing | None) -> Problem:

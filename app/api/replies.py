@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.domain.words import LockStatus
+from app.domain.words import LockStatus, TransferStatus
 from app.settings import Durability
 
 Count = Annotated[int, Field(examples=[7])]
@@ -108,8 +108,22 @@ class ReturnReply(_Written):
 
     return_id: str
     warehouse: str
+    lock_id: str = ""
     occurred_at: Time = ""
     lines: list[ReturnLineReply]
+
+
+class ExchangeReply(_Written):
+    """A booked exchange; `lock` as it began."""
+
+    exchange_id: str
+    warehouse: str
+    occurred_at: Time = ""
+    returned: list[ReturnLineReply]
+    lock: LockReply
+    current_status: LockStatus = Field(
+        LockStatus.HELD, description="only with a repeat: the lock's status by now"
+    )
 
 
 class AdjustmentLineReply(_Reply):
@@ -129,6 +143,38 @@ class AdjustmentReply(_Written):
     warehouse: str
     occurred_at: Time = ""
     lines: list[AdjustmentLineReply]
+
+
+class TransferLineReply(_Reply):
+    """A transfer's line: of `quantity`, what shipped, what became of that, and what was cancelled before."""
+
+    sku: str
+    quantity: Count
+    shipped: int
+    received: int = Field(description="in good order")
+    damaged: int
+    lost: int
+    cancelled: int
+
+
+class TransferReply(_Reply):
+    """A transfer."""
+
+    transfer_id: str
+    source: str = Field(alias="from")
+    destination: str = Field(alias="to")
+    status: TransferStatus
+    lines: list[TransferLineReply]
+
+
+class TransferStepReply(TransferReply):
+    """A transfer after a step."""
+
+    position: Position
+    durability: Annotated[Durability, Field(description="the level that was reached")]
+    current_status: TransferStatus = Field(
+        TransferStatus.REQUESTED, description="only with a repeat: the transfer's status by now"
+    )
 
 
 class StatusReply(_Reply):
@@ -155,7 +201,7 @@ class ShortageReply(_Reply):
 
 
 class ExcessReply(_Reply):
-    """What a step asked of a lock beyond what it holds."""
+    """What a step asked of a lock or transfer beyond what that has left."""
 
     sku: str
     warehouse: str = ""
@@ -175,5 +221,6 @@ class ProblemReply(BaseModel):
     shortages: list[ShortageReply] = []
     exceeding: list[ExcessReply] = []
     lock_id: str = ""
-    current_status: LockStatus = LockStatus.HELD
+    transfer_id: str = ""
+    current_status: LockStatus | TransferStatus = LockStatus.HELD
     reasons: list[str] = []

@@ -1,6 +1,6 @@
 """Replies: what the operations' values look like as JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from fastapi import Response
 
-from app.api.bodies import AdjustmentBody, ReturnBody
-from app.domain.answers import LockView
+from app.api.bodies import AdjustmentBody, ExchangeBody, ReturnBody, ReturnLine
+from app.domain.answers import LockView, TransferView
 from app.operations.availability import Page
 from app.operations.durability import Told
 from app.operations.stock import Stock
@@ -93,15 +93,46 @@ def of_step(told: Told) -> dict[str, Any]:
     return of_lock(lock) | _written(told) | ({"current_status": status} if status else {})
 
 
+def of_transfer(transfer: TransferView) -> dict[str, Any]:
+    """Return a transfer."""
+    lines = [line._asdict() for line in transfer.lines]
+    ends = {"from": transfer.source, "to": transfer.destination}
+    return {"transfer_id": transfer.transfer_id, **ends, "status": transfer.status, "lines": lines}
+
+
+def of_transfer_step(told: Told) -> dict[str, Any]:
+    """Return a transfer after a step: the body of GET, and how safe the step is."""
+    transfer = told.answer.transfer
+    if transfer is None:
+        raise ValueError(f"{told.answer.outcome} shows no transfer")
+    status = told.answer.current_status
+    return of_transfer(transfer) | _written(told) | ({"current_status": status} if status else {})
+
+
 def of_return(body: ReturnBody, told: Told) -> dict[str, Any]:
     """Return a booked return: its content, merged per SKU and condition."""
+    lines = _merged(body.lines)
+    head = {"return_id": body.return_id, "warehouse": body.warehouse}
+    head |= {"lock_id": body.lock_id} if body.lock_id else {}
+    return head | _when(body) | _booked(lines, told)
+
+
+def of_exchange(body: ExchangeBody, told: Told) -> dict[str, Any]:
+    """Return a booked exchange: what came back, and the lock as it began."""
+    lock = told.answer.lock
+    if lock is None:
+        raise ValueError(f"{told.answer.outcome} shows no lock")
+    status = told.answer.current_status
+    head = {"exchange_id": body.exchange_id, "warehouse": body.warehouse} | _when(body)
+    halves = {"returned": _merged(body.returned), "lock": of_lock(lock)}
+    return head | halves | _written(told) | ({"current_status": status} if status else {})
+
+
+def _merged(lines: Sequence[ReturnLine]) -> list[dict[str, Any]]:
     sums: dict[tuple[str, str], int] = {}
-    for line in body.lines:
+    for line in lines:
         sums[line.sku, line.condition] = sums.get((line.sku, line.condition), 0) + line.quantity
-    lines = [
-        {"sku": sku, "quantity": units, "condition": condition} for (sku, condition), units in sums.items()
-    ]
-    return {"return_id": body.return_id, "warehouse": body.warehouse} | _when(body) | _booked(lines, told)
+    return [{"sku": sku, "quantity": units, "condition": how} for (sku, how), units in sums.items()]
 
 
 def of_adjustment(body: AdjustmentBody, told: Told) -> dict[str, Any]:
@@ -111,7 +142,7 @@ def of_adjustment(body: AdjustmentBody, told: Told) -> dict[str, Any]:
     return head | _when(body) | _booked(lines, told)
 
 
-def _when(body: ReturnBody | AdjustmentBody) -> dict[str, Any]:
+def _when(body: ReturnBody | AdjustmentBody | ExchangeBody) -> dict[str, Any]:
     return {"occurred_at": time_text(body.occurred_at_ms)} if body.occurred_at else {}
 
 

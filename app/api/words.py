@@ -113,4 +113,11 @@ LockIdInPath = Annotated[
     AfterValidator(_from_path(check_id)),
     Path(description="percent-encoded; a slash is %2F", json_schema_extra=_ID),
 ]
+TransferIdInPath = Annotated[
+    str,
+    AfterValidator(_from_path(check_id)),
+    Path(
+        description="percent-encoded; a slash is %2F", json_schema_extra=_described(ID_LENGTH_MAX, "move-7")
+    ),
+]
 LINES = Field(min_length=1, max_length=LINES_MAX)

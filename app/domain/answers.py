@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from app.domain.outcomes import Outcome
 from app.domain.sourcing import Shortage
-from app.domain.words import LockStatus
+from app.domain.words import LockStatus, TransferStatus
 
 
 class LockLine(NamedTuple):
@@ -31,8 +31,40 @@ class LockView(NamedTuple):
     lines: tuple[LockLine, ...]
 
 
+class TransferLine(NamedTuple):
+    """A transfer's line of one SKU, in units; `received` arrived in good order."""
+
+    sku: str
+    quantity: int
+    shipped: int = 0
+    received: int = 0
+    damaged: int = 0
+    lost: int = 0
+    cancelled: int = 0
+
+    @property
+    def unshipped(self) -> int:
+        """Units locked at the source."""
+        return self.quantity - self.shipped - self.cancelled
+
+    @property
+    def in_transit(self) -> int:
+        """Units on the way."""
+        return self.shipped - self.received - self.damaged - self.lost
+
+
+class TransferView(NamedTuple):
+    """What an answer shows of a transfer."""
+
+    transfer_id: str
+    source: str
+    destination: str
+    status: TransferStatus
+    lines: tuple[TransferLine, ...]
+
+
 class Excess(NamedTuple):
-    """What a step asked of a lock beyond what it holds; `warehouse` is '' where none was named."""
+    """What a step asked of its document beyond what that has left; `warehouse` is '' where none was named."""
 
     sku: str
     warehouse: str
@@ -44,14 +76,16 @@ class Excess(NamedTuple):
 class Answer:
     """What a command came to.
 
-    `lock` is the lock after the step, or as it stands when the step is refused; `current_status` is told with a
-    repeat. `position` (the outbox id, `<epoch>-<n>`) and `detail` are the hot store's own and not compared.
+    `lock` (or `transfer`) is the document after the step, or as it stands when the step is refused;
+    `current_status` is told with a repeat. `position` (the outbox id, `<epoch>-<n>`) and `detail` are the hot
+    store's own and not compared.
     """
 
     outcome: Outcome
     lock: LockView | None = None
     shortages: tuple[Shortage, ...] = ()
     exceeding: tuple[Excess, ...] = ()
-    current_status: LockStatus | None = None
+    current_status: LockStatus | TransferStatus | None = None
     position: str = field(default="", compare=False)
     detail: str = field(default="", compare=False)
+    transfer: TransferView | None = None

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 from app.domain.words import Place
 
@@ -157,8 +158,8 @@ class Book:
     lines: tuple[Booking, ...]
     occurred_at: int | None = None
 
-    kind = ""
-    namespace = ""
+    kind: ClassVar[str] = ""
+    namespace: ClassVar[str] = ""
 
     @property
     def op(self) -> str:
@@ -169,7 +170,10 @@ class Book:
     def fingerprint(self) -> str:
         """The content that a repeat must have again."""
         lines = (f"{x.sku}\t{x.source}\t{x.target}\t{x.quantity}\t{x.reason}" for x in self.lines)
-        return _fingerprint(self.kind, self.warehouse, self.occurred_at, *lines)
+        return _fingerprint(self.kind, self.warehouse, self.occurred_at, *lines, *self._content())
+
+    def _content(self) -> tuple[object, ...]:
+        return ()
 
 
 class Receive(Book):
@@ -178,10 +182,41 @@ class Receive(Book):
     kind, namespace = "receive", "receipt"
 
 
+@dataclass(frozen=True, slots=True)
 class Return(Book):
-    """A customer's goods came back."""
+    """A customer's goods came back; `lock_id` '' where nobody knows what they were shipped for."""
 
-    kind, namespace = "return", "return"
+    lock_id: str = ""
+
+    kind: ClassVar[str] = "return"
+    namespace: ClassVar[str] = "return"
+
+    def _content(self) -> tuple[object, ...]:
+        return (self.lock_id,) if self.lock_id else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Goods came back, and others are held instead: both or neither. `returned` is booked at `warehouse`."""
+
+    exchange_id: str
+    warehouse: str
+    returned: tuple[Booking, ...]
+    lock: Lock
+    occurred_at: int | None = None
+
+    kind: ClassVar[str] = "exchange"
+
+    @property
+    def op(self) -> str:
+        """The exchange's id, in the namespace of its kind."""
+        return f"exchange:{self.exchange_id}"
+
+    @property
+    def fingerprint(self) -> str:
+        """The content that a repeat must have again."""
+        returned = Return(self.exchange_id, self.warehouse, self.returned, self.occurred_at).fingerprint
+        return _fingerprint(self.kind, returned, self.lock.lock_id, self.lock.fingerprint)
 
 
 class Adjust(Book):
@@ -197,4 +232,110 @@ class Opening:
     rows: tuple[OpeningRow, ...]
 
 
-Command = Lock | Confirm | Extend | Unlock | Deduct | Replace | Expire | Receive | Return | Adjust | Opening
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Stock is asked for at `source` for `destination`; the lines name no warehouse."""
+
+    transfer_id: str
+    source: str
+    destination: str
+    lines: tuple[Line, ...]
+
+    kind: ClassVar[str] = "transfer"
+
+    @property
+    def fingerprint(self) -> str:
+        """The content that a repeat must have again."""
+        return _fingerprint(self.source, self.destination, "\n", _merged(self.lines))
+
+
+@dataclass(frozen=True, slots=True)
+class TransferStep:
+    """A step in a transfer's life; `key` is the shipment's or receipt's id. `occurred_at` in ms, None: now."""
+
+    transfer_id: str
+    key: str = ""
+    occurred_at: int | None = None
+
+    kind: ClassVar[str] = ""
+
+    @property
+    def op(self) -> str:
+        """The id under which a repeat is recognised, or '' for none."""
+        return f"{self.kind}:{self.transfer_id}{{{self.key}" if self.key else ""
+
+    @property
+    def fingerprint(self) -> str:
+        """The content that a repeat must have again."""
+        return _fingerprint(self.kind, self.transfer_id, self.occurred_at, *self._content())
+
+    def _content(self) -> tuple[object, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class TransferShip(TransferStep):
+    """All that is left (`lines` None), or some, left the source in the shipment `key`."""
+
+    lines: tuple[Line, ...] | None = None
+
+    kind: ClassVar[str] = "transfer_ship"
+
+    def _content(self) -> tuple[object, ...]:
+        return (_merged(self.lines),)
+
+
+class Arrival(NamedTuple):
+    """Units of a SKU at the end of a transfer: `quantity` good ones, damaged and lost ones in addition."""
+
+    sku: str
+    quantity: int
+    damaged: int = 0
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TransferReceive(TransferStep):
+    """What was on the way arrived, or was lost, as the receipt `key` says."""
+
+    lines: tuple[Arrival, ...] = ()
+
+    kind: ClassVar[str] = "transfer_receive"
+
+    def _content(self) -> tuple[object, ...]:
+        return tuple("\t".join(map(str, line)) for line in sum_arrivals(self.lines))
+
+
+def sum_arrivals(lines: tuple[Arrival, ...]) -> list[Arrival]:
+    """Sum lines of the same SKU, in order of SKU."""
+    sums: dict[str, Arrival] = {}
+    for line in lines:
+        known = sums.get(line.sku, Arrival(line.sku, 0))
+        units = (known.quantity + line.quantity, known.damaged + line.damaged, known.lost + line.lost)
+        sums[line.sku] = Arrival(line.sku, *units)
+    return [sums[sku] for sku in sorted(sums)]
+
+
+@dataclass(frozen=True, slots=True)
+class TransferCancel(TransferStep):
+    """What a transfer has not shipped yet is not needed any more."""
+
+    kind: ClassVar[str] = "transfer_cancel"
+
+
+Command = (
+    Lock
+    | Confirm
+    | Extend
+    | Unlock
+    | Deduct
+    | Replace
+    | Expire
+    | Receive
+    | Return
+    | Adjust
+    | Opening
+    | Transfer
+    | TransferStep
+    | Exchange
+)

@@ -27,6 +27,7 @@ class Move(NamedTuple):
     """A quantity of a SKU from one place to another; `version` is the SKU's, `after` the counts it left.
 
     `source` and `target` are the letters of `words.Place`. Zero units make a SKU known, or note a new buffer.
+    A move over two warehouses leads to `target` in `to_warehouse`, and left the counts `to_after` there.
     """
 
     sku: str
@@ -37,6 +38,16 @@ class Move(NamedTuple):
     quantity: int
     after: Counts
     reason: str | None = None
+    to_warehouse: str | None = None
+    to_after: Counts | None = None
+
+
+class Document(NamedTuple):
+    """What an event is about, besides a lock; `fields` has the record's fields that changed."""
+
+    kind: str
+    id: str
+    fields: dict[str, Any]
 
 
 class Event(NamedTuple):
@@ -53,6 +64,7 @@ class Event(NamedTuple):
     lock_id: str | None
     lock: dict[str, Any] | None
     moves: list[Move]
+    document: Document | None = None
 
 
 class Position(NamedTuple):

@@ -4,18 +4,19 @@
 knows neither servers nor epochs. Each `_<command>` is one command: check everything, then change.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from app.domain import sourcing
-from app.domain.answers import Answer, Excess, LockLine, LockView
+from app.domain.answers import Answer, Excess, LockLine, LockView, TransferLine, TransferView
 from app.domain.commands import (
     Adjust,
     Book,
     Command,
     Confirm,
     Deduct,
+    Exchange,
     Expire,
     Extend,
     Line,
@@ -25,41 +26,69 @@ from app.domain.commands import (
     Replace,
     Return,
     Step,
+    Transfer,
+    TransferCancel,
+    TransferReceive,
+    TransferShip,
+    TransferStep,
     Unlock,
+    sum_arrivals,
 )
 from app.domain.events import Counts
 from app.domain.outcomes import Outcome
 from app.domain.sourcing import Shortage
-from app.domain.words import COUNT_MAX, OPEN_STATUSES, STATES, LockStatus, Place
+from app.domain.words import (
+    COUNT_MAX,
+    OPEN_STATUSES,
+    STATES,
+    TRANSFER_ENDED,
+    LockStatus,
+    Place,
+    TransferStatus,
+)
 
 
 @dataclass(slots=True)
 class LockRecord:
-    """What is remembered of a lock; `original` is the creating answer, `request` what sourcing chose from."""
+    """What is remembered of a lock.
+
+    `original` is the creating answer, `request` what sourcing chose from, `returned` units by SKU that came back.
+    """
 
     view: LockView
     original: LockView
     fingerprint: str
     request: tuple[tuple[Line, ...], tuple[str, ...]] | None
     given_back: bool = False
+    returned: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class TransferRecord:
+    """What is remembered of a transfer; `original` is the creating answer."""
+
+    view: TransferView
+    original: TransferView
+    fingerprint: str
 
 
 class Repeatable(NamedTuple):
-    """What an id was used for, the answer it got, and the lock it was used on, if on one."""
+    """What an id was used for, the answer it got, and the document it was used on, if on one."""
 
     fingerprint: str
     answer: Answer
-    record: LockRecord | None = None
+    record: LockRecord | TransferRecord | None = None
 
 
 class Moved(NamedTuple):
-    """A move as the model notes it: who moved how many units from where to where."""
+    """A move as the model notes it; `to_warehouse` is '' where it stays in one."""
 
     sku: str
     warehouse: str
     source: Place
     target: Place
     quantity: int
+    to_warehouse: str = ""
 
 
 @dataclass(slots=True)
@@ -70,14 +99,15 @@ class Model:
     stock: dict[str, dict[str, dict[Place, int]]] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
     locks: dict[str, LockRecord] = field(default_factory=dict)
+    transfers: dict[str, TransferRecord] = field(default_factory=dict)
     ops: dict[str, Repeatable] = field(default_factory=dict)
     moves: list[Moved] = field(default_factory=list)
 
     def apply(self, command: Command, now: int) -> Answer:
         """Do one command at `now` (ms since 1970) and answer; a refusal changes nothing."""
         match command:
-            case Lock():
-                return self._lock(command, now)
+            case Lock() | Exchange():
+                return self._lock(command, now) if isinstance(command, Lock) else self._exchange(command, now)
             case Step():
                 return self._step(command, now)
             case Expire():
@@ -86,6 +116,8 @@ class Model:
                 return self._book(command)
             case Opening():
                 return self._opening(command)
+            case Transfer() | TransferStep():
+                return self._of_transfer(command)
 
     def counts(self, sku: str, warehouse: str) -> Counts:
         """Return the counts of a SKU in a warehouse; zeros if it is unknown there."""
@@ -242,6 +274,11 @@ class Model:
         if repeated:
             same = repeated.fingerprint == command.fingerprint
             return Answer(Outcome.REPEATED if same else Outcome.ID_REUSED)
+        record = None
+        if isinstance(command, Return) and command.lock_id:
+            record = self.locks.get(command.lock_id)
+            if refusal := _return_refusal(command, record):
+                return refusal
         shortages = self._damaged_shortages(command)
         if shortages:
             return Answer(Outcome.INSUFFICIENT_DAMAGED, shortages=shortages)
@@ -249,6 +286,8 @@ class Model:
             return Answer(Outcome.QUANTITY_TOO_LARGE)
         for line in command.lines:
             self._move(line.sku, command.warehouse, line.source, line.target, line.quantity, even_zero=True)
+            if record:
+                record.returned[line.sku] = record.returned.get(line.sku, 0) + line.quantity
         answer = Answer(_BOOKED[type(command)])
         self.ops[command.op] = Repeatable(command.fingerprint, answer)
         return answer
@@ -301,6 +340,133 @@ class Model:
             self._move(sku, warehouse, Place.BUFFER, Place.BUFFER, 0, even_zero=True)
         self.stock.setdefault(sku, {}).setdefault(warehouse, {})[Place.BUFFER] = units
 
+    def _exchange(self, command: Exchange, now: int) -> Answer:
+        """Do both halves on a copy first, so that a refusal leaves nothing behind."""
+        repeated = self.ops.get(command.op)
+        if repeated:
+            if repeated.fingerprint != command.fingerprint:
+                return Answer(Outcome.ID_REUSED)
+            record = self.locks.get(command.lock.lock_id)
+            same = record is not None and record is repeated.record
+            status = record.view.status if record and same else LockStatus.HELD
+            return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=status)
+        if command.lock.lock_id in self.locks:
+            return Answer(Outcome.ID_REUSED, detail="lock")
+        back = Return(command.exchange_id, command.warehouse, command.returned)
+        places = {x.sku: {w: dict(p) for w, p in self.stock.get(x.sku, {}).items()} for x in back.lines}
+        trial = Model(self.order, self.stock | places)
+        for line in back.lines:
+            trial._move(line.sku, back.warehouse, line.source, line.target, line.quantity, even_zero=True)
+        _, shortages = trial._source(command.lock.lines, command.lock.warehouses)
+        if shortages:  # nothing happened: what only the return would have made known stays unknown
+            told = tuple(one._replace(unknown=one.sku not in self.stock) for one in shortages)
+            return Answer(Outcome.INSUFFICIENT_STOCK, shortages=told)
+        if not self._fits(back):
+            return Answer(Outcome.QUANTITY_TOO_LARGE)
+        for line in back.lines:
+            self._move(line.sku, back.warehouse, line.source, line.target, line.quantity, even_zero=True)
+        locked = self._lock(command.lock, now)
+        answer = replace(locked, outcome=Outcome.EXCHANGED)
+        record = self.locks[command.lock.lock_id]
+        self.ops[command.op] = Repeatable(command.fingerprint, answer, record)
+        return answer
+
+    # Transfers
+
+    def _of_transfer(self, command: Transfer | TransferStep) -> Answer:
+        return self._transfer(command) if isinstance(command, Transfer) else self._transfer_step(command)
+
+    def _transfer(self, command: Transfer) -> Answer:
+        known = self.transfers.get(command.transfer_id)
+        if known:
+            if known.fingerprint != command.fingerprint:
+                return Answer(Outcome.ID_REUSED)
+            return Answer(Outcome.REPEATED, transfer=known.original, current_status=known.view.status)
+        wanted = [Line(line.sku, line.quantity, command.source) for line in command.lines]
+        promised, shortages = self._source(wanted, ())
+        if shortages:
+            return Answer(Outcome.INSUFFICIENT_STOCK, shortages=shortages)
+        self._take(promised)
+        lines = tuple(TransferLine(line.sku, line.quantity) for line in promised)
+        view = TransferView(
+            command.transfer_id, command.source, command.destination, TransferStatus.REQUESTED, lines
+        )
+        self.transfers[command.transfer_id] = TransferRecord(view, view, command.fingerprint)
+        return Answer(Outcome.TRANSFER_REQUESTED, transfer=view)
+
+    def _transfer_step(self, command: TransferStep) -> Answer:
+        repeated = self.ops.get(command.op) if command.op else None
+        if repeated and repeated.fingerprint != command.fingerprint:
+            return Answer(Outcome.ID_REUSED)
+        record = self.transfers.get(command.transfer_id)
+        if record is None:
+            return Answer(Outcome.UNKNOWN_TRANSFER)
+        if repeated and repeated.record is record:  # else the transfer it was used on is forgotten
+            return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=record.view.status)
+        answer = self._transfer_step_of(command, record)
+        if command.op and answer.outcome in _DONE:
+            self.ops[command.op] = Repeatable(command.fingerprint, answer, record)
+        return answer
+
+    def _transfer_step_of(self, command: TransferStep, record: TransferRecord) -> Answer:
+        match command:
+            case TransferShip():
+                return self._ship(command, record)
+            case TransferReceive():
+                return self._receive_transfer(command, record)
+            case TransferCancel():
+                return self._cancel(record)
+        raise AssertionError(command)
+
+    def _ship(self, command: TransferShip, record: TransferRecord) -> Answer:
+        view = record.view
+        left = {line.sku: line.unshipped for line in view.lines}
+        if not any(left.values()):
+            return Answer(Outcome.TRANSFER_NOT_OPEN, transfer=view)
+        taken = left if command.lines is None else _sums((x.sku, x.quantity) for x in command.lines)
+        if exceeding := _beyond(taken, left):
+            return Answer(Outcome.QUANTITY_EXCEEDS_TRANSFER, transfer=view, exceeding=exceeding)
+        for line in view.lines:
+            self._move(
+                line.sku,
+                view.source,
+                Place.LOCKED,
+                Place.IN_TRANSIT,
+                taken.get(line.sku, 0),
+                to_warehouse=view.destination,
+            )
+        lines = (line._replace(shipped=line.shipped + taken.get(line.sku, 0)) for line in view.lines)
+        return _changed(record, Outcome.TRANSFER_SHIPPED, tuple(lines))
+
+    def _receive_transfer(self, command: TransferReceive, record: TransferRecord) -> Answer:
+        view = record.view
+        if view.status in TRANSFER_ENDED:
+            return Answer(Outcome.TRANSFER_NOT_OPEN, transfer=view)
+        taken = _sums((x.sku, x.quantity + x.damaged + x.lost) for x in command.lines)
+        if exceeding := _beyond(taken, {line.sku: line.in_transit for line in view.lines}):
+            return Answer(Outcome.QUANTITY_EXCEEDS_TRANSFER, transfer=view, exceeding=exceeding)
+        arrivals = {arrival.sku: arrival for arrival in sum_arrivals(command.lines)}
+        lines = []
+        for line in view.lines:
+            _, good, damaged, lost = arrivals.get(line.sku, (line.sku, 0, 0, 0))
+            self._move(line.sku, view.destination, Place.IN_TRANSIT, Place.AVAILABLE, good)
+            self._move(line.sku, view.destination, Place.IN_TRANSIT, Place.DAMAGED, damaged)
+            self._move(line.sku, view.destination, Place.IN_TRANSIT, Place.ADJUSTMENT, lost)
+            sums = (line.received + good, line.damaged + damaged, line.lost + lost)
+            lines.append(TransferLine(line.sku, line.quantity, line.shipped, *sums, line.cancelled))
+        return _changed(record, Outcome.TRANSFER_RECEIVED, tuple(lines))
+
+    def _cancel(self, record: TransferRecord) -> Answer:
+        view = record.view
+        if any(line.cancelled for line in view.lines):
+            return Answer(Outcome.UNCHANGED, transfer=view)
+        if not any(line.unshipped for line in view.lines):
+            return Answer(Outcome.TRANSFER_NOT_OPEN, transfer=view)
+        for line in view.lines:
+            self._move(line.sku, view.source, Place.LOCKED, Place.AVAILABLE, line.unshipped)
+        lines = tuple(line._replace(cancelled=line.unshipped) for line in view.lines)
+        return _changed(record, Outcome.TRANSFER_CANCELLED, lines)
+
     # What the commands share
 
     def _source(
@@ -336,14 +502,16 @@ class Model:
         quantity: int,
         *,
         even_zero: bool = False,
+        to_warehouse: str = "",
     ) -> None:
         if quantity <= 0 and not even_zero:
             return
-        place = self.stock.setdefault(sku, {}).setdefault(warehouse, {})
-        place[source] = place.get(source, 0) - quantity
-        place[target] = place.get(target, 0) + quantity
+        places = self.stock.setdefault(sku, {})
+        here, there = places.setdefault(warehouse, {}), places.setdefault(to_warehouse or warehouse, {})
+        here[source] = here.get(source, 0) - quantity
+        there[target] = there.get(target, 0) + quantity
         self.versions[sku] = self.versions.get(sku, 0) + 1
-        self.moves.append(Moved(sku, warehouse, source, target, quantity))
+        self.moves.append(Moved(sku, warehouse, source, target, quantity, to_warehouse))
 
 
 _DONE = {
@@ -352,12 +520,54 @@ _DONE = {
     Outcome.UNLOCKED,
     Outcome.DEDUCTED,
     Outcome.REPLACED,
+    Outcome.TRANSFER_SHIPPED,
+    Outcome.TRANSFER_RECEIVED,
 }
 _BOOKED: dict[type[Book], Outcome] = {
     Receive: Outcome.RECEIVED,
     Return: Outcome.RETURNED,
     Adjust: Outcome.ADJUSTED,
 }
+
+
+def _sums(units: Iterable[tuple[str, int]]) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for sku, quantity in units:
+        sums[sku] = sums.get(sku, 0) + quantity
+    return sums
+
+
+def _beyond(asked: Mapping[str, int], left: Mapping[str, int]) -> tuple[Excess, ...]:
+    """Return every SKU of which more is asked than there is left."""
+    return tuple(
+        Excess(sku, "", units, left.get(sku, 0)) for sku, units in asked.items() if units > left.get(sku, 0)
+    )
+
+
+def _return_refusal(command: Return, record: LockRecord | None) -> Answer | None:
+    """Refuse more of a SKU than was shipped for the lock and has not come back yet."""
+    if record is None:
+        return Answer(Outcome.UNKNOWN_LOCK)
+    left = _sums((line.sku, line.deducted) for line in record.view.lines)
+    for sku, units in record.returned.items():
+        left[sku] -= units
+    exceeding = _beyond(_sums((line.sku, line.quantity) for line in command.lines), left)
+    return Answer(Outcome.QUANTITY_EXCEEDS_SHIPMENT, exceeding=exceeding) if exceeding else None
+
+
+def _changed(record: TransferRecord, outcome: Outcome, lines: tuple[TransferLine, ...]) -> Answer:
+    """Note a transfer's new lines, and the status that follows from them."""
+    record.view = record.view._replace(lines=lines, status=_status_of(lines))
+    return Answer(outcome, transfer=record.view)
+
+
+def _status_of(lines: Sequence[TransferLine]) -> TransferStatus:
+    shipped = any(line.shipped for line in lines)
+    if any(line.unshipped for line in lines):
+        return TransferStatus.PARTLY_SHIPPED if shipped else TransferStatus.REQUESTED
+    if any(line.in_transit for line in lines):
+        return TransferStatus.SHIPPED
+    return TransferStatus.RECEIVED if shipped else TransferStatus.CANCELLED
 
 
 def _illegal(record: LockRecord) -> Answer:

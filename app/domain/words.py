@@ -4,7 +4,7 @@ from enum import StrEnum
 
 LAYOUT = 1
 """The layout of the hot store's keys; another layout is a new epoch with a rebuild."""
-SCHEMA = 1
+SCHEMA = 2
 """The schema number of the events written; workers read this one and the one before."""
 
 QUANTITY_MAX = 1_000_000_000
@@ -42,6 +42,19 @@ class LockStatus(StrEnum):
     RELEASED = "released"
     EXPIRED = "expired"
 
+
+class TransferStatus(StrEnum):
+    """The states in a transfer's life; they follow from its lines."""
+
+    REQUESTED = "requested"
+    PARTLY_SHIPPED = "partly_shipped"
+    SHIPPED = "shipped"
+    RECEIVED = "received"
+    CANCELLED = "cancelled"
+
+
+TRANSFER_ENDED = frozenset({TransferStatus.RECEIVED, TransferStatus.CANCELLED})
+"""In one of these, a transfer has nothing locked at its source and nothing on the way."""
 
 OPEN_STATUSES = frozenset({LockStatus.HELD, LockStatus.CONFIRMED, LockStatus.PARTLY_DEDUCTED})
 """While a lock is in one of these, its outstanding units are promised."""

@@ -6,15 +6,22 @@ import msgspec
 
 from app.domain.commands import (
     Book,
+    Booking,
     Confirm,
     Deduct,
+    Exchange,
     Expire,
     Extend,
     Line,
     Lock,
     OpeningRow,
     Replace,
+    Return,
     Step,
+    Transfer,
+    TransferReceive,
+    TransferShip,
+    TransferStep,
     Unlock,
 )
 
@@ -61,10 +68,23 @@ def expire(command: Expire) -> Args:
 
 
 def book(command: Book) -> Args:
-    """receive, return and adjust alike."""
+    """receive, return and adjust alike; a return may end in the lock that it is of."""
     args: Args = [command.op, command.fingerprint, _optional(command.occurred_at), command.warehouse]
-    args.append(len(command.lines))
-    for line in command.lines:
+    args += _bookings(command.lines)
+    return [*args, command.lock_id] if isinstance(command, Return) and command.lock_id else args
+
+
+def exchange(command: Exchange, order: Args) -> Args:
+    """The return first, then the lock; `order` is the default rank of warehouses."""
+    new = command.lock
+    args: Args = [new.lock_id, command.op, command.fingerprint, new.fingerprint, _optional(new.ttl_ms)]
+    args += [_optional(command.occurred_at), command.warehouse, *_bookings(command.returned)]
+    return [*args, len(new.warehouses), *new.warehouses, *order, *_lines(new.lines)]
+
+
+def _bookings(lines: Sequence[Booking]) -> Args:
+    args: Args = [len(lines)]
+    for line in lines:
         args += [line.sku, line.source.value, line.target.value, line.quantity, _json(line.reason)]
     return args
 
@@ -75,6 +95,35 @@ def opening(rows: Sequence[OpeningRow]) -> Args:
     for row in rows:
         args += [row.sku, row.warehouse, row.on_hand, _optional(row.buffer)]
     return args
+
+
+def transfer(command: Transfer) -> Args:
+    """The lines name no warehouse: all are taken at the source."""
+    head: Args = [command.transfer_id, command.fingerprint, command.source, command.destination]
+    return [*head, *_lines(command.lines)]
+
+
+def transfer_ship(command: TransferShip) -> Args:
+    """Without lines: all that is left."""
+    lines = _lines(command.lines) if command.lines is not None else []
+    return [*_transfer_step(command), _optional(command.occurred_at), *lines]
+
+
+def transfer_receive(command: TransferReceive) -> Args:
+    """Each line has its good, damaged and lost units."""
+    args: Args = [*_transfer_step(command), _optional(command.occurred_at), len(command.lines)]
+    for line in command.lines:
+        args += line
+    return args
+
+
+def transfer_cancel(command: TransferStep) -> Args:
+    """Only the transfer."""
+    return _transfer_step(command)
+
+
+def _transfer_step(command: TransferStep) -> Args:
+    return [command.transfer_id, command.op, command.fingerprint]
 
 
 def ranked(order: Sequence[str]) -> Args:

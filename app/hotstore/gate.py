@@ -135,6 +135,10 @@ class Gate:
             fence,
         )
 
+    async def load_transfers(self, rows: Sequence[tuple[str, Mapping[str, str]]], *, fence: int) -> None:
+        """Set the records of transfers."""
+        await self._load("rebuild_transfer", ((name, *_flat(record)) for name, record in rows), fence)
+
     async def load_ops(self, rows: Sequence[tuple[str, str]], *, fence: int) -> None:
         """Set what ids were used for."""
         await self._load("rebuild_op", rows, fence)

@@ -38,6 +38,10 @@ class Keys:
         """Return the key of a lock's record."""
         return f"{self.tag}lock:{lock_id}"
 
+    def transfer(self, transfer_id: str) -> str:
+        """Return the key of a transfer's record."""
+        return f"{self.tag}transfer:{transfer_id}"
+
     def op(self, op: str) -> str:
         """Return the key of what an id was used for."""
         return f"{self.tag}op:{op}"

@@ -10,7 +10,18 @@ from pathlib import Path
 
 from app import resources
 
-SHARED = ("register", "numbers", "shard", "stock", "sourcing", "locks", "ops", "steps", "booking")
+SHARED = (
+    "register",
+    "numbers",
+    "shard",
+    "stock",
+    "sourcing",
+    "locks",
+    "ops",
+    "steps",
+    "booking",
+    "transfers",
+)
 COMMANDS = (
     "lock",
     "unlock",
@@ -22,7 +33,12 @@ COMMANDS = (
     "receive",
     "return",
     "adjust",
+    "exchange",
     "opening",
+    "transfer",
+    "transfer_ship",
+    "transfer_receive",
+    "transfer_cancel",
     "reads",
     "recovery",
 )

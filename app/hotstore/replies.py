@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from app.domain.answers import Answer, Excess, LockLine, LockView
+from app.domain.answers import Answer, Excess, LockLine, LockView, TransferLine, TransferView
 from app.domain.events import Counts
 from app.domain.outcomes import Outcome
 from app.domain.sourcing import Shortage
-from app.domain.words import LockStatus
+from app.domain.words import LockStatus, TransferStatus
 
 _lines = msgspec.json.Decoder(list[LockLine])
+_transfer_lines = msgspec.json.Decoder(list[TransferLine])
 _FIELDS = {"a": "available", "l": "locked", "d": "damaged", "t": "in_transit", "b": "buffer"}
 
 
@@ -45,6 +46,8 @@ def answer_of(reply: Sequence[str]) -> Answer:
     match outcome:
         case Outcome.INSUFFICIENT_STOCK | Outcome.INSUFFICIENT_DAMAGED:
             return Answer(outcome, shortages=shortages_of(reply[2]))
+        case Outcome.QUANTITY_EXCEEDS_SHIPMENT:
+            return Answer(outcome, exceeding=_excesses_of(reply[2]))
         case Outcome.WAREHOUSE_REQUIRED | Outcome.NO_RIGHTS:
             return Answer(outcome, detail=reply[-1])
     if len(reply) >= 6:
@@ -57,14 +60,33 @@ def _lock_answer_of(outcome: Outcome, reply: Sequence[str]) -> Answer:
     lock, more = lock_of(reply), reply[6] if len(reply) > 6 else ""
     match outcome:
         case Outcome.QUANTITY_EXCEEDS_LOCK:
-            exceeding = (Excess(s.sku, s.warehouse, s.requested, s.held) for s in _shortages.decode(more))
-            return Answer(outcome, lock, exceeding=tuple(exceeding))
+            return Answer(outcome, lock, exceeding=_excesses_of(more))
         case Outcome.LOCK_EXPIRED:
             return Answer(outcome, lock, shortages_of(more) if more else ())
         case Outcome.REPEATED:
             status = LockStatus(more or lock.status)
             return Answer(outcome, lock, current_status=status, position=reply[2])
     return Answer(outcome, lock, position=reply[2])
+
+
+def _excesses_of(text: str) -> tuple[Excess, ...]:
+    return tuple(Excess(s.sku, s.warehouse, s.requested, s.held) for s in _shortages.decode(text))
+
+
+def transfer_answer_of(reply: Sequence[str]) -> Answer:
+    """Read the reply of a command about a transfer.
+
+    It shows one as [_, transfer_id, position, status, from, to, lines], and an eighth item says more of it.
+    """
+    if len(reply) < 7:
+        return answer_of(reply)
+    outcome, more = Outcome(reply[0]), reply[7] if len(reply) > 7 else ""
+    lines = tuple(_transfer_lines.decode(reply[6]))
+    view = TransferView(reply[1], reply[4], reply[5], TransferStatus(reply[3]), lines)
+    if outcome is Outcome.QUANTITY_EXCEEDS_TRANSFER:
+        return Answer(outcome, transfer=view, exceeding=_excesses_of(more))
+    status = TransferStatus(more) if outcome is Outcome.REPEATED else None
+    return Answer(outcome, transfer=view, current_status=status, position=reply[2])
 
 
 class Stock:

@@ -1,7 +1,7 @@
 """Reading the hot store's memory as it is, for comparisons: raw records, and walks over all keys of a kind."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from app.hotstore.keys import Keys
 from app.hotstore.replies import Stock
 
-_JSON_FIELDS = frozenset({"v", "x", "n", "q", "o", "y"})
+_JSON_FIELDS = frozenset({"v", "x", "n", "q", "o", "y", "r"})  # of locks and transfers alike
 
 
 class Scan:
@@ -30,14 +30,11 @@ class Scan:
 
     async def locks(self, lock_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return the records of those of the locks that are there, fields as the ledger has them."""
-        found = await self._hashes([self._keys.lock(lock_id) for lock_id in lock_ids])
-        return {
-            lock_id: {
-                name: json.loads(text) if name in _JSON_FIELDS else text for name, text in fields.items()
-            }
-            for lock_id, fields in zip(lock_ids, found, strict=True)
-            if fields
-        }
+        return await self._records(self._keys.lock, lock_ids)
+
+    async def transfers(self, transfer_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the records of those of the transfers that are there, fields as the ledger has them."""
+        return await self._records(self._keys.transfer, transfer_ids)
 
     def all_skus(self, *, count: int) -> AsyncIterator[list[str]]:
         """Walk over all SKUs, about `count` at a time; one may come twice."""
@@ -46,6 +43,18 @@ class Scan:
     def all_locks(self, *, count: int) -> AsyncIterator[list[str]]:
         """Walk over all locks, about `count` at a time; one may come twice."""
         return self._walk(self._keys.lock(""), count)
+
+    def all_transfers(self, *, count: int) -> AsyncIterator[list[str]]:
+        """Walk over all transfers, about `count` at a time; one may come twice."""
+        return self._walk(self._keys.transfer(""), count)
+
+    async def _records(self, key: Callable[[str], str], ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        found = await self._hashes([key(one) for one in ids])
+        return {
+            one: {name: json.loads(text) if name in _JSON_FIELDS else text for name, text in fields.items()}
+            for one, fields in zip(ids, found, strict=True)
+            if fields
+        }
 
     async def _walk(self, prefix: str, count: int) -> AsyncIterator[list[str]]:
         cursor = 0

@@ -8,6 +8,7 @@ from app.domain.commands import (
     Adjust,
     Confirm,
     Deduct,
+    Exchange,
     Expire,
     Extend,
     Lock,
@@ -15,6 +16,10 @@ from app.domain.commands import (
     Receive,
     Replace,
     Return,
+    Transfer,
+    TransferCancel,
+    TransferReceive,
+    TransferShip,
     Unlock,
 )
 from app.domain.outcomes import Outcome
@@ -95,6 +100,10 @@ class HotStore:
         """Book goods that came back."""
         return await self._write("return", who, calls.book(command))
 
+    async def exchange(self, command: Exchange, who: str = "") -> Answer:
+        """Book what came back and hold other stock instead, both or neither."""
+        return await self._write("exchange", who, calls.exchange(command, self._order))
+
     async def adjust(self, command: Adjust, who: str = "") -> Answer:
         """Book a correction."""
         return await self._write("adjust", who, calls.book(command))
@@ -103,6 +112,22 @@ class HotStore:
         """Set `on_hand` absolutely; return the answer and how many rows changed something."""
         answer = await self._write("opening", who, calls.opening(rows))
         return answer, int(answer.detail or "0")
+
+    async def transfer(self, command: Transfer, who: str = "") -> Answer:
+        """Promise stock at one warehouse to another, all lines or none."""
+        return await self._write_transfer("transfer", who, calls.transfer(command))
+
+    async def ship_transfer(self, command: TransferShip, who: str = "") -> Answer:
+        """Take what left the source off its shelf; it is on the way."""
+        return await self._write_transfer("transfer_ship", who, calls.transfer_ship(command))
+
+    async def receive_transfer(self, command: TransferReceive, who: str = "") -> Answer:
+        """Book what arrived at the destination, and what was lost on the way."""
+        return await self._write_transfer("transfer_receive", who, calls.transfer_receive(command))
+
+    async def cancel_transfer(self, command: TransferCancel, who: str = "") -> Answer:
+        """Give back what has not shipped."""
+        return await self._write_transfer("transfer_cancel", who, calls.transfer_cancel(command))
 
     # Reads
 
@@ -115,6 +140,10 @@ class HotStore:
     async def read_lock(self, lock_id: str) -> Answer:
         """Return READ with the lock, or UNKNOWN_LOCK."""
         return replies.answer_of(await self._read("read_lock", [lock_id]))
+
+    async def read_transfer(self, transfer_id: str) -> Answer:
+        """Return READ with the transfer, or UNKNOWN_TRANSFER."""
+        return replies.transfer_answer_of(await self._read("read_transfer", [transfer_id]))
 
     async def read_due(self, locks_max: int) -> list[str]:
         """Return held locks that are overdue, oldest first."""
@@ -130,16 +159,26 @@ class HotStore:
         """Drop an ended lock ('' for none) and ops, once they are persisted and past the horizon."""
         return await self._write("forget", "", [lock_id, *ops])
 
+    async def forget_transfer(self, transfer_id: str, ops: Sequence[str]) -> Answer:
+        """Drop an ended transfer and the ids used on it, once they are persisted and past the horizon."""
+        return await self._write("forget_transfer", "", [transfer_id, *ops])
+
     # Calls
 
     async def _write(self, function: str, who: str, args: Args) -> Answer:
+        return replies.answer_of(await self._reply_to(function, who, args))
+
+    async def _write_transfer(self, function: str, who: str, args: Args) -> Answer:
+        return replies.transfer_answer_of(await self._reply_to(function, who, args))
+
+    async def _reply_to(self, function: str, who: str, args: Args) -> list[str]:
         """Call with our epoch; a refusal for an old one changed nothing, so call again with the new one."""
         for _ in range(2):
             epoch = self.epoch or await self._refresh_epoch()
             reply = await self._call(function, [epoch, who, *args])
             if reply[0] != Outcome.STALE_EPOCH:
                 _check_echo(function, reply, args)
-                return replies.answer_of(reply)
+                return reply
             self.epoch = ""
         raise NotReadyError("the epoch changed twice during one command")
 
@@ -170,7 +209,16 @@ class HotStore:
 
 
 _ECHOES = frozenset({"lock", "confirm", "extend", "unlock", "deduct", "replace", "expire"}) | frozenset(
-    {"receive", "return", "adjust"}
+    {
+        "exchange",
+        "receive",
+        "return",
+        "adjust",
+        "transfer",
+        "transfer_ship",
+        "transfer_receive",
+        "transfer_cancel",
+    }
 )
 
 

@@ -19,8 +19,8 @@ class Projected(NamedTuple):
     warehouses: dict[str, Counts]
 
 
-class ProjectedLock(NamedTuple):
-    """A lock as the projection has it: where it was opened, and the record's fields."""
+class ProjectedRecord(NamedTuple):
+    """A lock or transfer as the projection has it: where it was opened, and the record's fields."""
 
     opened: Position
     record: dict[str, Any]
@@ -60,17 +60,29 @@ class Audit:
         rows = await self._all("audit_stock_at", {"sku": sku, "version": version})
         return {row.warehouse: Counts(*row[1:]) for row in rows}
 
-    async def open_locks_after(self, after: str, locks_max: int) -> list[str]:
+    async def open_locks_after(self, after: str, ids_max: int) -> list[str]:
         """Return the next open locks in order."""
-        values = {"shard": self._shard, "after": after, "locks_max": locks_max}
-        return [row.lock_id for row in await self._all("audit_open_locks", values)]
+        return await self._open_after("audit_open_locks", after, ids_max)
 
-    async def locks(self, lock_ids: Sequence[str]) -> dict[str, ProjectedLock]:
+    async def locks(self, lock_ids: Sequence[str]) -> dict[str, ProjectedRecord]:
         """Return those of the locks that the projection has, the newest of each id."""
-        rows = await self._all("audit_locks", {"lock_ids": list(lock_ids)})
-        return {
-            row.lock_id: ProjectedLock(Position(row.opened_epoch, row.opened_n), row.record) for row in rows
-        }
+        return await self._records("audit_locks", lock_ids)
+
+    async def open_transfers_after(self, after: str, ids_max: int) -> list[str]:
+        """Return the next open transfers in order."""
+        return await self._open_after("audit_open_transfers", after, ids_max)
+
+    async def transfers(self, transfer_ids: Sequence[str]) -> dict[str, ProjectedRecord]:
+        """Return those of the transfers that the projection has, the newest of each id."""
+        return await self._records("audit_transfers", transfer_ids)
+
+    async def _open_after(self, name: str, after: str, ids_max: int) -> list[str]:
+        values = {"shard": self._shard, "after": after, "ids_max": ids_max}
+        return [row.id for row in await self._all(name, values)]
+
+    async def _records(self, name: str, ids: Sequence[str]) -> dict[str, ProjectedRecord]:
+        rows = await self._all(name, {"ids": list(ids)})
+        return {row.id: ProjectedRecord(Position(row.opened_epoch, row.opened_n), row.record) for row in rows}
 
     async def _all(self, name: str, values: dict[str, Any]) -> Sequence[Any]:
         async with database.snapshot(self._engine) as connection:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,9 +15,10 @@ BATCH_EVENTS_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Forgettable:
-    """Ended locks with the ids used on them, other ids, and the cursor after them."""
+    """Ended locks and transfers with the ids used on them, other ids, and the cursor after them."""
 
     locks: dict[str, list[str]]
+    transfers: dict[str, list[str]]
     ops: list[str]
     cursor: Position
     full: bool
@@ -36,7 +38,7 @@ class Horizon:
         async with database.snapshot(self._engine) as connection:
             at = (await connection.execute(statement("read_forgotten"), {"shard": self._shard})).one_or_none()
             if at is None:
-                return Forgettable({}, [], Position(0, 0), full=False)
+                return Forgettable({}, {}, [], Position(0, 0), full=False)
             cursor = Position(at.forgotten_epoch, at.forgotten_n)
             values = {
                 "shard": self._shard,
@@ -49,17 +51,21 @@ class Horizon:
             }
             events = (await connection.execute(statement("forgettable_events"), values)).all()
             if not events:
-                return Forgettable({}, [], cursor, full=False)
+                return Forgettable({}, {}, [], cursor, full=False)
             cursor = Position(events[-1].epoch, events[-1].n)
-            ended = {
-                "lock_ids": list({event.lock_id for event in events if event.lock_id}),
-                "epoch": cursor.epoch,
-                "n": cursor.n,
-            }
+            until = {"epoch": cursor.epoch, "n": cursor.n}
+            ended = until | {"lock_ids": list({event.lock_id for event in events if event.lock_id})}
             locks = (await connection.execute(statement("forgettable_locks"), ended)).all()
-        ops = [event.op for event in events if event.op and not event.lock_id]
+            ended = until | {
+                "transfer_ids": list({event.document_id for event in events if _is_transfer(event)})
+            }
+            transfers = (await connection.execute(statement("forgettable_transfers"), ended)).all()
         return Forgettable(
-            {lock.lock_id: lock.ops for lock in locks}, ops, cursor, full=len(events) == BATCH_EVENTS_MAX
+            {lock.lock_id: lock.ops for lock in locks},
+            {transfer.transfer_id: transfer.ops for transfer in transfers},
+            [event.op for event in events if event.op and not event.lock_id and not _is_transfer(event)],
+            cursor,
+            full=len(events) == BATCH_EVENTS_MAX,
         )
 
     async def advance(self, batch: Forgettable) -> None:
@@ -67,3 +73,7 @@ class Horizon:
         values = {"shard": self._shard, "epoch": batch.cursor.epoch, "n": batch.cursor.n}
         async with database.transaction(self._engine) as connection:
             await connection.execute(statement("advance_forgotten"), values)
+
+
+def _is_transfer(event: Any) -> bool:
+    return bool(event.document_kind == "transfer")

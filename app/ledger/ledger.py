@@ -2,8 +2,8 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.answers import LockLine, LockView
-from app.domain.words import LockStatus
+from app.domain.answers import LockLine, LockView, TransferLine, TransferView
+from app.domain.words import LockStatus, TransferStatus
 from app.ledger import database
 from app.ledger.queries import statement
 
@@ -23,6 +23,18 @@ class Ledger:
         record = row.record
         lines = tuple(LockLine(*line) for line in record["n"])
         return LockView(row.lock_id, LockStatus(record["s"]), record.get("x"), lines)
+
+    async def find_transfer(self, transfer_id: str) -> TransferView | None:
+        """Return the newest transfer of this id, or None."""
+        values = {"transfer_id": transfer_id}
+        async with database.snapshot(self._engine) as connection:
+            row = (await connection.execute(statement("find_transfer"), values)).one_or_none()
+        if row is None:
+            return None
+        record = row.record
+        lines = tuple(TransferLine(*line) for line in record["n"])
+        status = TransferStatus(record["s"])
+        return TransferView(row.transfer_id, record["a"], record["b"], status, lines)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -125,8 +125,13 @@ class RebuildRows:
         async for row in self._stream("remembered_locks", since=since):
             yield row
 
+    async def transfers(self, since: datetime) -> AsyncIterator[Any]:
+        """Yield transfer_id, opened_epoch, opened_n, record of open transfers and of those that changed after."""
+        async for row in self._stream("remembered_transfers", since=since):
+            yield row
+
     async def ops(self, since: datetime) -> AsyncIterator[Any]:
-        """Yield op, fingerprint, epoch, n, lock of ids that were used after `since` or on open locks."""
+        """Yield op, fingerprint, epoch, n, lock, document of ids used after `since`, or on what is open."""
         async for row in self._stream("remembered_ops", since=since):
             yield row
 

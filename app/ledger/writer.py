@@ -3,30 +3,34 @@
 The position lives with the data, so every event takes effect exactly once, whatever is killed when.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.chain import ChainBrokenError, Entry, check_chain
-from app.domain.events import Counts, Event, Move, Position
+from app.domain.events import Counts, Move, Position
 from app.domain.words import Place
 from app.ledger import database
 from app.ledger.queries import sql
 
 _EVENT_COLUMNS = (
     "shard", "epoch", "n", "schema", "kind", "recorded_at", "occurred_at", "op", "fingerprint", "who", "reason",
-    "lock_id", "lock", "prev", "tip",
+    "lock_id", "lock", "prev", "tip", "document_kind", "document_id", "document",
 )  # fmt: skip
 _MOVE_COLUMNS = (
     "shard", "epoch", "n", "line", "sku", "version", "warehouse", "source", "target", "quantity", "reason",
     "available_after", "locked_after", "damaged_after", "in_transit_after", "buffer_after", "recorded_at",
-    "occurred_at",
+    "occurred_at", "to_warehouse", "to_available_after", "to_locked_after", "to_damaged_after", "to_in_transit_after",
+    "to_buffer_after",
 )  # fmt: skip
+OPENS_LOCK = frozenset({"lock", "exchange"})
+"""Events that begin a lock."""
 _PLACES = {place.value: place.name.lower() for place in Place}
+_encoder = msgspec.json.Encoder()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -35,17 +39,41 @@ def moment(ms: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=ms)
 
 
+_NO_OTHER_END = (None,) * len(Counts._fields)
+
+
+@dataclass(slots=True)
+class _Records:
+    """What a batch does to documents of one kind: rows of those it opens, and of those it changes."""
+
+    opened: dict[str, list[Any]] = field(default_factory=dict)
+    changed: dict[str, list[Any]] = field(default_factory=dict)
+
+    def open(self, record_id: str, where: Position, at: datetime, fields: dict[str, Any]) -> None:
+        """A new record, even under an id that was used before."""
+        self.opened[record_id] = [*where, *where, at, fields]
+
+    def change(self, record_id: str, where: Position, at: datetime, fields: dict[str, Any]) -> None:
+        """Fold in what changed: opened in this batch, changed in it, or both; null removes a field."""
+        if record_id in self.opened:
+            opened = self.opened[record_id]
+            self.opened[record_id] = [*opened[:2], *where, at, _merged(opened[-1], fields)]
+        else:
+            known = self.changed.get(record_id, [None])[-1] or {}
+            self.changed[record_id] = [*where, at, known | fields]
+
+
 @dataclass(slots=True)
 class _Fold:
-    """What a batch comes to: the last counts of each place, and each lock's changes."""
+    """What a batch comes to: the last counts of each place, and each document's changes."""
 
     events: list[tuple[Any, ...]] = field(default_factory=list)
     moves: list[tuple[Any, ...]] = field(default_factory=list)
     first_versions: dict[str, int] = field(default_factory=dict)
     last_versions: dict[str, int] = field(default_factory=dict)
     stock: dict[tuple[str, str], tuple[int, Counts]] = field(default_factory=dict)
-    opened: dict[str, list[Any]] = field(default_factory=dict)
-    changed: dict[str, list[Any]] = field(default_factory=dict)
+    locks: _Records = field(default_factory=_Records)
+    transfers: _Records = field(default_factory=_Records)
     months: set[tuple[int, int]] = field(default_factory=set)
 
 
@@ -95,21 +123,22 @@ class Writer:
         recorded_at = moment(event.recorded_at)
         occurred_at = recorded_at if event.occurred_at is None else moment(event.occurred_at)
         fold.months.add((recorded_at.year, recorded_at.month))
-        lock = (
-            None if event.lock is None else json.dumps(event.lock, ensure_ascii=False, separators=(",", ":"))
+        lock = None if event.lock is None else _json(event.lock)
+        document = (
+            (None,) * 3 if event.document is None else (*event.document[:2], _json(event.document.fields))
         )
         fold.events.append((
             self._shard, *entry.position, event.schema, event.kind, recorded_at, occurred_at, event.op,
-            event.fingerprint, event.who, event.reason, event.lock_id, lock, entry.prev, entry.tip,
+            event.fingerprint, event.who, event.reason, event.lock_id, lock, entry.prev, entry.tip, *document,
         ))  # fmt: skip
         for line, move in enumerate(event.moves):
             self._add_move(fold, entry.position, line, move)
             fold.moves.append((
                 self._shard, *entry.position, line, move.sku, move.version, move.warehouse, _PLACES[move.source],
                 _PLACES[move.target], move.quantity, move.reason, *move.after, recorded_at, occurred_at,
+                move.to_warehouse, *(move.to_after or _NO_OTHER_END),
             ))  # fmt: skip
-        if event.lock_id is not None and event.lock is not None:
-            _add_lock(fold, entry, event, recorded_at)
+        _add_records(fold, entry, recorded_at)
 
     def _add_move(self, fold: _Fold, position: Position, line: int, move: Move) -> None:
         before = fold.last_versions.get(move.sku)
@@ -121,6 +150,8 @@ class Writer:
             )
         fold.last_versions[move.sku] = move.version
         fold.stock[move.sku, move.warehouse] = (move.version, move.after)
+        if move.to_warehouse is not None and move.to_after is not None:
+            fold.stock[move.sku, move.to_warehouse] = (move.version, move.to_after)
 
     async def _check_versions(self, pg: Any, fold: _Fold) -> None:
         rows = await pg.fetch(sql("read_versions"), list(fold.first_versions))
@@ -154,27 +185,30 @@ class Writer:
             await pg.execute(
                 sql("fold_stock"), self._shard, *(list(column) for column in zip(*rows, strict=True))
             )
-        if fold.opened:
-            rows = [(lock_id, *opened[:-1], _json(opened[-1])) for lock_id, opened in fold.opened.items()]
-            await pg.execute(
-                sql("open_locks"), self._shard, *(list(column) for column in zip(*rows, strict=True))
-            )
-        if fold.changed:
-            rows = [(lock_id, *changed[:-1], _json(changed[-1])) for lock_id, changed in fold.changed.items()]
-            await pg.execute(sql("change_locks"), *(list(column) for column in zip(*rows, strict=True)))
+        for records, opening, changing in (
+            (fold.locks, "open_locks", "change_locks"),
+            (fold.transfers, "open_transfers", "change_transfers"),
+        ):
+            if records.opened:
+                await pg.execute(sql(opening), self._shard, *_columns(records.opened))
+            if records.changed:
+                await pg.execute(sql(changing), *_columns(records.changed))
 
 
-def _add_lock(fold: _Fold, entry: Entry, event: Event, at: datetime) -> None:
-    """Fold a lock's changes: opened in this batch, changed in it, or both."""
-    lock_id, fields, where = str(event.lock_id), event.lock or {}, entry.position
-    if event.kind == "lock":
-        fold.opened[lock_id] = [*where, *where, at, fields]
-    elif lock_id in fold.opened:
-        opened = fold.opened[lock_id]
-        fold.opened[lock_id] = [*opened[:2], *where, at, _merged(opened[-1], fields)]
-    else:
-        known = fold.changed.get(lock_id, [None])[-1] or {}
-        fold.changed[lock_id] = [*where, at, known | fields]
+def _add_records(fold: _Fold, entry: Entry, at: datetime) -> None:
+    """Fold what an event says of its lock, and of another document."""
+    event = entry.event
+    if event.lock_id is not None and event.lock is not None:
+        note = fold.locks.open if event.kind in OPENS_LOCK else fold.locks.change
+        note(event.lock_id, entry.position, at, event.lock)
+    if event.document is not None and event.document.kind == "transfer":
+        note = fold.transfers.open if event.kind == "transfer" else fold.transfers.change
+        note(event.document.id, entry.position, at, event.document.fields)
+
+
+def _columns(records: dict[str, list[Any]]) -> list[list[Any]]:
+    rows = [(record_id, *row[:-1], _json(row[-1])) for record_id, row in records.items()]
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _merged(record: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
@@ -182,4 +216,4 @@ def _merged(record: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _encoder.encode(value).decode()

@@ -30,6 +30,11 @@ LASTING = frozenset(
         Outcome.RECEIVED,
         Outcome.RETURNED,
         Outcome.ADJUSTED,
+        Outcome.EXCHANGED,
+        Outcome.TRANSFER_REQUESTED,
+        Outcome.TRANSFER_SHIPPED,
+        Outcome.TRANSFER_RECEIVED,
+        Outcome.TRANSFER_CANCELLED,
     }
 )
 """Outcomes that tell of something written; refusals wait for nothing."""

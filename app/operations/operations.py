@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
+from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import Openings
 from app.operations.returns import Returns
 from app.operations.stock import StockCounts
+from app.operations.transfers import Transfers
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +22,5 @@ class Operations:
     returns: Returns
     adjustments: Adjustments
     openings: Openings
+    transfers: Transfers
+    exchanges: Exchanges

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from app.domain.answers import LockView
+from app.domain.answers import LockView, TransferView
 
 
 class Ledger(Protocol):
@@ -10,3 +10,6 @@ class Ledger(Protocol):
 
     async def find_lock(self, lock_id: str) -> LockView | None:
         """Return the newest lock of this id, or None; raise `UnavailableError` if Postgres cannot be asked."""
+
+    async def find_transfer(self, transfer_id: str) -> TransferView | None:
+        """Return the newest transfer of this id, or None; raise `UnavailableError` if Postgres cannot be asked."""

@@ -16,5 +16,9 @@ class Returns:
     durabilities: Durabilities
 
     async def book(self, command: Return, wanted: Durability, *, who: str = "") -> Told:
-        """Book the goods; raise what `HotStore` raises."""
+        """Book the goods; raise what `HotStore` raises.
+
+        A return of a lock that is past the horizon is refused as UNKNOWN_LOCK: what came back of it before can no
+        longer be checked in the hot store.
+        """
         return await self.durabilities.settle(await self.hot.return_goods(command, who), wanted)

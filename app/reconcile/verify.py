@@ -5,13 +5,14 @@ that this very version's moves left, once the ledger has them. Memory stays flat
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from app.domain.events import Counts, Position
+from app.domain.words import OPEN_STATUSES, TRANSFER_ENDED, TransferStatus
 from app.hotstore.replies import Stock
 from app.hotstore.scan import Scan
-from app.ledger.audit import Audit, Projected, ProjectedLock
+from app.ledger.audit import Audit, Projected, ProjectedRecord
 
 SLICE = 500
 IN_FLIGHT_SECONDS_MAX = 10.0
@@ -33,6 +34,17 @@ class Difference(NamedTuple):
         return f"{self.what} {self.place}: {self.left} {self.left_figure}, {self.right} {self.right_figure}"
 
 
+class _Kind(NamedTuple):
+    """Records of one kind: how each store tells of them, and the states in which neither may miss one."""
+
+    name: str
+    walk: Callable[..., AsyncIterator[list[str]]]
+    hot: Callable[[Sequence[str]], Awaitable[dict[str, dict[str, Any]]]]
+    projected: Callable[[Sequence[str]], Awaitable[dict[str, ProjectedRecord]]]
+    open_after: Callable[[str, int], Awaitable[list[str]]]
+    open_statuses: frozenset[str]
+
+
 class Verify:
     """Compares one shard's stores. `progress` is told what is compared and how much was."""
 
@@ -42,11 +54,32 @@ class Verify:
         self._scan = scan
         self._audit = audit
         self._progress = progress
+        self._kinds = (
+            _Kind(
+                "lock",
+                scan.all_locks,
+                scan.locks,
+                audit.locks,
+                audit.open_locks_after,
+                frozenset(OPEN_STATUSES),
+            ),
+            _Kind(
+                "transfer",
+                scan.all_transfers,
+                scan.transfers,
+                audit.transfers,
+                audit.open_transfers_after,
+                frozenset(TransferStatus) - TRANSFER_ENDED,
+            ),
+        )
 
     async def differences(self) -> AsyncIterator[Difference]:
         """Yield every difference; raise `UnavailableError` or a Redis error if it cannot be compared."""
-        for part in (self._sums, self._versions, self._locked, self._stock, self._locks):
+        for part in (self._sums, self._versions, self._locked, self._in_transit, self._stock):
             async for difference in part():
+                yield difference
+        for kind in self._kinds:
+            async for difference in self._records(kind):
                 yield difference
 
     # Within the ledger
@@ -71,6 +104,12 @@ class Verify:
             place = f"{row.warehouse} locked"
             figures = "projection", _figure(row.locked), "open locks", _figure(row.held)
             yield Difference(f"SKU {row.sku}", place, *figures)
+
+    async def _in_transit(self) -> AsyncIterator[Difference]:
+        async for row in self._audit.rows("audit_in_transit"):
+            place = f"{row.warehouse} in_transit"
+            figures = _figure(row.in_transit), _figure(row.due)
+            yield Difference(f"SKU {row.sku}", place, "projection", figures[0], "open transfers", figures[1])
 
     # Hot store and ledger: stock
 
@@ -117,34 +156,34 @@ class Verify:
             await asyncio.sleep(POLL_SECONDS)
         yield Difference(f"SKU {here.sku}", "version", "hot store", here.version, "projection", version)
 
-    # Hot store and ledger: locks
+    # Hot store and ledger: locks and transfers
 
-    async def _locks(self) -> AsyncIterator[Difference]:
+    async def _records(self, kind: _Kind) -> AsyncIterator[Difference]:
         count = 0
-        async for found in self._scan.all_locks(count=SLICE):
-            async for difference in self._lock_slice(found):
+        async for found in kind.walk(count=SLICE):
+            async for difference in self._record_slice(kind, found):
                 yield difference
             count += len(found)
-            self._progress("locks", count)
+            self._progress(f"{kind.name}s", count)
         after = ""
-        while lock_ids := await self._audit.open_locks_after(after, SLICE):
-            there = await self._scan.locks(lock_ids)
-            async for difference in self._lock_slice([i for i in lock_ids if i not in there]):
+        while ids := await kind.open_after(after, SLICE):
+            there = await kind.hot(ids)
+            async for difference in self._record_slice(kind, [one for one in ids if one not in there]):
                 yield difference
-            after = lock_ids[-1]
+            after = ids[-1]
 
-    async def _lock_slice(self, lock_ids: Sequence[str]) -> AsyncIterator[Difference]:
-        waiting = list(lock_ids)
+    async def _record_slice(self, kind: _Kind, ids: Sequence[str]) -> AsyncIterator[Difference]:
+        waiting = list(ids)
         differing: list[Difference] = []
         for _ in range(int(IN_FLIGHT_SECONDS_MAX / POLL_SECONDS)):
-            hot = await self._scan.locks(waiting)
-            projected = await self._audit.locks(waiting)
+            hot = await kind.hot(waiting)
+            projected = await kind.projected(waiting)
             differing = []
             again = []
-            for lock_id in waiting:
-                found = list(_compare_locks(lock_id, hot.get(lock_id), projected.get(lock_id)))
+            for one in waiting:
+                found = list(_compare_records(kind, one, hot.get(one), projected.get(one)))
                 differing += found
-                again += [lock_id] if found else []
+                again += [one] if found else []
             if not again:
                 return
             waiting = again  # a change may be in flight: only what stays different is told
@@ -170,14 +209,14 @@ def _compare(here: Stock, there: Mapping[str, Counts], name: str) -> list[Differ
     return differences
 
 
-def _compare_locks(
-    lock_id: str, here: dict[str, Any] | None, there: ProjectedLock | None
+def _compare_records(
+    kind: _Kind, record_id: str, here: dict[str, Any] | None, there: ProjectedRecord | None
 ) -> list[Difference]:
-    what = f"lock {lock_id}"
+    what = f"{kind.name} {record_id}"
     if here is None and there is None:
         return []  # forgotten between two reads
     if here is None or there is None:
-        if there is not None and there.record["s"] not in {"held", "confirmed", "partly_deducted"}:
+        if there is not None and there.record["s"] not in kind.open_statuses:
             return []  # ended and forgotten
         figures = ("none" if here is None else here["s"], "none" if there is None else there.record["s"])
         return [Difference(what, "status", "hot store", figures[0], "projection", figures[1])]

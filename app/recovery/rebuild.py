@@ -19,7 +19,7 @@ T = TypeVar("T")
 async def rebuild(
     gate: Gate, rows: RebuildRows, *, fence: int, since: datetime, progress: Progress
 ) -> LedgerTip:
-    """Load stock, locks and remembered ids; return where the ledger was. The gate stays shut.
+    """Load stock, locks, transfers and remembered ids; return where the ledger was. The gate stays shut.
 
     Raises `FencedError` as soon as another recovery has taken over.
     """
@@ -30,6 +30,9 @@ async def rebuild(
     await gate.clear(fence=fence)
     await _load("SKUs", _skus(rows), lambda chunk: gate.load_stock(chunk, fence=fence), progress)
     await _load("locks", _locks(rows, since), lambda chunk: gate.load_locks(chunk, fence=fence), progress)
+    await _load(
+        "transfers", _transfers(rows, since), lambda chunk: gate.load_transfers(chunk, fence=fence), progress
+    )
     await _load("ids", _ops(rows, since), lambda chunk: gate.load_ops(chunk, fence=fence), progress)
     return ledger
 
@@ -70,18 +73,30 @@ async def _skus(rows: RebuildRows) -> AsyncIterator[tuple[str, dict[str, int]]]:
 
 async def _locks(rows: RebuildRows, since: datetime) -> AsyncIterator[tuple[str, dict[str, str]]]:
     async for row in rows.locks(since):
-        position = Position(row.opened_epoch, row.opened_n)
-        yield row.lock_id, {name: _text(value) for name, value in row.record.items()} | {"p": str(position)}
+        yield row.lock_id, _record(row)
+
+
+async def _transfers(rows: RebuildRows, since: datetime) -> AsyncIterator[tuple[str, dict[str, str]]]:
+    async for row in rows.transfers(since):
+        yield row.transfer_id, _record(row)
+
+
+def _record(row: Any) -> dict[str, str]:
+    """Return a record's fields as the hot store has them."""
+    position = Position(row.opened_epoch, row.opened_n)
+    return {name: _text(value) for name, value in row.record.items()} | {"p": str(position)}
 
 
 async def _ops(rows: RebuildRows, since: datetime) -> AsyncIterator[tuple[str, str]]:
     async for row in rows.ops(since):
-        yield row.op, f"{row.fingerprint} {Position(row.epoch, row.n)} {_answer(row.lock)}"
+        yield row.op, f"{row.fingerprint} {Position(row.epoch, row.n)} {_answer(row.lock, row.document)}"
 
 
-def _answer(lock: dict[str, Any] | None) -> str:
+def _answer(lock: dict[str, Any] | None, document: dict[str, Any] | None) -> str:
     """Return what a repeat is told, as the function had kept it: nothing where the record itself is the answer."""
-    if lock is None or lock["s"] in _ENDED:
+    if document is not None:
+        return _text([document["s"], document["n"]])
+    if lock is None or "s" not in lock or lock["s"] in _ENDED:  # a return of a lock needs no answer
         return ""
     return _text([lock["s"], lock.get("x"), lock["n"]])
 

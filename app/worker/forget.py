@@ -17,6 +17,8 @@ def duty(store: HotStore, horizon: Horizon) -> Duty:
         batch: Forgettable = await horizon.next_batch()
         for lock_id, ops in batch.locks.items():
             await store.forget(lock_id, ops)
+        for transfer_id, ops in batch.transfers.items():
+            await store.forget_transfer(transfer_id, ops)
         if batch.ops:
             await store.forget("", batch.ops)
         await horizon.advance(batch)

@@ -38,10 +38,37 @@ local function damaged_shortages(shard, warehouse)
   return #parts > 0 and ('[' .. table.concat(parts, ',') .. ']') or nil
 end
 
+-- What a lock's record says once these lines came back: its field `r`; or nil and every SKU of which more would
+-- have come back than was shipped for it.
+local function note_returned(lock, lines)
+  local left, back, skus, exceeding = {}, {}, {}, {}
+  for _, line in ipairs(decode_lines(lock.n)) do left[line.sku] = (left[line.sku] or 0) + line.deducted end
+  for i, known in ipairs(lock.r and cjson.decode(lock.r) or {}) do
+    skus[i], back[known[1]], left[known[1]] = known[1], known[2], left[known[1]] - known[2]
+  end
+  local asked, order = {}, {}
+  for _, line in ipairs(lines) do
+    if not asked[line.sku] then order[#order + 1] = line.sku end
+    asked[line.sku] = (asked[line.sku] or 0) + line.quantity
+  end
+  for _, sku in ipairs(order) do
+    if asked[sku] > (left[sku] or 0) then
+      exceeding[#exceeding + 1] = exceeding_line({ sku = sku, warehouse = '' }, asked[sku], left[sku] or 0)
+    end
+    if not back[sku] then skus[#skus + 1] = sku end
+    back[sku] = (back[sku] or 0) + asked[sku]
+  end
+  if #exceeding > 0 then return nil, '[' .. table.concat(exceeding, ',') .. ']' end
+  local parts = {}
+  for i, sku in ipairs(skus) do parts[i] = '["' .. sku .. '",' .. back[sku] .. ']' end
+  return '[' .. table.concat(parts, ',') .. ']'
+end
+
 -- ARGV 1 epoch  2 who  3 op  4 fingerprint  5 occurred_at in ms ('' for now)  6 warehouse  7… lines
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT, REPEATED,
---   ID_REUSED, INSUFFICIENT_DAMAGED, QUANTITY_TOO_LARGE, then `outcome`: {outcome, op, position}.
-local function book(keys, args, kind, outcome)
+--   ID_REUSED, UNKNOWN_LOCK and QUANTITY_EXCEEDS_SHIPMENT (a return of a lock), INSUFFICIENT_DAMAGED, QUANTITY_TOO_LARGE, then `outcome`: {outcome, op, position}.
+-- `lock_id`: the lock whose shipments come back, if it is known.
+local function book(keys, args, kind, outcome, lock_id)
   local shard, refusal = enter(keys, args)
   if refusal then return refusal end
   local op, fingerprint, warehouse = args[3], args[4], args[6]
@@ -52,6 +79,13 @@ local function book(keys, args, kind, outcome)
   if known then
     if known.fingerprint ~= fingerprint then return { 'ID_REUSED', op } end
     return { 'REPEATED', op, known.position }
+  end
+  local lock, returned, exceeding
+  if lock_id then
+    lock = load_lock(shard, lock_id)
+    if not lock then return { 'UNKNOWN_LOCK', op } end
+    returned, exceeding = note_returned(lock, lines)
+    if not returned then return { 'QUANTITY_EXCEEDS_SHIPMENT', op, exceeding } end
   end
   shard.taken_damaged = {}
   for _, line in ipairs(lines) do
@@ -64,8 +98,11 @@ local function book(keys, args, kind, outcome)
   if shortages then return { 'INSUFFICIENT_DAMAGED', op, shortages } end
   if not counts_fit(shard) then return { 'QUANTITY_TOO_LARGE', op } end
   local event = { kind = kind, op = op, fingerprint = fingerprint, occurred_at = occurred_at }
+  local changes = lock and { v = lock.v + 1, r = returned }
+  if lock then event.lock_id, event.lock = lock_id, encode_changes(changes) end
   local position = commit(shard, event)
   if not position then return { 'NOT_READY', op } end
+  if lock then write_lock(shard, lock, changes) end
   write_op(shard, event, position)
   return { outcome, op, position }
 end

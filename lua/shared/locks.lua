@@ -5,9 +5,10 @@
 --   x expires_at in ms (absent: never)   n lines [[sku, warehouse, quantity, deducted], …]
 --   q the request, where sourcing chose: [[ranked warehouses], [[sku, quantity, warehouse or ""], …]]
 --   o the original lines and y the original expiry (0: never), once a step changed them   e `unlock`, if that ended it
+--   r what came back of its shipments: [[sku, units], …]
 -- {tag}due: lock ids by expiry time, of held locks only.
 
-local LOCK_FIELDS = { 's', 'v', 'f', 'p', 'x', 'n', 'q', 'o', 'y', 'e' }
+local LOCK_FIELDS = { 's', 'v', 'f', 'p', 'x', 'n', 'q', 'o', 'y', 'e', 'r' }
 
 local function lock_key(shard, lock_id)
   return shard.tag .. 'lock:' .. lock_id
@@ -42,11 +43,11 @@ local function load_lock(shard, lock_id)
 end
 
 -- The fields a step changed, as the event carries them: numbers and lines as JSON, the rest quoted.
-local RAW = { v = true, x = true, n = true, q = true, o = true, y = true }
+local RAW = { v = true, x = true, n = true, q = true, o = true, y = true, r = true }
 
-local function encode_changes(changes)
+local function encode_changes(changes, fields)
   local parts = {}
-  for _, field in ipairs(LOCK_FIELDS) do
+  for _, field in ipairs(fields or LOCK_FIELDS) do
     local value = changes[field]
     if value == false then
       parts[#parts + 1] = '"' .. field .. '":null'

@@ -3,7 +3,8 @@
 -- {tag}op:<op>: "<fingerprint> <position> <answer>", where the answer is [status, expires_at, lines],
 -- or nothing if the lock ended with this step: then its record is the answer.
 -- An op names its kind and its id: receipt:R1, return:R1, adjustment:A1, key:<Idempotency-Key>,
--- deduct:<lock_id>{<shipment_id> (a brace cannot occur in an id).
+-- deduct:<lock_id>{<shipment_id> (a brace cannot occur in an id), transfer_ship:<transfer_id>{<shipment_id>,
+-- transfer_receive:<transfer_id>{<receipt_id>; an answer about a transfer is [status, lines].
 
 local function op_key(shard, op)
   return shard.tag .. 'op:' .. op

@@ -4,7 +4,7 @@
 -- loaded library have none. Only `open` sets it, after the books were compared.
 
 local LAYOUT = '1'
-local SCHEMA = '1'
+local SCHEMA = '2'
 local gate = {}
 
 -- Every inner command of this library. `open` tries them against the caller's rights first: with
@@ -64,12 +64,14 @@ local function quoted(text)
   return '"' .. text .. '"'
 end
 
--- The event as JSON: [schema, kind, recorded_at, op, fingerprint, who, reason, occurred_at, lock_id, lock, moves].
+-- The event as JSON: [schema, kind, recorded_at, op, fingerprint, who, reason, occurred_at, lock_id, lock, moves],
+-- and, where it is about another document than a lock, [kind of document, its id, the fields that changed].
 local function body_of(shard, event)
   return table.concat({
     '[', SCHEMA, ',"', event.kind, '",', shard.now, ',', quoted(event.op), ',', quoted(event.fingerprint), ',',
     quoted(shard.who), ',', event.reason or 'null', ',', event.occurred_at or 'null', ',',
-    quoted(event.lock_id), ',', event.lock or 'null', ',[', table.concat(shard.moves, ','), ']]',
+    quoted(event.lock_id), ',', event.lock or 'null', ',[', table.concat(shard.moves, ','), ']',
+    event.document and (',' .. event.document) or '', ']',
   })
 end
 

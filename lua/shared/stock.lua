@@ -72,24 +72,34 @@ local function sellable_of(stock, warehouse)
   return math.max(0, place.a - place.b)
 end
 
+-- What a move over two warehouses says in addition: where it leads, and the state after it there.
+local function other_end(place, to_warehouse, reason)
+  return table.concat({
+    ',', reason or 'null', ',"', to_warehouse, '",[', place.a, ',', place.l, ',', place.d, ',', place.t, ',', place.b,
+    ']',
+  })
+end
+
 -- Stages one move and notes it for the event: the new version and the state after it.
-local function move(shard, stock, warehouse, source, target, quantity, reason)
+-- `to_warehouse`: where it leads, if that is another warehouse.
+local function move(shard, stock, warehouse, source, target, quantity, reason, to_warehouse)
   local place = place_of(stock, warehouse)
+  local there = to_warehouse and place_of(stock, to_warehouse) or place
   if place[source] then
     touch(stock, warehouse, place, source)
     if source ~= target then place[source] = place[source] - quantity end
   end
-  if place[target] then
-    touch(stock, warehouse, place, target)
-    if source ~= target then place[target] = place[target] + quantity end
+  if there[target] then
+    touch(stock, to_warehouse or warehouse, there, target)
+    if source ~= target then there[target] = there[target] + quantity end
   end
-  place.new = false
+  place.new, there.new = false, false
   stock.version = stock.version + 1
   local a, l, d, t, b = place.a, place.l, place.d, place.t, place.b
   shard.moves[#shard.moves + 1] = table.concat({
     '["', stock.sku, '",', TEXTS[stock.version] or stock.version, ',"', warehouse, '","', source, '","', target, '",',
     TEXTS[quantity] or quantity, ',[', TEXTS[a] or a, ',', TEXTS[l] or l, ',', TEXTS[d] or d, ',', TEXTS[t] or t, ',',
-    TEXTS[b] or b, ']', reason and (',' .. reason) or '', ']',
+    TEXTS[b] or b, ']', to_warehouse and other_end(there, to_warehouse, reason) or reason and (',' .. reason) or '', ']',
   })
 end
 

@@ -1,3 +1,3 @@
-SELECT lock_id FROM lock
+SELECT lock_id AS id FROM lock
 WHERE shard = :shard AND status IN ('held', 'confirmed', 'partly_deducted') AND lock_id > :after
-ORDER BY lock_id LIMIT :locks_max
+ORDER BY lock_id LIMIT :ids_max

@@ -7,7 +7,7 @@ WITH sums AS (
         coalesce(sum(units) FILTER (WHERE place = 'damaged'), 0) AS damaged,
         coalesce(sum(units) FILTER (WHERE place = 'in_transit'), 0) AS in_transit
     FROM (
-        SELECT sku, warehouse, target AS place, quantity AS units FROM move
+        SELECT sku, coalesce(to_warehouse, warehouse) AS warehouse, target AS place, quantity AS units FROM move
         UNION ALL
         SELECT sku, warehouse, source AS place, -quantity AS units FROM move
     ) AS half

@@ -78,6 +78,15 @@ def test_each_bad_line_of_a_stock_file_is_named(service: Service, place: Path) -
     assert service.get("/v1/availability/csv-bad").status_code == 404
 
 
+def test_a_rerun_of_an_import_changes_nothing(service: Service, place: Path) -> None:
+    (place / "stock.csv").write_text(
+        "sku,warehouse,quantity,buffer\ncsv-again,north,5,1\ncsv-again,south,0,\n"
+    )
+    for changed in (2, 0):
+        done = service.sellable("import-stock", str(place / "stock.csv"))
+        assert (done.returncode, done.stdout) == (0, f"imported 2 rows ({changed} changed), 0 bad lines\n")
+
+
 def test_each_bad_line_of_an_order_file_is_named(service: Service, place: Path) -> None:
     service.open_stock(("csv-orders", "north", 10))
     (place / "orders.csv").write_bytes(ORDERS)

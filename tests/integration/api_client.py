@@ -10,7 +10,7 @@ import redis.asyncio
 from fastapi import FastAPI
 
 from app.api.app import create_app
-from app.domain.answers import LockView
+from app.domain.answers import LockView, TransferView
 from app.errors import UnavailableError
 from app.hotstore import wire
 from app.hotstore.keys import Keys
@@ -19,11 +19,13 @@ from app.hotstore.store import Caller, HotStore
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.durability import Durabilities
+from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import OpeningRow, Openings
 from app.operations.operations import Operations
 from app.operations.returns import Returns
 from app.operations.stock import StockCounts
+from app.operations.transfers import Transfers
 from app.settings import Settings
 
 ROWS = (
@@ -38,15 +40,21 @@ ROWS = (
 
 @dataclass
 class PretendLedger:
-    """Locks that the hot store has forgotten."""
+    """Locks and transfers that the hot store has forgotten."""
 
     locks: dict[str, LockView] = field(default_factory=dict)
+    transfers: dict[str, TransferView] = field(default_factory=dict)
     away: bool = False
 
     async def find_lock(self, lock_id: str) -> LockView | None:
         if self.away:
             raise UnavailableError("Postgres is away")
         return self.locks.get(lock_id)
+
+    async def find_transfer(self, transfer_id: str) -> TransferView | None:
+        if self.away:
+            raise UnavailableError("Postgres is away")
+        return self.transfers.get(transfer_id)
 
 
 @dataclass
@@ -134,6 +142,8 @@ def operations_on(
         returns=Returns(hot, levels),
         adjustments=Adjustments(hot, levels),
         openings=Openings(hot),
+        exchanges=Exchanges(hot, levels),
+        transfers=Transfers(hot, ledger, levels),
     )
     return operations, levels
 

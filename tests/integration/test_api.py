@@ -458,17 +458,6 @@ async def test_a_return(world: World) -> None:
     problem(await world.http.post("/v1/returns", json=body | {"warehouse": "south"}), 409, "return_id_reused")
 
 
-async def test_a_return_of_a_lock_is_refused_for_now(world: World) -> None:
-    body = {
-        "return_id": "R1",
-        "lock_id": "L1",
-        "warehouse": "north",
-        "lines": [{"sku": "A", "quantity": 1, "condition": "sellable"}],
-    }
-    told = problem(await world.http.post("/v1/returns", json=body), 422, "invalid_request")
-    assert told["errors"] == [{"field": "lock_id", "message": "is not supported yet"}]
-
-
 async def test_an_adjustment(world: World) -> None:
     def body(number: int, **line: Any) -> dict[str, Any]:
         line = {"sku": "A", "reason": "counted", **line}
@@ -526,7 +515,7 @@ async def test_docs(world: World) -> None:
     assert page.status_code == 200
     assert "/openapi.json" in page.text
     schema = (await world.http.get("/openapi.json")).json()
-    assert len(schema["paths"]) == 15
+    assert len(schema["paths"]) == 21
     errors = schema["paths"]["/v1/locks"]["post"]["responses"]
     assert {"200", "201", "401", "403", "409", "413", "415", "422", "500", "503"} == set(errors)
     assert list(errors["409"]["content"]) == ["application/problem+json"]
@@ -553,6 +542,12 @@ KEYS = "web:r-secret:read,shop:c-secret:checkout,wms:w-secret:read+warehouse,bos
         ("POST", "/v1/locks/L1/replace", "checkout"),
         ("POST", "/v1/returns", "warehouse"),
         ("POST", "/v1/adjustments", "warehouse"),
+        ("POST", "/v1/exchanges", "warehouse"),
+        ("POST", "/v1/transfers", "warehouse"),
+        ("GET", "/v1/transfers/T1", "read"),
+        ("POST", "/v1/transfers/T1/ship", "warehouse"),
+        ("POST", "/v1/transfers/T1/receive", "warehouse"),
+        ("POST", "/v1/transfers/T1/cancel", "warehouse"),
     ],
 )
 async def test_scopes(hot_client: redis.asyncio.Redis, method: str, path: str, scope: str) -> None:

@@ -17,6 +17,7 @@ async def world(valkey_url: str) -> AsyncIterator[World]:
     """One world for all of these: none of them may change it."""
     async with opened(valkey_url) as client, world_on(client) as world:
         await world.lock("L1", ("A", 2))
+        await world.http.post("/v1/transfers", json=GOOD["/v1/transfers"] | {"transfer_id": "T1"})
         yield world
 
 
@@ -31,14 +32,26 @@ GOOD: dict[str, dict[str, Any]] = {
     "/v1/locks/L1/replace": {"lines": [LINE]},
     "/v1/returns": {"return_id": "R1", "warehouse": "north", "lines": [RETURNED]},
     "/v1/adjustments": {"adjustment_id": "A1", "warehouse": "north", "lines": [ADJUSTED]},
+    "/v1/transfers": {"transfer_id": "N2", "from": "north", "to": "south", "lines": [LINE]},
+    "/v1/transfers/T1/ship": {"shipment_id": "s1", "lines": [LINE]},
+    "/v1/transfers/T1/receive": {"receipt_id": "r1", "lines": [LINE]},
 }
 TIMED = {"/v1/locks": GOOD["/v1/locks"], "/v1/locks/L1/extend": {"ttl_seconds": 5}}
-WRITES = {**GOOD, **TIMED, "/v1/locks/L1/confirm": {}, "/v1/availability": {"skus": ["A"]}}
+WRITES = {
+    **GOOD,
+    **TIMED,
+    "/v1/locks/L1/confirm": {},
+    "/v1/transfers/T1/cancel": {},
+    "/v1/availability": {"skus": ["A"]},
+}
 IDS = {
     "/v1/locks": "lock_id",
     "/v1/locks/L1/deduct": "shipment_id",
     "/v1/returns": "return_id",
     "/v1/adjustments": "adjustment_id",
+    "/v1/transfers": "transfer_id",
+    "/v1/transfers/T1/ship": "shipment_id",
+    "/v1/transfers/T1/receive": "receipt_id",
 }
 
 NO_QUANTITY = [
@@ -162,6 +175,22 @@ async def test_warehouses(world: World, route: str, code: Any) -> None:
             "lines[0].quantity",
         ),
         ("/v1/adjustments", {"lines": [{**ADJUSTED, "quantity": -1_000_000_001}]}, "lines[0].quantity"),
+        ("/v1/transfers", {"lines": []}, "lines"),
+        ("/v1/transfers", {"lines": [LINE] * 2001}, "lines"),
+        ("/v1/transfers", {"from": "w" * 25}, "from"),
+        ("/v1/transfers", {"from": None}, "from"),
+        ("/v1/transfers", {"to": "{"}, "to"),
+        ("/v1/transfers", {"to": "north"}, "to"),
+        ("/v1/transfers", {"source": "north"}, "source"),
+        ("/v1/transfers", {"lines": [{**LINE, "warehouse": "north"}]}, "lines[0].warehouse"),
+        ("/v1/transfers/T1/ship", {"lines": []}, "lines"),
+        ("/v1/transfers/T1/ship", {"lines": [{**LINE, "lost": 1}]}, "lines[0].lost"),
+        ("/v1/transfers/T1/ship", {"occurred_at": "yesterday"}, "occurred_at"),
+        ("/v1/transfers/T1/receive", {"lines": None}, "lines"),
+        ("/v1/transfers/T1/receive", {"lines": [{**LINE, "lost": -1}]}, "lines[0].lost"),
+        ("/v1/transfers/T1/receive", {"lines": [{**LINE, "damaged": 1.0}]}, "lines[0].damaged"),
+        ("/v1/transfers/T1/receive", {"lines": [{"sku": "A", "lost": 1}]}, "lines[0].quantity"),
+        ("/v1/transfers/T1/receive", {"lines": [{**LINE, "quantity": 0, "lost": 0}]}, "lines[0].quantity"),
         ("/v1/availability", {"skus": []}, "skus"),
         ("/v1/availability", {"skus": "A"}, "skus"),
         ("/v1/availability", {"skus": ["A", "\ud800"]}, "skus[1]"),
@@ -214,7 +243,9 @@ async def test_what_is_not_json(world: World, route: str, body: bytes) -> None:
     refused(await post(world, route, body))
 
 
-@pytest.mark.parametrize("route", [route for route in WRITES if not route.endswith(("confirm", "unlock"))])
+@pytest.mark.parametrize(
+    "route", [route for route in WRITES if not route.endswith(("confirm", "unlock", "cancel"))]
+)
 async def test_empty_bodies(world: World, route: str) -> None:
     refused(await post(world, route, b""), "body")
     refused(await post(world, route, b"null"))

@@ -7,7 +7,7 @@ import pytest
 from hiredis import ReplyError
 
 from app import resources
-from app.domain.commands import Line, Lock, Opening, OpeningRow
+from app.domain.commands import Line, Lock, Opening, OpeningRow, Transfer, TransferShip
 from app.domain.outcomes import Outcome
 from app.hotstore.library import COMMANDS, SHARED
 from tests.integration.test_functions_tables import everything
@@ -46,6 +46,14 @@ ARGUMENTS: dict[str, list[Any]] = {
     "receive": ["op", "f", ("occurred_at", 5), "north", ("lines", 1), "A", "s", "a", ("quantity", 1), ""],
     "return": ["op", "f", ("occurred_at", 5), "north", ("lines", 1), "A", "c", "d", ("quantity", 1), ""],
     "adjust": ["op", "f", ("occurred_at", 5), "north", ("lines", 1), "A", "a", "j", ("quantity", 1), '"gone"'],
+    "exchange": ["M", "exchange:X", "f", "g", ("ttl", 100), ("occurred_at", 5), "north", ("lines", 1), "A", "c", "a",
+                 ("quantity", 1), "", ("ranked", 1), "north", ("order", 1), "north", ("lines", 1), "A", ("quantity", 1),
+                 ""],
+    "transfer": ["T2", "f", "north", "south", ("lines", 1), "A", ("quantity", 1), ""],
+    "transfer_ship": ["T", "transfer_ship:T{s", "f", ("occurred_at", 5), ("lines", 1), "A", ("quantity", 1), ""],
+    "transfer_receive": ["T", "transfer_receive:T{r", "f", ("occurred_at", 5), ("lines", 1), "A", ("good", 1),
+                         ("damaged", 0), ("lost", 0)],
+    "transfer_cancel": ["T", "", "f"],
     "opening": [("rows", 1), "A", "north", ("on_hand", 3), ("buffer", 1)],
 }  # fmt: skip
 OPTIONAL = {"ttl", "occurred_at", "buffer"}
@@ -66,6 +74,8 @@ def plain(function: str) -> list[str]:
 def stocked(shard: Shard) -> Shard:
     shard.do(Opening((OpeningRow("A", "north", 10),)))
     shard.do(Lock("L", (Line("A", 4, "north"),)))
+    shard.do(Transfer("T", "north", "south", (Line("A", 3),)))
+    shard.do(TransferShip("T", "first", None, (Line("A", 1),)))
     return shard
 
 
@@ -105,7 +115,7 @@ def test_missing_arguments_change_nothing(stocked: Shard, function: str) -> None
     before = everything(stocked)
     whole = plain(function)
     for count in range(len(whole)):
-        if (function, count) in {("unlock", 4), ("deduct", 3)}:
+        if (function, count) in {("unlock", 4), ("deduct", 3), ("transfer_ship", 4)}:
             continue  # without lines: all that is left
         try:
             reply = stocked.fcall(function, "1", "who", *whole[:count])
@@ -116,7 +126,7 @@ def test_missing_arguments_change_nothing(stocked: Shard, function: str) -> None
 
 
 @pytest.mark.parametrize("quantity", ["0", "00"])
-@pytest.mark.parametrize("function", ["lock", "unlock", "deduct", "replace"])
+@pytest.mark.parametrize("function", ["lock", "unlock", "deduct", "replace", "transfer", "transfer_ship"])
 def test_a_line_of_no_units_is_refused(stocked: Shard, function: str, quantity: str) -> None:
     arguments = [
         quantity if isinstance(item, tuple) and item[0] == "quantity" else value
@@ -125,6 +135,27 @@ def test_a_line_of_no_units_is_refused(stocked: Shard, function: str, quantity: 
     before = everything(stocked)
     assert stocked.fcall(function, "1", "who", *arguments)[0] == Outcome.INVALID_ARGUMENT
     assert everything(stocked) == before
+
+
+def test_an_arrival_of_no_units_is_refused(stocked: Shard) -> None:
+    before = everything(stocked)
+    line = ["1", "A", "0", "0", "0"]
+    for lines in (line, ["2", "A", "1", "0", "0", *line[1:]], ["0"]):
+        reply = stocked.fcall("transfer_receive", "1", "who", "T", "transfer_receive:T{r", "f", "", *lines)
+        assert reply[0] == Outcome.INVALID_ARGUMENT
+    assert everything(stocked) == before
+
+
+@pytest.mark.parametrize("ends", [("north", "north"), ("", "south"), ("north", "")])
+def test_a_transfer_has_two_ends(stocked: Shard, ends: tuple[str, str]) -> None:
+    before = everything(stocked)
+    reply = stocked.fcall("transfer", "1", "who", "T2", "f", *ends, "1", "A", "1", "")
+    assert reply[0] == Outcome.INVALID_ARGUMENT
+    assert everything(stocked) == before
+
+
+def test_a_cancellation_takes_no_id(stocked: Shard) -> None:
+    assert stocked.fcall("transfer_cancel", "1", "who", "T", "x", "f")[0] == Outcome.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize("place", ["x", "", "aa", "new", "v", "%a"])
@@ -174,4 +205,5 @@ def test_the_functions_build_the_keys_that_python_builds(stocked: Shard) -> None
     keys = stocked.keys
     stocked.fcall("receive", "1", "who", *plain("receive"))
     made = {keys.meta, keys.outbox, keys.due, keys.stock("A"), keys.lock("L"), keys.op("op")}
+    made |= {keys.transfer("T"), keys.op("transfer_ship:T{first")}
     assert set(everything(stocked)) == made

@@ -10,8 +10,11 @@ from redis.asyncio import Redis
 
 from app.domain import chain
 from app.domain.commands import (
+    Arrival,
+    Booking,
     Confirm,
     Deduct,
+    Exchange,
     Expire,
     Extend,
     Line,
@@ -19,10 +22,16 @@ from app.domain.commands import (
     Opening,
     OpeningRow,
     Replace,
+    Return,
+    Transfer,
+    TransferCancel,
+    TransferReceive,
+    TransferShip,
     Unlock,
 )
 from app.domain.events import Position
 from app.domain.outcomes import Outcome
+from app.domain.words import Place
 from app.errors import FencedError, HotStoreFullError, NotReadyError
 from app.hotstore import outbox
 from app.hotstore.gate import Gate
@@ -37,12 +46,12 @@ pytest_plugins = ["tests.properties.fixtures"]
 
 TEN = Opening((OpeningRow("A", "north", 10),))
 LOCK = Lock("L", (Line("A", 4, "north"),), ttl_ms=100)
-WRITES = [*ARGUMENTS, "expire", "trim", "forget"]
-READS = [("read_stock", ["A"]), ("read_lock", ["L"]), ("read_due", ["10"])]
+WRITES = [*ARGUMENTS, "expire", "trim", "forget", "forget_transfer"]
+READS = [("read_stock", ["A"]), ("read_lock", ["L"]), ("read_transfer", ["T"]), ("read_due", ["10"])]
 
 
 def arguments(function: str) -> list[str]:
-    more = {"expire": ["L"], "trim": ["", "1-0"], "forget": ["L"]}
+    more = {"expire": ["L"], "trim": ["", "1-0"], "forget": ["L"], "forget_transfer": ["T"]}
     return more[function] if function in more else plain(function)
 
 
@@ -60,6 +69,22 @@ def stocked(shard: Shard) -> Shard:
     shard.do(TEN)
     shard.do(LOCK)
     return shard
+
+
+@pytest.fixture
+def busy(stocked: Shard) -> Shard:
+    """With a transfer too, of which one unit is on its way."""
+    stocked.do(Transfer("T", "north", "south", (Line("A", 3),)))
+    stocked.do(TransferShip("T", "s1", None, (Line("A", 1),)))
+    return stocked
+
+
+@pytest.fixture
+def sold(busy: Shard) -> Shard:
+    """And with a lock that has shipped."""
+    busy.do(Lock("sold", (Line("A", 1),)))
+    busy.do(Deduct("sold", "s"))
+    return busy
 
 
 def test_a_flushed_memory_is_not_ready(stocked: Shard) -> None:
@@ -167,10 +192,10 @@ def test_after_a_restart_the_functions_are_there_and_the_gate_is_shut(own_server
 # What `open` demands
 
 
-def test_open_in_its_order_of_precedence(stocked: Shard) -> None:
-    tip = stocked.wire.call("HGET", stocked.keys.meta, "tip")
-    stocked.wire.call("HSET", stocked.keys.meta, "fence", "5")
-    before = everything(stocked)
+def test_open_in_its_order_of_precedence(busy: Shard) -> None:
+    tip = busy.wire.call("HGET", busy.keys.meta, "tip")
+    busy.wire.call("HSET", busy.keys.meta, "fence", "5")
+    before = everything(busy)
     table = [
         (("4", "1", "bad"), "FENCED"),
         (("nan", "2", tip), "FENCED"),
@@ -181,10 +206,10 @@ def test_open_in_its_order_of_precedence(stocked: Shard) -> None:
         (("5", "nan", tip), "EPOCH_TOO_LOW"),
     ]
     for args, outcome in table:
-        assert stocked.fcall("open", *args, "home", "0")[0] == outcome, args
-    assert everything(stocked) == before
-    assert stocked.fcall("open", "5", "2", tip, "home", "0") == ["OPENED", "", "2-0"]
-    assert refusals(stocked, "1") == {"STALE_EPOCH", "READ"}
+        assert busy.fcall("open", *args, "home", "0")[0] == outcome, args
+    assert everything(busy) == before
+    assert busy.fcall("open", "5", "2", tip, "home", "0") == ["OPENED", "", "2-0"]
+    assert refusals(busy, "1") == {"STALE_EPOCH", "READ"}
 
 
 def test_open_needs_every_right_first(stocked: Shard) -> None:
@@ -258,6 +283,7 @@ async def test_another_library_may_be_opened_beside_an_open_one(stocked: Shard, 
 
 # Writes that cannot be whole
 
+BACK = Booking("A", Place.CUSTOMER, Place.AVAILABLE, 1)
 STEPS: list[Any] = [
     TEN,
     Opening((OpeningRow("A", "north", 99),)),
@@ -268,34 +294,40 @@ STEPS: list[Any] = [
     Deduct("L", "k"),
     Replace("L", "k", (Line("A", 1),)),
     Expire("L"),
+    Transfer("T2", "north", "south", (Line("A", 1),)),
+    TransferShip("T", "s2"),
+    TransferReceive("T", "r", None, (Arrival("A", 1),)),
+    TransferCancel("T"),
+    Exchange("X", "north", (BACK,), Lock("M", (Line("A", 1),))),
+    Return("R", "north", (BACK,), lock_id="sold"),
 ]
 
 
 @pytest.mark.parametrize("command", STEPS[1:], ids=lambda command: type(command).__name__)
-def test_without_its_outbox_nothing_is_changed(stocked: Shard, command: Any) -> None:
-    stocked.set_clock(START_MS + 100)
-    stocked.wire.call("DEL", stocked.keys.outbox)
-    before = everything(stocked)
+def test_without_its_outbox_nothing_is_changed(sold: Shard, command: Any) -> None:
+    sold.set_clock(START_MS + 100)
+    sold.wire.call("DEL", sold.keys.outbox)
+    before = everything(sold)
     with pytest.raises(NotReadyError):
-        stocked.do(command)
-    assert everything(stocked) == before
+        sold.do(command)
+    assert everything(sold) == before
 
 
 @pytest.mark.parametrize("command", STEPS[1:], ids=lambda command: type(command).__name__)
 @pytest.mark.parametrize("trouble", ["wrong type", "id out of order"])
 def test_an_outbox_that_takes_no_event_fails_before_a_count_changes(
-    stocked: Shard, trouble: str, command: Any
+    sold: Shard, trouble: str, command: Any
 ) -> None:
-    stocked.set_clock(START_MS + 100)
+    sold.set_clock(START_MS + 100)
     if trouble == "wrong type":
-        stocked.wire.call("DEL", stocked.keys.outbox)
-        stocked.wire.call("SET", stocked.keys.outbox, "not a stream")
+        sold.wire.call("DEL", sold.keys.outbox)
+        sold.wire.call("SET", sold.keys.outbox, "not a stream")
     else:
-        stocked.wire.call("XADD", stocked.keys.outbox, "9-0", "p", "", "e", "")
-    before = everything(stocked)
+        sold.wire.call("XADD", sold.keys.outbox, "9-0", "p", "", "e", "")
+    before = everything(sold)
     with pytest.raises(ReplyError):
-        stocked.do(command)
-    assert everything(stocked) == before
+        sold.do(command)
+    assert everything(sold) == before
 
 
 @pytest.mark.parametrize("function", ["receive", "return", "adjust"])
@@ -315,6 +347,7 @@ async def test_with_full_memory_new_obligations_stop_and_the_rest_goes_on(
 ) -> None:
     for number in range(4):
         stocked.do(Lock(f"L{number}", (Line("A", 1, "north"),), ttl_ms=1))
+    stocked.do(Transfer("T", "north", "south", (Line("A", 2),)))
     stocked.set_clock(START_MS + 1)
     stocked.wire.call("CONFIG", "SET", "maxmemory", "1")
     try:
@@ -323,12 +356,22 @@ async def test_with_full_memory_new_obligations_stop_and_the_rest_goes_on(
             await store.lock(Lock("M", (Line("A", 1),)))
         with pytest.raises(HotStoreFullError):
             await store.replace(Replace("L", "k", (Line("A", 6),)))
+        with pytest.raises(HotStoreFullError):
+            await store.transfer(Transfer("T2", "north", "south", (Line("A", 1),)))
+        with pytest.raises(HotStoreFullError):
+            await store.exchange(Exchange("X", "north", (BACK,), Lock("M", (Line("A", 1),))))
         assert everything(stocked) == before
         assert (await store.unlock(Unlock("L0"))).outcome is Outcome.UNLOCKED
         assert (await store.confirm(Confirm("L1"))).outcome is Outcome.CONFIRMED
         assert (await store.deduct(Deduct("L1", "s"))).outcome is Outcome.DEDUCTED
         assert (await store.expire(Expire("L2"))).outcome is Outcome.EXPIRED
         assert (await store.extend(Extend("L3", "", 5))).outcome is Outcome.EXTENDED
+        some = TransferShip("T", "s", None, (Line("A", 1),))
+        assert (await store.ship_transfer(some)).outcome is Outcome.TRANSFER_SHIPPED
+        assert (await store.cancel_transfer(TransferCancel("T"))).outcome is Outcome.TRANSFER_CANCELLED
+        arrived = TransferReceive("T", "r", None, (Arrival("A", 1),))
+        assert (await store.receive_transfer(arrived)).outcome is Outcome.TRANSFER_RECEIVED
+        assert (await store.forget_transfer("T", [])).outcome is Outcome.FORGOTTEN
         for function in ("receive", "return", "adjust", "opening"):
             assert stocked.fcall(function, "1", "who", *plain(function))[0].endswith("ED")
         assert (await store.trim("", "1-0")).outcome is Outcome.TRIMMED
@@ -349,8 +392,10 @@ async def test_events_say_who_why_when_and_what_is_left(stocked: Shard, client: 
     kinds = [entry.event.kind for entry in entries]
     assert kinds == ["open", "opening", "lock", "unlock", "confirm", "deduct"]
     _, opening, lock, unlock, confirm, deduct = (entry.event for entry in entries)
-    assert opening.moves == [("A", 1, "north", "j", "a", 10, (10, 0, 0, 0, 0), "opening")]
-    assert lock.moves == [("A", 2, "north", "a", "l", 4, (6, 4, 0, 0, 0), None)]
+    assert [move[:8] for move in opening.moves] == [
+        ("A", 1, "north", "j", "a", 10, (10, 0, 0, 0, 0), "opening")
+    ]
+    assert [move[:8] for move in lock.moves] == [("A", 2, "north", "a", "l", 4, (6, 4, 0, 0, 0), None)]
     assert (lock.lock_id, lock.op, lock.recorded_at) == ("L", None, START_MS)
     assert lock.lock is not None
     assert (lock.lock["s"], lock.lock["x"], lock.lock["n"]) == (
@@ -358,7 +403,7 @@ async def test_events_say_who_why_when_and_what_is_left(stocked: Shard, client: 
         START_MS + 100,
         [["A", "north", 4, 0]],
     )
-    assert unlock.moves == [("A", 3, "north", "l", "a", 1, (7, 3, 0, 0, 0), None)]
+    assert [move[:8] for move in unlock.moves] == [("A", 3, "north", "l", "a", 1, (7, 3, 0, 0, 0), None)]
     assert (unlock.who, unlock.reason, unlock.op) == ("clerk", 'the "customer"\nsaid so', "key:k")
     assert unlock.lock is not None
     assert (unlock.lock["s"], unlock.lock["n"], unlock.lock["o"]) == (
@@ -366,8 +411,28 @@ async def test_events_say_who_why_when_and_what_is_left(stocked: Shard, client: 
     )  # fmt: skip
     assert confirm.moves == []
     assert confirm.lock == {"s": "confirmed", "v": 3, "x": None, "y": START_MS + 100}
-    assert deduct.moves == [("A", 4, "north", "l", "c", 3, (7, 0, 0, 0, 0), None)]
+    assert [move[:8] for move in deduct.moves] == [("A", 4, "north", "l", "c", 3, (7, 0, 0, 0, 0), None)]
     assert (deduct.op, deduct.recorded_at) == ("deduct:L{s", START_MS + 7)
+
+
+async def test_a_shipment_s_event_says_what_is_left_at_both_ends(busy: Shard, client: Redis) -> None:
+    busy.do(TransferReceive("T", "r", 7, (Arrival("A", 0, lost=1),)))
+    entries = await outbox.read_after(client, busy.keys, Position(1, 2), entries_max=100)
+    requested, shipped, arrived = (entry.event for entry in entries)
+    assert (requested.schema, requested.kind, requested.op) == (2, "transfer", None)
+    assert shipped.moves == [
+        ("A", 4, "north", "l", "t", 1, (3, 6, 0, 0, 0), None, "south", (0, 0, 0, 1, 0)),
+    ]
+    assert (shipped.op, shipped.occurred_at) == ("transfer_ship:T{s1", None)
+    assert shipped.document == (
+        "transfer",
+        "T",
+        {"s": "partly_shipped", "v": 2, "n": [["A", 3, 1, 0, 0, 0, 0]]},
+    )
+    assert arrived.moves == [
+        ("A", 5, "south", "t", "j", 1, (0, 0, 0, 0, 0), "lost in transfer", None, None),
+    ]
+    assert (arrived.kind, arrived.occurred_at) == ("transfer_receive", 7)
 
 
 async def stocked_steps(shard: Shard) -> None:
@@ -440,6 +505,26 @@ def test_a_step_of_an_earlier_life_of_the_lock_is_no_repeat(stocked: Shard, step
     assert stocked.do(LOCK).outcome is Outcome.LOCKED
     assert stocked.do(step).outcome is first.outcome
     assert stocked.do(step).outcome is Outcome.REPEATED
+
+
+def test_forget_drops_a_transfer_that_has_ended_and_no_more(busy: Shard) -> None:
+    ops = ["transfer_ship:T{s1", "transfer_receive:T{r"]
+    assert busy.finish(busy.store.forget_transfer("T", ops)).outcome is Outcome.TRANSFER_OPEN
+    busy.do(TransferCancel("T"))
+    assert busy.finish(busy.store.forget_transfer("T", ops)).outcome is Outcome.TRANSFER_OPEN
+    receipt = TransferReceive("T", "r", None, (Arrival("A", 1),))
+    busy.do(receipt)
+    keys = busy.keys
+    assert busy.finish(busy.store.forget_transfer("T", [])).outcome is Outcome.FORGOTTEN
+    busy.do(Transfer("T", "north", "south", (Line("A", 3),)))
+    busy.do(TransferShip("T", "s9"))
+    assert (
+        busy.do(receipt).outcome is Outcome.TRANSFER_RECEIVED
+    )  # of the new transfer: no repeat of the old one's
+    busy.do(TransferReceive("T", "r2", None, (Arrival("A", 2),)))
+    more = ["transfer_ship:T{s9", "transfer_receive:T{r2"]
+    assert busy.finish(busy.store.forget_transfer("T", ops + more)).outcome is Outcome.FORGOTTEN
+    assert set(everything(busy)) == {keys.meta, keys.outbox, keys.stock("A"), keys.lock("L"), keys.due}
 
 
 def test_trim_drops_what_the_ledger_has(stocked: Shard) -> None:

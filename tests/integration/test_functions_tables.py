@@ -13,10 +13,12 @@ from app import resources
 from app.domain.answers import Excess, LockLine
 from app.domain.commands import (
     Adjust,
+    Arrival,
     Booking,
     Command,
     Confirm,
     Deduct,
+    Exchange,
     Expire,
     Extend,
     Line,
@@ -26,6 +28,10 @@ from app.domain.commands import (
     Receive,
     Replace,
     Return,
+    Transfer,
+    TransferCancel,
+    TransferReceive,
+    TransferShip,
     Unlock,
 )
 from app.domain.events import Counts
@@ -51,6 +57,24 @@ HALF_SHIPPED = (TEN, LOCK, Deduct("L", "s1", (Line("A", 1),)))
 IN = Booking("A", Place.SUPPLIER, Place.AVAILABLE, 5)
 BROKEN = Booking("A", Place.SUPPLIER, Place.DAMAGED, 2)
 GONE = Booking("A", Place.AVAILABLE, Place.ADJUSTMENT, 7, "missing")
+MOVE = Transfer("T", N, S, (Line("A", 6),))
+SENT = (TEN, MOVE, TransferShip("T", "s1"))
+HALF_SENT = (TEN, MOVE, TransferShip("T", "s1", None, (Line("A", 2),)))
+
+
+def arrive(receipt_id: str, good: int, damaged: int = 0, lost: int = 0) -> TransferReceive:
+    return TransferReceive("T", receipt_id, None, (Arrival("A", good, damaged, lost),))
+
+
+THERE = (*SENT, arrive("r1", 6))
+
+
+def back(units: int, target: Place = Place.AVAILABLE, sku: str = "A") -> Booking:
+    return Booking(sku, Place.CUSTOMER, target, units)
+
+
+ANOTHER = Lock("L", (Line("A", 6, N),), ttl_ms=100)
+SWAP = Exchange("x", N, (back(2), back(1, Place.DAMAGED)), ANOTHER)
 SOLD_OUT = Lock("other", (Line("A", 10, N),))
 
 
@@ -388,6 +412,92 @@ CASES = {
     "return of damaged goods": Case(
         (), Return("x", N, (Booking("A", Place.CUSTOMER, Place.DAMAGED, 1),)), O.RETURNED, at_north(0, 0, 1)
     ),
+    "return of a lock's shipment": Case(
+        HALF_SHIPPED,
+        Return("x", S, (back(1),), lock_id="L"),
+        O.RETURNED,
+        {("A", N): Counts(6, 3), ("A", S): Counts(1)},
+    ),
+    "return of more than shipped for the lock": Case(
+        SHIPPED,
+        Return("x", N, (back(3), back(2, Place.DAMAGED), back(1, sku="B")), lock_id="L"),
+        O.QUANTITY_EXCEEDS_SHIPMENT,
+        at_north(6),
+        {"exceeding": [Excess("A", "", 5, 4), Excess("B", "", 1, 0)]},
+    ),
+    "return of what came back": Case(
+        (
+            *SHIPPED,
+            Return("x", N, (back(2),), lock_id="L"),
+            Return("y", N, (back(1, Place.DAMAGED),), lock_id="L"),
+        ),
+        Return("z", N, (back(2),), lock_id="L"),
+        O.QUANTITY_EXCEEDS_SHIPMENT,
+        at_north(8, 0, 1),
+        {"exceeding": [Excess("A", "", 2, 1)]},
+    ),
+    "return of all that shipped, in two warehouses": Case(
+        (BOTH, TWO_PLACES, Deduct("L", "s")),
+        Return("x", N, (back(5), back(1, sku="B")), lock_id="L"),
+        O.RETURNED,
+        {("A", N): Counts(13), ("B", N): Counts(1)},
+    ),
+    "return of what did not ship": Case(
+        (TEN, LOCK), Return("x", N, (back(1),), lock_id="L"), O.QUANTITY_EXCEEDS_SHIPMENT, at_north(6, 4)
+    ),
+    "return of an unknown lock": Case(
+        (TEN,), Return("x", N, (back(1),), lock_id="L"), O.UNKNOWN_LOCK, at_north(10)
+    ),
+    "return of a lock twice": Case(
+        (*SHIPPED, Return("x", N, (back(4),), lock_id="L")),
+        Return("x", N, (back(4),), lock_id="L"),
+        O.REPEATED,
+        at_north(10),
+    ),
+    "return of another lock under the same id": Case(
+        (*SHIPPED, Return("x", N, (back(4),), lock_id="L")),
+        Return("x", N, (back(4),)),
+        O.ID_REUSED,
+        at_north(10),
+    ),
+    # exchange
+    "exchange takes back and holds": Case(
+        (TEN,),
+        SWAP,
+        O.EXCHANGED,
+        at_north(6, 6, 1),
+        {"status": "held", "expires_at": START_MS + 100, "lines": [("A", N, 6, 0)]},
+    ),
+    "exchange holds what came back": Case(
+        (Opening((OpeningRow("A", N, 4),)),), SWAP, O.EXCHANGED, at_north(0, 6, 1)
+    ),
+    "exchange without stock for the new lock": Case(
+        (Opening((OpeningRow("A", N, 3),)),),
+        SWAP,
+        O.INSUFFICIENT_STOCK,
+        at_north(3),
+        {"shortages": [Shortage("A", N, 6, 5)]},
+    ),
+    "exchange again": Case(
+        (TEN, SWAP, Confirm("L"), Deduct("L", "s")),
+        SWAP,
+        O.REPEATED,
+        at_north(6, 0, 1),
+        {"status": "held", "expires_at": START_MS + 100, "lines": [("A", N, 6, 0)], "now": "deducted"},
+    ),
+    "exchange with other content": Case(
+        (TEN, SWAP),
+        Exchange("x", S, (back(2), back(1, Place.DAMAGED)), ANOTHER),
+        O.ID_REUSED,
+        at_north(6, 6, 1),
+    ),
+    "exchange for a lock that is there": Case(
+        (TEN, ANOTHER), SWAP, O.ID_REUSED, at_north(4, 6), {"detail": "lock"}
+    ),
+    "exchange of nothing": Case((TEN,), Exchange("x", N, (), ANOTHER), O.INVALID_ARGUMENT, at_north(10)),
+    "exchange for nothing": Case(
+        (TEN,), Exchange("x", N, (back(1),), Lock("L", ())), O.INVALID_ARGUMENT, at_north(10)
+    ),
     "adjust below zero": Case((TEN, LOCK), Adjust("a", N, (GONE,)), O.ADJUSTED, at_north(-1, 4)),
     "adjust from available to damaged": Case(
         (TEN,),
@@ -406,6 +516,187 @@ CASES = {
     "adjust with other content": Case(
         (TEN, Adjust("a", N, (GONE,))), Adjust("a", N, (GONE, GONE)), O.ID_REUSED, at_north(3)
     ),
+    # transfer
+    "transfer takes from available": Case(
+        (TEN,),
+        MOVE,
+        O.TRANSFER_REQUESTED,
+        at_north(4, 6),
+        {"status": "requested", "moved": [("A", 6, 0, 0, 0, 0, 0)]},
+    ),
+    "transfer of a sku twice": Case(
+        (TEN,),
+        Transfer("T", N, S, (Line("A", 6), Line("A", 5))),
+        O.INSUFFICIENT_STOCK,
+        at_north(10),
+        {"shortages": [Shortage("A", N, 11, 10)]},
+    ),
+    "transfer leaves the buffer": Case(
+        (Opening((OpeningRow("A", N, 10, 5),)),),
+        MOVE,
+        O.INSUFFICIENT_STOCK,
+        None,
+        {"shortages": [Shortage("A", N, 6, 5)]},
+    ),
+    "transfer again says the same, and what became of it": Case(
+        (*THERE,),
+        MOVE,
+        O.REPEATED,
+        at_north(4),
+        {"status": "requested", "moved": [("A", 6, 0, 0, 0, 0, 0)], "now": "received"},
+    ),
+    "transfer id with other content": Case(
+        (TEN, MOVE), Transfer("T", N, "west", (Line("A", 6),)), O.ID_REUSED, at_north(4, 6)
+    ),
+    "transfer without lines": Case((TEN,), Transfer("T", N, S, ()), O.INVALID_ARGUMENT, at_north(10)),
+    "transfer to itself": Case(
+        (TEN,), Transfer("T", N, N, (Line("A", 1),)), O.INVALID_ARGUMENT, at_north(10)
+    ),
+    # transfer_ship
+    "transfer ships all": Case(
+        (TEN, MOVE),
+        TransferShip("T", "s1"),
+        O.TRANSFER_SHIPPED,
+        {("A", N): Counts(4), ("A", S): Counts(0, 0, 0, 6)},
+        {"status": "shipped", "moved": [("A", 6, 6, 0, 0, 0, 0)]},
+    ),
+    "transfer ships some": Case(
+        (TEN, MOVE),
+        TransferShip("T", "s1", None, (Line("A", 1), Line("A", 1))),
+        O.TRANSFER_SHIPPED,
+        {("A", N): Counts(4, 4), ("A", S): Counts(0, 0, 0, 2)},
+        {"status": "partly_shipped"},
+    ),
+    "transfer ships some twice": Case(
+        HALF_SENT,
+        TransferShip("T", "s1", None, (Line("A", 2),)),
+        O.REPEATED,
+        at_north(4, 4),
+        {"status": "partly_shipped", "now": "partly_shipped", "moved": [("A", 6, 2, 0, 0, 0, 0)]},
+    ),
+    "transfer repeats a shipment after its end": Case(
+        (*HALF_SENT, TransferShip("T", "s2"), arrive("r1", 6)),
+        TransferShip("T", "s1", None, (Line("A", 2),)),
+        O.REPEATED,
+        at_north(4),
+        {"status": "partly_shipped", "now": "received"},
+    ),
+    "transfer shipment with other content": Case(
+        HALF_SENT, TransferShip("T", "s1"), O.ID_REUSED, at_north(4, 4)
+    ),
+    "transfer ships the rest": Case(HALF_SENT, TransferShip("T", "s2"), O.TRANSFER_SHIPPED, at_north(4)),
+    "transfer ships too much": Case(
+        HALF_SENT,
+        TransferShip("T", "s2", None, (Line("A", 3), Line("A", 2), Line("B", 1))),
+        O.QUANTITY_EXCEEDS_TRANSFER,
+        at_north(4, 4),
+        {"status": "partly_shipped", "exceeding": [Excess("A", "", 5, 4), Excess("B", "", 1, 0)]},
+    ),
+    "transfer ships what has shipped": Case(
+        SENT, TransferShip("T", "s2"), O.TRANSFER_NOT_OPEN, at_north(4), {"status": "shipped"}
+    ),
+    "transfer ships what was cancelled": Case(
+        (TEN, MOVE, TransferCancel("T")),
+        TransferShip("T", "s1"),
+        O.TRANSFER_NOT_OPEN,
+        at_north(10),
+        {"status": "cancelled"},
+    ),
+    "transfer ships what is unknown": Case((TEN,), TransferShip("T", "s1"), O.UNKNOWN_TRANSFER),
+    "transfer ships nothing": Case((TEN, MOVE), TransferShip("T", "s1", None, ()), O.INVALID_ARGUMENT),
+    "transfer ships although stock is short": Case(
+        (TEN, MOVE, Adjust("a", N, (GONE,))), TransferShip("T", "s1"), O.TRANSFER_SHIPPED, at_north(-3)
+    ),
+    # transfer_receive
+    "transfer arrives": Case(
+        SENT,
+        arrive("r1", 6),
+        O.TRANSFER_RECEIVED,
+        {("A", N): Counts(4), ("A", S): Counts(6)},
+        {"status": "received", "moved": [("A", 6, 6, 6, 0, 0, 0)]},
+    ),
+    "transfer arrives damaged and short": Case(
+        SENT,
+        arrive("r1", 2, 1, 1),
+        O.TRANSFER_RECEIVED,
+        {("A", S): Counts(2, 0, 1, 2)},
+        {"status": "shipped", "moved": [("A", 6, 6, 2, 1, 1, 0)]},
+    ),
+    "transfer is lost": Case(
+        SENT, arrive("r1", 0, 0, 6), O.TRANSFER_RECEIVED, {("A", S): Counts()}, {"status": "received"}
+    ),
+    "transfer arrives before all of it shipped": Case(
+        HALF_SENT,
+        arrive("r1", 2),
+        O.TRANSFER_RECEIVED,
+        {("A", N): Counts(4, 4), ("A", S): Counts(2)},
+        {"status": "partly_shipped"},
+    ),
+    "transfer arrives in lines of the same sku": Case(
+        SENT,
+        TransferReceive("T", "r", None, (Arrival("A", 1, 1), Arrival("A", 1, 1, 1))),
+        O.TRANSFER_RECEIVED,
+        {("A", S): Counts(2, 0, 2, 1)},
+        {"moved": [("A", 6, 6, 2, 2, 1, 0)]},
+    ),
+    "transfer arrives twice": Case(
+        THERE, arrive("r1", 6), O.REPEATED, {("A", S): Counts(6)}, {"status": "received", "now": "received"}
+    ),
+    "transfer receipt with other content": Case(THERE, arrive("r1", 5, 1), O.ID_REUSED, at_north(4)),
+    "transfer arrives though nothing shipped": Case(
+        (TEN, MOVE),
+        arrive("r1", 1),
+        O.QUANTITY_EXCEEDS_TRANSFER,
+        at_north(4, 6),
+        {"exceeding": [Excess("A", "", 1, 0)]},
+    ),
+    "transfer brings more than was shipped": Case(
+        HALF_SENT,
+        arrive("r1", 1, 1, 1),
+        O.QUANTITY_EXCEEDS_TRANSFER,
+        {("A", S): Counts(0, 0, 0, 2)},
+        {"exceeding": [Excess("A", "", 3, 2)]},
+    ),
+    "transfer brings what it does not carry": Case(
+        SENT,
+        TransferReceive("T", "r", None, (Arrival("B", 1),)),
+        O.QUANTITY_EXCEEDS_TRANSFER,
+        None,
+        {"exceeding": [Excess("B", "", 1, 0)]},
+    ),
+    "transfer arrives after its end": Case(
+        THERE, arrive("r2", 1), O.TRANSFER_NOT_OPEN, {("A", S): Counts(6)}
+    ),
+    "transfer that is unknown arrives": Case((TEN,), arrive("r", 1), O.UNKNOWN_TRANSFER),
+    # transfer_cancel
+    "transfer is cancelled": Case(
+        (TEN, MOVE),
+        TransferCancel("T"),
+        O.TRANSFER_CANCELLED,
+        at_north(10),
+        {"status": "cancelled", "moved": [("A", 6, 0, 0, 0, 0, 6)]},
+    ),
+    "transfer is cancelled after a part of it shipped": Case(
+        HALF_SENT,
+        TransferCancel("T"),
+        O.TRANSFER_CANCELLED,
+        {("A", N): Counts(8), ("A", S): Counts(0, 0, 0, 2)},
+        {"status": "shipped", "moved": [("A", 6, 2, 0, 0, 0, 4)]},
+    ),
+    "transfer is cancelled when what shipped has arrived": Case(
+        (*HALF_SENT, arrive("r1", 2)),
+        TransferCancel("T"),
+        O.TRANSFER_CANCELLED,
+        {("A", N): Counts(8), ("A", S): Counts(2)},
+        {"status": "received"},
+    ),
+    "transfer is cancelled twice": Case(
+        (TEN, MOVE, TransferCancel("T")), TransferCancel("T"), O.UNCHANGED, at_north(10)
+    ),
+    "transfer is cancelled too late": Case(
+        SENT, TransferCancel("T"), O.TRANSFER_NOT_OPEN, at_north(4), {"status": "shipped"}
+    ),
+    "transfer that is unknown is cancelled": Case((TEN,), TransferCancel("T"), O.UNKNOWN_TRANSFER),
     # opening
     "opening sets what is on hand": Case(
         (TEN, LOCK), Opening((OpeningRow("A", N, 3, 1),)), O.OPENED, at_north(-1, 4, 0, 0, 1)
@@ -459,10 +750,12 @@ def test_function(shard: Shard, name: str) -> None:
     for (sku, warehouse), counts in (case.then or {}).items():
         assert counts_of(shard, sku, warehouse) == counts
     seen = {
-        "status": answer.lock and answer.lock.status,
+        "status": (answer.lock and answer.lock.status) or (answer.transfer and answer.transfer.status),
+        "moved": answer.transfer and [tuple(line) for line in answer.transfer.lines],
         "expires_at": answer.lock and answer.lock.expires_at,
         "lines": answer.lock and [tuple(line) for line in answer.lock.lines],
         "now": answer.current_status,
+        "detail": answer.detail,
         "shortages": list(answer.shortages),
         "exceeding": list(answer.exceeding),
     }
@@ -476,13 +769,20 @@ def test_function(shard: Shard, name: str) -> None:
 
 EVENTFUL = {
     O.LOCKED, O.CONFIRMED, O.EXTENDED, O.UNLOCKED, O.DEDUCTED, O.REPLACED, O.EXPIRED,
-    O.RECEIVED, O.RETURNED, O.ADJUSTED, O.OPENED,
+    O.RECEIVED, O.RETURNED, O.ADJUSTED, O.OPENED, O.TRANSFER_REQUESTED, O.TRANSFER_SHIPPED, O.TRANSFER_RECEIVED,
+    O.TRANSFER_CANCELLED, O.EXCHANGED,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("command", "function"),
-    [(Receive, "receive"), (Return, "return"), (Adjust, "adjust"), (Opening, "opening")],
+    [
+        (Receive, "receive"),
+        (Return, "return"),
+        (Adjust, "adjust"),
+        (Opening, "opening"),
+        (Exchange, "exchange"),
+    ],
 )
 def test_a_count_never_leaves_what_lua_prints_exactly(shard: Shard, command: Any, function: str) -> None:
     del function
@@ -490,6 +790,13 @@ def test_a_count_never_leaves_what_lua_prints_exactly(shard: Shard, command: Any
     shard.wire.call("HSET", shard.keys.stock("A"), f"{N}:a", COUNT_MAX, f"{N}:l", COUNT_MAX + 1)
     before = everything(shard)
     line = Booking("A", Place.CUSTOMER, Place.AVAILABLE, 1)
+    if command is Exchange:
+        shard.do(Opening((OpeningRow("B", N, 1),)))
+        before = everything(shard)
+        swap = Exchange("x", N, (line,), Lock("new", (Line("B", 1),)))
+        assert shard.do(swap).outcome is O.QUANTITY_TOO_LARGE
+        assert everything(shard) == before
+        return
     ask = Opening((OpeningRow("A", N, 5),)) if command is Opening else command("x", N, (line,))
     assert shard.do(ask).outcome is O.QUANTITY_TOO_LARGE
     assert everything(shard) == before
@@ -511,18 +818,38 @@ def test_a_count_never_leaves_what_lua_prints_exactly(shard: Shard, command: Any
         (Receive("r", N, (IN,)), O.RECEIVED),
         (Adjust("a", N, (GONE,)), O.ADJUSTED),
         (LOCK, O.REPEATED),
+        (Transfer("T2", N, S, (Line("A", 1),)), O.BACKLOG_FULL),
+        (MOVE, O.ID_REUSED),
+        (Exchange("x", N, (back(1),), Lock("L2", (Line("A", 1, N),))), O.BACKLOG_FULL),
+        (Exchange("x", N, (back(1),), LOCK), O.ID_REUSED),
+        (TransferShip("T", "s"), O.TRANSFER_SHIPPED),
+        (TransferCancel("T"), O.TRANSFER_CANCELLED),
     ],
 )
 def test_with_a_full_outbox_only_new_obligations_are_refused(
     shard: Shard, command: Command, outcome: Outcome
 ) -> None:
     over = Lock("over", (Line("A", 1, N),), ttl_ms=1)
-    prepare(shard, (TEN, LOCK, over, Advance(1), Expire("over")))
-    shard.wire.call("HSET", shard.keys.meta, "outbox_max", 5)
+    small = Transfer("T", N, S, (Line("A", 1),))
+    prepare(shard, (TEN, LOCK, over, Advance(1), Expire("over"), small))
+    shard.wire.call("HSET", shard.keys.meta, "outbox_max", 6)
     assert shard.do(command).outcome is outcome
     if outcome is O.BACKLOG_FULL:
-        assert shard.wire.call("XLEN", shard.keys.outbox) == 5
-        assert counts_of(shard, "A", N) == Counts(6, 4)
+        assert shard.wire.call("XLEN", shard.keys.outbox) == 6
+        assert counts_of(shard, "A", N) == Counts(5, 5)
+
+
+def test_a_transfer_never_brings_more_than_lua_prints_exactly(shard: Shard) -> None:
+    for given, when, field in (
+        (TEN, TransferShip("T", "s"), "t"),
+        (TransferShip("T", "s"), arrive("r", 1), "a"),
+    ):
+        prepare(shard, (given, MOVE))
+        shard.wire.call("HSET", shard.keys.stock("A"), f"{S}:{field}", COUNT_MAX)
+        before = everything(shard)
+        assert shard.do(when).outcome is O.QUANTITY_TOO_LARGE
+        assert everything(shard) == before
+        shard.wire.call("HSET", shard.keys.stock("A"), f"{S}:{field}", 0)
 
 
 def test_a_sku_in_thousands_of_warehouses_is_written_whole(shard: Shard) -> None:
@@ -547,6 +874,8 @@ def test_the_books_carry_units_beyond_32_bits(shard: Shard) -> None:
 HEADERS = {
     "lock": Lock, "unlock": Unlock, "confirm": Confirm, "extend": Extend, "deduct": Deduct, "replace": Replace,
     "expire": Expire, "receive": Receive, "return": Return, "adjust": Adjust, "opening": Opening,
+    "exchange": Exchange, "transfer": Transfer, "transfer_ship": TransferShip, "transfer_receive": TransferReceive,
+    "transfer_cancel": TransferCancel,
 }  # fmt: skip
 ELSEWHERE = {
     O.NOT_READY,

@@ -18,7 +18,6 @@ from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.line import Line
 from app.hotstore.near_cache import REFETCH_SECONDS_MIN, Entry, NearCache
-from app.hotstore.replies import Stock
 from app.hotstore.store import HotStore
 from tests.integration.conftest import open_gate
 from tests.integration.test_connection import eventually
@@ -46,9 +45,9 @@ class Shop:
         self.cache.line = self.line
         self.rendered = 0
 
-    def _render(self, _sku: str, stock: Stock) -> int:
+    def _render(self, _sku: str, fields: dict[str, str]) -> int:
         self.rendered += 1
-        return stock.warehouses["north"].available
+        return int(fields["north:a"])
 
     async def read(self, sku: str) -> int | None:
         """What a page shows that is not marked stale, or None."""
@@ -166,14 +165,14 @@ async def tracked(wms: HotStore) -> int:
 async def test_reply_and_invalidation_in_one_chunk(cut: int) -> None:
     """The same on the bytes alone, wherever they are cut: nobody may find the entry valid afterwards."""
     loop = asyncio.get_running_loop()
-    cache: NearCache[int] = NearCache(KEYS, lambda _sku, stock: stock.version, entries_max=10)
+    cache: NearCache[int] = NearCache(KEYS, lambda _sku, fields: int(fields["v"]), entries_max=10)
     connection = Connection(loop, in_flight_max=9, on_push=cache.on_push, on_lost=lambda _: None)
     connection.connection_made(NoTransport())  # type: ignore[arg-type]
     cache.line = OnConnection(connection)  # type: ignore[assignment]
     found: list[Entry[int] | None] = []
     cache.fetch("A", found.append)
     key = KEYS.stock("A")
-    data = resp({"v": "3", "north:a": "5"}) + resp(("push", "invalidate", [key]))
+    data = b"+OK\r\n" + resp({"v": "3", "north:a": "5"}) + resp(("push", "invalidate", [key]))
     for piece in (data[:cut], data[cut:]):
         if piece:
             connection.data_received(piece)
@@ -275,7 +274,8 @@ async def test_a_sku_that_changes_all_the_time_is_read_again_every_few_ms_at_mos
         loop = asyncio.get_running_loop()
 
         def counted(command: tuple[Any, ...], on_reply: Any) -> None:
-            reads.append(loop.time())
+            if command[0] == "HGETALL":
+                reads.append(loop.time())
             call(command, on_reply)
 
         shop.line.call = counted  # type: ignore[method-assign]
@@ -439,6 +439,20 @@ async def test_a_read_under_way_when_everything_ended_fills_nothing(
 
 
 # The promise
+
+
+async def test_what_may_not_be_tracked_is_not_kept() -> None:
+    """Nobody would tell us when it changes."""
+    loop = asyncio.get_running_loop()
+    cache: NearCache[int] = NearCache(KEYS, lambda _sku, fields: int(fields["v"]), entries_max=10)
+    connection = Connection(loop, in_flight_max=9, on_push=cache.on_push, on_lost=lambda _: None)
+    connection.connection_made(NoTransport())  # type: ignore[arg-type]
+    cache.line = OnConnection(connection)  # type: ignore[assignment]
+    found: list[Entry[int] | None] = []
+    cache.fetch("A", found.append)
+    connection.data_received(b"-NOPERM\r\n" + resp({"v": "3", "north:a": "5"}))
+    assert found[0] is not None
+    assert cache.get("A") is None
 
 
 async def test_no_reader_sees_an_older_count_for_longer_than_the_bound(

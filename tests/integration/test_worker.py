@@ -9,7 +9,18 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.bootstrap import Stores
-from app.domain.commands import Adjust, Booking, Confirm, Deduct, Line, Lock, OpeningRow, Return, Unlock
+from app.domain.commands import (
+    Adjust,
+    Booking,
+    Confirm,
+    Deduct,
+    Exchange,
+    Line,
+    Lock,
+    OpeningRow,
+    Return,
+    Unlock,
+)
 from app.domain.outcomes import Outcome
 from app.domain.words import Place
 from app.embedded.valkey import EmbeddedValkey
@@ -187,6 +198,33 @@ async def test_a_rebuilt_store_remembers_locks_and_ids(stores: Stores) -> None:
         Return("r1", "north", (Booking("A", Place.CUSTOMER, Place.DAMAGED, 1),))
     )
     assert returned.outcome is Outcome.REPEATED
+    await drain(stores)
+    assert await differences(stores) == []
+
+
+async def test_returns_of_a_lock_and_exchanges_are_remembered_too(stores: Stores) -> None:
+    await some_traffic(stores)
+    back = Booking("A", Place.CUSTOMER, Place.AVAILABLE, 2)
+    swap = Exchange("x1", "south", (back,), Lock("new", (Line("B", 2),), ttl_ms=None))
+    assert (
+        await stores.hot.return_goods(Return("r2", "north", (back,), lock_id="one"))
+    ).outcome == "RETURNED"
+    assert (await stores.hot.exchange(swap)).outcome is Outcome.EXCHANGED
+    await stores.hot.confirm(Confirm("new"))
+    await drain(stores)
+    assert await differences(stores) == []
+    before = {key: await stores.client.dump(key) for key in await stores.client.keys("*:op:*")}
+    records = {key: await stores.client.hgetall(key) for key in await stores.client.keys("*:lock:*")}
+    await stores.client.flushall()
+    assert await stores.recovery().ensure_open() is Finding.EMPTY
+    assert {key: await stores.client.dump(key) for key in await stores.client.keys("*:op:*")} == before
+    assert {key: await stores.client.hgetall(key) for key in records} == records
+    assert (await stores.hot.exchange(swap)).current_status == "confirmed"
+    assert (
+        await stores.hot.return_goods(Return("r2", "north", (back,), lock_id="one"))
+    ).outcome == "REPEATED"
+    more = await stores.hot.return_goods(Return("r3", "north", (back,), lock_id="one"))
+    assert more.outcome is Outcome.QUANTITY_EXCEEDS_SHIPMENT  # 3 shipped, 2 came back
     await drain(stores)
     assert await differences(stores) == []
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from app.domain.commands import (
     Adjust,
+    Arrival,
     Booking,
     Confirm,
     Deduct,
+    Exchange,
     Expire,
     Extend,
     Line,
@@ -22,12 +24,17 @@ from app.domain.commands import (
     Receive,
     Replace,
     Return,
+    Transfer,
+    TransferCancel,
+    TransferReceive,
+    TransferShip,
+    TransferStep,
     Unlock,
 )
 from app.domain.commands import Step as CommandStep
 from app.domain.model import Model
-from app.domain.words import OPEN_STATUSES, LockStatus, Place
-from tests.properties.pair import Advance, Forget, Pair, Reopen, Step
+from app.domain.words import OPEN_STATUSES, TRANSFER_ENDED, LockStatus, Place
+from tests.properties.pair import Advance, Forget, ForgetTransfer, Pair, Reopen, Step
 from tests.properties.rig import START_MS, Shard
 
 SKUS = ("A", "b:1/2", "Ä 1")
@@ -48,8 +55,15 @@ _WEIGHTS = {
     "expire": 8,
     "receive": 7,
     "give_back": 3,
+    "return_of": 6,
+    "exchange": 4,
     "adjust": 6,
     "opening": 4,
+    "transfer": 6,
+    "ship": 6,
+    "receive_transfer": 6,
+    "cancel": 3,
+    "forget_transfer": 2,
     "advance": 7,
     "forget": 3,
     "reopen": 1,
@@ -70,14 +84,15 @@ class Chooser:
         self._recent_locks: list[Step] = []
         self._number = 0
         self._keys = 0
+        self._transfers = 0
 
     def next(self) -> Step:
         name = self._rng.choices(self._names, self._weights)[0]
         step: Step = getattr(self, f"_{name}")()
         self._recent = [*self._recent[-20:], step]
-        if isinstance(step, CommandStep) and step.key:
+        if isinstance(step, CommandStep | TransferStep) and step.key:
             self._recent_steps = [*self._recent_steps[-8:], step]
-        if isinstance(step, Lock):
+        if isinstance(step, Lock | Transfer | Exchange):
             self._recent_locks = [*self._recent_locks[-8:], step]
         return step
 
@@ -190,6 +205,29 @@ class Chooser:
         ways = ((Place.CUSTOMER, Place.AVAILABLE), (Place.CUSTOMER, Place.DAMAGED))
         return Return(self._document_id(), self._rng.choice(WAREHOUSES), self._bookings(*ways))
 
+    def _return_of(self) -> Return:
+        """About what a lock's shipments brought."""
+        rng = self._rng
+        lock_id = self._lock_id(LockStatus.PARTLY_DEDUCTED, LockStatus.DEDUCTED, LockStatus.CONFIRMED)
+        record = self._model.locks.get(lock_id)
+        lines = []
+        for line in rng.sample(record.view.lines, 1) * rng.choice((1, 1, 2)) if record else ():
+            units = max(1, rng.choice((line.deducted, 1, 1, line.deducted + 1)))
+            target = rng.choice((Place.AVAILABLE, Place.DAMAGED))
+            lines.append(Booking(line.sku, Place.CUSTOMER, target, units))
+        lines = lines or [Booking(rng.choice(SKUS), Place.CUSTOMER, Place.AVAILABLE, 1)]
+        return Return(self._document_id(), rng.choice(WAREHOUSES), tuple(lines), lock_id=lock_id)
+
+    def _exchange(self) -> Exchange:
+        rng, ways = self._rng, ((Place.CUSTOMER, Place.AVAILABLE), (Place.CUSTOMER, Place.DAMAGED))
+        return Exchange(
+            self._document_id(),
+            rng.choice(WAREHOUSES),
+            self._bookings(*ways),
+            self._lock(),
+            rng.choice((None, 5)),
+        )
+
     def _adjust(self) -> Adjust:
         inner = (Place.AVAILABLE, Place.DAMAGED)
         ways = [(Place.ADJUSTMENT, place) for place in inner] + [(place, Place.ADJUSTMENT) for place in inner]
@@ -209,6 +247,62 @@ class Chooser:
             for _ in range(rng.choice((1, 2, 3)))
         ]
         return Opening(tuple(rows))
+
+    # Transfers
+
+    def _transfer(self) -> Transfer:
+        rng = self._rng
+        if rng.random() < 0.9:
+            self._transfers += 1
+        source, destination = rng.sample(WAREHOUSES, 2)
+        lines = tuple(line for line in self._lines() for _ in range(rng.choice((1, 1, 1, 2))))
+        return Transfer(f"T{self._transfers}", source, destination, lines)
+
+    def _transfer_id(self) -> str:
+        """A transfer, mostly a recent one that something can still happen to."""
+        known = [
+            name for name, record in self._model.transfers.items() if record.view.status not in TRANSFER_ENDED
+        ]
+        if known and self._rng.random() < 0.8:
+            return self._rng.choice(known[-4:])
+        return f"T{max(1, self._transfers - self._rng.randrange(6))}"
+
+    def _some_of(self, transfer_id: str, left: str) -> list[tuple[str, int]]:
+        """Some SKUs of a transfer, with about what they have left."""
+        rng, record = self._rng, self._model.transfers.get(transfer_id)
+        if record is None or rng.random() < 0.05:
+            return [(rng.choice((*SKUS, "unheard of")), rng.choice((1, 2)))]
+        lines = rng.sample(record.view.lines, rng.randint(1, len(record.view.lines)))
+        if rng.random() < 0.15:
+            lines += lines[:1]
+        units = [(line.sku, getattr(line, left)) for line in lines]
+        return [(sku, max(1, rng.choice((n, n, 1, n - 1, n + 1)))) for sku, n in units]
+
+    def _ship(self) -> TransferShip:
+        rng, transfer_id = self._rng, self._transfer_id()
+        lines = None
+        if rng.random() < 0.7:
+            lines = tuple(Line(sku, units) for sku, units in self._some_of(transfer_id, "unshipped"))
+        return TransferShip(transfer_id, f"s{rng.randrange(5)}", rng.choice((None, START_MS - 5)), lines)
+
+    def _receive_transfer(self) -> TransferReceive:
+        rng, transfer_id = self._rng, self._transfer_id()
+        lines = []
+        for sku, units in self._some_of(transfer_id, "in_transit"):
+            damaged, lost = rng.choice(((0, 0), (0, 0), (1, 0), (0, 1), (1, 1)))
+            good = max(0, units - damaged - lost)
+            lines.append(Arrival(sku, good, damaged, lost))
+        receipt_id, occurred_at = f"r{rng.randrange(5)}", rng.choice((None, START_MS - 5))
+        return TransferReceive(transfer_id, receipt_id, occurred_at, tuple(lines))
+
+    def _cancel(self) -> TransferCancel:
+        return TransferCancel(self._transfer_id())
+
+    def _forget_transfer(self) -> ForgetTransfer:
+        transfer_id = f"T{max(1, self._transfers - self._rng.randrange(6))}"
+        ops = [f"transfer_ship:{transfer_id}{{s{n}" for n in range(5)]
+        ops += [f"transfer_receive:{transfer_id}{{r{n}" for n in range(5)]
+        return ForgetTransfer(transfer_id, tuple(ops) if self._rng.random() < 0.7 else ())
 
     def _forget(self) -> Forget:
         lock_id = self._lock_id(*LockStatus)

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from app.domain import chain
-from app.domain.answers import Answer, LockView
+from app.domain.answers import Answer, LockView, TransferView
 from app.domain.commands import Command
 from app.domain.events import Counts, Position
 from app.domain.model import Model, Moved
 from app.domain.outcomes import Outcome
-from app.domain.words import OPEN_STATUSES, LockStatus
+from app.domain.words import OPEN_STATUSES, TRANSFER_ENDED, LockStatus
 from app.hotstore import outbox
 from app.hotstore.replies import Stock
 from tests.properties.rig import START_MS, Pending, Shard
@@ -30,7 +30,11 @@ _SILENT = {
     Outcome.LOCK_NOT_HELD,
     Outcome.WAREHOUSE_REQUIRED,
     Outcome.QUANTITY_EXCEEDS_LOCK,
+    Outcome.QUANTITY_EXCEEDS_SHIPMENT,
     Outcome.NOT_DUE,
+    Outcome.UNKNOWN_TRANSFER,
+    Outcome.TRANSFER_NOT_OPEN,
+    Outcome.QUANTITY_EXCEEDS_TRANSFER,
     Outcome.INSUFFICIENT_STOCK,
     Outcome.INSUFFICIENT_DAMAGED,
     Outcome.QUANTITY_TOO_LARGE,
@@ -51,11 +55,18 @@ class Forget(NamedTuple):
     ops: tuple[str, ...]
 
 
+class ForgetTransfer(NamedTuple):
+    """A transfer is past the horizon, with the ids used on it; the functions refuse while it is open."""
+
+    transfer_id: str
+    ops: tuple[str, ...]
+
+
 class Reopen(NamedTuple):
     """A new epoch begins."""
 
 
-Step = Command | Advance | Forget | Reopen
+Step = Command | Advance | Forget | ForgetTransfer | Reopen
 
 
 class DifferenceError(AssertionError):
@@ -85,6 +96,7 @@ class Projection:
     versions: dict[str, int] = field(default_factory=dict)
     sums: dict[str, dict[str, int]] = field(default_factory=dict)
     locks: dict[str, dict[str, str]] = field(default_factory=dict)
+    transfers: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def apply(self, entries: Sequence[chain.Entry]) -> None:
         for entry in chain.check_chain(entries, self.position, self.tip):
@@ -93,30 +105,49 @@ class Projection:
             for move in entry.event.moves:
                 self._move(move)
             if entry.event.lock_id:
-                self._lock(entry)
+                opens = entry.event.kind in {"lock", "exchange"}
+                self._record(self.locks, entry, entry.event.lock_id, entry.event.lock or {}, opens=opens)
+            if entry.event.document:
+                kind, name, fields = entry.event.document
+                assert kind == "transfer"
+                self._record(self.transfers, entry, name, fields, opens=entry.event.kind == "transfer")
 
     def _move(self, move: Any) -> None:
         version = self.versions.get(move.sku, 0) + 1
         assert move.version == version, f"{move} should have version {version}"
         self.versions[move.sku] = version
-        place = (move.sku, move.warehouse)
-        before = self.counts.get(place, Counts())
-        change = dict.fromkeys(INSIDE, 0)
+        to_warehouse = move.to_warehouse or move.warehouse
+        change: dict[str, dict[str, int]] = {move.warehouse: {}, to_warehouse: {}}
         sums = self.sums.setdefault(move.sku, {})
-        for name, units in ((move.source, -move.quantity), (move.target, move.quantity)):
-            change[name] = change.get(name, 0) + units
+        for warehouse, name, units in (
+            (move.warehouse, move.source, -move.quantity),
+            (to_warehouse, move.target, move.quantity),
+        ):
+            change[warehouse][name] = change[warehouse].get(name, 0) + units
             sums[name] = sums.get(name, 0) + units
-        expected = [count + change[state] for count, state in zip(before, INSIDE, strict=False)]
-        assert list(move.after[:4]) == expected, f"{move} does not follow {before}"
-        self.counts[place] = move.after
+        assert (move.to_warehouse is None) == (move.to_after is None), f"{move} tells half of its other end"
+        afters = {move.warehouse: move.after, to_warehouse: move.to_after or move.after}
+        for warehouse, after in afters.items():
+            before = self.counts.get((move.sku, warehouse), Counts())
+            made = [
+                count + change[warehouse].get(state, 0) for count, state in zip(before, INSIDE, strict=False)
+            ]
+            assert list(after[:4]) == made, f"{move} does not follow {before} in {warehouse}"
+            self.counts[move.sku, warehouse] = after
 
-    def _lock(self, entry: chain.Entry) -> None:
-        event = entry.event
-        lock_id = event.lock_id or ""
-        if event.kind == "lock":
-            self.locks[lock_id] = {"p": str(entry.position)}
-        record = self.locks[lock_id]
-        for name, value in (event.lock or {}).items():
+    def _record(
+        self,
+        records: dict[str, dict[str, str]],
+        entry: chain.Entry,
+        record_id: str,
+        fields: dict[str, Any],
+        *,
+        opens: bool,
+    ) -> None:
+        if opens:
+            records[record_id] = {"p": str(entry.position)}
+        record = records[record_id]
+        for name, value in fields.items():
             if value is None:
                 record.pop(name, None)
             else:
@@ -183,6 +214,8 @@ class Pair:
                 return None
             case Forget(lock_id, ops):
                 return self.shard.store.forget(lock_id, ops)
+            case ForgetTransfer(transfer_id, ops):
+                return self.shard.store.forget_transfer(transfer_id, ops)
         return self.shard.post(step)
 
     def _expect(self, step: Step) -> Expected:
@@ -192,6 +225,8 @@ class Pair:
                 return Expected(Answer(Outcome.READ), None, self.now)
             case Forget(lock_id, ops):
                 return Expected(self._forget(lock_id, ops), None, self.now)
+            case ForgetTransfer(transfer_id, ops):
+                return Expected(self._forget_transfer(transfer_id, ops), None, self.now)
         before = len(self.model.moves)
         answer = self.model.apply(step, self.now)
         silent = answer.outcome in _SILENT
@@ -204,6 +239,15 @@ class Pair:
         if record and record.view.status in OPEN_STATUSES:
             return Answer(Outcome.LOCK_OPEN)
         self.model.locks.pop(lock_id, None)
+        for op in ops:
+            self.model.ops.pop(op, None)
+        return Answer(Outcome.FORGOTTEN)
+
+    def _forget_transfer(self, transfer_id: str, ops: tuple[str, ...]) -> Answer:
+        record = self.model.transfers.get(transfer_id)
+        if record and record.view.status not in TRANSFER_ENDED:
+            return Answer(Outcome.TRANSFER_OPEN)
+        self.model.transfers.pop(transfer_id, None)
         for op in ops:
             self.model.ops.pop(op, None)
         return Answer(Outcome.FORGOTTEN)
@@ -241,13 +285,18 @@ class Pair:
             raise DifferenceError(f"the events: {error}") from error
         for lock_id in set(self.projection.locks) - set(self.model.locks):
             del self.projection.locks[lock_id]  # forgotten
+        for transfer_id in set(self.projection.transfers) - set(self.model.transfers):
+            del self.projection.transfers[transfer_id]
         self.shard.wire.call("XTRIM", self.shard.keys.outbox, "MAXLEN", 1)
 
     def _check_events(self, entries: Sequence[chain.Entry], expected: Sequence[Expected]) -> None:
         events = [entry.event for entry in entries if entry.event.kind != "open"]
         wanted = [(i, want) for i, want in enumerate(expected) if want.moves is not None]
         for event, (index, want) in zip(events, wanted, strict=False):
-            moves = [Moved(m.sku, m.warehouse, m.source, m.target, m.quantity) for m in event.moves]
+            moves = [
+                Moved(m.sku, m.warehouse, m.source, m.target, m.quantity, m.to_warehouse or "")
+                for m in event.moves
+            ]
             if moves != want.moves or event.recorded_at != want.now:
                 raise DifferenceError(f"wrote {event}; the model at {want.now}: {want.moves}", index)
         if len(events) != len(wanted):
@@ -255,15 +304,21 @@ class Pair:
 
     def _check_state(self) -> None:
         keys, call_many = self.shard.keys, self.shard.wire.call_many
-        skus, locks = sorted(self.model.stock), sorted(self.model.locks)
+        skus, locks, transfers = (
+            sorted(self.model.stock),
+            sorted(self.model.locks),
+            sorted(self.model.transfers),
+        )
         reads = [
             ("KEYS", f"{keys.tag}*"),
             ("HMGET", keys.meta, "epoch", "tip", "last"),
             ("ZRANGE", keys.due, 0, -1, "WITHSCORES"),
             *(("HGETALL", keys.stock(sku)) for sku in skus),
             *(("HGETALL", keys.lock(lock_id)) for lock_id in locks),
+            *(("HGETALL", keys.transfer(transfer_id)) for transfer_id in transfers),
         ]
         views = [self.shard.store.read_lock(lock_id) for lock_id in locks]
+        views += [self.shard.store.read_transfer(transfer_id) for transfer_id in transfers]
         replies = call_many(reads + [view.send(None) for view in views])
         there, meta, due, *rest = replies[: len(reads)]
         seen = [
@@ -274,17 +329,24 @@ class Pair:
         position = self.projection.position
         _same("meta", meta, [str(position.epoch), self.projection.tip, str(position)])
         self._check_stocks(dict(zip(skus, rest, strict=False)))
-        self._check_locks(dict(zip(locks, seen, strict=True)), due)
+        self._check_locks(dict(zip(locks, seen, strict=False)), due)
+        self._check_transfers(dict(zip(transfers, seen[len(locks) :], strict=True)))
         _same(
             "lock records",
-            dict(zip(locks, map(_pairs, rest[len(skus) :]), strict=True)),
+            dict(zip(locks, map(_pairs, rest[len(skus) :]), strict=False)),
             self.projection.locks,
+        )
+        _same(
+            "transfer records",
+            dict(zip(transfers, map(_pairs, rest[len(skus) + len(locks) :]), strict=True)),
+            self.projection.transfers,
         )
 
     def _check_keys(self, there: set[str]) -> None:
         keys = self.shard.keys
         wanted = {keys.meta, keys.outbox} | {keys.stock(sku) for sku in self.model.stock}
         wanted |= {keys.lock(lock_id) for lock_id in self.model.locks}
+        wanted |= {keys.transfer(transfer_id) for transfer_id in self.model.transfers}
         wanted |= {keys.op(op) for op in self.model.ops}
         _same("keys", there - {keys.due}, wanted)
 
@@ -294,6 +356,13 @@ class Pair:
             for line in record.view.lines if record.view.status in OPEN_STATUSES else ():
                 place = (line.sku, line.warehouse)
                 locked[place] = locked.get(place, 0) + line.outstanding
+        on_the_way: dict[tuple[str, str], int] = {}
+        for transfer in self.model.transfers.values():
+            for each in transfer.view.lines:
+                place = (each.sku, transfer.view.source)
+                locked[place] = locked.get(place, 0) + each.unshipped
+                place = (each.sku, transfer.view.destination)
+                on_the_way[place] = on_the_way.get(place, 0) + each.in_transit
         for sku, fields in fields_by_sku.items():
             stock = Stock(sku, fields)
             wanted = {w: self.model.counts(sku, w) for w in sorted(self.model.stock[sku])}
@@ -303,6 +372,9 @@ class Pair:
             for warehouse, counts in stock.warehouses.items():
                 _same(f"events of {sku}", self.projection.counts[sku, warehouse], counts)
                 _same(f"promised of {sku} in {warehouse}", counts.locked, locked.get((sku, warehouse), 0))
+                _same(
+                    f"{sku} on the way to {warehouse}", counts.in_transit, on_the_way.get((sku, warehouse), 0)
+                )
 
     def _check_locks(self, seen: dict[str, Answer], due: list[str]) -> None:
         views: dict[str, LockView | None] = {lock_id: answer.lock for lock_id, answer in seen.items()}
@@ -313,6 +385,10 @@ class Pair:
             if record.view.status is LockStatus.HELD and record.view.expires_at is not None
         }
         _same("due", {lock_id: int(at) for lock_id, at in _pairs(due).items()}, wanted)
+
+    def _check_transfers(self, seen: dict[str, Answer]) -> None:
+        views: dict[str, TransferView | None] = {name: answer.transfer for name, answer in seen.items()}
+        _same("transfers", views, {name: record.view for name, record in self.model.transfers.items()})
 
 
 def _pairs(items: list[str]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from app.domain.commands import (
     Command,
     Confirm,
     Deduct,
+    Exchange,
     Expire,
     Extend,
     Lock,
@@ -30,6 +31,10 @@ from app.domain.commands import (
     Receive,
     Replace,
     Return,
+    Transfer,
+    TransferCancel,
+    TransferReceive,
+    TransferShip,
     Unlock,
 )
 from app.domain.outcomes import Outcome
@@ -247,6 +252,11 @@ _METHODS: dict[type, Any] = {
     Expire: HotStore.expire,
     Receive: HotStore.receive,
     Adjust: HotStore.adjust,
+    Exchange: HotStore.exchange,
+    Transfer: HotStore.transfer,
+    TransferShip: HotStore.ship_transfer,
+    TransferReceive: HotStore.receive_transfer,
+    TransferCancel: HotStore.cancel_transfer,
 }
 
 

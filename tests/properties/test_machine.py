@@ -10,9 +10,11 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from app.domain.commands import (
     Adjust,
+    Arrival,
     Booking,
     Confirm,
     Deduct,
+    Exchange,
     Expire,
     Extend,
     Line,
@@ -22,11 +24,15 @@ from app.domain.commands import (
     Receive,
     Replace,
     Return,
+    Transfer,
+    TransferCancel,
+    TransferReceive,
+    TransferShip,
     Unlock,
 )
 from app.domain.words import Place
 from tests.properties.driver import LIFE_STEPS, ORDERS, SKUS, WAREHOUSES, live, live_wide
-from tests.properties.pair import Advance, Forget, Pair, Reopen, Step
+from tests.properties.pair import Advance, Forget, ForgetTransfer, Pair, Reopen, Step
 from tests.properties.rig import Shard
 
 pytest_plugins = ["tests.properties.fixtures"]
@@ -62,6 +68,12 @@ adjusted = bookings(
     (Place.AVAILABLE, Place.DAMAGED),
     (Place.DAMAGED, Place.AVAILABLE),
 )
+transfer_ids = st.sampled_from(["T1", "T2"])
+routes = st.permutations(WAREHOUSES)
+units = st.builds(Line, st.sampled_from([*SKUS, "unheard of"]), st.integers(1, 6))
+shipped = st.lists(units, min_size=1, max_size=3).map(tuple)
+arrivals = st.builds(Arrival, st.sampled_from(SKUS), st.integers(1, 5), st.integers(0, 2), st.integers(0, 2))
+arrived = st.lists(arrivals, min_size=1, max_size=3).map(tuple)
 rows = st.builds(
     OpeningRow, st.sampled_from(SKUS), warehouses, st.integers(0, 20), st.none() | st.integers(0, 3)
 )
@@ -95,6 +107,18 @@ class Machine(RuleBasedStateMachine):
     def give_back(self, command: Return) -> None:
         self.do(command)
 
+    @rule(command=st.builds(Return, documents, warehouses, returned, lock_id=lock_ids))
+    def return_of(self, command: Return) -> None:
+        self.do(command)
+
+    @rule(
+        command=st.builds(
+            Exchange, documents, warehouses, returned, st.builds(Lock, lock_ids, lines, ranked, ttls_ms)
+        )
+    )
+    def exchange(self, command: Exchange) -> None:
+        self.do(command)
+
     @rule(command=st.builds(Adjust, documents, warehouses, adjusted))
     def adjust(self, command: Adjust) -> None:
         self.do(command)
@@ -122,6 +146,31 @@ class Machine(RuleBasedStateMachine):
     @rule(command=st.builds(Replace, lock_ids, op_keys, lines, ranked))
     def replace(self, command: Replace) -> None:
         self.do(command)
+
+    @rule(transfer_id=transfer_ids, route=routes, lines=shipped)
+    def transfer(self, transfer_id: str, route: list[str], lines: tuple[Line, ...]) -> None:
+        self.do(Transfer(transfer_id, route[0], route[1], lines))
+
+    @rule(
+        command=st.builds(
+            TransferShip, transfer_ids, st.sampled_from(["s1", "s2"]), lines=st.none() | shipped
+        )
+    )
+    def ship(self, command: TransferShip) -> None:
+        self.do(command)
+
+    @rule(command=st.builds(TransferReceive, transfer_ids, st.sampled_from(["r1", "r2"]), lines=arrived))
+    def receive_transfer(self, command: TransferReceive) -> None:
+        self.do(command)
+
+    @rule(transfer_id=transfer_ids)
+    def cancel(self, transfer_id: str) -> None:
+        self.do(TransferCancel(transfer_id))
+
+    @rule(transfer_id=transfer_ids)
+    def forget_transfer(self, transfer_id: str) -> None:
+        ops = (f"transfer_ship:{transfer_id}{{s1", f"transfer_receive:{transfer_id}{{r1")
+        self.do(ForgetTransfer(transfer_id, ops))
 
     @rule(lock_id=lock_ids, late_ms=st.integers(1, 100))
     def expire(self, lock_id: str, late_ms: int) -> None:

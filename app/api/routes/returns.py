@@ -21,11 +21,16 @@ router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[De
     response_model=ReturnReply,
     responses={
         200: {"model": ReturnReply, "description": "a repeat: the original answer"},
-        **errors(*WRITE, "return_id_reused", "quantity_too_large"),
+        **errors(
+            *WRITE, "unknown_lock", "return_id_reused", "quantity_exceeds_shipment", "quantity_too_large"
+        ),
     },
 )
 async def book_return(body: ReturnBody, ops: Ops, settings: Conf, who: Who, metrics: MetricsOf) -> Response:
-    """Book goods that came back, for sale again or damaged; repeatable by its return_id."""
+    """Book goods that came back, for sale again or damaged; repeatable by its return_id.
+
+    With a lock_id never more than was shipped for it.
+    """
     command = body.command()
     told = await ops.returns.book(command, level(body.durability, settings), who=who)
     metrics.count_outcome(command.kind, told.answer.outcome)

@@ -1,0 +1,47 @@
+"""Transfers: stock goes from one warehouse to another, and is promised, on the way or there at every moment."""
+
+from dataclasses import dataclass
+
+from app.domain.answers import Answer
+from app.domain.commands import Transfer, TransferCancel, TransferReceive, TransferShip
+from app.domain.outcomes import Outcome
+from app.hotstore.store import HotStore
+from app.operations.durability import Durabilities, Told
+from app.operations.ports import Ledger
+from app.settings import Durability
+
+
+@dataclass(frozen=True, slots=True)
+class Transfers:
+    """Every step of a transfer. A step raises what `HotStore` raises; a refusal is an answer."""
+
+    hot: HotStore
+    ledger: Ledger
+    durabilities: Durabilities
+
+    async def request(self, command: Transfer, wanted: Durability, *, who: str = "") -> Told:
+        """Promise stock at the source, all lines or none. Never reads the ledger."""
+        return await self.durabilities.settle(await self.hot.transfer(command, who), wanted)
+
+    async def get(self, transfer_id: str) -> Answer:
+        """Return READ with the transfer, from the ledger once the hot store has forgotten it, or UNKNOWN_TRANSFER.
+
+        Raises `UnavailableError` if only the ledger could know and cannot be asked.
+        """
+        answer = await self.hot.read_transfer(transfer_id)
+        if answer.outcome is not Outcome.UNKNOWN_TRANSFER:
+            return answer
+        transfer = await self.ledger.find_transfer(transfer_id)
+        return Answer(Outcome.READ, transfer=transfer) if transfer else answer
+
+    async def ship(self, command: TransferShip, wanted: Durability, *, who: str = "") -> Told:
+        """Book what left the source: it is on the way."""
+        return await self.durabilities.settle(await self.hot.ship_transfer(command, who), wanted)
+
+    async def receive(self, command: TransferReceive, wanted: Durability, *, who: str = "") -> Told:
+        """Book what arrived, and what was lost."""
+        return await self.durabilities.settle(await self.hot.receive_transfer(command, who), wanted)
+
+    async def cancel(self, command: TransferCancel, wanted: Durability, *, who: str = "") -> Told:
+        """Give back what has not shipped."""
+        return await self.durabilities.settle(await self.hot.cancel_transfer(command, who), wanted)

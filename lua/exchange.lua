@@ -1,0 +1,74 @@
+-- exchange: a customer's goods came back, and others are held for the customer instead: both or neither.
+-- What came back good can be held again at once.
+-- KEYS  1 meta
+-- ARGV  1 epoch  2 who  3 lock_id (of the new lock)  4 op (of the exchange)  5 fingerprint  6 the lock's fingerprint
+--       7 the lock's ttl in ms ('' for no expiry)  8 occurred_at of the return in ms ('' for now)
+--       9 warehouse of the return  10… returned lines (a count, then sku, source, target, quantity, reason or '')
+--       … ranked warehouses (a count, then codes)  … the default order (a count, then codes)
+--       … the lock's lines (a count, then sku, quantity, warehouse or '')
+-- Event exchange, moves customer -> available, customer -> damaged, then available -> locked.
+-- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
+--   REPEATED (the original answer, then the lock's status now), ID_REUSED (with `lock` if that is the lock's id),
+--   BACKLOG_FULL, INSUFFICIENT_STOCK (all shortages), QUANTITY_TOO_LARGE, EXCHANGED (the lock).
+
+-- The arguments after the fingerprints, or nil if one cannot be read.
+local function read_exchange(args)
+  local request = { ttl = natural(args[7]), occurred_at = moment(args[8]) }
+  if not (request.ttl or args[7] == '') or not (request.occurred_at or args[8] == '') then return nil end
+  request.returned = read_bookings(args, 10)
+  if not request.returned then return nil end
+  local after
+  request.asked, after = read_list(args, 11 + 5 * #request.returned)
+  request.order, after = read_list(args, after or #args + 1)
+  request.lines = request.order and read_lines(args, after)
+  return request.lines and #request.lines > 0 and request or nil
+end
+
+local function original_exchange(shard, lock_id, op)
+  local lock, then_ = load_lock(shard, lock_id), cjson.decode(op.answer)
+  local lines = string.match(op.answer, '^%["[^"]*",[^,]*,(.*)%]$')
+  local expires_at = then_[2] ~= cjson.null and string.format('%d', then_[2]) or ''
+  local current = lock and lock.p == op.position and lock.s or then_[1]
+  return { 'REPEATED', lock_id, op.position, then_[1], expires_at, lines, current }
+end
+
+local function take_back(shard, warehouse, returned)
+  for _, line in ipairs(returned) do
+    move(shard, load_stock(shard, line.sku), warehouse, line.source, line.target, line.quantity, line.reason)
+  end
+end
+
+local function exchange(keys, args)
+  local shard, refusal = enter(keys, args)
+  if refusal then return refusal end
+  local lock_id, request = args[3], read_exchange(args)
+  if not request then return { 'INVALID_ARGUMENT', lock_id or '' } end
+  local op = load_op(shard, args[4])
+  if op then
+    return op.fingerprint == args[5] and original_exchange(shard, lock_id, op) or { 'ID_REUSED', lock_id }
+  end
+  if load_lock(shard, lock_id) then return { 'ID_REUSED', lock_id, '', 'lock' } end
+  if backlog_is_full(shard) then return { 'BACKLOG_FULL', lock_id } end
+  take_back(shard, args[9], request.returned)
+  local sourced, shortages = source_lines(shard, request.lines, request.asked, request.order, {})
+  if not sourced then return { 'INSUFFICIENT_STOCK', lock_id, shortages } end
+  take_stock(shard, sourced)
+  if not counts_fit(shard) then return { 'QUANTITY_TOO_LARGE', lock_id } end
+  local changes = {
+    s = 'held', v = 1, f = args[6], x = request.ttl and (shard.now + request.ttl) or nil,
+    n = encode_lines(sourced), q = encode_request(request.lines, request.asked),
+  }
+  local event = {
+    kind = 'exchange', op = args[4], fingerprint = args[5], occurred_at = request.occurred_at, lock_id = lock_id,
+    lock = encode_changes(changes),
+  }
+  local position = commit(shard, event)
+  if not position then return { 'NOT_READY', lock_id } end
+  changes.p = position
+  local created = { id = lock_id }
+  write_lock(shard, created, changes)
+  write_op(shard, event, position, '["held",' .. (changes.x or 'null') .. ',' .. changes.n .. ']')
+  return lock_answer('EXCHANGED', created, position)
+end
+
+register('exchange', exchange, {})

@@ -1,0 +1,4 @@
+INSERT INTO transfer (shard, transfer_id, opened_epoch, opened_n, changed_epoch, changed_n, changed_at, record)
+SELECT $1, * FROM unnest(
+    $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[], $8::jsonb[]
+)
