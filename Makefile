@@ -27,6 +27,10 @@ SECONDS ?= 60
 loadtest: $(VENV)/.dev
 	$(BIN)/python -m loadtests --seconds $(SECONDS) $(ARGS)
 
+# kill -9 of each part in the middle of a replay; the other faults have no run of their own yet.
+faults: $(VENV)/.dev
+	$(BIN)/pytest -v tests/acceptance/test_kills.py
+
 proof: $(VENV)/.dev
 	$(BIN)/python -m tests.properties.proof --steps $(or $(STEPS),1000000)
 	$(BIN)/python -m tests.mutants

@@ -20,6 +20,23 @@ local function take_stock(shard, lines)
   end
 end
 
+-- Writes a new lock: the same as `encode_changes` and `write_lock` would, without looking at what cannot be there.
+local function create_lock(shard, lock)
+  local fields = table.concat({
+    '{"s":"held","v":1,"f":"', lock.f, '"', lock.x and (',"x":' .. lock.x) or '', ',"n":', lock.n,
+    lock.q and (',"q":' .. lock.q) or '', '}',
+  })
+  local position = commit(shard, { kind = 'lock', lock_id = lock.id, lock = fields })
+  if not position then return { 'NOT_READY', lock.id } end
+  local record = { 's', 'held', 'v', '1', 'f', lock.f, 'p', position, 'n', lock.n }
+  if lock.q then record[11], record[12] = 'q', lock.q end
+  if lock.x then record[#record + 1], record[#record + 2] = 'x', lock.x end
+  redis.call('HSET', lock_key(shard, lock.id), unpack(record))
+  if lock.x then redis.call('ZADD', shard.tag .. 'due', lock.x, lock.id) end
+  lock.s = 'held'
+  return lock_answer('LOCKED', lock, position)
+end
+
 local function lock(keys, args)
   local shard, refusal = enter(keys, args)
   if refusal then return refusal end
@@ -29,25 +46,18 @@ local function lock(keys, args)
   local order, first = read_list(args, after_asked or #args + 1)
   local lines = order and read_lines(args, first)
   if not lines or #lines == 0 or (args[5] ~= '' and not ttl) then return { 'INVALID_ARGUMENT', lock_id } end
-  local known = load_lock(shard, lock_id)
-  if known then
+  if redis.call('HGET', lock_key(shard, lock_id), 'f') then
+    local known = load_lock(shard, lock_id)
     return known.f == fingerprint and original_answer(known) or { 'ID_REUSED', lock_id }
   end
   if backlog_is_full(shard) then return { 'BACKLOG_FULL', lock_id } end
   local sourced, shortages = source_lines(shard, lines, asked, order, {})
   if not sourced then return { 'INSUFFICIENT_STOCK', lock_id, shortages } end
   take_stock(shard, sourced)
-  local changes = {
-    s = 'held', v = 1, f = fingerprint, x = ttl and (shard.now + ttl) or nil,
+  return create_lock(shard, {
+    id = lock_id, f = fingerprint, x = ttl and string.format('%d', shard.now + ttl) or nil,
     n = encode_lines(sourced), q = encode_request(lines, asked),
-  }
-  local event = { kind = 'lock', lock_id = lock_id, lock = encode_changes(changes) }
-  local position = commit(shard, event)
-  if not position then return { 'NOT_READY', lock_id } end
-  changes.p = position
-  local created = { id = lock_id }
-  write_lock(shard, created, changes)
-  return lock_answer('LOCKED', created, position)
+  })
 end
 
 register('lock', lock, {})

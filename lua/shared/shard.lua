@@ -68,7 +68,7 @@ end
 -- and, where it is about another document than a lock, [kind of document, its id, the fields that changed].
 local function body_of(shard, event)
   return table.concat({
-    '[', SCHEMA, ',"', event.kind, '",', shard.now, ',', quoted(event.op), ',', quoted(event.fingerprint), ',',
+    '[', SCHEMA, ',"', event.kind, '",', string.format('%d', shard.now), ',', quoted(event.op), ',', quoted(event.fingerprint), ',',
     quoted(shard.who), ',', event.reason or 'null', ',', event.occurred_at or 'null', ',',
     quoted(event.lock_id), ',', event.lock or 'null', ',[', table.concat(shard.moves, ','), ']',
     event.document and (',' .. event.document) or '', ']',

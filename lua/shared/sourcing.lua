@@ -227,6 +227,7 @@ end
 -- The request as the record keeps it, to source it again; nil if every line named its warehouse.
 local function encode_request(lines, asked)
   if #lines == 1 and lines[1].warehouse ~= '' then return nil end
+  if #lines == 1 and #asked == 0 then return '[[],[["' .. lines[1].sku .. '",' .. lines[1].quantity .. ',""]]]' end
   local named, parts, ranked = true, {}, {}
   for i, line in ipairs(merge_lines(lines)) do
     if line.warehouse == '' then named = false end

@@ -6,7 +6,7 @@ import random
 import sys
 from pathlib import Path
 
-from tests.histories.run import run
+from tests.histories.run import record
 
 
 def main() -> int:
@@ -16,9 +16,10 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     given = parser.parse_args()
-    verdict, found, seconds = asyncio.run(
-        run(given.data_dir, commands=given.commands, clients=given.clients, seed=given.seed)
+    recorded = asyncio.run(
+        record(given.data_dir, commands=given.commands, clients=given.clients, seed=given.seed)
     )
+    verdict, found, seconds = recorded.verdict(), recorded.differences, recorded.seconds
     print(
         f"seed {given.seed}: {given.commands} commands by {given.clients} clients in {seconds:.1f} s;"
         f" {verdict.answered} answered, {verdict.unknown} unknown, {verdict.refusals} refused, {verdict.events} events"

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,7 +12,7 @@ import asyncpg
 from app.bootstrap import open_stores
 from app.domain.commands import OpeningRow
 from tests.histories.check import Checker, Row, Verdict
-from tests.histories.traffic import SKUS, WAREHOUSES, run_traffic
+from tests.histories.traffic import SKUS, WAREHOUSES, Call, run_traffic
 
 OPENING = [
     OpeningRow(sku, warehouse, 400, 5 if n % 3 == 0 else 0)
@@ -20,8 +21,21 @@ OPENING = [
 ]
 
 
-async def run(data_dir: Path, *, commands: int, clients: int, seed: int) -> tuple[Verdict, list[str], float]:
-    """Return the verdict on the history, what `verify` finds afterwards, and the seconds the traffic took."""
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What clients saw, what the ledger has, what `verify` finds afterwards, and how long the traffic took."""
+
+    calls: list[Call]
+    rows: list[Row]
+    differences: list[str]
+    seconds: float
+
+    def verdict(self) -> Verdict:
+        return Checker(self.calls, self.rows, OPENING).run()
+
+
+async def record(data_dir: Path, *, commands: int, clients: int, seed: int) -> Recorded:
+    """Run traffic on a service with nothing in it, and wait until the ledger has it all."""
     service = json.loads((data_dir / "run.json").read_text())
     where = urlsplit(service["api"])
     async with open_stores(service["redis"], service["database"]) as stores:
@@ -33,7 +47,7 @@ async def run(data_dir: Path, *, commands: int, clients: int, seed: int) -> tupl
         seconds = time.monotonic() - began
         rows = await _ledger(service["database"], stores)
         found = [str(one) async for one in stores.verify(lambda _what, _done: None).differences()]
-    return Checker(history.calls, rows, OPENING).run(), found, seconds
+    return Recorded(history.calls, rows, found, seconds)
 
 
 async def _ledger(database_url: str, stores) -> list[Row]:
