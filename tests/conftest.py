@@ -32,6 +32,18 @@ async def migrated(redis_server: EmbeddedValkey, postgres_server: EmbeddedPostgr
     return url.partition("?")[0].rpartition("/")[2]
 
 
+@pytest.fixture(scope="session")
+def shared_database_url(postgres_server: EmbeddedPostgres, migrated: str) -> str:
+    """One migrated database for all tests that leave its schema alone; `emptied_database_url` empties it."""
+    return servers.fresh_database(postgres_server, template=migrated)
+
+
+@pytest.fixture
+def emptied_database_url(shared_database_url: str) -> str:
+    servers.empty_database(shared_database_url)
+    return shared_database_url
+
+
 @pytest.fixture
 def database_url(postgres_server: EmbeddedPostgres, migrated: str) -> Iterator[str]:
     url = servers.fresh_database(postgres_server, template=migrated)
@@ -47,11 +59,11 @@ def test_settings() -> Settings:
 
 @pytest.fixture
 async def stores(
-    redis_server: EmbeddedValkey, database_url: str, test_settings: Settings
+    redis_server: EmbeddedValkey, emptied_database_url: str, test_settings: Settings
 ) -> AsyncIterator[Stores]:
     """Both stores, empty, the gate open."""
     servers.flush(redis_server)
-    async with open_stores(redis_server.url, database_url, settings=test_settings) as opened:
+    async with open_stores(redis_server.url, emptied_database_url, settings=test_settings) as opened:
         await opened.recovery().ensure_open()
         await opened.level.refresh()
         yield opened

@@ -92,6 +92,23 @@ def drop_database(server: EmbeddedPostgres, url: str) -> None:
     execute(server.url_of("postgres"), f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
+def empty_database(url: str) -> None:
+    """Empty every table of ours, whoever is still connected; much quicker than another database."""
+    execute(
+        url,
+        """
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid();
+        DO $$ DECLARE found text; BEGIN
+            SELECT string_agg(format('%I', relname), ', ') INTO found FROM pg_class
+            WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace
+                AND relname <> 'alembic_version';
+            EXECUTE 'TRUNCATE ' || found;
+        END $$
+        """,
+    )
+
+
 def execute(url: str, statement: str) -> None:
     """Run one statement on a connection of its own, also while a loop runs."""
 

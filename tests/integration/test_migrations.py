@@ -189,8 +189,8 @@ def statements() -> list[Path]:
 
 
 @pytest.mark.parametrize("file", statements(), ids=lambda file: file.stem)
-async def test_each_statement_is_valid(file: Path, database_url: str) -> None:
-    async with connected(database_url) as connection:
+async def test_each_statement_is_valid(file: Path, shared_database_url: str) -> None:
+    async with connected(shared_database_url) as connection:
         await connection.prepare(numbered(queries.sql(file.stem)))
 
 
