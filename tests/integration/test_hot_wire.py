@@ -425,6 +425,19 @@ def test_a_client_that_does_not_read(loop: Loop, api: Api) -> None:
         assert {reply.status for reply in replies} == {200}
 
 
+def test_a_client_that_does_not_read_and_leaves(api: Api) -> None:
+    """The answer under way waits for room when the client goes: it must be told, and it is not the last that was read."""
+    with Wire(api.port) as client:
+        client.socket.settimeout(0.2)
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < 50_000_000:
+                sent += client.socket.send((LONG * 100)[sent % len(LONG) :])
+        servers.until(lambda: api.server.server_state.tasks)
+    servers.until(lambda: not api.connections)
+    servers.until(lambda: not api.server.server_state.tasks)
+
+
 def test_requests_that_wait_are_bounded(loop: Loop, api: Api, server: EmbeddedValkey) -> None:
     """Behind a lock that waits, no more is read than was under way."""
     with Wire(api.port) as client:
