@@ -11,7 +11,7 @@ from functools import lru_cache
 SKU_LENGTH_MAX = 64
 WAREHOUSE_LENGTH_MAX = 24
 ID_LENGTH_MAX = 128
-CACHED_MAX = 65_536
+CACHED_MAX = 131_072
 """Codes of each kind whose check is remembered: the same come again and again."""
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.:/-]*")
 _FORBIDDEN = frozenset('{}"\\')

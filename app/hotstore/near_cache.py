@@ -139,11 +139,18 @@ class NearCache(Generic[T]):
             return
         entry = Entry(sku, value, generation, self._loop.time())
         if keep:
-            self._entries.pop(sku, None)
+            self._drop(sku)
             self._entries[sku] = entry
             if len(self._entries) > self.entries_max:
-                del self._entries[next(iter(self._entries))]
+                self._drop(next(iter(self._entries)))
         self._settle(sku, entry)
+
+    def _drop(self, sku: str) -> None:
+        """Forget an entry; whoever still holds it must not believe it: no invalidation will find it any more."""
+        entry = self._entries.pop(sku, None)
+        if entry is not None and entry.valid:
+            entry.valid = False
+            entry.known_until = self._loop.time()
 
     def _settle(self, sku: str, entry: Entry[T] | None) -> None:
         for on_value in self._fetching.pop(sku, ()):

@@ -16,7 +16,7 @@ import pytest
 from app.embedded.valkey import EmbeddedValkey
 from app.hotstore import line
 from tests import servers
-from tests.hot import Api, Loop, Reply, Wire, ask, post, request, served, split_replies, start, stop
+from tests.hot import Api, Loop, Wire, ask, post, request, served, split_replies, start, stop
 
 PAIR = ("protocol", "plain")
 _numbers = itertools.count()

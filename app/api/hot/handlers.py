@@ -30,6 +30,12 @@ class HotRequest:
     target: bytes
     headers: list[tuple[bytes, bytes]]
     body: bytes = b""
+    is_plain: bool = False
+    """Whether it surely has none of CLOSER_LOOK_HEADERS."""
+
+    def all(self, name: bytes) -> list[bytes]:
+        """Return every value of a header."""
+        return [value for given, value in self.headers if given == name]
 
     def header(self, name: bytes) -> bytes | None:
         """Return a header's value if it came once; None if it is missing or came twice."""

@@ -132,7 +132,7 @@ class Pages:
 
     def _send(self, request: HotRequest, entry: Entry[PageBytes], respond: Respond) -> None:
         page = entry.value
-        if _names([value for name, value in request.headers if name == b"if-none-match"], page.tag):
+        if not request.is_plain and _names(request.all(b"if-none-match"), page.tag):
             self._counts.count(request.method.decode(), _ROUTE_ONE, 304)
             respond(304, page.unchanged_head, b"")
             return
@@ -176,7 +176,7 @@ class Pages:
 
     def _remember(self, target: bytes, entry: Entry[PageBytes]) -> None:
         """Let the next plain request of this very target be answered at once, if anybody may ask."""
-        if self._keys.open and self.cache.entries_max:
+        if self._keys.open and self.cache.get(entry.sku) is entry:
             if len(self._targets) >= self.cache.entries_max:
                 self._targets.clear()
             self._targets[target] = entry

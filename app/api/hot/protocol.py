@@ -112,6 +112,7 @@ class HotProtocol(HttpToolsProtocol):
         self._page: PageBytes | None = None
         self._is_partial = False
         self._length = 0
+        self._method = b""
         self._idle_since = 0.0
         self._idle_timer: TimerHandle | None = None
         self._running: RequestResponseCycle | None = None
@@ -156,7 +157,7 @@ class HotProtocol(HttpToolsProtocol):
             self._make_scope()
             super().on_headers_complete()
             return
-        request = HotRequest(self.parser.get_method(), self.url, self.headers)
+        request = HotRequest(self._method, self.url, self.headers, is_plain=self._is_plain)
         self.cycle = cast(
             "RequestResponseCycle",
             HotCycle(self, handler, request, keep_alive=self.parser.should_keep_alive()),
@@ -187,7 +188,8 @@ class HotProtocol(HttpToolsProtocol):
             return None  # answers go out in order: this one waits its turn behind the application's
         if self.limit_concurrency is not None or self.parser.get_http_version() != "1.1":
             return None
-        return self.hot.match(self.parser.get_method(), self.url)
+        self._method = self.parser.get_method()
+        return self.hot.match(self._method, self.url)
 
     def on_body(self, body: bytes) -> None:
         """Collect a body; a hot one is bounded by its Content-Length."""
