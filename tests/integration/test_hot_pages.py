@@ -56,6 +56,15 @@ def test_a_page_follows_its_stock_however_small_the_cache(server: EmbeddedValkey
             follows(api, f"L{turn}", *written)
 
 
+def test_a_page_at_hand_that_a_list_pushed_out(server: EmbeddedValkey) -> None:
+    long = request("GET", "/v1/availability?" + "&".join(f"sku=S{i}" for i in range(20)))
+    with served(server.url, ["protocol"], near_cache_entries_max=5) as (_, (api,)):
+        for turn in range(3):
+            for raw in (PAGE, PAGE, PAGE, long):
+                assert ask(api.port, raw).status == 200
+            follows(api, f"P{turn}", PAGE)
+
+
 def test_the_date_goes_on(server: EmbeddedValkey) -> None:
     """An answer is kept whole, its date is not."""
     with served(server.url, ["protocol"]) as (_, (api,)):
@@ -116,8 +125,9 @@ def test_an_epoch_that_just_changed_stops_no_lock(server: EmbeddedValkey) -> Non
     with served(server.url, ["protocol"]) as (loop, (api,)):
         for epoch in range(2, 8):
             reopen(loop, epoch)
+            left = 101_000 - (epoch - 1)
             assert ask(api.port, order(f"E{epoch}")).status == 201
-            servers.until(lambda: sellable(api) == 101_000 - (epoch - 1), limit_seconds=2 * BOUND_SECONDS)
+            servers.until(lambda left=left: sellable(api) == left, limit_seconds=2 * BOUND_SECONDS)
             tag = ask(api.port, PAGE).header("etag")
             assert tag is not None
             assert tag.startswith(f'"{epoch}-')

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of requests, a line each
 """Raw bytes against the protocol class and against uvicorn's own: the same answers, in order, and no smuggling."""
 
 import contextlib
