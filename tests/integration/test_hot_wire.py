@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables of requests, a line each
 """Raw bytes against the protocol class and against uvicorn's own: the same answers, in order, and no smuggling."""
 
 import contextlib
@@ -423,6 +424,19 @@ def test_a_client_that_does_not_read(loop: Loop, api: Api) -> None:
         replies = client.replies(sent // len(LONG))
         assert len(replies) == sent // len(LONG)
         assert {reply.status for reply in replies} == {200}
+
+
+def test_a_client_that_does_not_read_and_leaves(api: Api) -> None:
+    """The answer under way waits for room when the client goes: it must be told, and it is not the last that was read."""
+    with Wire(api.port) as client:
+        client.socket.settimeout(0.2)
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < 50_000_000:
+                sent += client.socket.send((LONG * 100)[sent % len(LONG) :])
+        servers.until(lambda: api.server.server_state.tasks)
+    servers.until(lambda: not api.connections)
+    servers.until(lambda: not api.server.server_state.tasks)
 
 
 def test_requests_that_wait_are_bounded(loop: Loop, api: Api, server: EmbeddedValkey) -> None:

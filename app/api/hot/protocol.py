@@ -20,10 +20,8 @@ from app.api.hot.handlers import (
     BODY_BYTES_MAX,
     CLOSER_LOOK_HEADERS,
     COLD_HEADERS,
-    Decline,
     Handler,
     HotRequest,
-    Respond,
 )
 from app.api.hot.pages import PageBytes
 from app.api.hot.routes import HotRoutes
@@ -154,7 +152,7 @@ class HotProtocol(HttpToolsProtocol):
         self._is_partial = False
         if self._is_plain and self._take_page():
             return
-        handler = _ignore if self.transport.is_closing() else self._hot_handler()
+        handler = self._hot_handler()
         if handler is None:
             self._make_scope()
             super().on_headers_complete()
@@ -353,10 +351,6 @@ class HotProtocol(HttpToolsProtocol):
             running.message_event.set()
         self.pipeline.clear()
         super().connection_lost(exc)
-
-
-def _ignore(_request: HotRequest, _respond: Respond, _decline: Decline) -> None:
-    """Leave a request alone that came behind the last one that this connection answers."""
 
 
 def protocol_class(hot: HotRoutes) -> type[HotProtocol]:

@@ -1,0 +1,133 @@
+"""Product pages over HTTP, while what they show changes, is forgotten, or is gone."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from app.embedded.valkey import EmbeddedValkey
+from app.hotstore import wire as redis_wire
+from app.hotstore.keys import Keys
+from tests import servers
+from tests.hot import Api, Loop, Wire, ask, post, request, served
+from tests.integration.conftest import open_gate
+
+BOUND_SECONDS = 0.25
+PAGE = request("GET", "/v1/availability/Z")
+
+
+def order(name: str, sku: str = "Z") -> bytes:
+    return post("/v1/locks", json.dumps({"lock_id": name, "lines": [{"sku": sku, "quantity": 1}]}))
+
+
+def sellable(api: Api, page: bytes = PAGE) -> int:
+    reply = ask(api.port, page)
+    assert reply.status == 200, reply
+    return int(json.loads(reply.body)["sellable"])
+
+
+def follows(api: Api, name: str, *pages: bytes) -> None:
+    """Lock a unit; every page must show it within the bound (and a moment for a busy machine)."""
+    before = sellable(api, pages[0])
+    assert ask(api.port, order(name)).status == 201
+    for page in pages:
+        servers.until(lambda page=page: sellable(api, page) == before - 1, limit_seconds=2 * BOUND_SECONDS)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[EmbeddedValkey]:
+    with servers.valkey(appendfsync="no") as server:
+        yield server
+
+
+@pytest.mark.parametrize("entries_max", [0, 1, 2, 1000])
+def test_a_page_follows_its_stock_however_small_the_cache(server: EmbeddedValkey, entries_max: int) -> None:
+    """Also a page that was at hand, and has been forgotten since: no invalidation finds it any more."""
+    others = [request("GET", f"/v1/availability/S{i}") for i in range(10)]
+    written = [PAGE, request("GET", "/v1/availability/%5A"), request("GET", "/v1/availability/%5a")]
+    with served(server.url, ["protocol"], near_cache_entries_max=entries_max) as (_, (api,)):
+        for turn in range(3):
+            for page in written * 2:
+                sellable(api, page)
+            for other in others:
+                ask(api.port, other)
+            follows(api, f"L{turn}", *written)
+
+
+def test_a_page_at_hand_that_a_list_pushed_out(server: EmbeddedValkey) -> None:
+    long = request("GET", "/v1/availability?" + "&".join(f"sku=S{i}" for i in range(20)))
+    with served(server.url, ["protocol"], near_cache_entries_max=5) as (_, (api,)):
+        for turn in range(3):
+            for raw in (PAGE, PAGE, PAGE, long):
+                assert ask(api.port, raw).status == 200
+            follows(api, f"P{turn}", PAGE)
+
+
+def test_the_date_goes_on(server: EmbeddedValkey) -> None:
+    """An answer is kept whole, its date is not."""
+    with served(server.url, ["protocol"]) as (_, (api,)):
+        first = ask(api.port, PAGE).header("date")
+        assert first
+        servers.until(lambda: ask(api.port, PAGE).header("date") not in {first, None}, limit_seconds=5)
+
+
+def test_a_flush_is_never_no_stock(server: EmbeddedValkey) -> None:
+    """Old, then stale or not ready; at no moment unknown, and at no moment nothing to sell."""
+    with served(server.url, ["protocol"]) as (_, (api,)), redis.Redis.from_url(server.url) as client:
+        known = sellable(api)
+        with Wire(api.port) as wire:
+            wire.send(PAGE)
+            wire.replies(1)
+            client.flushall()
+            flushed_at = time.monotonic()
+            seen = set()
+            while time.monotonic() < flushed_at + 1.0:
+                sent_at = time.monotonic()
+                wire.send(PAGE)
+                (reply,) = wire.replies(1)
+                if reply.status == 503:
+                    seen.add("not ready")
+                    continue
+                told = json.loads(reply.body)
+                assert (reply.status, told.get("sellable")) == (200, known), reply
+                seen.add("stale" if told.get("stale") else "fresh")
+                assert told.get("stale") or sent_at < flushed_at + BOUND_SECONDS
+            assert "stale" in seen
+            assert ask(api.port, order("F1")).status == 503
+            assert ask(api.port, request("GET", "/v1/availability/nobody")).status == 503
+
+
+def test_functions_that_are_gone_are_not_ready(server: EmbeddedValkey) -> None:
+    with served(server.url, ["protocol"]) as (_, (api,)), redis.Redis.from_url(server.url) as client:
+        sellable(api)
+        client.function_flush()
+        reply = ask(api.port, order("G1"))
+        assert (reply.status, json.loads(reply.body)["code"]) == (503, "not_ready")
+        assert api.line
+        servers.until(lambda: api.line and not api.line.epoch)
+        assert json.loads(ask(api.port, PAGE).body)["stale"] is True
+        assert ask(api.port, order("G1")).status == 503
+
+
+def test_an_epoch_that_just_changed_stops_no_lock(server: EmbeddedValkey) -> None:
+    """Refused for the old epoch, nothing was changed: asked again at once, before the next beat."""
+
+    def reopen(loop: Loop, epoch: int) -> None:
+        async def run() -> None:
+            client = redis_wire.connect(server.url)
+            await open_gate(client, Keys("protocol"), epoch=epoch)
+            await client.aclose()
+
+        loop.run(run())
+
+    with served(server.url, ["protocol"]) as (loop, (api,)):
+        for epoch in range(2, 8):
+            reopen(loop, epoch)
+            left = 101_000 - (epoch - 1)
+            assert ask(api.port, order(f"E{epoch}")).status == 201
+            servers.until(lambda left=left: sellable(api) == left, limit_seconds=2 * BOUND_SECONDS)
+            tag = ask(api.port, PAGE).header("etag")
+            assert tag is not None
+            assert tag.startswith(f'"{epoch}-')
