@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - tables of requests, a line each
 """The short way answers what the application would: the same requests, three ways, byte for byte."""
 
 import itertools

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - tables of requests, a line each
 """Raw bytes against the protocol class and against uvicorn's own: the same answers, in order, and no smuggling."""
 
 import contextlib
