@@ -29,6 +29,7 @@ from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.writer import Writer
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
+from app.operations.buffers import Buffers
 from app.operations.durability import Durabilities
 from app.operations.locks import Locks
 from app.operations.openings import Openings
@@ -118,6 +119,7 @@ class Stores:
             returns=Returns(self.hot, durabilities),
             adjustments=Adjustments(self.hot, durabilities),
             openings=Openings(self.hot),
+            buffers=Buffers(self.hot, durabilities),
         )
 
     def duties(self) -> list[Duty]:

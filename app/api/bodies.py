@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 
 from app.api.words import (
     LINES,
+    Buffered,
     Id,
     Level,
     OccurredAt,
@@ -224,3 +225,30 @@ class AdjustmentBody(_Document):
         """Return the command."""
         lines = tuple(line.booking() for line in self.lines)
         return commands.Adjust(self.adjustment_id, self.warehouse, lines, self.occurred_at_ms)
+
+
+class BufferLine(_Body):
+    """Units of a SKU to withhold from sale; 0 for none."""
+
+    sku: Sku
+    quantity: Buffered
+
+
+class BuffersBody(_Write):
+    """What to withhold from sale in one warehouse, from now on."""
+
+    warehouse: Warehouse
+    lines: Annotated[list[BufferLine], LINES]
+
+    @field_validator("lines")
+    @classmethod
+    def _name_each_sku_once(cls, lines: list[BufferLine]) -> list[BufferLine]:
+        if len({line.sku for line in lines}) < len(lines):
+            raise ValueError("must name each SKU once")
+        return lines
+
+    def command(self) -> commands.Buffer:
+        """Return the command."""
+        return commands.Buffer(
+            self.warehouse, tuple(commands.Line(line.sku, line.quantity) for line in self.lines)
+        )

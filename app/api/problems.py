@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app.domain.answers import Answer, Excess
-from app.domain.commands import Adjust, Book, Deduct, Lock, Receive, Return, Step
+from app.domain.commands import Adjust, Book, Buffer, Deduct, Lock, Receive, Return, Step
 from app.domain.outcomes import Outcome
 from app.domain.sourcing import Shortage
 from app.errors import (
@@ -27,7 +27,7 @@ ERRORS_MAX = 100
 FIELD_LENGTH_MAX = 200
 _RETRY = {"Retry-After": "1"}
 
-Writing = Lock | Step | Book
+Writing = Lock | Step | Book | Buffer
 """The commands that come in over HTTP."""
 
 TITLES: dict[str, tuple[int, str]] = {
@@ -144,6 +144,8 @@ def of_answer(answer: Answer, command: Writing | None = None) -> Problem:
             return invalid(("body", "the hot store did not understand it"))
         case Outcome.ID_REUSED:
             return Problem(_code_reused(command), "an id stands for one content; take a new id for another")
+        case Outcome.UNKNOWN_SKU:
+            return _unknown_skus(answer, command)
         case Outcome.WAREHOUSE_REQUIRED:
             return _warehouse_required(answer.detail, command)
     code, detail = _REFUSALS[answer.outcome]
@@ -189,6 +191,13 @@ def _code_reused(command: Writing | None) -> str:
         case Receive():
             return "receipt_id_reused"
     return "idempotency_key_reused"
+
+
+def _unknown_skus(answer: Answer, command: Writing | None) -> Problem:
+    """Name every line whose SKU nobody has imported."""
+    unknown = {shortage.sku for shortage in answer.shortages}
+    named = [i for i, line in enumerate(getattr(command, "lines", None) or ()) if line.sku in unknown]
+    return invalid(*((f"lines[{i}].sku", "no SKU is called this") for i in named[:ERRORS_MAX]))
 
 
 def _warehouse_required(sku: str, command: Writing | None) -> Problem:

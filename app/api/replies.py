@@ -131,6 +131,20 @@ class AdjustmentReply(_Written):
     lines: list[AdjustmentLineReply]
 
 
+class BufferLineReply(_Reply):
+    """Units withheld from sale."""
+
+    sku: str
+    quantity: int
+
+
+class BuffersReply(_Written):
+    """The buffers as they are set."""
+
+    warehouse: str
+    lines: list[BufferLineReply]
+
+
 class StatusReply(_Reply):
     """How the process is."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from fastapi import Response
 
-from app.api.bodies import AdjustmentBody, ReturnBody
+from app.api.bodies import AdjustmentBody, BuffersBody, ReturnBody
 from app.domain.answers import LockView
 from app.operations.availability import Page
 from app.operations.durability import Told
@@ -109,6 +109,11 @@ def of_adjustment(body: AdjustmentBody, told: Told) -> dict[str, Any]:
     lines = [line.model_dump(exclude_none=True) for line in body.lines]
     head = {"adjustment_id": body.adjustment_id, "warehouse": body.warehouse}
     return head | _when(body) | _booked(lines, told)
+
+
+def of_buffers(body: BuffersBody, told: Told) -> dict[str, Any]:
+    """Return the buffers that were set."""
+    return {"warehouse": body.warehouse} | _booked([line.model_dump() for line in body.lines], told)
 
 
 def _when(body: ReturnBody | AdjustmentBody) -> dict[str, Any]:

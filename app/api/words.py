@@ -83,6 +83,7 @@ Sku = Annotated[str, AfterValidator(check_sku), Field(json_schema_extra=_SKU)]
 Warehouse = Annotated[str, AfterValidator(check_warehouse), Field(json_schema_extra=_WAREHOUSE)]
 Id = Annotated[str, AfterValidator(check_id), Field(json_schema_extra=_ID)]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=QUANTITY_MAX, examples=[2])]
+Buffered = Annotated[int, Field(strict=True, ge=0, le=QUANTITY_MAX, examples=[2])]
 Reason = Annotated[
     str,
     AfterValidator(_check_reason),

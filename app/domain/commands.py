@@ -197,4 +197,25 @@ class Opening:
     rows: tuple[OpeningRow, ...]
 
 
-Command = Lock | Confirm | Extend | Unlock | Deduct | Replace | Expire | Receive | Return | Adjust | Opening
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """Set the safety stock of SKUs in one warehouse absolutely; a line's `quantity`, from 0, is its buffer."""
+
+    warehouse: str
+    lines: tuple[Line, ...]
+
+
+Command = (
+    Lock
+    | Confirm
+    | Extend
+    | Unlock
+    | Deduct
+    | Replace
+    | Expire
+    | Receive
+    | Return
+    | Adjust
+    | Opening
+    | Buffer
+)

@@ -13,6 +13,7 @@ from app.domain.answers import Answer, Excess, LockLine, LockView
 from app.domain.commands import (
     Adjust,
     Book,
+    Buffer,
     Command,
     Confirm,
     Deduct,
@@ -86,6 +87,8 @@ class Model:
                 return self._book(command)
             case Opening():
                 return self._opening(command)
+            case Buffer():
+                return self._buffer(command)
 
     def counts(self, sku: str, warehouse: str) -> Counts:
         """Return the counts of a SKU in a warehouse; zeros if it is unknown there."""
@@ -300,6 +303,20 @@ class Model:
         if noted:
             self._move(sku, warehouse, Place.BUFFER, Place.BUFFER, 0, even_zero=True)
         self.stock.setdefault(sku, {}).setdefault(warehouse, {})[Place.BUFFER] = units
+
+    def _buffer(self, command: Buffer) -> Answer:
+        unknown = tuple(
+            Shortage(line.sku, command.warehouse, line.quantity, 0, unknown=True)
+            for line in command.lines
+            if line.sku not in self.stock
+        )
+        if unknown:
+            return Answer(Outcome.UNKNOWN_SKU, shortages=unknown)
+        before = len(self.moves)
+        for line in command.lines:
+            if self.counts(line.sku, command.warehouse).buffer != line.quantity:
+                self._set_buffer(line.sku, command.warehouse, line.quantity, noted=True)
+        return Answer(Outcome.BUFFERED if len(self.moves) > before else Outcome.UNCHANGED)
 
     # What the commands share
 

@@ -15,6 +15,7 @@ class Outcome(StrEnum):
     REPEATED = "REPEATED"
     ID_REUSED = "ID_REUSED"
     UNKNOWN_LOCK = "UNKNOWN_LOCK"
+    UNKNOWN_SKU = "UNKNOWN_SKU"
     UNCHANGED = "UNCHANGED"
     # The state the lock is in.
     LOCK_EXPIRED = "LOCK_EXPIRED"
@@ -40,6 +41,7 @@ class Outcome(StrEnum):
     ADJUSTED = "ADJUSTED"
     # Done: `on_hand` or a buffer was set.
     OPENED = "OPENED"
+    BUFFERED = "BUFFERED"
     # Read.
     READ = "READ"
     # Recovery and housekeeping.

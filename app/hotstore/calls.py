@@ -6,6 +6,7 @@ import msgspec
 
 from app.domain.commands import (
     Book,
+    Buffer,
     Confirm,
     Deduct,
     Expire,
@@ -74,6 +75,14 @@ def opening(rows: Sequence[OpeningRow]) -> Args:
     args: Args = [len(rows)]
     for row in rows:
         args += [row.sku, row.warehouse, row.on_hand, _optional(row.buffer)]
+    return args
+
+
+def buffer(command: Buffer) -> Args:
+    """The warehouse, then each SKU with its new buffer."""
+    args: Args = [command.warehouse, len(command.lines)]
+    for line in command.lines:
+        args += [line.sku, line.quantity]
     return args
 
 

@@ -23,6 +23,7 @@ COMMANDS = (
     "return",
     "adjust",
     "opening",
+    "buffer",
     "reads",
     "recovery",
 )

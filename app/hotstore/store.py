@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from app.domain.answers import Answer
 from app.domain.commands import (
     Adjust,
+    Buffer,
     Confirm,
     Deduct,
     Expire,
@@ -104,6 +105,10 @@ class HotStore:
         answer = await self._write("opening", who, calls.opening(rows))
         return answer, int(answer.detail or "0")
 
+    async def buffer(self, command: Buffer, who: str = "") -> Answer:
+        """Set buffers in one warehouse absolutely."""
+        return await self._write("buffer", who, calls.buffer(command))
+
     # Reads
 
     async def read_stock(self, skus: Sequence[str]) -> tuple[str, list[Stock | None]]:
@@ -170,7 +175,7 @@ class HotStore:
 
 
 _ECHOES = frozenset({"lock", "confirm", "extend", "unlock", "deduct", "replace", "expire"}) | frozenset(
-    {"receive", "return", "adjust"}
+    {"receive", "return", "adjust", "buffer"}
 )
 
 

@@ -30,6 +30,7 @@ LASTING = frozenset(
         Outcome.RECEIVED,
         Outcome.RETURNED,
         Outcome.ADJUSTED,
+        Outcome.BUFFERED,
     }
 )
 """Outcomes that tell of something written; refusals wait for nothing."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
+from app.operations.buffers import Buffers
 from app.operations.locks import Locks
 from app.operations.openings import Openings
 from app.operations.returns import Returns
@@ -20,3 +21,4 @@ class Operations:
     returns: Returns
     adjustments: Adjustments
     openings: Openings
+    buffers: Buffers

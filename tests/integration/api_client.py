@@ -18,6 +18,7 @@ from app.hotstore.library import library
 from app.hotstore.store import HotStore
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
+from app.operations.buffers import Buffers
 from app.operations.durability import Durabilities
 from app.operations.locks import Locks
 from app.operations.openings import OpeningRow, Openings
@@ -135,6 +136,7 @@ def operations_on(
         returns=Returns(hot, levels),
         adjustments=Adjustments(hot, levels),
         openings=Openings(hot),
+        buffers=Buffers(hot, levels),
     )
     return operations, levels
 

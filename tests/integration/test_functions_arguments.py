@@ -46,6 +46,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "receive": ["op", "f", ("occurred_at", 5), "north", ("lines", 1), "A", "s", "a", ("quantity", 1), ""],
     "return": ["op", "f", ("occurred_at", 5), "north", ("lines", 1), "A", "c", "d", ("quantity", 1), ""],
     "adjust": ["op", "f", ("occurred_at", 5), "north", ("lines", 1), "A", "a", "j", ("quantity", 1), '"gone"'],
+    "buffer": ["north", ("lines", 1), "A", ("units", 1)],
     "opening": [("rows", 1), "A", "north", ("on_hand", 3), ("buffer", 1)],
 }  # fmt: skip
 OPTIONAL = {"ttl", "occurred_at", "buffer"}

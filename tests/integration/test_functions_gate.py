@@ -329,7 +329,7 @@ async def test_with_full_memory_new_obligations_stop_and_the_rest_goes_on(
         assert (await store.deduct(Deduct("L1", "s"))).outcome is Outcome.DEDUCTED
         assert (await store.expire(Expire("L2"))).outcome is Outcome.EXPIRED
         assert (await store.extend(Extend("L3", "", 5))).outcome is Outcome.EXTENDED
-        for function in ("receive", "return", "adjust", "opening"):
+        for function in ("receive", "return", "adjust", "opening", "buffer"):
             assert stocked.fcall(function, "1", "who", *plain(function))[0].endswith("ED")
         assert (await store.trim("", "1-0")).outcome is Outcome.TRIMMED
         assert (await store.forget("L0", [])).outcome is Outcome.FORGOTTEN

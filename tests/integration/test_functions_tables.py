@@ -14,6 +14,7 @@ from app.domain.answers import Excess, LockLine
 from app.domain.commands import (
     Adjust,
     Booking,
+    Buffer,
     Command,
     Confirm,
     Deduct,
@@ -416,6 +417,25 @@ CASES = {
         (TEN,), Opening((OpeningRow("A", N, 10, 2),)), O.OPENED, at_north(10, 0, 0, 0, 2)
     ),
     "opening below zero": Case((TEN,), Opening((OpeningRow("A", N, -1),)), O.INVALID_ARGUMENT, at_north(10)),
+    # buffer
+    "buffer withholds stock": Case((TEN,), Buffer(N, (Line("A", 3),)), O.BUFFERED, at_north(10, 0, 0, 0, 3)),
+    "buffer of zero withholds nothing": Case(
+        (TEN, Buffer(N, (Line("A", 3),))), Buffer(N, (Line("A", 0),)), O.BUFFERED, at_north(10)
+    ),
+    "buffer where the sku is not yet": Case(
+        (TEN,), Buffer(S, (Line("A", 3),)), O.BUFFERED, {("A", S): Counts(0, 0, 0, 0, 3)}
+    ),
+    "buffer again": Case(
+        (TEN, Buffer(N, (Line("A", 3),))), Buffer(N, (Line("A", 3),)), O.UNCHANGED, at_north(10, 0, 0, 0, 3)
+    ),
+    "buffer of an unknown sku sets none": Case(
+        (TEN,),
+        Buffer(N, (Line("A", 3), Line("X", 1), Line("Y", 0))),
+        O.UNKNOWN_SKU,
+        at_north(10),
+        {"shortages": [Shortage("X", N, 1, 0, unknown=True), Shortage("Y", N, 0, 0, unknown=True)]},
+    ),
+    "buffer below zero": Case((TEN,), Buffer(N, (Line("A", -1),)), O.INVALID_ARGUMENT, at_north(10)),
 }
 
 
@@ -476,7 +496,7 @@ def test_function(shard: Shard, name: str) -> None:
 
 EVENTFUL = {
     O.LOCKED, O.CONFIRMED, O.EXTENDED, O.UNLOCKED, O.DEDUCTED, O.REPLACED, O.EXPIRED,
-    O.RECEIVED, O.RETURNED, O.ADJUSTED, O.OPENED,
+    O.RECEIVED, O.RETURNED, O.ADJUSTED, O.OPENED, O.BUFFERED,
 }  # fmt: skip
 
 
@@ -547,6 +567,7 @@ def test_the_books_carry_units_beyond_32_bits(shard: Shard) -> None:
 HEADERS = {
     "lock": Lock, "unlock": Unlock, "confirm": Confirm, "extend": Extend, "deduct": Deduct, "replace": Replace,
     "expire": Expire, "receive": Receive, "return": Return, "adjust": Adjust, "opening": Opening,
+    "buffer": Buffer,
 }  # fmt: skip
 ELSEWHERE = {
     O.NOT_READY,

@@ -207,6 +207,15 @@ MUTANTS = [
         ("opening writes though nothing changed", "if #shard.moves == 0 then", "if false then"),
     ),
     *_mutants(
+        "buffer.lua",
+        ("a buffer noted, not set", "      place.b = line.units\n", ""),
+        ("buffers of SKUs nobody knows", "if unknown then", "if false then"),
+        ("a known SKU is unknown", "if not load_stock(shard, line.sku).known then", "if load_stock(shard, line.sku).known then"),
+        ("a buffer again is a change", "if place.b ~= line.units then", "if true then"),
+        ("a buffer event though nothing changed", "if #shard.moves == 0 then", "if false then"),
+        ("buffers need memory", "register('buffer', buffer, { 'allow-oom' })", "register('buffer', buffer, {})"),
+    ),
+    *_mutants(
         "recovery.lua",
         ("an overtaken recovery goes on", "or natural(args[1]) < known", ""),
         ("open whatever the tip", "if meta.tip ~= args[3] then", "if false then"),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from app.domain.commands import (
     Adjust,
     Booking,
+    Buffer,
     Confirm,
     Deduct,
     Expire,
@@ -50,6 +51,7 @@ _WEIGHTS = {
     "give_back": 3,
     "adjust": 6,
     "opening": 4,
+    "buffer": 3,
     "advance": 7,
     "forget": 3,
     "reopen": 1,
@@ -209,6 +211,12 @@ class Chooser:
             for _ in range(rng.choice((1, 2, 3)))
         ]
         return Opening(tuple(rows))
+
+    def _buffer(self) -> Buffer:
+        rng = self._rng
+        skus = (*SKUS, *SKUS, *SKUS, "unheard of")
+        lines = [Line(rng.choice(skus), rng.choice((0, 1, 3))) for _ in range(rng.choice((1, 1, 2)))]
+        return Buffer(rng.choice((*WAREHOUSES, "new")), tuple(lines))
 
     def _forget(self) -> Forget:
         lock_id = self._lock_id(*LockStatus)

@@ -26,6 +26,7 @@ _SILENT = {
     Outcome.REPEATED,
     Outcome.ID_REUSED,
     Outcome.UNKNOWN_LOCK,
+    Outcome.UNKNOWN_SKU,
     Outcome.LOCK_EXPIRED,
     Outcome.LOCK_NOT_HELD,
     Outcome.WAREHOUSE_REQUIRED,

