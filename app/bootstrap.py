@@ -25,6 +25,7 @@ from app.ledger.audit import Audit
 from app.ledger.horizon import Horizon
 from app.ledger.ledger import Ledger
 from app.ledger.migrate import check_schema, migrate
+from app.ledger.purchase_orders import PurchaseOrders as PlanRows
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.writer import Writer
 from app.operations.adjustments import Adjustments
@@ -34,6 +35,7 @@ from app.operations.durability import Durabilities
 from app.operations.locks import Locks
 from app.operations.openings import Openings
 from app.operations.operations import Operations
+from app.operations.purchase_orders import PurchaseOrders
 from app.operations.returns import Returns
 from app.operations.stock import StockCounts
 from app.reconcile.verify import Verify
@@ -110,8 +112,9 @@ class Stores:
             persisted=self._persisted,
             wait_seconds=settings.durability_wait_seconds,
         )
+        ledger = Ledger(self.engine)
         return Operations(
-            locks=Locks(self.hot, Ledger(self.engine), durabilities),
+            locks=Locks(self.hot, ledger, durabilities),
             availability=Availability(
                 self.hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
             ),
@@ -120,6 +123,7 @@ class Stores:
             adjustments=Adjustments(self.hot, durabilities),
             openings=Openings(self.hot),
             buffers=Buffers(self.hot, durabilities),
+            purchase_orders=PurchaseOrders(self.hot, PlanRows(self.engine), ledger, durabilities),
         )
 
     def duties(self) -> list[Duty]:

@@ -146,3 +146,57 @@ REVOKE UPDATE, DELETE, TRUNCATE ON event, move FROM PUBLIC;
 DO $$ BEGIN
     EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON event, move FROM %I', current_user);
 END $$;
+-- The warehouse side: plans that are Postgres' own, and what the writer folds from events about them.
+
+ALTER TABLE event ADD COLUMN document jsonb;
+COMMENT ON COLUMN event.document IS 'what the event says of its document, such as its purchase_order_id';
+
+-- What was ordered from a supplier. A plan: it moves no stock. closed_at: nothing more is expected.
+CREATE TABLE purchase_order (
+    purchase_order_id text        PRIMARY KEY,
+    warehouse         text        NOT NULL,
+    fingerprint       text        NOT NULL,
+    who               text        NOT NULL,
+    created_at        timestamptz NOT NULL DEFAULT now(),
+    closed_at         timestamptz
+);
+
+CREATE TABLE purchase_order_line (
+    purchase_order_id text     NOT NULL REFERENCES purchase_order,
+    line              smallint NOT NULL,
+    sku               text     NOT NULL,
+    quantity          bigint   NOT NULL CHECK (quantity > 0),
+    expected_at       timestamptz,
+    PRIMARY KEY (purchase_order_id, line)
+);
+CREATE INDEX purchase_order_line_sku ON purchase_order_line (sku);
+
+-- What came in for an order, by receipt and SKU; folded from events, for orders that nobody has planned too.
+CREATE TABLE purchase_order_receipt (
+    purchase_order_id text   NOT NULL,
+    sku               text   NOT NULL,
+    epoch             bigint NOT NULL,
+    n                 bigint NOT NULL,
+    good              bigint NOT NULL,
+    damaged           bigint NOT NULL,
+    PRIMARY KEY (purchase_order_id, sku, epoch, n)
+);
+
+-- What of each line has not come yet: what arrived, damaged or not, counts for the line that is expected first.
+CREATE VIEW purchase_order_outstanding AS
+SELECT
+    line.purchase_order_id,
+    line.line,
+    line.sku,
+    line.quantity,
+    line.expected_at,
+    greatest(0, least(line.quantity, line.up_to - arrived.units))::bigint AS outstanding
+FROM (
+    SELECT
+        *, sum(quantity) OVER (PARTITION BY purchase_order_id, sku ORDER BY expected_at NULLS LAST, line) AS up_to
+    FROM purchase_order_line
+) AS line
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(receipt.good + receipt.damaged), 0) AS units FROM purchase_order_receipt AS receipt
+    WHERE receipt.purchase_order_id = line.purchase_order_id AND receipt.sku = line.sku
+) AS arrived;

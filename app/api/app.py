@@ -12,7 +12,7 @@ from app.api.auth import Keys
 from app.api.edge import Edge
 from app.api.openapi import describe, description
 from app.api.ports import Health
-from app.api.routes import adjustments, availability, buffers, locks, returns, running, stock
+from app.api.routes import adjustments, availability, buffers, locks, purchase_orders, returns, running, stock
 from app.errors import SellableError
 from app.operations.operations import Operations
 from app.settings import Settings, read_api_keys
@@ -26,6 +26,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     returns.router,
     adjustments.router,
     buffers.router,
+    purchase_orders.router,
+    purchase_orders.reading,
     running.router,
 )
 

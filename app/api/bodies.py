@@ -9,6 +9,7 @@ from app.api.words import (
     Buffered,
     Id,
     Level,
+    Moment,
     OccurredAt,
     Quantity,
     Reason,
@@ -21,6 +22,7 @@ from app.api.words import (
 )
 from app.domain import commands
 from app.domain.commands import Booking
+from app.domain.purchase_orders import Plan, PlannedLine
 from app.domain.words import QUANTITY_MAX, Place
 
 SKUS_MAX = 1_000
@@ -252,3 +254,68 @@ class BuffersBody(_Write):
         return commands.Buffer(
             self.warehouse, tuple(commands.Line(line.sku, line.quantity) for line in self.lines)
         )
+
+
+class PurchaseOrderLine(_Body):
+    """Units of a SKU that were ordered, and when they should come."""
+
+    sku: Sku
+    quantity: Quantity
+    expected_at: Moment | None = None
+
+
+class PurchaseOrderBody(_Write):
+    """What was ordered from a supplier for one warehouse."""
+
+    purchase_order_id: Id
+    warehouse: Warehouse
+    lines: Annotated[list[PurchaseOrderLine], LINES]
+
+    def plan(self) -> Plan:
+        """Return the plan."""
+        lines = (
+            PlannedLine(line.sku, line.quantity, time_ms(line.expected_at) if line.expected_at else None)
+            for line in self.lines
+        )
+        return Plan(self.purchase_order_id, self.warehouse, tuple(lines))
+
+
+class ReceiptLine(_Body):
+    """Good units that came in, and damaged ones in addition."""
+
+    sku: Sku
+    quantity: Annotated[Buffered, Field(description="good units; 0 only beside damaged ones")]
+    damaged: Annotated[Buffered, Field(description="damaged units, in addition", validate_default=True)] = 0
+
+    @field_validator("damaged")
+    @classmethod
+    def _brings_something(cls, value: int, info: ValidationInfo) -> int:
+        if not value and not info.data.get("quantity", 1):
+            raise ValueError("must not be 0 when the quantity is 0")
+        return value
+
+    def bookings(self) -> list[Booking]:
+        """Return the moves."""
+        units = ((Place.AVAILABLE, self.quantity), (Place.DAMAGED, self.damaged))
+        return [Booking(self.sku, Place.SUPPLIER, target, count) for target, count in units if count]
+
+
+class ReceiptBody(_Write):
+    """What came in for a purchase order, all of it or some."""
+
+    receipt_id: Id
+    occurred_at: OccurredAt | None = None
+    lines: Annotated[list[ReceiptLine], LINES]
+
+    @property
+    def occurred_at_ms(self) -> int | None:
+        """When it happened, in ms since 1970; None: when it is recorded."""
+        return time_ms(self.occurred_at) if self.occurred_at else None
+
+    def bookings(self) -> tuple[Booking, ...]:
+        """Return the moves."""
+        return tuple(booking for line in self.lines for booking in line.bookings())
+
+
+class CloseBody(_Write):
+    """Nothing more is expected."""

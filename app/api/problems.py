@@ -40,6 +40,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "unsupported_media_type": (415, "The body must be JSON"),
     "unknown_sku": (404, "The SKU is unknown"),
     "unknown_lock": (404, "The lock is unknown"),
+    "unknown_purchase_order": (404, "The purchase order is unknown"),
     "insufficient_stock": (409, "Not enough can be sold"),
     "insufficient_damaged": (409, "Not enough is damaged"),
     "lock_id_reused": (409, "The lock_id was used with other content"),
@@ -48,6 +49,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "return_id_reused": (409, "The return_id was used with other content"),
     "adjustment_id_reused": (409, "The adjustment_id was used with other content"),
     "receipt_id_reused": (409, "The receipt_id was used with other content"),
+    "purchase_order_id_reused": (409, "The purchase_order_id was used with other content"),
     "lock_not_held": (409, "The lock's state does not allow this step"),
     "lock_expired": (409, "The lock has expired"),
     "quantity_exceeds_lock": (409, "More than the lock holds"),
@@ -116,6 +118,20 @@ def unknown_sku(sku: str) -> Problem:
     return Problem("unknown_sku", f"no SKU is called {sku}", {"sku": sku})
 
 
+def unknown_purchase_order(purchase_order_id: str) -> Problem:
+    """Return the problem of a path whose order nobody has planned."""
+    return Problem(
+        "unknown_purchase_order",
+        f"no purchase order is called {purchase_order_id}",
+        {"purchase_order_id": purchase_order_id},
+    )
+
+
+def purchase_order_id_reused() -> Problem:
+    """Return the problem of a plan whose id has other content."""
+    return Problem("purchase_order_id_reused", "an id stands for one content; take a new id for another")
+
+
 # Refusals of the hot store
 
 
@@ -150,6 +166,11 @@ def of_answer(answer: Answer, command: Writing | None = None) -> Problem:
             return _warehouse_required(answer.detail, command)
     code, detail = _REFUSALS[answer.outcome]
     return Problem(code, detail, _extras_of(answer))
+
+
+def of_receipt(answer: Answer) -> Problem:
+    """Return the problem of a receipt that was refused."""
+    return of_answer(answer, Receive("", "", ()))
 
 
 def _extras_of(answer: Answer) -> dict[str, Any]:

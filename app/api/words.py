@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import AfterValidator, Field
 
 from app.api.strict import decode_percent
@@ -24,6 +24,9 @@ from app.settings import Durability
 REASON_LENGTH_MAX = 500
 TTL_SECONDS_MAX = 2_592_000
 WAREHOUSES_MAX = 100
+LIMIT_MAX = 1_000
+"""Items in one answer of a list."""
+LIMIT = 100
 """Warehouses in one request."""
 
 _CODE_PATTERN = r'^[^\s{}"\\\u0000-\u001f\u007f]([^{}"\\\u0000-\u001f\u007f]*[^\s{}"\\\u0000-\u001f\u007f])?$'
@@ -94,6 +97,11 @@ Warehouses = Annotated[list[Warehouse], Field(min_length=1, max_length=WAREHOUSE
 Level = Annotated[
     Durability, Field(description="how safe the write shall be before it is answered; a setting if omitted")
 ]
+Moment = Annotated[
+    str,
+    AfterValidator(_check_time),
+    Field(json_schema_extra={"format": "date-time"}, examples=["2025-12-01T08:00:00Z"]),
+]
 OccurredAt = Annotated[
     str,
     AfterValidator(_check_time),
@@ -114,4 +122,10 @@ LockIdInPath = Annotated[
     AfterValidator(_from_path(check_id)),
     Path(description="percent-encoded; a slash is %2F", json_schema_extra=_ID),
 ]
+IdInPath = Annotated[
+    str,
+    AfterValidator(_from_path(check_id)),
+    Path(description="percent-encoded; a slash is %2F", json_schema_extra=_ID),
+]
+Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="items in one answer")]
 LINES = Field(min_length=1, max_length=LINES_MAX)

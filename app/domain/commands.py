@@ -150,12 +150,16 @@ class Expire:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """Bookings of one document in one warehouse; `occurred_at` in ms, None: when it is recorded."""
+    """Bookings of one document in one warehouse; `occurred_at` in ms, None: when it is recorded.
+
+    `purchase_order_id` is the order that goods came in for, '' for none.
+    """
 
     document_id: str
     warehouse: str
     lines: tuple[Booking, ...]
     occurred_at: int | None = None
+    purchase_order_id: str = ""
 
     kind = ""
     namespace = ""
@@ -169,7 +173,13 @@ class Book:
     def fingerprint(self) -> str:
         """The content that a repeat must have again."""
         lines = (f"{x.sku}\t{x.source}\t{x.target}\t{x.quantity}\t{x.reason}" for x in self.lines)
-        return _fingerprint(self.kind, self.warehouse, self.occurred_at, *lines)
+        order = (self.purchase_order_id, "\n") if self.purchase_order_id else ()
+        return _fingerprint(self.kind, self.warehouse, self.occurred_at, *order, *lines)
+
+    @property
+    def document(self) -> dict[str, str]:
+        """What the event says of its document."""
+        return {"purchase_order_id": self.purchase_order_id} if self.purchase_order_id else {}
 
 
 class Receive(Book):

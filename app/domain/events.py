@@ -40,7 +40,10 @@ class Move(NamedTuple):
 
 
 class Event(NamedTuple):
-    """What one command did. Times in ms since 1970; `lock` has the record's fields that changed."""
+    """What one command did. Times in ms since 1970; `lock` has the record's fields that changed.
+
+    `document` says what the event knows of its document, such as its `purchase_order_id` (from schema 2 on).
+    """
 
     schema: int
     kind: str
@@ -53,6 +56,7 @@ class Event(NamedTuple):
     lock_id: str | None
     lock: dict[str, Any] | None
     moves: list[Move]
+    document: dict[str, Any] | None = None
 
 
 class Position(NamedTuple):

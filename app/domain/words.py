@@ -4,8 +4,8 @@ from enum import StrEnum
 
 LAYOUT = 1
 """The layout of the hot store's keys; another layout is a new epoch with a rebuild."""
-SCHEMA = 1
-"""The schema number of the events written; workers read this one and the one before."""
+SCHEMA = 2
+"""The highest schema number of the events written; workers read this one and the one before."""
 
 QUANTITY_MAX = 1_000_000_000
 """The largest quantity in a command, in units."""

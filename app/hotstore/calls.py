@@ -64,7 +64,7 @@ def expire(command: Expire) -> Args:
 def book(command: Book) -> Args:
     """receive, return and adjust alike."""
     args: Args = [command.op, command.fingerprint, _optional(command.occurred_at), command.warehouse]
-    args.append(len(command.lines))
+    args += [msgspec.json.encode(command.document).decode() if command.document else "", len(command.lines)]
     for line in command.lines:
         args += [line.sku, line.source.value, line.target.value, line.quantity, _json(line.reason)]
     return args

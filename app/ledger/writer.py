@@ -19,7 +19,7 @@ from app.ledger.queries import sql
 
 _EVENT_COLUMNS = (
     "shard", "epoch", "n", "schema", "kind", "recorded_at", "occurred_at", "op", "fingerprint", "who", "reason",
-    "lock_id", "lock", "prev", "tip",
+    "lock_id", "lock", "prev", "tip", "document",
 )  # fmt: skip
 _MOVE_COLUMNS = (
     "shard", "epoch", "n", "line", "sku", "version", "warehouse", "source", "target", "quantity", "reason",
@@ -37,7 +37,10 @@ def moment(ms: int) -> datetime:
 
 @dataclass(slots=True)
 class _Fold:
-    """What a batch comes to: the last counts of each place, and each lock's changes."""
+    """What a batch comes to: the last counts of each place, and each lock's changes.
+
+    `receipts` has the [good, damaged] units that came in, by (purchase order, SKU, epoch, n).
+    """
 
     events: list[tuple[Any, ...]] = field(default_factory=list)
     moves: list[tuple[Any, ...]] = field(default_factory=list)
@@ -46,6 +49,7 @@ class _Fold:
     stock: dict[tuple[str, str], tuple[int, Counts]] = field(default_factory=dict)
     opened: dict[str, list[Any]] = field(default_factory=dict)
     changed: dict[str, list[Any]] = field(default_factory=dict)
+    receipts: dict[tuple[str, str, int, int], list[int]] = field(default_factory=dict)
     months: set[tuple[int, int]] = field(default_factory=set)
 
 
@@ -98,9 +102,11 @@ class Writer:
         lock = (
             None if event.lock is None else json.dumps(event.lock, ensure_ascii=False, separators=(",", ":"))
         )
+        document = None if event.document is None else _json(event.document)
         fold.events.append((
             self._shard, *entry.position, event.schema, event.kind, recorded_at, occurred_at, event.op,
             event.fingerprint, event.who, event.reason, event.lock_id, lock, entry.prev, entry.tip,
+            document,
         ))  # fmt: skip
         for line, move in enumerate(event.moves):
             self._add_move(fold, entry.position, line, move)
@@ -110,6 +116,8 @@ class Writer:
             ))  # fmt: skip
         if event.lock_id is not None and event.lock is not None:
             _add_lock(fold, entry, event, recorded_at)
+        if event.kind == "receive" and event.document:
+            _add_receipt(fold, entry.position, event)
 
     def _add_move(self, fold: _Fold, position: Position, line: int, move: Move) -> None:
         before = fold.last_versions.get(move.sku)
@@ -162,6 +170,9 @@ class Writer:
         if fold.changed:
             rows = [(lock_id, *changed[:-1], _json(changed[-1])) for lock_id, changed in fold.changed.items()]
             await pg.execute(sql("change_locks"), *(list(column) for column in zip(*rows, strict=True)))
+        if fold.receipts:
+            receipts = [(*key, *units) for key, units in fold.receipts.items()]
+            await pg.execute(sql("fold_receipts"), *(list(column) for column in zip(*receipts, strict=True)))
 
 
 def _add_lock(fold: _Fold, entry: Entry, event: Event, at: datetime) -> None:
@@ -175,6 +186,14 @@ def _add_lock(fold: _Fold, entry: Entry, event: Event, at: datetime) -> None:
     else:
         known = fold.changed.get(lock_id, [None])[-1] or {}
         fold.changed[lock_id] = [*where, at, known | fields]
+
+
+def _add_receipt(fold: _Fold, position: Position, event: Event) -> None:
+    """Add what came in for a purchase order, whether anybody has planned it or not."""
+    order = (event.document or {}).get("purchase_order_id")
+    for move in event.moves if order else ():
+        units = fold.receipts.setdefault((str(order), move.sku, *position), [0, 0])
+        units[move.target == Place.DAMAGED] += move.quantity
 
 
 def _merged(record: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:

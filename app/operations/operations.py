@@ -7,6 +7,7 @@ from app.operations.availability import Availability
 from app.operations.buffers import Buffers
 from app.operations.locks import Locks
 from app.operations.openings import Openings
+from app.operations.purchase_orders import PurchaseOrders
 from app.operations.returns import Returns
 from app.operations.stock import StockCounts
 
@@ -22,3 +23,4 @@ class Operations:
     adjustments: Adjustments
     openings: Openings
     buffers: Buffers
+    purchase_orders: PurchaseOrders

@@ -45,7 +45,7 @@ class Verify:
 
     async def differences(self) -> AsyncIterator[Difference]:
         """Yield every difference; raise `UnavailableError` or a Redis error if it cannot be compared."""
-        for part in (self._sums, self._versions, self._locked, self._stock, self._locks):
+        for part in (self._sums, self._versions, self._locked, self._receipts, self._stock, self._locks):
             async for difference in part():
                 yield difference
 
@@ -69,6 +69,14 @@ class Verify:
         async for row in self._audit.rows("audit_locked"):
             place = f"{row.warehouse} locked"
             yield Difference(f"SKU {row.sku}", place, "projection", row.locked, "open locks", row.held)
+
+    async def _receipts(self) -> AsyncIterator[Difference]:
+        async for row in self._audit.rows("audit_receipts"):
+            what = f"purchase order {row.purchase_order_id}"
+            for state in ("good", "damaged"):
+                noted, moved = getattr(row, state), getattr(row, f"{state}_moved")
+                if noted != moved:
+                    yield Difference(what, f"{row.sku} {state}", "receipts", noted, "sum of moves", moved)
 
     # Hot store and ledger: stock
 

@@ -38,14 +38,15 @@ local function damaged_shortages(shard, warehouse)
   return #parts > 0 and ('[' .. table.concat(parts, ',') .. ']') or nil
 end
 
--- ARGV 1 epoch  2 who  3 op  4 fingerprint  5 occurred_at in ms ('' for now)  6 warehouse  7… lines
+-- ARGV 1 epoch  2 who  3 op  4 fingerprint  5 occurred_at in ms ('' for now)  6 warehouse
+--      7 what the event says of its document, as JSON ('' for nothing)  8… lines
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT, REPEATED,
 --   ID_REUSED, INSUFFICIENT_DAMAGED, QUANTITY_TOO_LARGE, then `outcome`: {outcome, op, position}.
 local function book(keys, args, kind, outcome)
   local shard, refusal = enter(keys, args)
   if refusal then return refusal end
   local op, fingerprint, warehouse = args[3], args[4], args[6]
-  local lines = read_bookings(args, 7)
+  local lines = read_bookings(args, 8)
   local occurred_at = moment(args[5])
   if not lines or (args[5] ~= '' and not occurred_at) then return { 'INVALID_ARGUMENT', op or '' } end
   local known = load_op(shard, op)
@@ -64,6 +65,7 @@ local function book(keys, args, kind, outcome)
   if shortages then return { 'INSUFFICIENT_DAMAGED', op, shortages } end
   if not counts_fit(shard) then return { 'QUANTITY_TOO_LARGE', op } end
   local event = { kind = kind, op = op, fingerprint = fingerprint, occurred_at = occurred_at }
+  event.document = args[7] ~= '' and args[7] or nil
   local position = commit(shard, event)
   if not position then return { 'NOT_READY', op } end
   write_op(shard, event, position)

@@ -5,6 +5,7 @@
 
 local LAYOUT = '1'
 local SCHEMA = '1'
+local SCHEMA_WITH_DOCUMENT = '2' -- one member more: workers of the schema before leave such an event alone
 local gate = {}
 
 -- Every inner command of this library. `open` tries them against the caller's rights first: with
@@ -64,12 +65,14 @@ local function quoted(text)
   return '"' .. text .. '"'
 end
 
--- The event as JSON: [schema, kind, recorded_at, op, fingerprint, who, reason, occurred_at, lock_id, lock, moves].
+-- The event as JSON: [schema, kind, recorded_at, op, fingerprint, who, reason, occurred_at, lock_id, lock, moves],
+-- and what it says of its document, if it has one.
 local function body_of(shard, event)
   return table.concat({
-    '[', SCHEMA, ',"', event.kind, '",', shard.now, ',', quoted(event.op), ',', quoted(event.fingerprint), ',',
+    '[', event.document and SCHEMA_WITH_DOCUMENT or SCHEMA, ',"', event.kind, '",', shard.now, ',', quoted(event.op), ',', quoted(event.fingerprint), ',',
     quoted(shard.who), ',', event.reason or 'null', ',', event.occurred_at or 'null', ',',
-    quoted(event.lock_id), ',', event.lock or 'null', ',[', table.concat(shard.moves, ','), ']]',
+    quoted(event.lock_id), ',', event.lock or 'null', ',[', table.concat(shard.moves, ','), ']',
+    event.document and (',' .. event.document) or '', ']',
   })
 end
 

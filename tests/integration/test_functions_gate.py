@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from app.domain import chain
 from app.domain.commands import (
+    Booking,
     Confirm,
     Deduct,
     Expire,
@@ -18,11 +19,13 @@ from app.domain.commands import (
     Lock,
     Opening,
     OpeningRow,
+    Receive,
     Replace,
     Unlock,
 )
 from app.domain.events import Position
 from app.domain.outcomes import Outcome
+from app.domain.words import Place
 from app.errors import FencedError, HotStoreFullError, NotReadyError
 from app.hotstore import outbox
 from app.hotstore.gate import Gate
@@ -446,3 +449,13 @@ def test_trim_drops_what_the_ledger_has(stocked: Shard) -> None:
     assert stocked.finish(stocked.store.trim("1-2", "1-2")).outcome is Outcome.TRIMMED
     assert [row[0] for row in everything(stocked)[stocked.keys.outbox]] == ["1-2"]
     assert stocked.wire.call("HGET", stocked.keys.meta, "persisted") == "1-2"
+
+
+async def test_an_event_says_what_it_is_about(stocked: Shard, client: Redis) -> None:
+    line = (Booking("A", Place.SUPPLIER, Place.AVAILABLE, 1),)
+    stocked.do(Receive("r1", "north", line, None, "P1"))
+    stocked.do(Receive("r2", "north", line))
+    *_, about, alone = await outbox.read_after(client, stocked.keys, Position(0, 0), entries_max=100)
+    assert (about.event.schema, about.event.document) == (2, {"purchase_order_id": "P1"})
+    assert (alone.event.schema, alone.event.document) == (1, None)
+    assert stocked.do(Receive("r1", "north", line)).outcome is Outcome.ID_REUSED

@@ -63,6 +63,7 @@ MUTANTS = [
     ),
     *_mutants(
         "shared/shard.lua",
+        ("an event of a form it has not", "event.document and SCHEMA_WITH_DOCUMENT or SCHEMA", "SCHEMA"),
         ("skip the gate", " or gate[meta_key] ~= meta.epoch", ""),
         ("skip the epoch check", "if not refusal and args[1] ~= meta.epoch then", "if false then"),
         ("skip the layout check", "if meta.layout ~= LAYOUT then", "if false then"),
@@ -125,6 +126,7 @@ MUTANTS = [
         ("book a document twice", "  if known then\n", "  if false then\n"),
         ("damaged below zero", "if place and place.d < 0 then", "if false then"),
         ("any place", "return #text == 1 and string.find('aldtbscj', text, 1, true) ~= nil", "return true"),
+        ("what an event is about forgotten", "event.document = args[7] ~= '' and args[7] or nil\n", "\n"),
         ("a document's id forgotten", "write_op(shard, event, position)\n", "\n"),
         ("book counts of any size", "if not counts_fit(shard) then", "if false then"),
     ),

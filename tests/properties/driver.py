@@ -186,7 +186,10 @@ class Chooser:
     def _receive(self) -> Receive:
         ways = ((Place.SUPPLIER, Place.AVAILABLE),) * 3 + ((Place.SUPPLIER, Place.DAMAGED),)
         occurred_at = self._rng.choice((None, START_MS - 5))
-        return Receive(self._document_id(), self._rng.choice(WAREHOUSES), self._bookings(*ways), occurred_at)
+        order = self._rng.choice(("", "P1", "P2"))
+        return Receive(
+            self._document_id(), self._rng.choice(WAREHOUSES), self._bookings(*ways), occurred_at, order
+        )
 
     def _give_back(self) -> Return:
         ways = ((Place.CUSTOMER, Place.AVAILABLE), (Place.CUSTOMER, Place.DAMAGED))
