@@ -22,6 +22,7 @@ from app.hotstore.scan import Scan
 from app.hotstore.store import HotStore
 from app.ledger import database
 from app.ledger.audit import Audit
+from app.ledger.counts import CountRows
 from app.ledger.horizon import Horizon
 from app.ledger.ledger import Ledger
 from app.ledger.migrate import check_schema, migrate
@@ -38,6 +39,7 @@ from app.operations.operations import Operations
 from app.operations.purchase_orders import PurchaseOrders
 from app.operations.returns import Returns
 from app.operations.stock import StockCounts
+from app.operations.stock_takes import StockTakes
 from app.reconcile.verify import Verify
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
 from app.recovery.recovery import Recovery
@@ -124,6 +126,7 @@ class Stores:
             openings=Openings(self.hot),
             buffers=Buffers(self.hot, durabilities),
             purchase_orders=PurchaseOrders(self.hot, PlanRows(self.engine), ledger, durabilities),
+            stock_takes=StockTakes(self.hot, ledger, CountRows(self.engine), durabilities),
         )
 
     def duties(self) -> list[Duty]:

@@ -148,8 +148,12 @@ DO $$ BEGIN
 END $$;
 -- The warehouse side: plans that are Postgres' own, and what the writer folds from events about them.
 
-ALTER TABLE event ADD COLUMN document jsonb;
-COMMENT ON COLUMN event.document IS 'what the event says of its document, such as its purchase_order_id';
+ALTER TABLE event
+    ADD COLUMN IF NOT EXISTS document_kind text,
+    ADD COLUMN IF NOT EXISTS document_id   text,
+    ADD COLUMN IF NOT EXISTS document      jsonb;
+CREATE INDEX IF NOT EXISTS event_document_id ON event (document_id) WHERE document_id IS NOT NULL;
+COMMENT ON COLUMN event.document IS 'the fields of the document''s record that this event set';
 
 -- What was ordered from a supplier. A plan: it moves no stock. closed_at: nothing more is expected.
 CREATE TABLE purchase_order (
@@ -200,3 +204,6 @@ CROSS JOIN LATERAL (
     SELECT coalesce(sum(receipt.good + receipt.damaged), 0) AS units FROM purchase_order_receipt AS receipt
     WHERE receipt.purchase_order_id = line.purchase_order_id AND receipt.sku = line.sku
 ) AS arrived;
+
+-- Counting asks what happened to a SKU since a time.
+CREATE INDEX move_sku_occurred_at ON move (sku, occurred_at);

@@ -12,7 +12,17 @@ from app.api.auth import Keys
 from app.api.edge import Edge
 from app.api.openapi import describe, description
 from app.api.ports import Health
-from app.api.routes import adjustments, availability, buffers, locks, purchase_orders, returns, running, stock
+from app.api.routes import (
+    adjustments,
+    availability,
+    buffers,
+    locks,
+    purchase_orders,
+    returns,
+    running,
+    stock,
+    stock_takes,
+)
 from app.errors import SellableError
 from app.operations.operations import Operations
 from app.settings import Settings, read_api_keys
@@ -28,6 +38,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     buffers.router,
     purchase_orders.router,
     purchase_orders.reading,
+    stock_takes.router,
     running.router,
 )
 

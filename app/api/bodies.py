@@ -24,6 +24,7 @@ from app.domain import commands
 from app.domain.commands import Booking
 from app.domain.purchase_orders import Plan, PlannedLine
 from app.domain.words import QUANTITY_MAX, Place
+from app.operations.stock_takes import CountedLine, StockTake
 
 SKUS_MAX = 1_000
 """SKUs in one list of availability."""
@@ -319,3 +320,34 @@ class ReceiptBody(_Write):
 
 class CloseBody(_Write):
     """Nothing more is expected."""
+
+
+class CountedLineBody(_Body):
+    """Good units that were counted, locked ones included; and damaged ones, if those were counted."""
+
+    sku: Sku
+    on_hand: Buffered
+    damaged: Buffered | None = None
+
+
+class StockTakeBody(_Write):
+    """What was counted in one warehouse."""
+
+    stock_take_id: Id
+    warehouse: Warehouse
+    counted_at: Annotated[
+        Moment, Field(description="when it was counted, inclusive: what happened since stands")
+    ]
+    lines: Annotated[list[CountedLineBody], LINES]
+
+    @field_validator("lines")
+    @classmethod
+    def _name_each_sku_once(cls, lines: list[CountedLineBody]) -> list[CountedLineBody]:
+        if len({line.sku for line in lines}) < len(lines):
+            raise ValueError("must name each SKU once")
+        return lines
+
+    def take(self) -> StockTake:
+        """Return the stock-take."""
+        lines = tuple(CountedLine(line.sku, line.on_hand, line.damaged) for line in self.lines)
+        return StockTake(self.stock_take_id, self.warehouse, time_ms(self.counted_at), lines)

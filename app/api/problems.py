@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from app.domain.answers import Answer, Excess
-from app.domain.commands import Adjust, Book, Buffer, Deduct, Lock, Receive, Return, Step
+from app.domain.commands import Adjust, Book, Buffer, Count, Deduct, Lock, Receive, Return, Step
 from app.domain.outcomes import Outcome
 from app.domain.sourcing import Shortage
 from app.errors import (
@@ -50,6 +50,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "adjustment_id_reused": (409, "The adjustment_id was used with other content"),
     "receipt_id_reused": (409, "The receipt_id was used with other content"),
     "purchase_order_id_reused": (409, "The purchase_order_id was used with other content"),
+    "stock_take_id_reused": (409, "The stock_take_id was used with other content"),
     "lock_not_held": (409, "The lock's state does not allow this step"),
     "lock_expired": (409, "The lock has expired"),
     "quantity_exceeds_lock": (409, "More than the lock holds"),
@@ -173,6 +174,11 @@ def of_receipt(answer: Answer) -> Problem:
     return of_answer(answer, Receive("", "", ()))
 
 
+def of_stock_take(answer: Answer) -> Problem:
+    """Return the problem of a stock-take that was refused."""
+    return of_answer(answer, Count("", "", ()))
+
+
 def _extras_of(answer: Answer) -> dict[str, Any]:
     extras: dict[str, Any] = {}
     if answer.lock:
@@ -199,19 +205,18 @@ def _excess(excess: Excess) -> dict[str, Any]:
     return told | {"requested": excess.requested, "held": excess.held}
 
 
+_REUSED: dict[type, str] = {
+    Lock: "lock_id_reused",
+    Deduct: "shipment_id_reused",
+    Return: "return_id_reused",
+    Adjust: "adjustment_id_reused",
+    Count: "stock_take_id_reused",
+    Receive: "receipt_id_reused",
+}
+
+
 def _code_reused(command: Writing | None) -> str:
-    match command:
-        case Lock():
-            return "lock_id_reused"
-        case Deduct():
-            return "shipment_id_reused"
-        case Return():
-            return "return_id_reused"
-        case Adjust():
-            return "adjustment_id_reused"
-        case Receive():
-            return "receipt_id_reused"
-    return "idempotency_key_reused"
+    return _REUSED.get(type(command), "idempotency_key_reused")
 
 
 def _unknown_skus(answer: Answer, command: Writing | None) -> Problem:

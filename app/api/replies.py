@@ -236,6 +236,25 @@ class ExpectedListReply(_Reply):
     next: Next
 
 
+class CountedLineReply(_Reply):
+    """What was counted, and by how much it differed from what should have been there."""
+
+    sku: str
+    on_hand: int
+    difference: int = Field(description="counted less expected: what was booked")
+    damaged: int = Field(0, description="only where it was counted, as is damaged_difference")
+    damaged_difference: int = 0
+
+
+class StockTakeReply(_Written):
+    """A booked stock-take."""
+
+    stock_take_id: str
+    warehouse: str
+    counted_at: Time
+    lines: list[CountedLineReply]
+
+
 class StatusReply(_Reply):
     """How the process is."""
 

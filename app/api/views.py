@@ -9,13 +9,15 @@ from typing import Any
 import msgspec
 from fastapi import Response
 
-from app.api.bodies import AdjustmentBody, BuffersBody, ReceiptBody, ReturnBody
+from app.api.bodies import AdjustmentBody, BuffersBody, ReceiptBody, ReturnBody, StockTakeBody
+from app.api.words import time_ms
 from app.domain.answers import LockView
 from app.domain.purchase_orders import Arrived, Expected, OpenLine, OrderStatus, PurchaseOrder
 from app.operations.availability import Page
 from app.operations.durability import Told
 from app.operations.purchase_orders import Received
 from app.operations.stock import Stock
+from app.operations.stock_takes import Counted
 
 JSON = "application/json"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -168,6 +170,19 @@ def of_receipt(body: ReceiptBody, received: Received) -> dict[str, Any]:
 def of_expected(expected: Expected) -> dict[str, Any]:
     """Return what is still expected of a SKU at a time."""
     return expected._asdict() | {"expected_at": time_text(expected.expected_at)}
+
+
+def of_stock_take(body: StockTakeBody, counted: Counted) -> dict[str, Any]:
+    """Return a booked stock-take: what was counted, and the differences."""
+    lines = []
+    for line in body.lines:
+        difference = counted.differences[line.sku]
+        told = {"sku": line.sku, "on_hand": line.on_hand, "difference": difference.on_hand}
+        if line.damaged is not None:
+            told |= {"damaged": line.damaged, "damaged_difference": difference.damaged}
+        lines.append(told)
+    head = {"stock_take_id": body.stock_take_id, "warehouse": body.warehouse}
+    return head | {"counted_at": time_text(time_ms(body.counted_at))} | _booked(lines, counted.told)
 
 
 def _when(body: ReturnBody | AdjustmentBody | ReceiptBody) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
+from app.domain.events import Document
 from app.domain.words import Place
 
 
@@ -177,9 +178,9 @@ class Book:
         return _fingerprint(self.kind, self.warehouse, self.occurred_at, *order, *lines)
 
     @property
-    def document(self) -> dict[str, str]:
-        """What the event says of its document."""
-        return {"purchase_order_id": self.purchase_order_id} if self.purchase_order_id else {}
+    def document(self) -> Document | None:
+        """What the event is about."""
+        return Document("purchase_order", self.purchase_order_id, {}) if self.purchase_order_id else None
 
 
 class Receive(Book):
@@ -198,6 +199,20 @@ class Adjust(Book):
     """A correction, with its reason."""
 
     kind, namespace = "adjust", "adjustment"
+
+
+@dataclass(frozen=True, slots=True)
+class Count(Adjust):
+    """What a stock-take found to differ; `content` is what was counted, which a repeat must have again."""
+
+    content: str = ""
+
+    namespace = "stock-take"
+
+    @property
+    def fingerprint(self) -> str:
+        """The content that a repeat must have again: what was counted, not what it differed by."""
+        return _fingerprint(self.namespace, self.content)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,10 +39,18 @@ class Move(NamedTuple):
     reason: str | None = None
 
 
+class Document(NamedTuple):
+    """What an event is about, besides a lock; `fields` has the record's fields that changed."""
+
+    kind: str
+    id: str
+    fields: dict[str, Any]
+
+
 class Event(NamedTuple):
     """What one command did. Times in ms since 1970; `lock` has the record's fields that changed.
 
-    `document` says what the event knows of its document, such as its `purchase_order_id` (from schema 2 on).
+    `document` is what it is about besides, such as a purchase order (from schema 2 on).
     """
 
     schema: int
@@ -56,7 +64,7 @@ class Event(NamedTuple):
     lock_id: str | None
     lock: dict[str, Any] | None
     moves: list[Move]
-    document: dict[str, Any] | None = None
+    document: Document | None = None
 
 
 class Position(NamedTuple):

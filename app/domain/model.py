@@ -16,6 +16,7 @@ from app.domain.commands import (
     Buffer,
     Command,
     Confirm,
+    Count,
     Deduct,
     Expire,
     Extend,
@@ -374,6 +375,7 @@ _BOOKED: dict[type[Book], Outcome] = {
     Receive: Outcome.RECEIVED,
     Return: Outcome.RETURNED,
     Adjust: Outcome.ADJUSTED,
+    Count: Outcome.ADJUSTED,
 }
 
 

@@ -125,6 +125,10 @@ class HotStore:
         """Return held locks that are overdue, oldest first."""
         return (await self._read("read_due", [locks_max]))[3:]
 
+    async def read_last(self) -> str:
+        """Return the position of the last event, as `<epoch>-<n>`."""
+        return (await self._read("read_last", []))[2]
+
     # Housekeeping
 
     async def trim(self, keep_from: str, persisted: str) -> Answer:

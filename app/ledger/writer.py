@@ -19,7 +19,7 @@ from app.ledger.queries import sql
 
 _EVENT_COLUMNS = (
     "shard", "epoch", "n", "schema", "kind", "recorded_at", "occurred_at", "op", "fingerprint", "who", "reason",
-    "lock_id", "lock", "prev", "tip", "document",
+    "lock_id", "lock", "prev", "tip", "document_kind", "document_id", "document",
 )  # fmt: skip
 _MOVE_COLUMNS = (
     "shard", "epoch", "n", "line", "sku", "version", "warehouse", "source", "target", "quantity", "reason",
@@ -102,11 +102,12 @@ class Writer:
         lock = (
             None if event.lock is None else json.dumps(event.lock, ensure_ascii=False, separators=(",", ":"))
         )
-        document = None if event.document is None else _json(event.document)
+        about = event.document
+        document = (None,) * 3 if about is None else (about.kind, about.id, _json(about.fields))
         fold.events.append((
             self._shard, *entry.position, event.schema, event.kind, recorded_at, occurred_at, event.op,
             event.fingerprint, event.who, event.reason, event.lock_id, lock, entry.prev, entry.tip,
-            document,
+            *document,
         ))  # fmt: skip
         for line, move in enumerate(event.moves):
             self._add_move(fold, entry.position, line, move)
@@ -116,7 +117,7 @@ class Writer:
             ))  # fmt: skip
         if event.lock_id is not None and event.lock is not None:
             _add_lock(fold, entry, event, recorded_at)
-        if event.kind == "receive" and event.document:
+        if event.kind == "receive" and about is not None and about.kind == "purchase_order":
             _add_receipt(fold, entry.position, event)
 
     def _add_move(self, fold: _Fold, position: Position, line: int, move: Move) -> None:
@@ -190,9 +191,9 @@ def _add_lock(fold: _Fold, entry: Entry, event: Event, at: datetime) -> None:
 
 def _add_receipt(fold: _Fold, position: Position, event: Event) -> None:
     """Add what came in for a purchase order, whether anybody has planned it or not."""
-    order = (event.document or {}).get("purchase_order_id")
-    for move in event.moves if order else ():
-        units = fold.receipts.setdefault((str(order), move.sku, *position), [0, 0])
+    order_id = event.document.id if event.document else ""
+    for move in event.moves:
+        units = fold.receipts.setdefault((order_id, move.sku, *position), [0, 0])
         units[move.target == Place.DAMAGED] += move.quantity
 
 

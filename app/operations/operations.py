@@ -10,6 +10,7 @@ from app.operations.openings import Openings
 from app.operations.purchase_orders import PurchaseOrders
 from app.operations.returns import Returns
 from app.operations.stock import StockCounts
+from app.operations.stock_takes import StockTakes
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +25,4 @@ class Operations:
     openings: Openings
     buffers: Buffers
     purchase_orders: PurchaseOrders
+    stock_takes: StockTakes

@@ -7,11 +7,11 @@ FROM (
 ) AS noted
 FULL JOIN (
     SELECT
-        event.document ->> 'purchase_order_id' AS purchase_order_id, move.sku,
+        event.document_id AS purchase_order_id, move.sku,
         coalesce(sum(move.quantity) FILTER (WHERE move.target = 'available'), 0) AS good,
         coalesce(sum(move.quantity) FILTER (WHERE move.target = 'damaged'), 0) AS damaged
     FROM event JOIN move USING (shard, epoch, n)
-    WHERE event.kind = 'receive' AND event.document ->> 'purchase_order_id' IS NOT NULL
+    WHERE event.kind = 'receive' AND event.document_kind = 'purchase_order'
     GROUP BY 1, 2
 ) AS moved USING (purchase_order_id, sku)
 WHERE (noted.good, noted.damaged) IS DISTINCT FROM (moved.good, moved.damaged)

@@ -17,6 +17,7 @@ from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.store import HotStore
 from app.ledger import database
+from app.ledger.counts import CountRows
 from app.ledger.ledger import Ledger
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
 from app.operations.adjustments import Adjustments
@@ -29,6 +30,7 @@ from app.operations.operations import Operations
 from app.operations.purchase_orders import PurchaseOrders
 from app.operations.returns import Returns
 from app.operations.stock import StockCounts
+from app.operations.stock_takes import StockTakes
 from app.settings import Settings
 
 ROWS = (
@@ -150,6 +152,7 @@ def operations_on(
         openings=Openings(hot),
         buffers=Buffers(hot, levels),
         purchase_orders=PurchaseOrders(hot, PlanRows(engine), Ledger(engine), levels),
+        stock_takes=StockTakes(hot, Ledger(engine), CountRows(engine), levels),
     )
     return operations, levels
 

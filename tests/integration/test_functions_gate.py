@@ -456,6 +456,6 @@ async def test_an_event_says_what_it_is_about(stocked: Shard, client: Redis) -> 
     stocked.do(Receive("r1", "north", line, None, "P1"))
     stocked.do(Receive("r2", "north", line))
     *_, about, alone = await outbox.read_after(client, stocked.keys, Position(0, 0), entries_max=100)
-    assert (about.event.schema, about.event.document) == (2, {"purchase_order_id": "P1"})
+    assert (about.event.schema, about.event.document) == (2, ("purchase_order", "P1", {}))
     assert (alone.event.schema, alone.event.document) == (1, None)
     assert stocked.do(Receive("r1", "north", line)).outcome is Outcome.ID_REUSED

@@ -13,6 +13,7 @@ from app.domain.commands import (
     Booking,
     Buffer,
     Confirm,
+    Count,
     Deduct,
     Expire,
     Extend,
@@ -198,9 +199,11 @@ class Chooser:
     def _adjust(self) -> Adjust:
         inner = (Place.AVAILABLE, Place.DAMAGED)
         ways = [(Place.ADJUSTMENT, place) for place in inner] + [(place, Place.ADJUSTMENT) for place in inner]
-        return Adjust(
-            self._document_id(), self._rng.choice(WAREHOUSES), self._bookings(*ways, inner, inner[::-1])
-        )
+        bookings = self._bookings(*ways, inner, inner[::-1])
+        if self._rng.random() < 0.2:  # the difference of a repeated count may be another one by now
+            counted = self._rng.choice(("3", "4"))
+            return Count(self._document_id(), self._rng.choice(WAREHOUSES), bookings, None, "", counted)
+        return Adjust(self._document_id(), self._rng.choice(WAREHOUSES), bookings)
 
     def _opening(self) -> Opening:
         rng = self._rng

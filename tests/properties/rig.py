@@ -23,6 +23,7 @@ from app.domain.commands import (
     Buffer,
     Command,
     Confirm,
+    Count,
     Deduct,
     Expire,
     Extend,
@@ -248,6 +249,7 @@ _METHODS: dict[type, Any] = {
     Expire: HotStore.expire,
     Receive: HotStore.receive,
     Adjust: HotStore.adjust,
+    Count: HotStore.adjust,
     Buffer: HotStore.buffer,
 }
 
