@@ -28,6 +28,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.migrate import check_schema, migrate
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
 from app.ledger.recovery_rows import RecoveryRows
+from app.ledger.shortages import ShortageRows
 from app.ledger.writer import Writer
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
@@ -38,6 +39,7 @@ from app.operations.openings import Openings
 from app.operations.operations import Operations
 from app.operations.purchase_orders import PurchaseOrders
 from app.operations.returns import Returns
+from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.reconcile.verify import Verify
@@ -127,6 +129,7 @@ class Stores:
             buffers=Buffers(self.hot, durabilities),
             purchase_orders=PurchaseOrders(self.hot, PlanRows(self.engine), ledger, durabilities),
             stock_takes=StockTakes(self.hot, ledger, CountRows(self.engine), durabilities),
+            shortages=Shortages(self.hot, ShortageRows(self.engine), durabilities, settings.shortage_choice),
         )
 
     def duties(self) -> list[Duty]:

@@ -207,3 +207,17 @@ CROSS JOIN LATERAL (
 
 -- Counting asks what happened to a SKU since a time.
 CREATE INDEX move_sku_occurred_at ON move (sku, occurred_at);
+
+-- Less is on the shelf than is promised: a case for a person. Opened and closed with the counts it is about.
+CREATE TABLE shortage (
+    shortage_id bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    shard       smallint    NOT NULL,
+    sku         text        NOT NULL,
+    warehouse   text        NOT NULL,
+    units       bigint      NOT NULL,
+    opened_at   timestamptz NOT NULL,
+    closed_at   timestamptz
+);
+CREATE UNIQUE INDEX shortage_open ON shortage (sku, warehouse) WHERE closed_at IS NULL;
+INSERT INTO shortage (shard, sku, warehouse, units, opened_at)
+SELECT shard, sku, warehouse, -available, now() FROM stock WHERE available < 0;

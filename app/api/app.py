@@ -20,6 +20,7 @@ from app.api.routes import (
     purchase_orders,
     returns,
     running,
+    shortages,
     stock,
     stock_takes,
 )
@@ -39,6 +40,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     purchase_orders.router,
     purchase_orders.reading,
     stock_takes.router,
+    shortages.router,
+    shortages.reading,
     running.router,
 )
 

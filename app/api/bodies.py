@@ -26,6 +26,8 @@ from app.domain.purchase_orders import Plan, PlannedLine
 from app.domain.words import QUANTITY_MAX, Place
 from app.operations.stock_takes import CountedLine, StockTake
 
+LOCKS_MAX = 100
+"""Locks in one request."""
 SKUS_MAX = 1_000
 """SKUs in one list of availability."""
 
@@ -351,3 +353,9 @@ class StockTakeBody(_Write):
         """Return the stock-take."""
         lines = tuple(CountedLine(line.sku, line.on_hand, line.damaged) for line in self.lines)
         return StockTake(self.stock_take_id, self.warehouse, time_ms(self.counted_at), lines)
+
+
+class ResolveBody(_Write):
+    """Which locks give back the case's SKU in its warehouse."""
+
+    lock_ids: Annotated[list[Id], Field(min_length=1, max_length=LOCKS_MAX)]

@@ -41,6 +41,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "unknown_sku": (404, "The SKU is unknown"),
     "unknown_lock": (404, "The lock is unknown"),
     "unknown_purchase_order": (404, "The purchase order is unknown"),
+    "unknown_shortage": (404, "The shortage is unknown"),
     "insufficient_stock": (409, "Not enough can be sold"),
     "insufficient_damaged": (409, "Not enough is damaged"),
     "lock_id_reused": (409, "The lock_id was used with other content"),
@@ -126,6 +127,11 @@ def unknown_purchase_order(purchase_order_id: str) -> Problem:
         f"no purchase order is called {purchase_order_id}",
         {"purchase_order_id": purchase_order_id},
     )
+
+
+def unknown_shortage(shortage_id: str) -> Problem:
+    """Return the problem of a path whose case there never was."""
+    return Problem("unknown_shortage", f"no shortage has the id {shortage_id}", {"shortage_id": shortage_id})
 
 
 def purchase_order_id_reused() -> Problem:

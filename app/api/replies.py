@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.purchase_orders import OrderStatus
 from app.domain.words import LockStatus
+from app.operations.shortages import Broken
 from app.settings import Durability
 
 Count = Annotated[int, Field(examples=[7])]
@@ -253,6 +254,50 @@ class StockTakeReply(_Written):
     warehouse: str
     counted_at: Time
     lines: list[CountedLineReply]
+
+
+class PromiseReply(_Reply):
+    """Units that an open lock holds of the case's SKU in its warehouse."""
+
+    lock_id: str
+    status: LockStatus
+    units: Count
+
+
+class ShortageCaseReply(_Reply):
+    """A case: less is on the shelf than is promised. It closes by itself when there is enough again."""
+
+    shortage_id: str
+    sku: str
+    warehouse: str
+    units: int = Field(description="how many are short now", examples=[3])
+    opened_at: Time
+    locks: list[PromiseReply] = Field(description="the open locks concerned, latest first; the first 100")
+    suggested: list[str] = Field(description="the locks to break until nothing is short, by a setting")
+
+
+class ShortageCaseListReply(_Reply):
+    """The open cases by id."""
+
+    items: list[ShortageCaseReply]
+    next: Next
+
+
+class ResolvedLockReply(_Reply):
+    """What became of a lock: `unchanged` holds nothing of it (any more), or the case is closed."""
+
+    lock_id: str
+    outcome: Broken
+    units: int
+
+
+class ResolvedReply(_Written):
+    """What resolving came to."""
+
+    shortage_id: str
+    sku: str
+    warehouse: str
+    results: list[ResolvedLockReply]
 
 
 class StatusReply(_Reply):

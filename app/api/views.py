@@ -1,6 +1,6 @@
 """Replies: what the operations' values look like as JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -13,13 +13,17 @@ from app.api.bodies import AdjustmentBody, BuffersBody, ReceiptBody, ReturnBody,
 from app.api.words import time_ms
 from app.domain.answers import LockView
 from app.domain.purchase_orders import Arrived, Expected, OpenLine, OrderStatus, PurchaseOrder
+from app.domain.shortages import Shortage
 from app.operations.availability import Page
 from app.operations.durability import Told
 from app.operations.purchase_orders import Received
+from app.operations.shortages import Resolution
 from app.operations.stock import Stock
 from app.operations.stock_takes import Counted
 
 JSON = "application/json"
+PROMISES_MAX = 100
+"""Locks shown with one shortage."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -183,6 +187,32 @@ def of_stock_take(body: StockTakeBody, counted: Counted) -> dict[str, Any]:
         lines.append(told)
     head = {"stock_take_id": body.stock_take_id, "warehouse": body.warehouse}
     return head | {"counted_at": time_text(time_ms(body.counted_at))} | _booked(lines, counted.told)
+
+
+def of_case(case: Shortage, suggested: Sequence[str]) -> dict[str, Any]:
+    """Return a shortage case, with the locks to break."""
+    return {
+        "shortage_id": str(case.shortage_id),
+        "sku": case.sku,
+        "warehouse": case.warehouse,
+        "units": case.units,
+        "opened_at": time_text(case.opened_at),
+        "locks": [promise._asdict() for promise in case.promises[:PROMISES_MAX]],
+        "suggested": list(suggested),
+    }
+
+
+def of_resolution(done: Resolution) -> dict[str, Any]:
+    """Return what became of the locks that were named."""
+    case = done.shortage
+    return {
+        "shortage_id": str(case.shortage_id),
+        "sku": case.sku,
+        "warehouse": case.warehouse,
+        "results": [one._asdict() for one in done.results],
+        "position": wire_position(done.position),
+        "durability": done.durability,
+    }
 
 
 def _when(body: ReturnBody | AdjustmentBody | ReceiptBody) -> dict[str, Any]:

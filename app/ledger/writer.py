@@ -163,6 +163,7 @@ class Writer:
             await pg.execute(
                 sql("fold_stock"), self._shard, *(list(column) for column in zip(*rows, strict=True))
             )
+            await self._note_shortages(pg, fold)
         if fold.opened:
             rows = [(lock_id, *opened[:-1], _json(opened[-1])) for lock_id, opened in fold.opened.items()]
             await pg.execute(
@@ -174,6 +175,21 @@ class Writer:
         if fold.receipts:
             receipts = [(*key, *units) for key, units in fold.receipts.items()]
             await pg.execute(sql("fold_receipts"), *(list(column) for column in zip(*receipts, strict=True)))
+
+    async def _note_shortages(self, pg: Any, fold: _Fold) -> None:
+        """Open a case where less is there than is promised; close it where there is enough again."""
+        at = fold.events[-1][_EVENT_COLUMNS.index("recorded_at")]
+        short = {place: after.available for place, (_, after) in fold.stock.items() if after.available < 0}
+        if short:
+            skus, warehouses = _columns(list(short))
+            await pg.execute(sql("open_shortages"), self._shard, skus, warehouses, list(short.values()), at)
+        enough = [place for place in fold.stock if place not in short]
+        if enough:
+            await pg.execute(sql("close_shortages"), *_columns(enough), at)
+
+
+def _columns(places: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    return [sku for sku, _ in places], [warehouse for _, warehouse in places]
 
 
 def _add_lock(fold: _Fold, entry: Entry, event: Event, at: datetime) -> None:

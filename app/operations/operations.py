@@ -9,6 +9,7 @@ from app.operations.locks import Locks
 from app.operations.openings import Openings
 from app.operations.purchase_orders import PurchaseOrders
 from app.operations.returns import Returns
+from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 
@@ -26,3 +27,4 @@ class Operations:
     buffers: Buffers
     purchase_orders: PurchaseOrders
     stock_takes: StockTakes
+    shortages: Shortages

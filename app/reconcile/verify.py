@@ -45,7 +45,15 @@ class Verify:
 
     async def differences(self) -> AsyncIterator[Difference]:
         """Yield every difference; raise `UnavailableError` or a Redis error if it cannot be compared."""
-        for part in (self._sums, self._versions, self._locked, self._receipts, self._stock, self._locks):
+        for part in (
+            self._sums,
+            self._versions,
+            self._locked,
+            self._receipts,
+            self._shortages,
+            self._stock,
+            self._locks,
+        ):
             async for difference in part():
                 yield difference
 
@@ -77,6 +85,11 @@ class Verify:
                 noted, moved = getattr(row, state), getattr(row, f"{state}_moved")
                 if noted != moved:
                     yield Difference(what, f"{row.sku} {state}", "receipts", noted, "sum of moves", moved)
+
+    async def _shortages(self) -> AsyncIterator[Difference]:
+        async for row in self._audit.rows("audit_shortages"):
+            place = f"{row.warehouse} short"
+            yield Difference(f"SKU {row.sku}", place, "open case", row.units, "projection", row.short)
 
     # Hot store and ledger: stock
 

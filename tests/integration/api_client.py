@@ -20,6 +20,7 @@ from app.ledger import database
 from app.ledger.counts import CountRows
 from app.ledger.ledger import Ledger
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
+from app.ledger.shortages import ShortageRows
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.buffers import Buffers
@@ -29,6 +30,7 @@ from app.operations.openings import OpeningRow, Openings
 from app.operations.operations import Operations
 from app.operations.purchase_orders import PurchaseOrders
 from app.operations.returns import Returns
+from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.settings import Settings
@@ -153,6 +155,7 @@ def operations_on(
         buffers=Buffers(hot, levels),
         purchase_orders=PurchaseOrders(hot, PlanRows(engine), Ledger(engine), levels),
         stock_takes=StockTakes(hot, Ledger(engine), CountRows(engine), levels),
+        shortages=Shortages(hot, ShortageRows(engine), levels, settings.shortage_choice),
     )
     return operations, levels
 

@@ -544,7 +544,7 @@ async def test_docs(world: World) -> None:
     assert page.status_code == 200
     assert "/openapi.json" in page.text
     schema = (await world.http.get("/openapi.json")).json()
-    assert len(schema["paths"]) == 22
+    assert len(schema["paths"]) == 24
     errors = schema["paths"]["/v1/locks"]["post"]["responses"]
     assert {"200", "201", "401", "403", "409", "413", "415", "422", "500", "503"} == set(errors)
     assert list(errors["409"]["content"]) == ["application/problem+json"]
