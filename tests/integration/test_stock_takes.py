@@ -106,6 +106,18 @@ async def test_many_counts_at_once_book_the_difference_once(house: House) -> Non
     assert await shelf(house) == (7, 0)
 
 
+async def test_counts_of_several_processes_take_turns(house: House) -> None:
+    others = [house.stores.operations() for _ in range(3)]
+    at = int(datetime.now(UTC).timestamp() * 1000)
+    takes = [StockTake(f"T{n}", "north", at, (CountedLine("A", 7),)) for n in range(3)]
+    booked = await asyncio.gather(
+        *(other.stock_takes.book(take, "disk") for other, take in zip(others, takes, strict=True))
+    )
+    assert sorted(counted.differences["A"].on_hand for counted in booked) == [-3, 0, 0]
+    for other in others:
+        await other.locks.durabilities.close()
+
+
 async def test_one_id_one_content(house: House) -> None:
     at = await now(house)
     told = (await count(house, "T", at, ("A", 7))).json()
