@@ -19,9 +19,18 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# More than the defaults: make bench ARGS="--quick --only a,c" (python -m bench --help lists them).
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench $(ARGS)
+
+SECONDS ?= 60
+loadtest: $(VENV)/.dev
+	$(BIN)/python -m loadtests --seconds $(SECONDS) $(ARGS)
+
 proof: $(VENV)/.dev
 	$(BIN)/python -m tests.properties.proof --steps $(or $(STEPS),1000000)
 	$(BIN)/python -m tests.mutants
+	$(BIN)/pytest -m long
 
 test-redis: $(VENV)/.dev
 	@test -n "$(SERVER)" || { echo "say which server: make test-redis SERVER=/path/to/redis-server"; exit 2; }

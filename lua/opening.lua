@@ -11,7 +11,10 @@ local function open_row(shard, sku, warehouse, on_hand, buffer)
   local place = place_of(stock, warehouse)
   local known, difference = not place.new, on_hand - place.a - place.l
   local buffer_changes = buffer ~= nil and buffer ~= place.b
-  if buffer_changes then place.b = buffer end
+  if buffer_changes then
+    touch(stock, warehouse, place, 'b')
+    place.b = buffer
+  end
   if difference > 0 or (difference == 0 and not known) then
     move(shard, stock, warehouse, 'j', 'a', difference, '"opening"')
   elseif difference < 0 then

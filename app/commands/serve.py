@@ -1,6 +1,5 @@
 """`sellable serve`: one API process."""
 
-import asyncio
 import ipaddress
 import socket
 from collections.abc import Callable
@@ -8,8 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import uvicorn
-import uvloop
 
+from app.commands.process import run_long, settle_garbage
 from app.errors import ConfigurationError
 from app.settings import Settings, read_api_keys, read_settings
 from app.telemetry import configure_logging
@@ -40,6 +39,7 @@ def check_host(host: str, settings: Settings) -> None:
 async def _serve(config: dict[str, Any], fd: int | None, settings: Settings, open_api: OpenApi) -> int:
     async with open_api(settings) as api:
         server = uvicorn.Server(uvicorn.Config(api.app, http=api.protocol, **config))
+        settle_garbage()
         # Opened here: uvicorn takes an inherited socket for a Unix one, and Nagle's algorithm would stay on.
         await server.serve([socket.socket(fileno=fd)] if fd is not None else None)
     return 0 if server.started else 1
@@ -59,5 +59,4 @@ def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
         "server_header": False,
         "timeout_graceful_shutdown": GRACE_SECONDS,
     }
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(config, fd, settings, open_api))
+    return run_long(_serve(config, fd, settings, open_api))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from app.settings import Settings
@@ -68,6 +69,8 @@ def _describe(name: str, field: FieldInfo, environ: Mapping[str, str]) -> Descri
 
 def _shown(value: object, *, secret: bool) -> str:
     """The value as it would stand in the environment, without what must not be read over a shoulder."""
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
     if value is None or value in ("", (), []):
         return ""
     if secret:

@@ -10,23 +10,39 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import hiredis
+import structlog
 
 from app.errors import NotReadyError, OutcomeUnknownError
+
+_log = structlog.get_logger()
 
 OnReply = Callable[[Any], None]
 """Called once with the reply, or with the exception that stands for it."""
 
 WRITE_HIGH_BYTES = 4 * 1024 * 1024
+"""With more than this unsent, no call is taken."""
+_MORE: Any = object()
+"""What the reader gives until a reply is whole."""
 
 
 class _Slot:
     """A call's place in the queue."""
 
-    __slots__ = ("deadline", "on_reply")
+    __slots__ = ("deadline", "on_reply", "sent_at")
 
-    def __init__(self, on_reply: OnReply | None, deadline: float) -> None:
+    def __init__(self, on_reply: OnReply | None, sent_at: float, deadline: float) -> None:
         self.on_reply = on_reply
+        self.sent_at = sent_at
         self.deadline = deadline
+
+    def tell(self, reply: Any) -> None:
+        """Hand the reply over, once. A caller's own failure is its own: the replies behind it are others'."""
+        on_reply, self.on_reply = self.on_reply, None
+        if on_reply is not None:
+            try:
+                on_reply(reply)
+            except Exception:  # noqa: BLE001 - whatever it is, it is logged and must not stop the parser
+                _log.exception("connection.caller_failed")
 
 
 class Connection(asyncio.Protocol):
@@ -47,24 +63,30 @@ class Connection(asyncio.Protocol):
         self._in_flight_max = in_flight_max
         self._on_push = on_push
         self._on_lost = on_lost
-        self._reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape")
+        self._reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape", notEnoughData=_MORE)
         self._waiting: deque[_Slot] = deque()
         self._expired = 0
         self._out: list[bytes] = []
         self._flushing = False
+        self._is_full = False
         self._transport: asyncio.Transport | None = None
         self.received_at = loop.time()
+        """When the last byte came."""
+        self.proven_at = self.received_at
+        """When the last call that was answered was sent: all that the server had to tell by then has come."""
 
     # For callers
 
     def call(self, command: tuple[Any, ...], on_reply: OnReply, *, deadline_seconds: float) -> None:
         """Send a command. `on_reply` is called later, never from within."""
-        if self._transport is None or len(self._waiting) >= self._in_flight_max:
+        if self._transport is None or self._is_full or len(self._waiting) >= self._in_flight_max:
             why = "not connected" if self._transport is None else "busy"
             self._loop.call_soon(on_reply, NotReadyError(f"the hot store is {why}"))
             return
-        self._waiting.append(_Slot(on_reply, self._loop.time() + deadline_seconds))
-        self._out.append(hiredis.pack_command(command))
+        packed = hiredis.pack_command(command)  # before the place is taken: it may fail
+        now = self._loop.time()
+        self._waiting.append(_Slot(on_reply, now, now + deadline_seconds))
+        self._out.append(packed)
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
@@ -77,14 +99,17 @@ class Connection(asyncio.Protocol):
             if slot.deadline > now:
                 break
             self._expired = i + 1
-            if slot.on_reply is not None:
-                on_reply, slot.on_reply = slot.on_reply, None
-                on_reply(OutcomeUnknownError("the hot store did not answer in time"))
+            slot.tell(OutcomeUnknownError("the hot store did not answer in time"))
 
     def close(self) -> None:
         """End the connection; whoever waits is told that nobody knows."""
         if self._transport is not None:
             self._transport.abort()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it has begun and not ended."""
+        return self._transport is not None
 
     @property
     def in_flight(self) -> int:
@@ -109,7 +134,7 @@ class Connection(asyncio.Protocol):
         self.received_at = self._loop.time()
         self._reader.feed(data)
         try:
-            while (reply := self._reader.gets()) is not False:
+            while (reply := self._reader.gets()) is not _MORE:
                 if type(reply) is hiredis.PushNotification:
                     self._on_push(reply)
                 else:
@@ -124,8 +149,16 @@ class Connection(asyncio.Protocol):
         slot = self._waiting.popleft()
         if self._expired:
             self._expired -= 1
-        if slot.on_reply is not None:
-            slot.on_reply(reply)
+        self.proven_at = slot.sent_at
+        slot.tell(reply)
+
+    def pause_writing(self) -> None:
+        """Take no more calls: the server does not read."""
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        """Take calls again."""
+        self._is_full = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits that nobody knows."""
@@ -134,8 +167,5 @@ class Connection(asyncio.Protocol):
         self._expired = 0
         self._out.clear()
         for slot in waiting:
-            if slot.on_reply is not None:
-                slot.on_reply(
-                    OutcomeUnknownError(f"the hot store's connection broke{f': {exc}' if exc else ''}")
-                )
+            slot.tell(OutcomeUnknownError(f"the hot store's connection broke{f': {exc}' if exc else ''}"))
         self._on_lost(self)

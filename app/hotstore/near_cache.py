@@ -6,18 +6,21 @@ dropped again before anybody sees it. It is a hint for pages: a lock never reads
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from app.hotstore.keys import Keys
 from app.hotstore.line import Line
-from app.hotstore.replies import Stock
 
 T = TypeVar("T")
 
 REFETCH_SECONDS_MIN = 0.003
 """A SKU that changes all the time is read again at most this often; its readers wait together."""
+
+GENERATIONS_MAX = 1_000
+"""Ends of generations that are remembered: they say how old an answer of before is."""
 
 OnValue = Callable[["Entry[Any] | None"], None]
 """Called with the entry, or with None if it cannot be had this way: unknown, or the hot store is away."""
@@ -47,9 +50,9 @@ class CacheCounts:
 
 
 class NearCache(Generic[T]):
-    """Entries by SKU, at most `entries_max` (0: nothing is kept); `render` makes the value of a SKU's counts."""
+    """Entries by SKU, at most `entries_max` (0: nothing is kept); `render` makes a SKU's value of its fields."""
 
-    def __init__(self, keys: Keys, render: Callable[[str, Stock], T], *, entries_max: int) -> None:
+    def __init__(self, keys: Keys, render: Callable[[str, dict[str, str]], T], *, entries_max: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._prefix = keys.stock("")
         self._render = render
@@ -57,7 +60,7 @@ class NearCache(Generic[T]):
         self._entries: dict[str, Entry[T]] = {}
         self._fetching: dict[str, list[OnValue]] = {}
         self._generation = 0
-        self._ended_at = 0.0
+        self._ended_at: OrderedDict[int, float] = OrderedDict()
         self.counts = CacheCounts()
         self.line: Line | None = None
 
@@ -81,7 +84,7 @@ class NearCache(Generic[T]):
         if not entry.valid:
             known_until = entry.known_until
         elif entry.generation != self._generation:
-            known_until = max(entry.fetched_at, self._ended_at)
+            known_until = max(entry.fetched_at, self._ended_at.get(entry.generation, 0.0))
         else:
             known_until = self.line.heard_at if self.line else entry.fetched_at
         return self._loop.time() - known_until
@@ -103,7 +106,7 @@ class NearCache(Generic[T]):
 
     def _read(self, sku: str) -> None:
         generation = self._generation
-        if self.line is None:
+        if self.line is None or not self.line.epoch:
             self._loop.call_soon(self._settle, sku, None)
             return
         self.line.call(("HGETALL", self._prefix + sku), lambda reply: self._filled(sku, reply, generation))
@@ -115,8 +118,12 @@ class NearCache(Generic[T]):
             # An error, an unknown SKU (only the checked way may say so), or a memory of before.
             self._settle(sku, None)
             return
-        fields = [item for pair in reply.items() for item in pair]
-        entry = Entry(sku, self._render(sku, Stock(sku, fields)), generation, self._loop.time())
+        try:
+            value = self._render(sku, reply)
+        except Exception:  # noqa: BLE001 - somebody waits: no record of ours, and the checked way says so
+            self._settle(sku, None)
+            return
+        entry = Entry(sku, value, generation, self._loop.time())
         if self.entries_max:
             self._entries.pop(sku, None)
             self._entries[sku] = entry
@@ -132,8 +139,10 @@ class NearCache(Generic[T]):
         """Drop what the server says has changed; None means everything."""
         if push[0] != "invalidate":
             return
-        if push[1] is None:
+        if push[1] is None:  # the memory was emptied
             self.on_shut()
+            if self.line is not None:
+                self.line.doubt()
             return
         now, cut = self._loop.time(), len(self._prefix)
         for key in push[1]:
@@ -145,5 +154,7 @@ class NearCache(Generic[T]):
 
     def on_shut(self) -> None:
         """Trust nothing any more; what is there stays as the last known answers."""
+        self._ended_at[self._generation] = self.line.heard_at if self.line else self._loop.time()
         self._generation += 1
-        self._ended_at = self.line.heard_at if self.line else self._loop.time()
+        if len(self._ended_at) > GENERATIONS_MAX:
+            self._ended_at.popitem(last=False)

@@ -50,6 +50,7 @@ def connect(url: str, *, connections_max: int = 64) -> Redis:
             retry_on_timeout=False,
             socket_connect_timeout=2,
             socket_timeout=None,
+            driver_info=None,  # CLIENT SETINFO is unknown before Redis 7.2, and one more right to give
         )
     except ValueError as error:
         raise ConfigurationError(f"the Redis URL cannot be read: {error}") from error

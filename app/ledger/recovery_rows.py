@@ -38,6 +38,13 @@ class RecoveryRows:
             row = (await connection.execute(statement("take_recovery_lease"), values)).one_or_none()
         return None if row is None else int(row.fence)
 
+    async def extend_lease(self, fence: int, *, seconds: float) -> bool:
+        """Keep the lease for longer; return whether it is still ours."""
+        values = {"shard": self._shard, "fence": fence, "seconds": seconds}
+        async with database.transaction(self._engine) as connection:
+            row = (await connection.execute(statement("extend_recovery_lease"), values)).one_or_none()
+        return row is not None
+
     async def end_lease(self, fence: int) -> None:
         """Let others recover at once."""
         async with database.transaction(self._engine) as connection:

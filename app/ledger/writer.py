@@ -3,12 +3,12 @@
 The position lives with the data, so every event takes effect exactly once, whatever is killed when.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.chain import ChainBrokenError, Entry, check_chain
@@ -27,6 +27,7 @@ _MOVE_COLUMNS = (
     "occurred_at",
 )  # fmt: skip
 _PLACES = {place.value: place.name.lower() for place in Place}
+_encoder = msgspec.json.Encoder()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -99,9 +100,7 @@ class Writer:
         recorded_at = moment(event.recorded_at)
         occurred_at = recorded_at if event.occurred_at is None else moment(event.occurred_at)
         fold.months.add((recorded_at.year, recorded_at.month))
-        lock = (
-            None if event.lock is None else json.dumps(event.lock, ensure_ascii=False, separators=(",", ":"))
-        )
+        lock = None if event.lock is None else _json(event.lock)
         about = event.document
         document = (None,) * 3 if about is None else (about.kind, about.id, _json(about.fields))
         fold.events.append((
@@ -218,4 +217,4 @@ def _merged(record: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _encoder.encode(value).decode()

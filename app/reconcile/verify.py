@@ -66,17 +66,19 @@ class Verify:
                 projected, moved = getattr(row, state), getattr(row, f"{state}_moved")
                 if projected != moved:
                     place = f"{row.warehouse} {state}"
-                    yield Difference(f"SKU {row.sku}", place, "projection", projected, "sum of moves", moved)
+                    figures = "projection", _figure(projected), "sum of moves", _figure(moved)
+                    yield Difference(f"SKU {row.sku}", place, *figures)
 
     async def _versions(self) -> AsyncIterator[Difference]:
         async for row in self._audit.rows("audit_versions"):
-            figures = f"{row.count} up to version {row.highest}"
-            yield Difference(f"SKU {row.sku}", "version", "projection", row.version, "moves", figures)
+            moves = "none" if row.count is None else f"{row.count} up to version {row.highest}"
+            yield Difference(f"SKU {row.sku}", "version", "projection", _figure(row.version), "moves", moves)
 
     async def _locked(self) -> AsyncIterator[Difference]:
         async for row in self._audit.rows("audit_locked"):
             place = f"{row.warehouse} locked"
-            yield Difference(f"SKU {row.sku}", place, "projection", row.locked, "open locks", row.held)
+            figures = "projection", _figure(row.locked), "open locks", _figure(row.held)
+            yield Difference(f"SKU {row.sku}", place, *figures)
 
     async def _receipts(self) -> AsyncIterator[Difference]:
         async for row in self._audit.rows("audit_receipts"):
@@ -170,6 +172,11 @@ class Verify:
             await asyncio.sleep(POLL_SECONDS)
         for difference in differing:
             yield difference
+
+
+def _figure(number: Any) -> int | str:
+    """Return a count as JSON takes it too (a sum comes as a decimal); a row that is missing has none."""
+    return "none" if number is None else int(number)
 
 
 def _compare(here: Stock, there: Mapping[str, Counts], name: str) -> list[Difference]:

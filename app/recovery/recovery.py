@@ -5,6 +5,7 @@ for a new epoch.
 """
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from redis.asyncio import Redis
 
 from app.domain.chain import Entry
 from app.domain.events import Position
-from app.errors import FencedError
+from app.errors import FencedError, UnavailableError
 from app.hotstore import outbox
 from app.hotstore.gate import Claims, Gate
 from app.hotstore.keys import Keys
@@ -67,13 +68,24 @@ class Recovery:
         fence = await self._rows.take_lease(self._holder, seconds=LEASE_SECONDS)
         if fence is None:
             return None
+        keeper = asyncio.create_task(self._keep_lease(fence))
         try:
             return await self._recover(fence, force_rebuild=force_rebuild)
         except FencedError as error:
             _log.warning("recovery.fenced", detail=str(error))
             return None
         finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
             await self._rows.end_lease(fence)
+
+    async def _keep_lease(self, fence: int) -> None:
+        """A rebuild may take longer than a lease lasts: without this, two workers would fence each other for ever."""
+        ours = True
+        while ours:
+            await asyncio.sleep(LEASE_SECONDS / 3)
+            with contextlib.suppress(UnavailableError):
+                ours = await self._rows.extend_lease(fence, seconds=LEASE_SECONDS)
 
     async def _recover(self, fence: int, *, force_rebuild: bool) -> Finding:
         claims, ledger = await self._gate.claims(), await self._rows.tip()

@@ -1,12 +1,13 @@
 """The write-behind duty: outbox -> ledger, then trim."""
 
+import asyncio
 import time
 from collections import deque
 
 import structlog
 from redis.asyncio import Redis
 
-from app.domain.chain import ChainBrokenError
+from app.domain.chain import ChainBrokenError, Entry
 from app.domain.events import Position
 from app.hotstore import outbox
 from app.hotstore.keys import Keys
@@ -42,6 +43,7 @@ class Persist:
         self._trim_margin_seconds = trim_margin_seconds
         self._marks: deque[tuple[float, Position]] = deque(maxlen=MARKS_MAX)
         self._at: Position | None = None
+        self._ahead: list[Entry] = []
         self._published: Position | None = None
 
     def duty(self) -> Duty:
@@ -53,23 +55,46 @@ class Persist:
         if self._at is None:
             self._at, _tip = await self._writer.position()
         try:
-            entries = await outbox.read_after(
-                self._client, self._keys, self._at, entries_max=self._batch_events_max, block_ms=BLOCK_MS
-            )
-            written = await self._writer.write(entries) if entries else self._at
+            entries = await self._read(self._at)
+            written = await self._write(entries) if entries else self._at
         except ChainBrokenError as error:
-            self._at = None
+            self._at, self._ahead = None, []
             _log.error("persist.chain_broken", detail=str(error))
             raise
         except BaseException:
-            self._at = None  # ask the ledger where it is: a commit may have gone through
+            self._at, self._ahead = None, []  # ask the ledger where it is: a commit may have gone through
             raise
         if written is None:  # another worker holds the position
-            self._at = None
+            self._at, self._ahead = None, []
             return False
         self._at = written
         await self._publish(written)
         return bool(entries)
+
+    async def _read(self, at: Position) -> list[Entry]:
+        """Return the next batch: the one read ahead if it has anything, else wait for the first entry."""
+        ahead, self._ahead = self._ahead, []
+        if ahead:
+            return ahead
+        return await outbox.read_after(
+            self._client, self._keys, at, entries_max=self._batch_events_max, block_ms=BLOCK_MS
+        )
+
+    async def _write(self, entries: list[Entry]) -> Position | None:
+        """Write a batch; while Postgres is at it, read and decode the next."""
+        following = asyncio.create_task(
+            outbox.read_after(
+                self._client, self._keys, entries[-1].position, entries_max=self._batch_events_max
+            )
+        )
+        try:
+            written = await self._writer.write(entries)
+            ahead = await following
+        finally:
+            following.cancel()
+        if written == entries[-1].position:  # else somebody else was there, and goes on from elsewhere
+            self._ahead = ahead
+        return written
 
     async def _publish(self, written: Position) -> None:
         """Trim first, then say how far the ledger is."""

@@ -19,6 +19,10 @@ local function moment(text)
   return nil
 end
 
+-- The texts of small counts, made once: turning a number into text is what an event spends most of its time on.
+local TEXTS = {}
+for n = 0, 255 do TEXTS[n] = n .. '' end
+
 -- Byte order, which for UTF-8 is code point order. Lua's own `<` follows the server's locale.
 local function before(left, right)
   for i = 1, math.min(#left, #right) do

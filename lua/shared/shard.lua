@@ -85,6 +85,8 @@ local function call_with(command, key, items)
   end
 end
 
+local write_stock -- in stock.lua
+
 -- Writes the event, then the tip, then the counts. XADD comes first: a missing stream, an id out of
 -- order or a wrong type fail before any count changed. Returns the position, or nil if there is no stream.
 local function commit(shard, event)
@@ -95,6 +97,6 @@ local function commit(shard, event)
   -- From here on nothing can fail.
   local tip = string.sub(redis.sha1hex(shard.tip .. body), 1, 16)
   redis.call('HSET', shard.meta_key, 'tip', tip, 'at', shard.now, 'last', position)
-  for _, stock in ipairs(shard.loaded) do stock.write() end
+  for _, stock in ipairs(shard.loaded) do write_stock(stock) end
   return position
 end

@@ -175,8 +175,31 @@ local function allocate(item, chosen, size)
   return parts
 end
 
+-- The first in rank that holds a single line whole, or nil: most orders need no more than this.
+local function source_whole(shard, line, asked, order, held)
+  if line.warehouse ~= '' then
+    return room_of(shard, held, line.sku, line.warehouse) >= line.quantity and line.warehouse or nil
+  end
+  for _, warehouse in ipairs(#asked > 0 and asked or order) do
+    if room_of(shard, held, line.sku, warehouse) >= line.quantity then return warehouse end
+  end
+  local found
+  if #asked == 0 then
+    for warehouse in pairs(load_stock(shard, line.sku).places) do
+      if room_of(shard, held, line.sku, warehouse) >= line.quantity and (not found or before(warehouse, found)) then
+        found = warehouse
+      end
+    end
+  end
+  return found
+end
+
 -- Lines {sku, warehouse, quantity, deducted = 0}, merged per SKU and warehouse; or nil and the shortages as JSON.
 local function source_lines(shard, lines, asked, order, held)
+  local whole = #lines == 1 and source_whole(shard, lines[1], asked, order, held)
+  if whole then
+    return { { sku = lines[1].sku, warehouse = whole, quantity = lines[1].quantity, deducted = 0 } }
+  end
   local entries = merge_lines(lines)
   local rank = candidates_of(shard, entries, asked, order)
   local free, shortages = survey(shard, entries, rank, held)
@@ -203,6 +226,7 @@ end
 
 -- The request as the record keeps it, to source it again; nil if every line named its warehouse.
 local function encode_request(lines, asked)
+  if #lines == 1 and lines[1].warehouse ~= '' then return nil end
   local named, parts, ranked = true, {}, {}
   for i, line in ipairs(merge_lines(lines)) do
     if line.warehouse == '' then named = false end

@@ -14,20 +14,32 @@ local function place_of(stock, warehouse)
   return place
 end
 
-local function write_stock(stock)
-  local set, gone = { 'v', stock.version }, {}
-  for warehouse in pairs(stock.touched) do
+-- Notes that a state of a warehouse was changed. The first change of a place also writes its `a`, which makes it known.
+local function touch(stock, warehouse, place, state)
+  local states = stock.touched[warehouse]
+  if not states then
+    states = {}
+    stock.touched[warehouse] = states
+    if place.new then states.a = true end
+  end
+  states[state] = true
+end
+
+write_stock = function(stock)
+  local set, gone = { 'v', TEXTS[stock.version] or stock.version }, {}
+  for warehouse, states in pairs(stock.touched) do
     local place = stock.places[warehouse]
-    for _, state in ipairs(STATES) do
-      if place[state] ~= 0 or state == 'a' then
+    for state in pairs(states) do
+      local count = place[state]
+      if count ~= 0 or state == 'a' then
         set[#set + 1] = warehouse .. ':' .. state
-        set[#set + 1] = place[state]
+        set[#set + 1] = TEXTS[count] or count
       else
         gone[#gone + 1] = warehouse .. ':' .. state
       end
     end
   end
-  if #set == 2 then return end
+  if #set == 2 and #gone == 0 and not next(stock.touched) then return end
   call_with('HSET', stock.key, set)
   call_with('HDEL', stock.key, gone)
 end
@@ -48,7 +60,6 @@ local function load_stock(shard, sku)
       place.new = false
     end
   end
-  stock.write = function() write_stock(stock) end
   shard.stocks[sku] = stock
   shard.loaded[#shard.loaded + 1] = stock
   return stock
@@ -64,15 +75,21 @@ end
 -- Stages one move and notes it for the event: the new version and the state after it.
 local function move(shard, stock, warehouse, source, target, quantity, reason)
   local place = place_of(stock, warehouse)
-  if place[source] and source ~= target then place[source] = place[source] - quantity end
-  if place[target] and source ~= target then place[target] = place[target] + quantity end
+  if place[source] then
+    touch(stock, warehouse, place, source)
+    if source ~= target then place[source] = place[source] - quantity end
+  end
+  if place[target] then
+    touch(stock, warehouse, place, target)
+    if source ~= target then place[target] = place[target] + quantity end
+  end
   place.new = false
   stock.version = stock.version + 1
-  stock.touched[warehouse] = true
+  local a, l, d, t, b = place.a, place.l, place.d, place.t, place.b
   shard.moves[#shard.moves + 1] = table.concat({
-    '["', stock.sku, '",', stock.version, ',"', warehouse, '","', source, '","', target, '",', quantity,
-    ',[', place.a, ',', place.l, ',', place.d, ',', place.t, ',', place.b, ']',
-    reason and (',' .. reason) or '', ']',
+    '["', stock.sku, '",', TEXTS[stock.version] or stock.version, ',"', warehouse, '","', source, '","', target, '",',
+    TEXTS[quantity] or quantity, ',[', TEXTS[a] or a, ',', TEXTS[l] or l, ',', TEXTS[d] or d, ',', TEXTS[t] or t, ',',
+    TEXTS[b] or b, ']', reason and (',' .. reason) or '', ']',
   })
 end
 

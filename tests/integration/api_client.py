@@ -15,7 +15,7 @@ from app.errors import UnavailableError
 from app.hotstore import wire
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
-from app.hotstore.store import HotStore
+from app.hotstore.store import Caller, HotStore
 from app.ledger import database
 from app.ledger.counts import CountRows
 from app.ledger.ledger import Ledger
@@ -124,14 +124,13 @@ def as_lines(lines: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
 
 
 def operations_on(
-    client: redis.asyncio.Redis,
+    caller: Caller,
     settings: Settings,
     ledger: PretendLedger,
     persisted: list[str],
-    database_url: str,
+    database_url: str = NOWHERE,
 ) -> tuple[Operations, Durabilities]:
-    caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
-    hot = HotStore(caller, Keys(), library(), order=settings.order)
+    hot = HotStore(caller, Keys(settings.prefix), library(), order=settings.order)
 
     async def persisted_position() -> str:
         return persisted[0]
@@ -167,7 +166,8 @@ async def world_on(
     """The application with ROWS on the shelves; without Postgres unless one is named; `more` are settings."""
     settings = Settings(**more)
     ledger, health, persisted = PretendLedger(), PretendHealth(), [""]
-    operations, levels = operations_on(client, settings, ledger, persisted, database_url)
+    caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
+    operations, levels = operations_on(caller, settings, ledger, persisted, database_url)
     await operations.openings.book(ROWS)
     app = create_app(operations, settings, health)
     async with httpx.AsyncClient(transport=AsIs(app), base_url="http://test") as http:

@@ -1,41 +1,208 @@
-"""All migrations together make what `sql/schema.sql` says."""
+"""The ledger's schema: what the migrations make, who may change what, and which code goes with which schema."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import asyncpg
+import pytest
 
 from app import resources
+from app.bootstrap import Stores, open_stores, open_worker
+from app.domain.commands import OpeningRow
 from app.embedded.postgres import EmbeddedPostgres
+from app.embedded.valkey import EmbeddedValkey
+from app.errors import ConfigurationError
+from app.ledger import migrate, queries
+from app.settings import Settings
 from tests import servers
 
-_SHAPE = {
-    "columns": """SELECT table_name, column_name, data_type, column_default, is_nullable, is_generated
-        FROM information_schema.columns WHERE table_schema = 'public'""",
+CATALOGUES = {
+    "relations": """
+        SELECT c.relname, c.relkind, pg_get_partkeydef(c.oid), c.relacl IS NULL,
+               has_table_privilege(c.oid, 'UPDATE, DELETE'), obj_description(c.oid)
+        FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace""",
+    "columns": """
+        SELECT c.relname, a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated,
+               pg_get_expr(d.adbin, d.adrelid), col_description(c.oid, a.attnum)
+        FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+        LEFT JOIN pg_attrdef d ON (d.adrelid, d.adnum) = (a.attrelid, a.attnum)
+        WHERE c.relnamespace = 'public'::regnamespace AND a.attnum > 0 AND NOT a.attisdropped""",
+    "constraints": """
+        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid)
+        FROM pg_constraint WHERE connamespace = 'public'::regnamespace""",
     "indexes": "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
-    "constraints": """SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
-        WHERE connamespace = 'public'::regnamespace""",
     "views": "SELECT viewname, definition FROM pg_views WHERE schemaname = 'public'",
-    "rights": """SELECT table_name, grantee, privilege_type FROM information_schema.role_table_grants
-        WHERE table_schema = 'public'""",
-    "comments": """SELECT objoid::regclass::text, objsubid, description FROM pg_description
-        JOIN pg_class ON pg_class.oid = objoid WHERE relnamespace = 'public'::regnamespace""",
+    "labels": "SELECT t.typname, e.enumsortorder, e.enumlabel FROM pg_enum e JOIN pg_type t ON t.oid = e.enumtypid",
+    "functions": "SELECT proname, pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+    "triggers": "SELECT tgrelid::regclass::text, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal",
 }
+ALEMBIC = "alembic_version"
 
 
-async def shape_of(url: str) -> dict[str, list[tuple]]:
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(url)
     try:
-        found = {name: [tuple(row) for row in await connection.fetch(ask)] for name, ask in _SHAPE.items()}
+        yield connection
     finally:
         await connection.close()
-    ours = {name: [row for row in rows if "alembic" not in str(row[0])] for name, rows in found.items()}
-    return {name: sorted(rows, key=str) for name, rows in ours.items()}
 
 
-async def test_the_migrations_make_the_schema(postgres_server: EmbeddedPostgres, database_url: str) -> None:
+async def describe(url: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Every table, column, constraint, index, view, type, function and trigger of ours, with who may do what."""
+    found = {}
+    async with connected(url) as connection:
+        for name, query in CATALOGUES.items():
+            rows = [tuple(row) for row in await connection.fetch(query)]
+            found[name] = sorted((row for row in rows if ALEMBIC not in str(row)), key=repr)
+    return found
+
+
+@asynccontextmanager
+async def stores_on(redis_server: EmbeddedValkey, url: str) -> AsyncIterator[Stores]:
+    async with open_stores(redis_server.url, url, settings=Settings()) as stores:
+        yield stores
+
+
+@pytest.fixture
+def empty_url(postgres_server: EmbeddedPostgres) -> Any:
     url = servers.fresh_database(postgres_server)
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute((resources.folder("sql") / "schema.sql").read_text(encoding="utf-8"))
-    finally:
-        await connection.close()
-    assert await shape_of(database_url) == await shape_of(url)
+    yield url
     servers.drop_database(postgres_server, url)
+
+
+async def test_all_migrations_equal_the_schema(database_url: str, empty_url: str) -> None:
+    async with connected(empty_url) as connection:
+        await connection.execute((resources.folder("sql") / "schema.sql").read_text())
+    migrated, written = await describe(database_url), await describe(empty_url)
+    assert {row[0] for row in migrated["relations"]} >= {
+        "event",
+        "move",
+        "stock",
+        "lock",
+        "position",
+        "epoch",
+    }
+    for name in CATALOGUES:
+        assert migrated[name] == written[name], name
+
+
+async def test_migrating_twice_changes_nothing(redis_server: EmbeddedValkey, empty_url: str) -> None:
+    async with stores_on(redis_server, empty_url) as stores:
+        first = await stores.migrate()
+        before = await describe(empty_url)
+        assert await stores.migrate() == first
+    assert await describe(empty_url) == before
+
+
+async def revise(url: str, revision: str | None) -> None:
+    async with connected(url) as connection:
+        if revision is None:
+            await connection.execute("DROP TABLE alembic_version")
+        else:
+            await connection.execute("UPDATE alembic_version SET version_num = $1", revision)
+
+
+async def start_worker(redis_server: EmbeddedValkey, url: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setenv("SELLABLE_REDIS_URL", redis_server.url)
+    monkeypatch.setenv("SELLABLE_DATABASE_URL", url)
+    async with open_worker() as duties:
+        return len(duties)
+
+
+async def test_a_schema_that_is_absent_is_refused(
+    redis_server: EmbeddedValkey, empty_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        await start_worker(redis_server, empty_url, monkeypatch)
+    assert re.fullmatch(
+        r"the database is at schema none, this version needs \d{4}: run `sellable migrate`",
+        str(refused.value),
+    )
+
+
+async def test_an_older_schema_is_refused(
+    redis_server: EmbeddedValkey, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "_known_revisions", lambda: {"0000", "0001"})
+    await revise(database_url, "0000")
+    with pytest.raises(ConfigurationError, match="is at schema 0000, this version needs"):
+        await start_worker(redis_server, database_url, monkeypatch)
+
+
+async def test_a_newer_schema_is_accepted_and_left_alone(
+    redis_server: EmbeddedValkey, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await revise(database_url, "9999")
+    assert await start_worker(redis_server, database_url, monkeypatch) > 0
+    async with stores_on(redis_server, database_url) as stores:
+        assert await stores.migrate() == "9999"
+
+
+# Who may change what
+
+
+@pytest.fixture
+async def owner_url(postgres_server: EmbeddedPostgres, empty_url: str) -> AsyncIterator[str]:
+    """An empty database that belongs to an ordinary user."""
+    database = empty_url.partition("?")[0].rpartition("/")[2]
+    servers.execute(empty_url, "CREATE ROLE ordinary LOGIN PASSWORD 'secret'")
+    servers.execute(empty_url, f'ALTER DATABASE "{database}" OWNER TO ordinary')
+    head, _, tail = empty_url.partition("@")
+    assert head.startswith("postgresql://")
+    yield f"postgresql://ordinary:secret@{tail}"
+    servers.drop_database(postgres_server, empty_url)
+    servers.execute(postgres_server.url_of("postgres"), "DROP ROLE ordinary")
+
+
+@pytest.mark.parametrize("table", ["event", "move"])
+async def test_facts_cannot_be_edited_by_their_owner(
+    table: str, redis_server: EmbeddedValkey, owner_url: str
+) -> None:
+    servers.flush(redis_server)
+    async with stores_on(redis_server, owner_url) as stores:
+        await stores.migrate()
+        await stores.recovery().ensure_open()
+        await stores.hot.opening([OpeningRow("A", "north", 3)])
+        (persist,) = [duty for duty in stores.duties() if duty.name == "persist"]
+        while await persist.run_once():
+            pass
+    async with connected(owner_url) as connection:
+        assert await connection.fetchval(f"SELECT count(*) FROM {table}") > 0  # noqa: S608 - ours
+        partitions = [str(row[0]) for row in await connection.fetch(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = $1::regclass", table
+        )]  # fmt: skip
+        assert partitions
+        for statement in (f"UPDATE {table} SET n = n + 1", f"DELETE FROM {table}", f"TRUNCATE {table}"):  # noqa: S608
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
+
+
+# The statements
+
+
+def statements() -> list[Path]:
+    return sorted((resources.folder("sql") / "queries").glob("*.sql"))
+
+
+@pytest.mark.parametrize("file", statements(), ids=lambda file: file.stem)
+async def test_each_statement_is_valid(file: Path, database_url: str) -> None:
+    async with connected(database_url) as connection:
+        await connection.prepare(numbered(queries.sql(file.stem)))
+
+
+def numbered(text: str) -> str:
+    """A statement with :named parameters, as the server takes it."""
+    names: dict[str, str] = {}
+    return re.sub(
+        r"(?<![:\w]):([a-z_]+)", lambda found: names.setdefault(found[1], f"${len(names) + 1}"), text
+    )
+
+
+@pytest.mark.parametrize("file", statements(), ids=lambda file: file.stem)
+def test_each_statement_is_used(file: Path) -> None:
+    source = "\n".join(path.read_text() for path in (Path(resources.__file__).parent).rglob("*.py"))
+    assert f'"{file.stem}"' in source

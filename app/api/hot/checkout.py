@@ -3,10 +3,12 @@
 A body is decoded strictly; one that is not clean in every way is declined, and the application explains it.
 """
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
+import structlog
 from hiredis import ReplyError
 
 from app.api import problems
@@ -28,6 +30,8 @@ from app.hotstore.library import Library
 from app.hotstore.line import Line
 from app.hotstore.wire import meaning_of
 from app.settings import Durability
+
+_log = structlog.get_logger()
 
 CREATE = b"/v1/locks"
 STEP = b"/v1/locks/"
@@ -73,6 +77,9 @@ _lines = msgspec.json.Decoder(list[tuple[str, str, int, int]])
 _DONE = dict.fromkeys(("REPEATED", "UNCHANGED", "CONFIRMED", "UNLOCKED", "DEDUCTED"), 200) | {"LOCKED": 201}
 """Outcomes that show a lock as it shall be, and their status."""
 _WAITED_FOR = frozenset({"ledger", "replica"})
+_MARKS = re.compile(rb"[/?#\x80-\xff]")
+"""What ends a segment of a path, or must not be in one."""
+_SPACED_COLON = re.compile(rb"[ \t\r\n]:")
 _SHUT = frozenset({"NOT_READY", "UNKNOWN_LAYOUT", "STALE_EPOCH"})
 
 
@@ -115,13 +122,13 @@ class Checkout:
         if self._declines(request, body.durability, names):
             decline()
             return
-        self._run("lock", "/v1/locks", command, calls.lock(command, self._order), request, respond)
+        self._run("lock", "/v1/locks", command, calls.lock(command, self._order), request, respond, decline)
 
     def step(self, request: HotRequest, respond: Respond, decline: Decline) -> None:
         """POST /v1/locks/{lock_id}/confirm, /unlock and /deduct, of whole locks."""
         raw, _, name = request.target[len(STEP) :].rpartition(b"/")
         try:
-            lock_id = check_id(decode_percent(raw)) if raw.isascii() and b"/" not in raw else None
+            lock_id = None if _MARKS.search(raw) else check_id(decode_percent(raw))
             found = self._step_of(name, lock_id, request.body) if lock_id else None
         except ValueError:
             decline()
@@ -131,7 +138,7 @@ class Checkout:
             return
         command, args = found[0], found[1]
         step = name.decode()
-        self._run(step, f"/v1/locks/{{lock_id}}/{step}", command, args, request, respond)
+        self._run(step, f"/v1/locks/{{lock_id}}/{step}", command, args, request, respond, decline)
 
     def _lock_of(self, body: _Lock) -> commands.Lock:
         """Return the command, every text checked; raise `ValueError` at the first that is wrong."""
@@ -174,8 +181,9 @@ class Checkout:
             names += 1
         if request.body and request.first(b"content-type") != _JSON:
             return True
-        # No string here can hold a quote, so each `":` ends a name: more of them than fields means one came twice.
-        return request.body.count(b'":') != names
+        # No string here can hold a quote. So where no colon stands apart, each `":` ends a name and each name ends
+        # so: more of them than fields means one came twice.
+        return request.body.count(b'":') != names or _SPACED_COLON.search(request.body) is not None
 
     def _run(
         self,
@@ -185,27 +193,28 @@ class Checkout:
         args: calls.Args,
         request: HotRequest,
         respond: Respond,
+        decline: Decline,
     ) -> None:
         try:
             who = self._keys.check(request.header(b"authorization"), "checkout")
         except ProblemError as error:
             _send_problem(error.problem, respond, self._counts, route)
             return
-        name, echo, line = self._library.function(function), args[0], self._line
-        tries = 2
-
-        def send() -> None:
-            line.call(("FCALL", name, 1, self._meta, line.epoch, who, *args), on_reply)
+        name, echo, epoch = self._library.function(function), args[0], self._line.epoch
 
         def on_reply(reply: Any) -> None:
-            nonlocal tries
-            tries -= 1
-            if type(reply) is list and reply[0] == Outcome.STALE_EPOCH and tries and line.epoch:
-                send()  # refused for its epoch: nothing was changed, and the beat knows the new one
+            if type(reply) is list and reply[0] == Outcome.STALE_EPOCH:
+                if epoch == self._line.epoch:
+                    self._line.doubt()
+                decline()  # nothing was changed, and the application asks for the epoch first
                 return
-            self._answer(function, route, command, echo, reply, respond)
+            try:
+                self._answer(function, route, command, echo, reply, respond)
+            except Exception:  # noqa: BLE001 - whatever it is, somebody waits for an answer
+                _log.exception("a request failed", method="POST", route=route)
+                _send_problem(problems.internal_error(), respond, self._counts, route)
 
-        send()
+        self._line.call(("FCALL", name, 1, self._meta, epoch, who, *args), on_reply)
 
     def _answer(
         self, function: str, route: str, command: Command, echo: object, reply: Any, respond: Respond

@@ -17,6 +17,8 @@ COLD_HEADERS = frozenset(
     {b"transfer-encoding", b"expect", b"upgrade", b"idempotency-key", b"sec-fetch-site", b"content-encoding"}
 )
 """A request with one of these is the application's."""
+CLOSER_LOOK_HEADERS = frozenset({b"if-none-match", b"authorization"})
+"""A page asked for with one of these needs its handler, even if it is at hand."""
 BODY_BYTES_MAX = 1_048_576
 
 
@@ -54,7 +56,10 @@ class HotCounts:
 
     def count(self, method: str, route: str, status: int) -> None:
         """Note one answer."""
-        key = (method, route, status)
+        self.count_as((method, route, status))
+
+    def count_as(self, key: tuple[str, str, int]) -> None:
+        """Note one answer by a key that is at hand."""
         self.requests[key] = self.requests.get(key, 0) + 1
 
     def count_outcome(self, command: str, outcome: str) -> None:

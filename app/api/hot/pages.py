@@ -1,19 +1,13 @@
 """Availability, hot: from the near cache, as bytes that are ready to send."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
-
-import msgspec
 
 from app.api.auth import Keys
 from app.api.hot.handlers import Decline, HotCounts, HotRequest, Respond, head_of
 from app.api.problems import ProblemError
 from app.api.strict import decode_percent
-from app.api.views import of_page
 from app.domain.codes import check_sku
 from app.hotstore.near_cache import Entry, NearCache
-from app.hotstore.replies import Stock
-from app.operations.availability import Page
 
 ONE = b"/v1/availability/"
 MANY = b"/v1/availability?"
@@ -21,16 +15,23 @@ SKUS_MAX = 200
 _JSON = b"application/json"
 _NO_STORE = (b"cache-control", b"no-store")
 _ROUTE_ONE = "/v1/availability/{sku}"
+_PAGE_200 = ("GET", _ROUTE_ONE, 200)
+_PAGE_HEAD_200 = ("HEAD", _ROUTE_ONE, 200)
 _ROUTE_MANY = "/v1/availability"
 
 
-class PageBytes(NamedTuple):
-    """A product page's answer, ready to send."""
+class PageBytes:
+    """A product page's answer, ready to send; the server may keep the whole answer beside it, with its date."""
 
-    body: bytes
-    head: bytes
-    tag: bytes
-    unchanged_head: bytes
+    __slots__ = ("body", "head", "tag", "unchanged_head", "wire", "wire_of")
+
+    def __init__(self, body: bytes, head: bytes, tag: bytes, unchanged_head: bytes) -> None:
+        self.body = body
+        self.head = head
+        self.tag = tag
+        self.unchanged_head = unchanged_head
+        self.wire = b""
+        self.wire_of: object = None
 
 
 class Pages:
@@ -43,33 +44,45 @@ class Pages:
         self._counts = counts
         self._cache_control = (b"cache-control", cache_control.encode("latin-1"))
         self._stale_seconds_max = stale_seconds_max
-        self._skus: dict[bytes, str] = {}
+        self._targets: dict[bytes, Entry[PageBytes]] = {}
         self.cache: NearCache[PageBytes]
 
-    def render(self, sku: str, stock: Stock) -> PageBytes:
-        """Make the bytes of a SKU's page, once per change."""
+    def render(self, sku: str, fields: dict[str, str]) -> PageBytes:
+        """Make the bytes of a SKU's page, once per change; raise `ValueError` for fields that are none of ours."""
         epoch = self.cache.line.epoch if self.cache.line else ""
-        shown = {code: counts.sellable for code, counts in stock.warehouses.items()}
-        body = msgspec.json.encode(of_page(Page(sku, epoch, stock.version, shown, stale=False)))
-        tag = f'"{epoch}-{stock.version}"'.encode()
-        marks = ((b"etag", tag), self._cache_control)
-        unchanged = b"".join(b"%b: %b\r\n" % line for line in marks)
-        return PageBytes(body, head_of(_JSON, len(body), *marks), tag, unchanged)
+        body = _body_of(sku, fields)
+        tag = f'"{epoch}-{fields["v"]}"'.encode()
+        marks = b"etag: %b\r\n%b: %b\r\n" % (tag, *self._cache_control)
+        head = b"%bcontent-length: %d\r\ncontent-type: application/json\r\n" % (marks, len(body))
+        return PageBytes(body, head, tag, marks)
+
+    def ready(self, target: bytes) -> PageBytes | None:
+        """Return the page of a plain GET that can be answered at once; None if it needs a closer look."""
+        entry = self._targets.get(target)
+        if entry is None or not self.cache.is_right(entry):
+            return None
+        return entry.value
+
+    def count_ready(self) -> None:
+        """Note that such a page was sent."""
+        self.cache.counts.hits += 1
+        self._counts.count_as(_PAGE_200)
 
     def one(self, request: HotRequest, respond: Respond, decline: Decline) -> None:
         """GET and HEAD /v1/availability/{sku}."""
-        sku = self._skus.get(request.target) or self._sku_of(request.target)
+        sku = self._sku_of(request.target)
         if sku is None or not self._may_read(request):
             decline()
             return
         entry = self.cache.get(sku)
         if entry is not None and self.cache.is_right(entry):
             self.cache.counts.hits += 1
+            self._remember(request.target, entry)
             self._send(request, entry, respond)
         elif self.cache.is_away():
             self._send_stale(request, entry, respond, decline)
         else:
-            self.cache.fetch(sku, lambda found: self._send(request, found, respond) if found else decline())
+            self.cache.fetch(sku, lambda found: self._arrived(request, sku, found, respond, decline))
 
     def many(self, request: HotRequest, respond: Respond, decline: Decline) -> None:
         """GET /v1/availability?sku=A&sku=B, of SKUs that need no decoding."""
@@ -93,7 +106,7 @@ class Pages:
 
         def arrived(sku: str, entry: Entry[PageBytes] | None) -> None:
             nonlocal left
-            found[sku] = entry
+            found[sku] = entry if entry is not None and self.cache.is_right(entry) else None
             left -= 1
             if left == 0:
                 self._send_many(skus, found, respond, decline)
@@ -101,14 +114,29 @@ class Pages:
         for sku in missing:
             self.cache.fetch(sku, lambda entry, sku=sku: arrived(sku, entry))  # type: ignore[misc]
 
+    def _arrived(
+        self,
+        request: HotRequest,
+        sku: str,
+        found: Entry[PageBytes] | None,
+        respond: Respond,
+        decline: Decline,
+    ) -> None:
+        if found is not None and self.cache.is_right(found):
+            self._remember(request.target, found)
+            self._send(request, found, respond)
+        elif self.cache.is_away():  # meanwhile, or what came was too long under way
+            self._send_stale(request, found or self.cache.get(sku), respond, decline)
+        else:
+            decline()
+
     def _send(self, request: HotRequest, entry: Entry[PageBytes], respond: Respond) -> None:
         page = entry.value
-        condition = request.header(b"if-none-match")
-        if condition is not None and _names(condition, page.tag):
+        if _names([value for name, value in request.headers if name == b"if-none-match"], page.tag):
             self._counts.count(request.method.decode(), _ROUTE_ONE, 304)
             respond(304, page.unchanged_head, b"")
             return
-        self._counts.count(request.method.decode(), _ROUTE_ONE, 200)
+        self._counts.count_as(_PAGE_200 if request.method == b"GET" else _PAGE_HEAD_200)
         respond(200, page.head, page.body)
 
     def _send_stale(
@@ -129,7 +157,7 @@ class Pages:
         decline: Decline,
     ) -> None:
         items = [entry.value.body for sku in skus if (entry := found[sku])]
-        if len(items) < len(skus):  # unknown SKUs: the checked way says so
+        if len(items) < len(skus):  # unknown SKUs, or too late: the checked way says so
             decline()
             return
         body = b'{"items":[%b],"unknown":[]}' % b",".join(items)
@@ -146,29 +174,51 @@ class Pages:
             return False
         return True
 
+    def _remember(self, target: bytes, entry: Entry[PageBytes]) -> None:
+        """Let the next plain request of this very target be answered at once, if anybody may ask."""
+        if self._keys.open and self.cache.entries_max:
+            if len(self._targets) >= self.cache.entries_max:
+                self._targets.clear()
+            self._targets[target] = entry
+
     def _sku_of(self, target: bytes) -> str | None:
-        """Return the SKU of a target, remembering those that are kept anyway; None if it is not that simple."""
+        """Return the SKU of a target; None if it is not that simple."""
         raw = target[len(ONE) :]
         if b"?" in raw or b"/" in raw or b"#" in raw or not raw.isascii():
             return None
         try:
-            sku = check_sku(decode_percent(raw))
+            return check_sku(decode_percent(raw) if b"%" in raw else raw.decode())
         except ValueError:
             return None
-        if self.cache.get(sku) is not None:
-            if len(self._skus) >= self.cache.entries_max:
-                self._skus.clear()
-            self._skus[target] = sku
-        return sku
 
 
-def _names(condition: bytes, tag: bytes) -> bool:
+def _body_of(sku: str, fields: dict[str, str]) -> bytes:
+    """Return the bytes of `views.of_page`; a code needs no escaping in JSON. A test holds the two together."""
+    available: dict[str, int] = {}
+    buffers: dict[str, int] = {}
+    for name, value in fields.items():
+        if name.endswith(":a"):
+            available[name[:-2]] = int(value)
+        elif name.endswith(":b"):
+            buffers[name[:-2]] = int(value)
+    parts, total = [], 0
+    for warehouse in sorted(available):
+        sellable = max(0, available[warehouse] - buffers.get(warehouse, 0))
+        total += sellable
+        parts.append(f'"{warehouse}":{{"sellable":{sellable}}}')
+    in_stock = "true" if total > 0 else "false"
+    return (
+        f'{{"sku":"{sku}","sellable":{total},"in_stock":{in_stock},"version":{int(fields["v"])},'
+        f'"warehouses":{{{",".join(parts)}}}}}'
+    ).encode()
+
+
+def _names(conditions: Sequence[bytes], tag: bytes) -> bool:
     """Whether If-None-Match names the tag: lists, weak tags and `*` (RFC 9110, 13.1.2)."""
-    if condition == tag:
-        return True
-    return condition.strip() == b"*" or tag in [
-        part.strip().removeprefix(b"W/") for part in condition.split(b",")
-    ]
+    if not conditions:
+        return False
+    named = [part.strip(b" \t").removeprefix(b"W/") for line in conditions for part in line.split(b",")]
+    return tag in named or [line.strip(b" \t") for line in conditions] == [b"*"]
 
 
 def _plain_skus(query: bytes) -> list[str] | None:

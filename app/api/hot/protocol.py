@@ -11,11 +11,22 @@ from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
+import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from app.api.hot.handlers import BODY_BYTES_MAX, COLD_HEADERS, Handler, HotRequest
+from app.api.hot.handlers import (
+    BODY_BYTES_MAX,
+    CLOSER_LOOK_HEADERS,
+    COLD_HEADERS,
+    Decline,
+    Handler,
+    HotRequest,
+    Respond,
+)
+from app.api.hot.pages import PageBytes
 from app.api.hot.routes import HotRoutes
 
+_log = structlog.get_logger()
 _CLOSE = b"connection: close\r\n"
 
 
@@ -44,7 +55,7 @@ class HotCycle:
         self.handler = handler
         self.request = request
         self.keep_alive = keep_alive
-        self.body = b""
+        self.body: bytes | bytearray = b""
         self.more_body = True
         self.response_complete = False
         self.disconnected = False
@@ -52,8 +63,12 @@ class HotCycle:
 
     def run(self) -> None:
         """Let the handler answer, now or later."""
-        self.request.body = self.body
-        self.handler(self.request, self.respond, self.decline)
+        self.request.body = bytes(self.body)
+        try:
+            self.handler(self.request, self.respond, self.decline)
+        except Exception:  # noqa: BLE001 - whatever it is, it is no bad request
+            _log.exception("hot.handler_failed")
+            self.decline()  # nothing was sent yet; the application knows how to fail
 
     def respond(self, status: int, head: bytes, body: bytes) -> None:
         """Write the answer, unless the client has gone."""
@@ -77,6 +92,9 @@ class HotProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._is_cold = False
+        self._is_plain = True
+        self._page: PageBytes | None = None
+        self._is_partial = False
         self._length = 0
         self._idle_since = 0.0
         self._idle_timer: TimerHandle | None = None
@@ -88,6 +106,8 @@ class HotProtocol(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
+        self._is_partial = True
+        self._is_plain = True
         self._is_cold = False
         self._length = 0
 
@@ -100,11 +120,16 @@ class HotProtocol(HttpToolsProtocol):
                 self.expect_100_continue = True
         elif name == b"content-length":
             self._length = int(value)
+        elif name in CLOSER_LOOK_HEADERS:
+            self._is_plain = False
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Choose the way."""
-        handler = self._hot_handler()
+        self._is_partial = False
+        if self._is_plain and self._take_page():
+            return
+        handler = _ignore if self.transport.is_closing() else self._hot_handler()
         if handler is None:
             self._make_scope()
             super().on_headers_complete()
@@ -114,6 +139,19 @@ class HotProtocol(HttpToolsProtocol):
             "RequestResponseCycle",
             HotCycle(self, handler, request, keep_alive=self.parser.should_keep_alive()),
         )
+
+    def _take_page(self) -> bool:
+        """Whether this is a plain GET of a page that is at hand: the commonest request gets the shortest way."""
+        cycle, parser = self.cycle, self.parser
+        if self._is_cold or self._length or (cycle is not None and not cycle.response_complete):
+            return False
+        page = self.hot.ready_page(self.url)
+        if page is None or parser.get_method() != b"GET" or parser.get_http_version() != "1.1":
+            return False
+        if not parser.should_keep_alive() or self.flow.write_paused or self.limit_concurrency is not None:
+            return False
+        self._page = page
+        return True
 
     def _hot_handler(self) -> Handler | None:
         if self._is_cold or self._length > BODY_BYTES_MAX or self.flow.write_paused:
@@ -128,12 +166,20 @@ class HotProtocol(HttpToolsProtocol):
         """Collect a body; a hot one is bounded by its Content-Length."""
         cycle: Any = self.cycle
         if type(cycle) is HotCycle:
-            cycle.body += body
+            if cycle.body:
+                if type(cycle.body) is bytes:
+                    cycle.body = bytearray(cycle.body)
+                cycle.body += body
+            else:
+                cycle.body = body
         else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Run a hot request; it is whole."""
+        if self._page is not None:
+            self._answer_page(self._page)
+            return
         cycle: Any = self.cycle
         if type(cycle) is HotCycle:
             if cycle.more_body:
@@ -141,6 +187,19 @@ class HotProtocol(HttpToolsProtocol):
                 cycle.run()
         else:
             super().on_message_complete()
+
+    def _answer_page(self, page: PageBytes) -> None:
+        """Write a page with one call; its bytes are put together once a second, for the date."""
+        self._page = None
+        self.cycle = None  # type: ignore[assignment]  # as before the first request: nothing is unanswered
+        if self.transport.is_closing():
+            return
+        if page.wire_of is not self.server_state.default_headers:
+            page.wire = b"".join((STATUS_LINE[200], self._default_head(), page.head, b"\r\n", page.body))
+            page.wire_of = self.server_state.default_headers
+        self.transport.write(page.wire)
+        self.hot.count_ready_page()
+        self._rest()
 
     # What a handler decides
 
@@ -159,8 +218,12 @@ class HotProtocol(HttpToolsProtocol):
         if self.pipeline:
             self.on_response_complete()
             return
-        self.server_state.total_requests += 1
         self.flow.resume_reading()
+        self._rest()
+
+    def _rest(self) -> None:
+        """Wait for the next request, but not for ever."""
+        self.server_state.total_requests += 1
         self._idle_since = self.loop.time()
         if self._idle_timer is None:
             self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._check_idle)
@@ -233,7 +296,8 @@ class HotProtocol(HttpToolsProtocol):
     def _check_idle(self) -> None:
         """Close a connection that was idle for long enough; one timer serves many hot requests."""
         self._idle_timer = None
-        if self.transport.is_closing() or not (self.cycle is None or self.cycle.response_complete):
+        is_waiting = self.cycle is not None and not self.cycle.response_complete
+        if self.transport.is_closing() or is_waiting or self._is_partial:
             return
         left = self._idle_since + self.timeout_keep_alive - self.loop.time()
         if self.timeout_keep_alive_task is None and left <= 0.001:
@@ -241,17 +305,16 @@ class HotProtocol(HttpToolsProtocol):
         elif self.timeout_keep_alive_task is None:
             self._idle_timer = self.loop.call_later(left, self._check_idle)
 
-    def data_received(self, data: bytes) -> None:
-        """Feed the parser; bytes count against idleness from their arrival."""
-        self._idle_since = self.loop.time()
-        super().data_received(data)
-
     def connection_lost(self, exc: Exception | None) -> None:
         """End, and leave no timer behind."""
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
         super().connection_lost(exc)
+
+
+def _ignore(_request: HotRequest, _respond: Respond, _decline: Decline) -> None:
+    """Leave a request alone that came behind the last one that this connection answers."""
 
 
 def protocol_class(hot: HotRoutes) -> type[HotProtocol]:

@@ -11,6 +11,8 @@ class HotRoutes:
     """Names the handler of a request."""
 
     def __init__(self, pages: Pages, checkout: Checkout) -> None:
+        self.ready_page = pages.ready
+        self.count_ready_page = pages.count_ready
         self._pages = pages
         self._checkout = checkout
 

@@ -78,8 +78,8 @@ def _matches(conditions: Sequence[str], tag: str) -> bool:
 
     Our tags have no commas, so splitting a foreign tag that has one can only miss.
     """
-    named = [part.strip().removeprefix("W/") for line in conditions for part in line.split(",")]
-    return tag in named or [line.strip() for line in conditions] == ["*"]
+    named = [part.strip(" \t").removeprefix("W/") for line in conditions for part in line.split(",")]
+    return tag in named or [line.strip(" \t") for line in conditions] == ["*"]
 
 
 def _without_body(request: Request, response: Response) -> Response:

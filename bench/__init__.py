@@ -1,0 +1,1 @@
+"""The bench: what this service reaches on this machine, beside rivals on the same servers."""

@@ -1,0 +1,1 @@
+"""One file a family of cases; each measures its contenders in turn."""

