@@ -215,7 +215,16 @@ async def open_worker() -> AsyncIterator[list[Duty]]:
     async with open_stores() as stores:
         await stores.check()
         await check_schema(stores.engine)
-        yield stores.duties()
+        line = Line(
+            stores.redis_url, stores.keys, library(), deadline_seconds=stores.settings.call_deadline_seconds
+        )
+        # One pipelined connection: hundreds of overdue locks expire with one write, and one fsync.
+        store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order)
+        line.start()
+        try:
+            yield replace(stores, hot=store).duties()
+        finally:
+            await line.close()
 
 
 class _Health:

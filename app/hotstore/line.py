@@ -165,7 +165,7 @@ class Line:
         await self._ask(connection, (*hello, "SETNAME", "sellable-line"))
         if self._target.get("db"):
             await self._ask(connection, ("SELECT", self._target["db"]))
-        await self._ask(connection, ("CLIENT", "TRACKING", "ON"))
+        await self._ask(connection, ("CLIENT", "TRACKING", "ON", "OPTIN"))
 
     async def _ask(self, connection: Connection, command: tuple[Any, ...]) -> Any:
         answered: asyncio.Future[Any] = self._loop.create_future()

@@ -22,6 +22,9 @@ REFETCH_SECONDS_MIN = 0.003
 GENERATIONS_MAX = 1_000
 """Ends of generations that are remembered: they say how old an answer of before is."""
 
+_TRACK_NEXT = ("CLIENT", "CACHING", "YES")
+"""Only what pages read is tracked: what the functions read would be too, and locks would drown in invalidations."""
+
 OnValue = Callable[["Entry[Any] | None"], None]
 """Called with the entry, or with None if it cannot be had this way: unknown, or the hot store is away."""
 
@@ -109,11 +112,22 @@ class NearCache(Generic[T]):
         if self.line is None or not self.line.epoch:
             self._loop.call_soon(self._settle, sku, None)
             return
-        self.line.call(("HGETALL", self._prefix + sku), lambda reply: self._filled(sku, reply, generation))
+        is_tracked = False
+
+        def on_tracked(reply: Any) -> None:
+            nonlocal is_tracked
+            is_tracked = reply == "OK"
+
+        if self.entries_max:
+            self.line.call(_TRACK_NEXT, on_tracked)
+        self.line.call(
+            ("HGETALL", self._prefix + sku),
+            lambda reply: self._filled(sku, reply, generation, keep=is_tracked),
+        )
 
     # For the connection's parser: in the order of the bytes
 
-    def _filled(self, sku: str, reply: Any, generation: int) -> None:
+    def _filled(self, sku: str, reply: Any, generation: int, *, keep: bool) -> None:
         if not isinstance(reply, dict) or not reply or generation != self._generation:
             # An error, an unknown SKU (only the checked way may say so), or a memory of before.
             self._settle(sku, None)
@@ -124,7 +138,7 @@ class NearCache(Generic[T]):
             self._settle(sku, None)
             return
         entry = Entry(sku, value, generation, self._loop.time())
-        if self.entries_max:
+        if keep:
             self._entries.pop(sku, None)
             self._entries[sku] = entry
             if len(self._entries) > self.entries_max:

@@ -1,6 +1,7 @@
 """The pipelined connection against a real server through a bad network: no reply ever reaches another's caller."""
 
 import asyncio
+import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -123,7 +124,7 @@ def wire(reply: Any) -> bytes:
 
 def chunks(data: bytes, cuts: Sequence[int]) -> list[bytes]:
     marks = [0, *sorted({cut % (len(data) + 1) for cut in cuts}), len(data)]
-    return [data[a:b] for a, b in zip(marks, marks[1:], strict=False) if a < b]
+    return [data[a:b] for a, b in itertools.pairwise(marks) if a < b]
 
 
 REPLIES = st.recursive(

@@ -241,7 +241,7 @@ BODIES: list[str | bytes] = [
         "NaN", "-0", "1.", ".5", "0x1", "1 2", "")),
     # missing, null, unknown, wrong
     "{}", "[]", "null", '""', "0", "", " ", "{", "}", f'{{"lock_id":"@",{L}}}x', f'{{"lock_id":"@",{L}}} ', f'{{"lock_id":"@",{L},}}',
-    f'\ufeff{{"lock_id":"@",{L}}}', f'{{"lock_id":"@",{L}}}\x00', f'{{"lock_id":"@",{L}}}{{}}', f'{{"lock_id":null,{L}}}', f'{{{L}}}',
+    f'\ufeff{{"lock_id":"@",{L}}}', f'{{"lock_id":"@",{L}}}\x00', f'{{"lock_id":"@",{L}}}{{}}', f'{{"lock_id":null,{L}}}', f"{{{L}}}",
     f'{{"lock_id":1,{L}}}', f'{{"lock_id":["@"],{L}}}', '{"lock_id":"@"}', '{"lock_id":"@","lines":null}', '{"lock_id":"@","lines":[]}',
     '{"lock_id":"@","lines":[null]}', '{"lock_id":"@","lines":{}}', '{"lock_id":"@","lines":[{}]}', '{"lock_id":"@","lines":[{"sku":"A/12"}]}',
     f'{{"lock_id":"@",{L},"x":1}}', f'{{"lock_id":"@",{L},"lock_id ":"@"}}', '{"lock_id":"@","lines":[{"sku":"A/12","quantity":1,"x":1}]}',

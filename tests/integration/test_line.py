@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -412,7 +412,7 @@ async def test_a_full_queue_is_no_news_of_the_gate(
         await eventually(lambda: line.is_fresh)
         proxy.to_client.hold()
         asked = [ask(line, "ECHO", str(i)) for i in range(100)]
-        refused = [reply for reply in await asyncio.gather(*asked[40:])]
+        refused = list(await asyncio.gather(*asked[40:]))
         assert all(isinstance(reply, NotReadyError) for reply in refused)
         await asyncio.sleep(3 * module.BEAT_SECONDS)
         assert line.epoch == "1"

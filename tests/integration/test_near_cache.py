@@ -172,7 +172,7 @@ async def test_reply_and_invalidation_in_one_chunk(cut: int) -> None:
     found: list[Entry[int] | None] = []
     cache.fetch("A", found.append)
     key = KEYS.stock("A")
-    data = resp({"v": "3", "north:a": "5"}) + resp(("push", "invalidate", [key]))
+    data = b"+OK\r\n" + resp({"v": "3", "north:a": "5"}) + resp(("push", "invalidate", [key]))
     for piece in (data[:cut], data[cut:]):
         if piece:
             connection.data_received(piece)
@@ -274,7 +274,8 @@ async def test_a_sku_that_changes_all_the_time_is_read_again_every_few_ms_at_mos
         loop = asyncio.get_running_loop()
 
         def counted(command: tuple[Any, ...], on_reply: Any) -> None:
-            reads.append(loop.time())
+            if command[0] == "HGETALL":
+                reads.append(loop.time())
             call(command, on_reply)
 
         shop.line.call = counted  # type: ignore[method-assign]
@@ -438,6 +439,20 @@ async def test_a_read_under_way_when_everything_ended_fills_nothing(
 
 
 # The promise
+
+
+async def test_what_may_not_be_tracked_is_not_kept() -> None:
+    """Nobody would tell us when it changes."""
+    loop = asyncio.get_running_loop()
+    cache: NearCache[int] = NearCache(KEYS, lambda _sku, fields: int(fields["v"]), entries_max=10)
+    connection = Connection(loop, in_flight_max=9, on_push=cache.on_push, on_lost=lambda _: None)
+    connection.connection_made(NoTransport())  # type: ignore[arg-type]
+    cache.line = OnConnection(connection)  # type: ignore[assignment]
+    found: list[Entry[int] | None] = []
+    cache.fetch("A", found.append)
+    connection.data_received(b"-NOPERM\r\n" + resp({"v": "3", "north:a": "5"}))
+    assert found[0] is not None
+    assert cache.get("A") is None
 
 
 async def test_no_reader_sees_an_older_count_for_longer_than_the_bound(
