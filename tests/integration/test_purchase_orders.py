@@ -179,6 +179,20 @@ async def test_what_is_still_expected(house: House) -> None:
     assert seen[1]["purchase_order_ids"] == ["P2"] or seen[1]["purchase_order_ids"] == ["P1", "P2"]
 
 
+async def test_what_comes_counts_for_the_line_that_is_expected_first(house: House) -> None:
+    await create(
+        house,
+        {"sku": "A", "quantity": 2},
+        {"sku": "A", "quantity": 4, "expected_at": DAY_2},
+        {"sku": "A", "quantity": 3, "expected_at": DAY_1},
+    )
+    seen = []
+    for number in range(4):
+        await receive(house, f"R{number}", ("A", 3))
+        seen.append([line["outstanding"] for line in (await read(house))["lines"]])
+    assert seen == [[2, 4, 0], [2, 1, 0], [0, 0, 0], [0, 0, 0]]
+
+
 async def test_the_list(house: House) -> None:
     for number in range(5):
         await create(house, order_id=f"P{number}")
