@@ -22,20 +22,27 @@ from app.hotstore.scan import Scan
 from app.hotstore.store import HotStore
 from app.ledger import database
 from app.ledger.audit import Audit
+from app.ledger.counts import CountRows
 from app.ledger.horizon import Horizon
 from app.ledger.ledger import Ledger
 from app.ledger.migrate import check_schema, migrate
+from app.ledger.purchase_orders import PurchaseOrders as PlanRows
 from app.ledger.recovery_rows import RecoveryRows
+from app.ledger.shortages import ShortageRows
 from app.ledger.writer import Writer
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
+from app.operations.buffers import Buffers
 from app.operations.durability import Durabilities
 from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import Openings
 from app.operations.operations import Operations
+from app.operations.purchase_orders import PurchaseOrders
 from app.operations.returns import Returns
+from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
+from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
 from app.reconcile.verify import Verify
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
@@ -111,8 +118,9 @@ class Stores:
             persisted=self._persisted,
             wait_seconds=settings.durability_wait_seconds,
         )
+        ledger = Ledger(self.engine)
         return Operations(
-            locks=Locks(self.hot, Ledger(self.engine), durabilities),
+            locks=Locks(self.hot, ledger, durabilities),
             availability=Availability(
                 self.hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
             ),
@@ -122,6 +130,10 @@ class Stores:
             openings=Openings(self.hot),
             exchanges=Exchanges(self.hot, durabilities),
             transfers=Transfers(self.hot, Ledger(self.engine), durabilities),
+            buffers=Buffers(self.hot, durabilities),
+            purchase_orders=PurchaseOrders(self.hot, PlanRows(self.engine), ledger, durabilities),
+            stock_takes=StockTakes(self.hot, ledger, CountRows(self.engine), durabilities),
+            shortages=Shortages(self.hot, ShortageRows(self.engine), durabilities, settings.shortage_choice),
         )
 
     def duties(self) -> list[Duty]:

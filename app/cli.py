@@ -60,6 +60,8 @@ SummaryForm = Annotated[Summary, typer.Option(help="How to print the summary.")]
 Warehouse = Annotated[
     str, typer.Option(callback=_warehouse, help="For returns and adjustments of a SKU nobody knows.")
 ]
+ShortageId = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="The case's number.")]
+LockIds = Annotated[list[str], typer.Argument(help="The locks that give back what is short.")]
 HERE = Path(".sellable")
 
 cli = typer.Typer(
@@ -144,6 +146,29 @@ def verify(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: 
 def rebuild(data_dir: DataDir = HERE) -> None:
     """Rebuild the hot store from the ledger."""
     _run("rebuild", data_dir=data_dir, needs="open_stores")
+
+
+shortages = typer.Typer(help="Where less is on the shelf than is promised.", no_args_is_help=True)
+cli.add_typer(shortages, name="shortages")
+
+
+@shortages.command("list")
+def list_shortages(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: FBT002 - a switch
+    """Print the open cases, each with the locks to break."""
+    _run("shortages", action="list", as_json=as_json, data_dir=data_dir, needs="open_operations")
+
+
+@shortages.command("resolve")
+def resolve_shortage(shortage_id: ShortageId, lock_ids: LockIds, data_dir: DataDir = HERE) -> None:
+    """Take the case's SKU out of these locks."""
+    _run(
+        "shortages",
+        action="resolve",
+        shortage_id=shortage_id,
+        lock_ids=lock_ids,
+        data_dir=data_dir,
+        needs="open_operations",
+    )
 
 
 @cli.command(hidden=True)

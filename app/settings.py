@@ -6,6 +6,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.codes import check_code, check_warehouse
+from app.domain.shortages import Choice
 from app.errors import ConfigurationError
 
 Durability = Literal["memory", "disk", "replica", "ledger"]
@@ -87,6 +88,9 @@ class Settings(BaseSettings):
     )
     sweep_interval_seconds: float = _setting(
         0.25, "how often the sweeper looks for overdue locks", unit="s", promise="2", gt=0, le=1
+    )
+    shortage_choice: Choice = _setting(
+        "latest", "which locks a shortage suggests to break first: latest or largest", promise="2"
     )
     clock_jump_seconds_max: float = _setting(
         60.0, "a jump of the hot store's clock beyond this pauses expiry", unit="s", promise="10", gt=0

@@ -54,6 +54,18 @@ local function read_due(keys, args)
   return answer
 end
 
+-- read_last: the last event's position.
+-- KEYS  1 meta
+-- ARGV  none
+-- Returns NOT_READY, UNKNOWN_LAYOUT, or {READ, epoch, position}.
+local function read_last(keys)
+  local meta = meta_of(keys[1])
+  local refusal = refusal_of(meta, keys[1])
+  if refusal then return { refusal, '' } end
+  return { 'READ', meta.epoch, meta.last }
+end
+
+register('read_last', read_last, { 'no-writes' })
 register('read_stock', read_stock, { 'no-writes' })
 register('read_lock', read_lock, { 'no-writes' })
 register('read_transfer', read_transfer, { 'no-writes' })

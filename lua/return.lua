@@ -5,8 +5,8 @@
 -- Event return, moves customer -> available, customer -> damaged; with a lock, its record notes what came back.
 
 local function return_goods(keys, args)
-  local count = natural(args[7])
-  return book(keys, args, 'return', 'RETURNED', count and args[8 + 5 * count])
+  local count = natural(args[8])
+  return book(keys, args, 'return', 'RETURNED', count and args[9 + 5 * count])
 end
 
 register('return', return_goods, { 'allow-oom' })

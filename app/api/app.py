@@ -12,7 +12,20 @@ from app.api.auth import Keys
 from app.api.edge import Edge
 from app.api.openapi import describe, description
 from app.api.ports import Health
-from app.api.routes import adjustments, availability, exchanges, locks, returns, running, stock, transfers
+from app.api.routes import (
+    adjustments,
+    availability,
+    buffers,
+    exchanges,
+    locks,
+    purchase_orders,
+    returns,
+    running,
+    shortages,
+    stock,
+    stock_takes,
+    transfers,
+)
 from app.errors import SellableError
 from app.operations.operations import Operations
 from app.settings import Settings, read_api_keys
@@ -28,6 +41,12 @@ ROUTERS: tuple[APIRouter, ...] = (
     exchanges.router,
     transfers.router,
     transfers.reading,
+    buffers.router,
+    purchase_orders.router,
+    purchase_orders.reading,
+    stock_takes.router,
+    shortages.router,
+    shortages.reading,
     running.router,
 )
 

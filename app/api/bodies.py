@@ -6,8 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from app.api.words import (
     LINES,
+    Buffered,
     Id,
     Level,
+    Moment,
     OccurredAt,
     Quantity,
     Reason,
@@ -19,8 +21,12 @@ from app.api.words import (
 )
 from app.domain import commands
 from app.domain.commands import Booking
+from app.domain.purchase_orders import Plan, PlannedLine
 from app.domain.words import QUANTITY_MAX, Place
+from app.operations.stock_takes import CountedLine, StockTake
 
+LOCKS_MAX = 100
+"""Locks in one request."""
 SKUS_MAX = 1_000
 """SKUs in one list of availability."""
 
@@ -324,3 +330,132 @@ class AdjustmentBody(_Document):
         """Return the command."""
         lines = tuple(line.booking() for line in self.lines)
         return commands.Adjust(self.adjustment_id, self.warehouse, lines, self.occurred_at_ms)
+
+
+class BufferLine(_Body):
+    """Units of a SKU to withhold from sale; 0 for none."""
+
+    sku: Sku
+    quantity: Buffered
+
+
+class BuffersBody(_Write):
+    """What to withhold from sale in one warehouse, from now on."""
+
+    warehouse: Warehouse
+    lines: Annotated[list[BufferLine], LINES]
+
+    @field_validator("lines")
+    @classmethod
+    def _name_each_sku_once(cls, lines: list[BufferLine]) -> list[BufferLine]:
+        if len({line.sku for line in lines}) < len(lines):
+            raise ValueError("must name each SKU once")
+        return lines
+
+    def command(self) -> commands.Buffer:
+        """Return the command."""
+        return commands.Buffer(
+            self.warehouse, tuple(commands.Line(line.sku, line.quantity) for line in self.lines)
+        )
+
+
+class PurchaseOrderLine(_Body):
+    """Units of a SKU that were ordered, and when they should come."""
+
+    sku: Sku
+    quantity: Quantity
+    expected_at: Moment | None = None
+
+
+class PurchaseOrderBody(_Write):
+    """What was ordered from a supplier for one warehouse."""
+
+    purchase_order_id: Id
+    warehouse: Warehouse
+    lines: Annotated[list[PurchaseOrderLine], LINES]
+
+    def plan(self) -> Plan:
+        """Return the plan."""
+        lines = (
+            PlannedLine(line.sku, line.quantity, time_ms(line.expected_at) if line.expected_at else None)
+            for line in self.lines
+        )
+        return Plan(self.purchase_order_id, self.warehouse, tuple(lines))
+
+
+class ReceiptLine(_Body):
+    """Good units that came in, and damaged ones in addition."""
+
+    sku: Sku
+    quantity: Annotated[Buffered, Field(description="good units; 0 only beside damaged ones")]
+    damaged: Annotated[Buffered, Field(description="damaged units, in addition", validate_default=True)] = 0
+
+    @field_validator("damaged")
+    @classmethod
+    def _brings_something(cls, value: int, info: ValidationInfo) -> int:
+        if not value and not info.data.get("quantity", 1):
+            raise ValueError("must not be 0 when the quantity is 0")
+        return value
+
+    def bookings(self) -> list[Booking]:
+        """Return the moves."""
+        units = ((Place.AVAILABLE, self.quantity), (Place.DAMAGED, self.damaged))
+        return [Booking(self.sku, Place.SUPPLIER, target, count) for target, count in units if count]
+
+
+class ReceiptBody(_Write):
+    """What came in for a purchase order, all of it or some."""
+
+    receipt_id: Id
+    occurred_at: OccurredAt | None = None
+    lines: Annotated[list[ReceiptLine], LINES]
+
+    @property
+    def occurred_at_ms(self) -> int | None:
+        """When it happened, in ms since 1970; None: when it is recorded."""
+        return time_ms(self.occurred_at) if self.occurred_at else None
+
+    def bookings(self) -> tuple[Booking, ...]:
+        """Return the moves."""
+        return tuple(booking for line in self.lines for booking in line.bookings())
+
+
+class CloseBody(_Write):
+    """Nothing more is expected."""
+
+
+class CountedLineBody(_Body):
+    """Good units that were counted, locked ones included; and damaged ones, if those were counted."""
+
+    sku: Sku
+    on_hand: Buffered
+    damaged: Buffered | None = None
+
+
+class StockTakeBody(_Write):
+    """What was counted in one warehouse."""
+
+    stock_take_id: Id
+    warehouse: Warehouse
+    counted_at: Annotated[
+        Moment, Field(description="when it was counted, inclusive: what happened since stands")
+    ]
+    lines: Annotated[list[CountedLineBody], LINES]
+
+    @field_validator("lines")
+    @classmethod
+    def _name_each_sku_once(cls, lines: list[CountedLineBody]) -> list[CountedLineBody]:
+        if len({line.sku for line in lines}) < len(lines):
+            raise ValueError("must name each SKU once")
+        return lines
+
+    def take(self) -> StockTake:
+        """Return the stock-take."""
+        lines = tuple(CountedLine(line.sku, line.on_hand, line.damaged) for line in self.lines)
+        return StockTake(self.stock_take_id, self.warehouse, time_ms(self.counted_at), lines)
+
+
+class ResolveBody(_Write):
+    """Which locks give back the case's SKU in its warehouse."""
+
+    lock_ids: Annotated[list[Id], Field(min_length=1, max_length=LOCKS_MAX)]

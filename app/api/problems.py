@@ -13,6 +13,8 @@ from app.domain.answers import Answer, Excess
 from app.domain.commands import (
     Adjust,
     Book,
+    Buffer,
+    Count,
     Deduct,
     Exchange,
     Lock,
@@ -40,7 +42,7 @@ ERRORS_MAX = 100
 FIELD_LENGTH_MAX = 200
 _RETRY = {"Retry-After": "1"}
 
-Writing = Lock | Step | Book | Exchange | Transfer | TransferStep
+Writing = Lock | Step | Book | Exchange | Transfer | TransferStep | Buffer
 """The commands that come in over HTTP."""
 
 TITLES: dict[str, tuple[int, str]] = {
@@ -54,6 +56,8 @@ TITLES: dict[str, tuple[int, str]] = {
     "unknown_sku": (404, "The SKU is unknown"),
     "unknown_lock": (404, "The lock is unknown"),
     "unknown_transfer": (404, "The transfer is unknown"),
+    "unknown_purchase_order": (404, "The purchase order is unknown"),
+    "unknown_shortage": (404, "The shortage is unknown"),
     "insufficient_stock": (409, "Not enough can be sold"),
     "insufficient_damaged": (409, "Not enough is damaged"),
     "lock_id_reused": (409, "The lock_id was used with other content"),
@@ -64,6 +68,8 @@ TITLES: dict[str, tuple[int, str]] = {
     "adjustment_id_reused": (409, "The adjustment_id was used with other content"),
     "receipt_id_reused": (409, "The receipt_id was used with other content"),
     "transfer_id_reused": (409, "The transfer_id was used with other content"),
+    "purchase_order_id_reused": (409, "The purchase_order_id was used with other content"),
+    "stock_take_id_reused": (409, "The stock_take_id was used with other content"),
     "lock_not_held": (409, "The lock's state does not allow this step"),
     "lock_expired": (409, "The lock has expired"),
     "quantity_exceeds_lock": (409, "More than the lock holds"),
@@ -135,6 +141,25 @@ def unknown_sku(sku: str) -> Problem:
     return Problem("unknown_sku", f"no SKU is called {sku}", {"sku": sku})
 
 
+def unknown_purchase_order(purchase_order_id: str) -> Problem:
+    """Return the problem of a path whose order nobody has planned."""
+    return Problem(
+        "unknown_purchase_order",
+        f"no purchase order is called {purchase_order_id}",
+        {"purchase_order_id": purchase_order_id},
+    )
+
+
+def unknown_shortage(shortage_id: str) -> Problem:
+    """Return the problem of a path whose case there never was."""
+    return Problem("unknown_shortage", f"no shortage has the id {shortage_id}", {"shortage_id": shortage_id})
+
+
+def purchase_order_id_reused() -> Problem:
+    """Return the problem of a plan whose id has other content."""
+    return Problem("purchase_order_id_reused", "an id stands for one content; take a new id for another")
+
+
 # Refusals of the hot store
 
 
@@ -180,10 +205,22 @@ def of_answer(answer: Answer, command: Writing | None = None) -> Problem:
         case Outcome.UNKNOWN_LOCK if isinstance(command, Return):
             detail = "no lock has this id, or it is past the horizon: then leave lock_id out"
             return Problem("unknown_lock", detail, {"lock_id": command.lock_id})
+        case Outcome.UNKNOWN_SKU:
+            return _unknown_skus(answer, command)
         case Outcome.WAREHOUSE_REQUIRED:
             return _warehouse_required(answer.detail, command)
     code, detail = _REFUSALS[answer.outcome]
     return Problem(code, detail, _extras_of(answer))
+
+
+def of_receipt(answer: Answer) -> Problem:
+    """Return the problem of a receipt that was refused."""
+    return of_answer(answer, Receive("", "", ()))
+
+
+def of_stock_take(answer: Answer) -> Problem:
+    """Return the problem of a stock-take that was refused."""
+    return of_answer(answer, Count("", "", ()))
 
 
 def _extras_of(answer: Answer) -> dict[str, Any]:
@@ -214,12 +251,13 @@ def _excess(excess: Excess) -> dict[str, Any]:
     return told | {"requested": excess.requested, "held": excess.held}
 
 
-_REUSED: dict[type[Writing], str] = {
+_REUSED: dict[type, str] = {
     Lock: "lock_id_reused",
     Deduct: "shipment_id_reused",
     Return: "return_id_reused",
     Adjust: "adjustment_id_reused",
     Exchange: "exchange_id_reused",
+    Count: "stock_take_id_reused",
     Receive: "receipt_id_reused",
     Transfer: "transfer_id_reused",
     TransferShip: "shipment_id_reused",
@@ -228,9 +266,14 @@ _REUSED: dict[type[Writing], str] = {
 
 
 def _code_reused(command: Writing | None) -> str:
-    return (
-        "idempotency_key_reused" if command is None else _REUSED.get(type(command), "idempotency_key_reused")
-    )
+    return _REUSED.get(type(command), "idempotency_key_reused")
+
+
+def _unknown_skus(answer: Answer, command: Writing | None) -> Problem:
+    """Name every line whose SKU nobody has imported."""
+    unknown = {shortage.sku for shortage in answer.shortages}
+    named = [i for i, line in enumerate(getattr(command, "lines", None) or ()) if line.sku in unknown]
+    return invalid(*((f"lines[{i}].sku", "no SKU is called this") for i in named[:ERRORS_MAX]))
 
 
 def _warehouse_required(sku: str, command: Writing | None) -> Problem:

@@ -4,11 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.domain.purchase_orders import OrderStatus
 from app.domain.words import LockStatus, TransferStatus
+from app.operations.shortages import Broken
 from app.settings import Durability
 
 Count = Annotated[int, Field(examples=[7])]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2025-11-28T09:30:00.000Z"])]
+Next = Annotated[str | None, Field(description="give it as `after` for the items that follow; null: none do")]
 Position = Annotated[str, Field(description="opaque", examples=["s0-1-42"])]
 
 
@@ -175,6 +178,172 @@ class TransferStepReply(TransferReply):
     current_status: TransferStatus = Field(
         TransferStatus.REQUESTED, description="only with a repeat: the transfer's status by now"
     )
+
+
+class BufferLineReply(_Reply):
+    """Units withheld from sale."""
+
+    sku: str
+    quantity: int
+
+
+class BuffersReply(_Written):
+    """The buffers as they are set."""
+
+    warehouse: str
+    lines: list[BufferLineReply]
+
+
+class PurchaseOrderLineReply(_Reply):
+    """A planned line; `outstanding`: units that have not come yet, damaged ones included in those that have."""
+
+    sku: str
+    quantity: Count
+    expected_at: Time = ""
+    outstanding: int
+
+
+class ArrivedReply(_Reply):
+    """Units of a SKU that came in: `over` of them beyond the plan."""
+
+    sku: str
+    quantity: int = Field(description="good units")
+    damaged: int
+    over: int
+
+
+class PurchaseOrderReply(_Reply):
+    """A purchase order as the ledger knows it: a receipt shows once it is persisted, a moment later."""
+
+    purchase_order_id: str
+    warehouse: str
+    status: OrderStatus
+    created_at: Time
+    closed_at: Time = ""
+    lines: list[PurchaseOrderLineReply]
+    received: list[ArrivedReply]
+
+
+class PurchaseOrderListReply(_Reply):
+    """Purchase orders by id."""
+
+    items: list[PurchaseOrderReply]
+    next: Next
+
+
+class PurchaseOrderWrittenReply(PurchaseOrderReply):
+    """A purchase order after a step."""
+
+    durability: Annotated[
+        Durability, Field(description="the level that was reached: a plan is kept in the ledger")
+    ]
+    current_status: OrderStatus = Field(OrderStatus.OPEN, description="only with a repeat: the status by now")
+
+
+class ReceiptLineReply(_Reply):
+    """Units that came in."""
+
+    sku: str
+    quantity: int
+    damaged: int
+
+
+class ReceiptReply(_Written):
+    """A booked receipt."""
+
+    receipt_id: str
+    purchase_order_id: str
+    warehouse: str
+    occurred_at: Time = ""
+    lines: list[ReceiptLineReply]
+    over_received: list[ArrivedReply] = Field(
+        [],
+        description="the SKUs that are beyond the plan with this receipt, with all that came in for the order; "
+        "absent when the ledger was too far behind to say",
+    )
+    current_status: OrderStatus = Field(
+        description="the order's status; goods of a closed one are booked too"
+    )
+
+
+class ExpectedReply(_Reply):
+    """Units that a warehouse still expects."""
+
+    sku: str
+    warehouse: str
+    expected_at: Time | None = Field(description="null: nobody said when")
+    quantity: Count
+    purchase_order_ids: list[str]
+
+
+class ExpectedListReply(_Reply):
+    """What is still expected, by SKU, warehouse and time."""
+
+    items: list[ExpectedReply]
+    next: Next
+
+
+class CountedLineReply(_Reply):
+    """What was counted, and by how much it differed from what should have been there."""
+
+    sku: str
+    on_hand: int
+    difference: int = Field(description="counted less expected: what was booked")
+    damaged: int = Field(0, description="only where it was counted, as is damaged_difference")
+    damaged_difference: int = 0
+
+
+class StockTakeReply(_Written):
+    """A booked stock-take."""
+
+    stock_take_id: str
+    warehouse: str
+    counted_at: Time
+    lines: list[CountedLineReply]
+
+
+class PromiseReply(_Reply):
+    """Units that an open lock holds of the case's SKU in its warehouse."""
+
+    lock_id: str
+    status: LockStatus
+    units: Count
+
+
+class ShortageCaseReply(_Reply):
+    """A case: less is on the shelf than is promised. It closes by itself when there is enough again."""
+
+    shortage_id: str
+    sku: str
+    warehouse: str
+    units: int = Field(description="how many are short now", examples=[3])
+    opened_at: Time
+    locks: list[PromiseReply] = Field(description="the open locks concerned, latest first; the first 100")
+    suggested: list[str] = Field(description="the locks to break until nothing is short, by a setting")
+
+
+class ShortageCaseListReply(_Reply):
+    """The open cases by id."""
+
+    items: list[ShortageCaseReply]
+    next: Next
+
+
+class ResolvedLockReply(_Reply):
+    """What became of a lock: `unchanged` holds nothing of it (any more), or the case is closed."""
+
+    lock_id: str
+    outcome: Broken
+    units: int
+
+
+class ResolvedReply(_Written):
+    """What resolving came to."""
+
+    shortage_id: str
+    sku: str
+    warehouse: str
+    results: list[ResolvedLockReply]
 
 
 class StatusReply(_Reply):

@@ -1,6 +1,7 @@
 """Replies: what the operations' values look like as JSON."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -8,13 +9,29 @@ from typing import Any
 import msgspec
 from fastapi import Response
 
-from app.api.bodies import AdjustmentBody, ExchangeBody, ReturnBody, ReturnLine
+from app.api.bodies import (
+    AdjustmentBody,
+    BuffersBody,
+    ExchangeBody,
+    ReceiptBody,
+    ReturnBody,
+    ReturnLine,
+    StockTakeBody,
+)
+from app.api.words import time_ms
 from app.domain.answers import LockView, TransferView
+from app.domain.purchase_orders import Arrived, Expected, OpenLine, OrderStatus, PurchaseOrder
+from app.domain.shortages import Shortage
 from app.operations.availability import Page
 from app.operations.durability import Told
+from app.operations.purchase_orders import Received
+from app.operations.shortages import Resolution
 from app.operations.stock import Stock
+from app.operations.stock_takes import Counted
 
 JSON = "application/json"
+PROMISES_MAX = 100
+"""Locks shown with one shortage."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -142,7 +159,102 @@ def of_adjustment(body: AdjustmentBody, told: Told) -> dict[str, Any]:
     return head | _when(body) | _booked(lines, told)
 
 
-def _when(body: ReturnBody | AdjustmentBody | ExchangeBody) -> dict[str, Any]:
+def of_buffers(body: BuffersBody, told: Told) -> dict[str, Any]:
+    """Return the buffers that were set."""
+    return {"warehouse": body.warehouse} | _booked([line.model_dump() for line in body.lines], told)
+
+
+def of_purchase_order(order: PurchaseOrder) -> dict[str, Any]:
+    """Return a purchase order as the ledger knows it."""
+    told: dict[str, Any] = {
+        "purchase_order_id": order.purchase_order_id,
+        "warehouse": order.warehouse,
+        "status": order.status,
+        "created_at": time_text(order.created_at),
+    }
+    if order.closed_at is not None:
+        told["closed_at"] = time_text(order.closed_at)
+    lines = [_planned(line, line.outstanding) for line in order.lines]
+    return told | {"lines": lines, "received": [_arrived(one) for one in order.arrived]}
+
+
+def of_created(order: PurchaseOrder) -> dict[str, Any]:
+    """Return a purchase order as it was when it was created: nothing had come yet."""
+    told = of_purchase_order(replace(order, closed_at=None, arrived=()))
+    lines = [_planned(line, line.quantity) for line in order.lines]
+    return told | {"status": OrderStatus.OPEN, "lines": lines}
+
+
+def _planned(line: OpenLine, outstanding: int) -> dict[str, Any]:
+    when = {} if line.expected_at is None else {"expected_at": time_text(line.expected_at)}
+    return {"sku": line.sku, "quantity": line.quantity, **when, "outstanding": outstanding}
+
+
+def _arrived(one: Arrived) -> dict[str, Any]:
+    return {"sku": one.sku, "quantity": one.quantity, "damaged": one.damaged, "over": one.over}
+
+
+def of_receipt(body: ReceiptBody, received: Received) -> dict[str, Any]:
+    """Return a booked receipt: its content, merged per SKU, and what is beyond the plan."""
+    sums: dict[str, list[int]] = {}
+    for line in body.lines:
+        units = sums.setdefault(line.sku, [0, 0])
+        units[0] += line.quantity
+        units[1] += line.damaged
+    lines = [{"sku": sku, "quantity": good, "damaged": bad} for sku, (good, bad) in sums.items()]
+    order = received.order
+    told: dict[str, Any] = {"receipt_id": body.receipt_id, "purchase_order_id": order.purchase_order_id}
+    told |= {"warehouse": order.warehouse, "current_status": order.status} | _when(body)
+    if received.over is not None:
+        told["over_received"] = [_arrived(one) for one in received.over]
+    return told | _booked(lines, received.told)
+
+
+def of_expected(expected: Expected) -> dict[str, Any]:
+    """Return what is still expected of a SKU at a time."""
+    return expected._asdict() | {"expected_at": time_text(expected.expected_at)}
+
+
+def of_stock_take(body: StockTakeBody, counted: Counted) -> dict[str, Any]:
+    """Return a booked stock-take: what was counted, and the differences."""
+    lines = []
+    for line in body.lines:
+        difference = counted.differences[line.sku]
+        told = {"sku": line.sku, "on_hand": line.on_hand, "difference": difference.on_hand}
+        if line.damaged is not None:
+            told |= {"damaged": line.damaged, "damaged_difference": difference.damaged}
+        lines.append(told)
+    head = {"stock_take_id": body.stock_take_id, "warehouse": body.warehouse}
+    return head | {"counted_at": time_text(time_ms(body.counted_at))} | _booked(lines, counted.told)
+
+
+def of_case(case: Shortage, suggested: Sequence[str]) -> dict[str, Any]:
+    """Return a shortage case, with the locks to break."""
+    return {
+        "shortage_id": str(case.shortage_id),
+        "sku": case.sku,
+        "warehouse": case.warehouse,
+        "units": case.units,
+        "opened_at": time_text(case.opened_at),
+        "locks": [promise._asdict() for promise in case.promises[:PROMISES_MAX]],
+        "suggested": list(suggested),
+    }
+
+
+def of_resolution(done: Resolution) -> dict[str, Any]:
+    """Return what became of the locks that were named."""
+    case = done.shortage
+    return {
+        "shortage_id": str(case.shortage_id),
+        "sku": case.sku,
+        "warehouse": case.warehouse,
+        "results": [one._asdict() for one in done.results],
+        "position": wire_position(done.position),
+        "durability": done.durability,
+    }
+
+
+def _when(body: ReturnBody | AdjustmentBody | ExchangeBody | ReceiptBody) -> dict[str, Any]:
     return {"occurred_at": time_text(body.occurred_at_ms)} if body.occurred_at else {}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import Path
+from fastapi import Path, Query
 from pydantic import AfterValidator, Field
 
 from app.api.strict import decode_percent
@@ -24,6 +24,9 @@ from app.settings import Durability
 REASON_LENGTH_MAX = 500
 TTL_SECONDS_MAX = 2_592_000
 WAREHOUSES_MAX = 100
+LIMIT_MAX = 1_000
+"""Items in one answer of a list."""
+LIMIT = 100
 """Warehouses in one request."""
 
 _CODE_PATTERN = r'^[^\s{}"\\\u0000-\u001f\u007f]([^{}"\\\u0000-\u001f\u007f]*[^\s{}"\\\u0000-\u001f\u007f])?$'
@@ -83,6 +86,7 @@ Sku = Annotated[str, AfterValidator(check_sku), Field(json_schema_extra=_SKU)]
 Warehouse = Annotated[str, AfterValidator(check_warehouse), Field(json_schema_extra=_WAREHOUSE)]
 Id = Annotated[str, AfterValidator(check_id), Field(json_schema_extra=_ID)]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=QUANTITY_MAX, examples=[2])]
+Buffered = Annotated[int, Field(strict=True, ge=0, le=QUANTITY_MAX, examples=[2])]
 Reason = Annotated[
     str,
     AfterValidator(_check_reason),
@@ -92,6 +96,11 @@ Ttl = Annotated[int, Field(strict=True, ge=1, le=TTL_SECONDS_MAX, examples=[900]
 Warehouses = Annotated[list[Warehouse], Field(min_length=1, max_length=WAREHOUSES_MAX)]
 Level = Annotated[
     Durability, Field(description="how safe the write shall be before it is answered; a setting if omitted")
+]
+Moment = Annotated[
+    str,
+    AfterValidator(_check_time),
+    Field(json_schema_extra={"format": "date-time"}, examples=["2025-12-01T08:00:00Z"]),
 ]
 OccurredAt = Annotated[
     str,
@@ -120,4 +129,10 @@ TransferIdInPath = Annotated[
         description="percent-encoded; a slash is %2F", json_schema_extra=_described(ID_LENGTH_MAX, "move-7")
     ),
 ]
+IdInPath = Annotated[
+    str,
+    AfterValidator(_from_path(check_id)),
+    Path(description="percent-encoded; a slash is %2F", json_schema_extra=_ID),
+]
+Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="items in one answer")]
 LINES = Field(min_length=1, max_length=LINES_MAX)

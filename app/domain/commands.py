@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from app.domain.events import Document
 from app.domain.words import Place
 
 
@@ -172,14 +173,31 @@ class Book:
         lines = (f"{x.sku}\t{x.source}\t{x.target}\t{x.quantity}\t{x.reason}" for x in self.lines)
         return _fingerprint(self.kind, self.warehouse, self.occurred_at, *lines, *self._content())
 
+    @property
+    def document(self) -> Document | None:
+        """What the event is about, besides a lock."""
+        return None
+
     def _content(self) -> tuple[object, ...]:
         return ()
 
 
+@dataclass(frozen=True, slots=True)
 class Receive(Book):
-    """Goods of a purchase order came in."""
+    """Goods came in; `purchase_order_id` '' where no order is known."""
 
-    kind, namespace = "receive", "receipt"
+    purchase_order_id: str = ""
+
+    kind: ClassVar[str] = "receive"
+    namespace: ClassVar[str] = "receipt"
+
+    @property
+    def document(self) -> Document | None:
+        """The order that they came in for."""
+        return Document("purchase_order", self.purchase_order_id, {}) if self.purchase_order_id else None
+
+    def _content(self) -> tuple[object, ...]:
+        return (self.purchase_order_id,) if self.purchase_order_id else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +241,20 @@ class Adjust(Book):
     """A correction, with its reason."""
 
     kind, namespace = "adjust", "adjustment"
+
+
+@dataclass(frozen=True, slots=True)
+class Count(Adjust):
+    """What a stock-take found to differ; `content` is what was counted, which a repeat must have again."""
+
+    content: str = ""
+
+    namespace = "stock-take"
+
+    @property
+    def fingerprint(self) -> str:
+        """The content that a repeat must have again: what was counted, not what it differed by."""
+        return _fingerprint(self.namespace, self.content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +355,14 @@ class TransferCancel(TransferStep):
     kind: ClassVar[str] = "transfer_cancel"
 
 
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """Set the safety stock of SKUs in one warehouse absolutely; a line's `quantity`, from 0, is its buffer."""
+
+    warehouse: str
+    lines: tuple[Line, ...]
+
+
 Command = (
     Lock
     | Confirm
@@ -338,4 +378,5 @@ Command = (
     | Transfer
     | TransferStep
     | Exchange
+    | Buffer
 )

@@ -51,7 +51,10 @@ class Document(NamedTuple):
 
 
 class Event(NamedTuple):
-    """What one command did. Times in ms since 1970; `lock` has the record's fields that changed."""
+    """What one command did. Times in ms since 1970; `lock` has the record's fields that changed.
+
+    `document` is what it is about besides, such as a purchase order (from schema 2 on).
+    """
 
     schema: int
     kind: str

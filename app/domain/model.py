@@ -13,8 +13,10 @@ from app.domain.answers import Answer, Excess, LockLine, LockView, TransferLine,
 from app.domain.commands import (
     Adjust,
     Book,
+    Buffer,
     Command,
     Confirm,
+    Count,
     Deduct,
     Exchange,
     Expire,
@@ -114,8 +116,8 @@ class Model:
                 return self._expire(command, now)
             case Book():
                 return self._book(command)
-            case Opening():
-                return self._opening(command)
+            case Opening() | Buffer():
+                return self._opening(command) if isinstance(command, Opening) else self._buffer(command)
             case Transfer() | TransferStep():
                 return self._of_transfer(command)
 
@@ -467,6 +469,20 @@ class Model:
         lines = tuple(line._replace(cancelled=line.unshipped) for line in view.lines)
         return _changed(record, Outcome.TRANSFER_CANCELLED, lines)
 
+    def _buffer(self, command: Buffer) -> Answer:
+        unknown = tuple(
+            Shortage(line.sku, command.warehouse, line.quantity, 0, unknown=True)
+            for line in command.lines
+            if line.sku not in self.stock
+        )
+        if unknown:
+            return Answer(Outcome.UNKNOWN_SKU, shortages=unknown)
+        before = len(self.moves)
+        for line in command.lines:
+            if self.counts(line.sku, command.warehouse).buffer != line.quantity:
+                self._set_buffer(line.sku, command.warehouse, line.quantity, noted=True)
+        return Answer(Outcome.BUFFERED if len(self.moves) > before else Outcome.UNCHANGED)
+
     # What the commands share
 
     def _source(
@@ -527,6 +543,7 @@ _BOOKED: dict[type[Book], Outcome] = {
     Receive: Outcome.RECEIVED,
     Return: Outcome.RETURNED,
     Adjust: Outcome.ADJUSTED,
+    Count: Outcome.ADJUSTED,
 }
 
 

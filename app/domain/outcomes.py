@@ -16,6 +16,7 @@ class Outcome(StrEnum):
     ID_REUSED = "ID_REUSED"
     UNKNOWN_LOCK = "UNKNOWN_LOCK"
     UNKNOWN_TRANSFER = "UNKNOWN_TRANSFER"
+    UNKNOWN_SKU = "UNKNOWN_SKU"
     UNCHANGED = "UNCHANGED"
     # The state the document is in.
     LOCK_EXPIRED = "LOCK_EXPIRED"
@@ -49,6 +50,7 @@ class Outcome(StrEnum):
     TRANSFER_CANCELLED = "TRANSFER_CANCELLED"
     # Done: `on_hand` or a buffer was set.
     OPENED = "OPENED"
+    BUFFERED = "BUFFERED"
     # Read.
     READ = "READ"
     # Recovery and housekeeping.

@@ -7,6 +7,7 @@ import msgspec
 from app.domain.commands import (
     Book,
     Booking,
+    Buffer,
     Confirm,
     Deduct,
     Exchange,
@@ -70,6 +71,7 @@ def expire(command: Expire) -> Args:
 def book(command: Book) -> Args:
     """receive, return and adjust alike; a return may end in the lock that it is of."""
     args: Args = [command.op, command.fingerprint, _optional(command.occurred_at), command.warehouse]
+    args += [msgspec.json.encode(command.document).decode() if command.document else ""]
     args += _bookings(command.lines)
     return [*args, command.lock_id] if isinstance(command, Return) and command.lock_id else args
 
@@ -124,6 +126,14 @@ def transfer_cancel(command: TransferStep) -> Args:
 
 def _transfer_step(command: TransferStep) -> Args:
     return [command.transfer_id, command.op, command.fingerprint]
+
+
+def buffer(command: Buffer) -> Args:
+    """The warehouse, then each SKU with its new buffer."""
+    args: Args = [command.warehouse, len(command.lines)]
+    for line in command.lines:
+        args += [line.sku, line.quantity]
+    return args
 
 
 def ranked(order: Sequence[str]) -> Args:

@@ -39,6 +39,7 @@ COMMANDS = (
     "transfer_ship",
     "transfer_receive",
     "transfer_cancel",
+    "buffer",
     "reads",
     "recovery",
 )

@@ -44,7 +44,7 @@ def answer_of(reply: Sequence[str]) -> Answer:
     """Read the reply of a command."""
     outcome = Outcome(reply[0])
     match outcome:
-        case Outcome.INSUFFICIENT_STOCK | Outcome.INSUFFICIENT_DAMAGED:
+        case Outcome.INSUFFICIENT_STOCK | Outcome.INSUFFICIENT_DAMAGED | Outcome.UNKNOWN_SKU:
             return Answer(outcome, shortages=shortages_of(reply[2]))
         case Outcome.QUANTITY_EXCEEDS_SHIPMENT:
             return Answer(outcome, exceeding=_excesses_of(reply[2]))

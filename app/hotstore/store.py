@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from app.domain.answers import Answer
 from app.domain.commands import (
     Adjust,
+    Buffer,
     Confirm,
     Deduct,
     Exchange,
@@ -129,6 +130,10 @@ class HotStore:
         """Give back what has not shipped."""
         return await self._write_transfer("transfer_cancel", who, calls.transfer_cancel(command))
 
+    async def buffer(self, command: Buffer, who: str = "") -> Answer:
+        """Set buffers in one warehouse absolutely."""
+        return await self._write("buffer", who, calls.buffer(command))
+
     # Reads
 
     async def read_stock(self, skus: Sequence[str]) -> tuple[str, list[Stock | None]]:
@@ -148,6 +153,10 @@ class HotStore:
     async def read_due(self, locks_max: int) -> list[str]:
         """Return held locks that are overdue, oldest first."""
         return (await self._read("read_due", [locks_max]))[3:]
+
+    async def read_last(self) -> str:
+        """Return the position of the last event, as `<epoch>-<n>`."""
+        return (await self._read("read_last", []))[2]
 
     # Housekeeping
 
@@ -218,6 +227,7 @@ _ECHOES = frozenset({"lock", "confirm", "extend", "unlock", "deduct", "replace",
         "transfer_ship",
         "transfer_receive",
         "transfer_cancel",
+        "buffer",
     }
 )
 

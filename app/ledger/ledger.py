@@ -1,11 +1,21 @@
 """Reading the ledger, and the rows that are Postgres' own."""
 
+from typing import NamedTuple
+
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.answers import LockLine, LockView, TransferLine, TransferView
+from app.domain.events import Position
 from app.domain.words import LockStatus, TransferStatus
 from app.ledger import database
 from app.ledger.queries import statement
+
+
+class KnownOp(NamedTuple):
+    """What an id was used for: the fingerprint of its content, and the event."""
+
+    fingerprint: str
+    position: Position
 
 
 class Ledger:
@@ -35,6 +45,12 @@ class Ledger:
         lines = tuple(TransferLine(*line) for line in record["n"])
         status = TransferStatus(record["s"])
         return TransferView(row.transfer_id, record["a"], record["b"], status, lines)
+
+    async def find_op(self, op: str) -> KnownOp | None:
+        """Return what an id was used for, however long ago, or None; the newest events may still be on their way."""
+        async with database.snapshot(self._engine) as connection:
+            row = (await connection.execute(statement("find_op"), {"op": op})).one_or_none()
+        return None if row is None else KnownOp(row.fingerprint, Position(row.epoch, row.n))
 
     async def close(self) -> None:
         """Close all connections."""

@@ -3,7 +3,7 @@
 The position lives with the data, so every event takes effect exactly once, whatever is killed when.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -65,7 +65,10 @@ class _Records:
 
 @dataclass(slots=True)
 class _Fold:
-    """What a batch comes to: the last counts of each place, and each document's changes."""
+    """What a batch comes to: the last counts of each place, and each document's changes.
+
+    `receipts` has the [good, damaged] units that came in, by (purchase order, SKU, epoch, n).
+    """
 
     events: list[tuple[Any, ...]] = field(default_factory=list)
     moves: list[tuple[Any, ...]] = field(default_factory=list)
@@ -74,6 +77,7 @@ class _Fold:
     stock: dict[tuple[str, str], tuple[int, Counts]] = field(default_factory=dict)
     locks: _Records = field(default_factory=_Records)
     transfers: _Records = field(default_factory=_Records)
+    receipts: dict[tuple[str, str, int, int], list[int]] = field(default_factory=dict)
     months: set[tuple[int, int]] = field(default_factory=set)
 
 
@@ -124,9 +128,8 @@ class Writer:
         occurred_at = recorded_at if event.occurred_at is None else moment(event.occurred_at)
         fold.months.add((recorded_at.year, recorded_at.month))
         lock = None if event.lock is None else _json(event.lock)
-        document = (
-            (None,) * 3 if event.document is None else (*event.document[:2], _json(event.document.fields))
-        )
+        about = event.document
+        document = (None,) * 3 if about is None else (about.kind, about.id, _json(about.fields))
         fold.events.append((
             self._shard, *entry.position, event.schema, event.kind, recorded_at, occurred_at, event.op,
             event.fingerprint, event.who, event.reason, event.lock_id, lock, entry.prev, entry.tip, *document,
@@ -139,6 +142,8 @@ class Writer:
                 move.to_warehouse, *(move.to_after or _NO_OTHER_END),
             ))  # fmt: skip
         _add_records(fold, entry, recorded_at)
+        if event.kind == "receive" and about is not None and about.kind == "purchase_order":
+            _add_receipt(fold, entry.position, about.id, event.moves)
 
     def _add_move(self, fold: _Fold, position: Position, line: int, move: Move) -> None:
         before = fold.last_versions.get(move.sku)
@@ -182,17 +187,31 @@ class Writer:
             rows = [
                 (sku, warehouse, version, *after) for (sku, warehouse), (version, after) in fold.stock.items()
             ]
-            await pg.execute(
-                sql("fold_stock"), self._shard, *(list(column) for column in zip(*rows, strict=True))
-            )
+            await pg.execute(sql("fold_stock"), self._shard, *_columns(rows))
+            await self._note_shortages(pg, fold)
         for records, opening, changing in (
             (fold.locks, "open_locks", "change_locks"),
             (fold.transfers, "open_transfers", "change_transfers"),
         ):
             if records.opened:
-                await pg.execute(sql(opening), self._shard, *_columns(records.opened))
+                await pg.execute(sql(opening), self._shard, *_columns(_rows(records.opened)))
             if records.changed:
-                await pg.execute(sql(changing), *_columns(records.changed))
+                await pg.execute(sql(changing), *_columns(_rows(records.changed)))
+        if fold.receipts:
+            await pg.execute(
+                sql("fold_receipts"), *_columns((*key, *units) for key, units in fold.receipts.items())
+            )
+
+    async def _note_shortages(self, pg: Any, fold: _Fold) -> None:
+        """Open a case where less is there than is promised; close it where there is enough again."""
+        at = fold.events[-1][_EVENT_COLUMNS.index("recorded_at")]
+        short = {place: after.available for place, (_, after) in fold.stock.items() if after.available < 0}
+        if short:
+            skus, warehouses = _columns(short)
+            await pg.execute(sql("open_shortages"), self._shard, skus, warehouses, list(short.values()), at)
+        enough = [place for place in fold.stock if place not in short]
+        if enough:
+            await pg.execute(sql("close_shortages"), *_columns(enough), at)
 
 
 def _add_records(fold: _Fold, entry: Entry, at: datetime) -> None:
@@ -206,9 +225,19 @@ def _add_records(fold: _Fold, entry: Entry, at: datetime) -> None:
         note(event.document.id, entry.position, at, event.document.fields)
 
 
-def _columns(records: dict[str, list[Any]]) -> list[list[Any]]:
-    rows = [(record_id, *row[:-1], _json(row[-1])) for record_id, row in records.items()]
+def _rows(records: dict[str, list[Any]]) -> list[tuple[Any, ...]]:
+    return [(record_id, *row[:-1], _json(row[-1])) for record_id, row in records.items()]
+
+
+def _columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _add_receipt(fold: _Fold, position: Position, order_id: str, moves: Sequence[Move]) -> None:
+    """Add what came in for a purchase order, whether anybody has planned it or not."""
+    for move in moves:
+        units = fold.receipts.setdefault((order_id, move.sku, *position), [0, 0])
+        units[move.target == Place.DAMAGED] += move.quantity
 
 
 def _merged(record: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,7 @@ LASTING = frozenset(
         Outcome.TRANSFER_SHIPPED,
         Outcome.TRANSFER_RECEIVED,
         Outcome.TRANSFER_CANCELLED,
+        Outcome.BUFFERED,
     }
 )
 """Outcomes that tell of something written; refusals wait for nothing."""

@@ -4,11 +4,15 @@ from dataclasses import dataclass
 
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
+from app.operations.buffers import Buffers
 from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import Openings
+from app.operations.purchase_orders import PurchaseOrders
 from app.operations.returns import Returns
+from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
+from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
 
 
@@ -24,3 +28,7 @@ class Operations:
     openings: Openings
     transfers: Transfers
     exchanges: Exchanges
+    buffers: Buffers
+    purchase_orders: PurchaseOrders
+    stock_takes: StockTakes
+    shortages: Shortages

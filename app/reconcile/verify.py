@@ -75,7 +75,16 @@ class Verify:
 
     async def differences(self) -> AsyncIterator[Difference]:
         """Yield every difference; raise `UnavailableError` or a Redis error if it cannot be compared."""
-        for part in (self._sums, self._versions, self._locked, self._in_transit, self._stock):
+        parts = (
+            self._sums,
+            self._versions,
+            self._locked,
+            self._in_transit,
+            self._receipts,
+            self._shortages,
+            self._stock,
+        )
+        for part in parts:
             async for difference in part():
                 yield difference
         for kind in self._kinds:
@@ -110,6 +119,19 @@ class Verify:
             place = f"{row.warehouse} in_transit"
             figures = _figure(row.in_transit), _figure(row.due)
             yield Difference(f"SKU {row.sku}", place, "projection", figures[0], "open transfers", figures[1])
+
+    async def _receipts(self) -> AsyncIterator[Difference]:
+        async for row in self._audit.rows("audit_receipts"):
+            what = f"purchase order {row.purchase_order_id}"
+            for state in ("good", "damaged"):
+                noted, moved = getattr(row, state), getattr(row, f"{state}_moved")
+                if noted != moved:
+                    yield Difference(what, f"{row.sku} {state}", "receipts", noted, "sum of moves", moved)
+
+    async def _shortages(self) -> AsyncIterator[Difference]:
+        async for row in self._audit.rows("audit_shortages"):
+            place = f"{row.warehouse} short"
+            yield Difference(f"SKU {row.sku}", place, "open case", row.units, "projection", row.short)
 
     # Hot store and ledger: stock
 

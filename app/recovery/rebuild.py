@@ -94,7 +94,7 @@ async def _ops(rows: RebuildRows, since: datetime) -> AsyncIterator[tuple[str, s
 
 def _answer(lock: dict[str, Any] | None, document: dict[str, Any] | None) -> str:
     """Return what a repeat is told, as the function had kept it: nothing where the record itself is the answer."""
-    if document is not None:
+    if document:  # a receipt only names its order: it has no record, and its repeat no answer
         return _text([document["s"], document["n"]])
     if lock is None or "s" not in lock or lock["s"] in _ENDED:  # a return of a lock needs no answer
         return ""

@@ -64,15 +64,17 @@ local function note_returned(lock, lines)
   return '[' .. table.concat(parts, ',') .. ']'
 end
 
--- ARGV 1 epoch  2 who  3 op  4 fingerprint  5 occurred_at in ms ('' for now)  6 warehouse  7… lines
+-- ARGV 1 epoch  2 who  3 op  4 fingerprint  5 occurred_at in ms ('' for now)  6 warehouse
+--      7 what the event says of its document, as JSON ('' for nothing)  8… lines
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT, REPEATED,
---   ID_REUSED, UNKNOWN_LOCK and QUANTITY_EXCEEDS_SHIPMENT (a return of a lock), INSUFFICIENT_DAMAGED, QUANTITY_TOO_LARGE, then `outcome`: {outcome, op, position}.
+--   ID_REUSED, UNKNOWN_LOCK and QUANTITY_EXCEEDS_SHIPMENT (a return of a lock), INSUFFICIENT_DAMAGED,
+--   QUANTITY_TOO_LARGE, then `outcome`: {outcome, op, position}.
 -- `lock_id`: the lock whose shipments come back, if it is known.
 local function book(keys, args, kind, outcome, lock_id)
   local shard, refusal = enter(keys, args)
   if refusal then return refusal end
   local op, fingerprint, warehouse = args[3], args[4], args[6]
-  local lines = read_bookings(args, 7)
+  local lines = read_bookings(args, 8)
   local occurred_at = moment(args[5])
   if not lines or (args[5] ~= '' and not occurred_at) then return { 'INVALID_ARGUMENT', op or '' } end
   local known = load_op(shard, op)
@@ -100,6 +102,7 @@ local function book(keys, args, kind, outcome, lock_id)
   local event = { kind = kind, op = op, fingerprint = fingerprint, occurred_at = occurred_at }
   local changes = lock and { v = lock.v + 1, r = returned }
   if lock then event.lock_id, event.lock = lock_id, encode_changes(changes) end
+  event.document = args[7] ~= '' and args[7] or nil
   local position = commit(shard, event)
   if not position then return { 'NOT_READY', op } end
   if lock then write_lock(shard, lock, changes) end

@@ -16,15 +16,24 @@ from app.hotstore import wire
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.store import Caller, HotStore
+from app.ledger import database
+from app.ledger.counts import CountRows
+from app.ledger.ledger import Ledger
+from app.ledger.purchase_orders import PurchaseOrders as PlanRows
+from app.ledger.shortages import ShortageRows
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
+from app.operations.buffers import Buffers
 from app.operations.durability import Durabilities
 from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import OpeningRow, Openings
 from app.operations.operations import Operations
+from app.operations.purchase_orders import PurchaseOrders
 from app.operations.returns import Returns
+from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
+from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
 from app.settings import Settings
 
@@ -36,6 +45,9 @@ ROWS = (
     OpeningRow("BANK CHARGES", "north", 3),
     OpeningRow("Größe", "north", 6),
 )
+
+NOWHERE = "postgresql://nobody@127.0.0.1:1/nowhere"
+"""Where no Postgres listens."""
 
 
 @dataclass
@@ -120,7 +132,11 @@ def as_lines(lines: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
 
 
 def operations_on(
-    caller: Caller, settings: Settings, ledger: PretendLedger, persisted: list[str]
+    caller: Caller,
+    settings: Settings,
+    ledger: PretendLedger,
+    persisted: list[str],
+    database_url: str = NOWHERE,
 ) -> tuple[Operations, Durabilities]:
     hot = HotStore(caller, Keys(settings.prefix), library(), order=settings.order)
 
@@ -135,6 +151,7 @@ def operations_on(
     availability = Availability(
         hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
     )
+    engine = database.open_engine(database_url)
     operations = Operations(
         locks=Locks(hot, ledger, levels),
         availability=availability,
@@ -144,19 +161,26 @@ def operations_on(
         openings=Openings(hot),
         exchanges=Exchanges(hot, levels),
         transfers=Transfers(hot, ledger, levels),
+        buffers=Buffers(hot, levels),
+        purchase_orders=PurchaseOrders(hot, PlanRows(engine), Ledger(engine), levels),
+        stock_takes=StockTakes(hot, Ledger(engine), CountRows(engine), levels),
+        shortages=Shortages(hot, ShortageRows(engine), levels, settings.shortage_choice),
     )
     return operations, levels
 
 
 @asynccontextmanager
-async def world_on(client: redis.asyncio.Redis, **more: Any) -> AsyncIterator[World]:
-    """The application with ROWS on the shelves; `more` are settings."""
+async def world_on(
+    client: redis.asyncio.Redis, *, database_url: str = NOWHERE, **more: Any
+) -> AsyncIterator[World]:
+    """The application with ROWS on the shelves; without Postgres unless one is named; `more` are settings."""
     settings = Settings(**more)
     ledger, health, persisted = PretendLedger(), PretendHealth(), [""]
     caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
-    operations, levels = operations_on(caller, settings, ledger, persisted)
+    operations, levels = operations_on(caller, settings, ledger, persisted, database_url)
     await operations.openings.book(ROWS)
     app = create_app(operations, settings, health)
     async with httpx.AsyncClient(transport=AsIs(app), base_url="http://test") as http:
         yield World(app, http, client, operations, ledger, health, persisted)
     await levels.close()
+    await operations.purchase_orders.ledger.close()

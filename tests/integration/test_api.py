@@ -487,6 +487,24 @@ async def test_an_adjustment(world: World) -> None:
     assert await world.sellable("A") == 5
 
 
+async def test_buffers(world: World) -> None:
+    async def put(units: int) -> dict[str, Any]:
+        body = {"warehouse": "north", "lines": [{"sku": "A", "quantity": units}, {"sku": "B", "quantity": 0}]}
+        told = await world.http.put("/v1/buffers", json=body)
+        assert told.status_code == 200
+        return dict(told.json())
+
+    before = (await world.http.get("/v1/stock/A")).json()["version"]
+    told = await put(7)
+    assert (told["lines"][0], told["durability"]) == ({"sku": "A", "quantity": 7}, "disk")
+    stock = (await world.http.get("/v1/stock/A")).json()
+    assert (stock["version"], stock["warehouses"]["north"]["buffer"]) == (before + 1, 7)
+    assert await world.sellable("A") == 3 + 5
+    assert await put(7) == told
+    await put(0)
+    assert await world.sellable("A") == 10 + 5
+
+
 # Running it
 
 
@@ -515,7 +533,7 @@ async def test_docs(world: World) -> None:
     assert page.status_code == 200
     assert "/openapi.json" in page.text
     schema = (await world.http.get("/openapi.json")).json()
-    assert len(schema["paths"]) == 21
+    assert len(schema["paths"]) == 30
     errors = schema["paths"]["/v1/locks"]["post"]["responses"]
     assert {"200", "201", "401", "403", "409", "413", "415", "422", "500", "503"} == set(errors)
     assert list(errors["409"]["content"]) == ["application/problem+json"]
@@ -548,6 +566,7 @@ KEYS = "web:r-secret:read,shop:c-secret:checkout,wms:w-secret:read+warehouse,bos
         ("POST", "/v1/transfers/T1/ship", "warehouse"),
         ("POST", "/v1/transfers/T1/receive", "warehouse"),
         ("POST", "/v1/transfers/T1/cancel", "warehouse"),
+        ("PUT", "/v1/buffers", "warehouse"),
     ],
 )
 async def test_scopes(hot_client: redis.asyncio.Redis, method: str, path: str, scope: str) -> None:

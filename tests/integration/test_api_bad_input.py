@@ -37,9 +37,11 @@ GOOD: dict[str, dict[str, Any]] = {
     "/v1/transfers/T1/receive": {"receipt_id": "r1", "lines": [LINE]},
 }
 TIMED = {"/v1/locks": GOOD["/v1/locks"], "/v1/locks/L1/extend": {"ttl_seconds": 5}}
+BUFFERS = {"warehouse": "north", "lines": [LINE]}
 WRITES = {
     **GOOD,
     **TIMED,
+    "/v1/buffers": BUFFERS,
     "/v1/locks/L1/confirm": {},
     "/v1/transfers/T1/cancel": {},
     "/v1/availability": {"skus": ["A"]},
@@ -65,10 +67,14 @@ NO_CODE = [
 ]  # fmt: skip
 
 
+def method_of(route: str) -> str:
+    return "PUT" if route == "/v1/buffers" else "POST"
+
+
 async def post(world: World, route: str, content: str | bytes) -> httpx.Response:
     raw = content if isinstance(content, bytes) else content.encode()
     headers = {"Content-Type": "application/json", "Idempotency-Key": "k1"}
-    return await world.http.post(route, content=raw, headers=headers)
+    return await world.http.request(method_of(route), route, content=raw, headers=headers)
 
 
 def refused(response: httpx.Response, field: str | None = None) -> list[dict[str, str]]:
@@ -254,7 +260,9 @@ async def test_empty_bodies(world: World, route: str) -> None:
 @pytest.mark.parametrize("route", WRITES)
 async def test_other_media_types(world: World, route: str) -> None:
     for kind in ("text/plain", "application/x-www-form-urlencoded", "application/jsonp", "json"):
-        answer = await world.http.post(route, content=b"{}", headers={"Content-Type": kind})
+        answer = await world.http.request(
+            method_of(route), route, content=b"{}", headers={"Content-Type": kind}
+        )
         assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
 
 
@@ -275,7 +283,9 @@ class Counting:
 async def test_bodies_over_1_mib(world: World, route: str) -> None:
     chunks = Counting(100)
     for content in (b" " * 1_048_577, chunks):
-        answer = await world.http.post(route, content=content, headers={"Content-Type": "application/json"})
+        answer = await world.http.request(
+            method_of(route), route, content=content, headers={"Content-Type": "application/json"}
+        )
         assert (answer.status_code, answer.json()["code"]) == (413, "payload_too_large")
     assert chunks.read < 20
     refused(await post(world, route, b" " * 1_048_576))
@@ -284,3 +294,18 @@ async def test_bodies_over_1_mib(world: World, route: str) -> None:
 async def test_many_errors_are_cut(world: World) -> None:
     lines = [{"sku": "", "quantity": 0}] * 2000
     assert len(refused(await post(world, "/v1/locks", json.dumps({"lock_id": "N", "lines": lines})))) == 100
+
+
+@pytest.mark.parametrize(
+    ("lines", "field"),
+    [
+        ([{"sku": "A", "quantity": -1}], "lines[0].quantity"),
+        ([{"sku": "A", "quantity": 1_000_000_001}], "lines[0].quantity"),
+        ([{"sku": "A", "quantity": 1.0}], "lines[0].quantity"),
+        ([LINE, {"sku": "nobody", "quantity": 0}], "lines[1].sku"),
+        ([LINE, {"sku": "A", "quantity": 3}], "lines"),
+        ([], "lines"),
+    ],
+)
+async def test_buffers_that_mean_nothing(world: World, lines: list[Any], field: str) -> None:
+    refused(await post(world, "/v1/buffers", json.dumps({**BUFFERS, "lines": lines})), field)

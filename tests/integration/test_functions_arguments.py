@@ -43,9 +43,10 @@ ARGUMENTS: dict[str, list[Any]] = {
     "confirm": ["L", "key:k", "f", ("order", 1), "north"],
     "extend": ["L", "key:k", "f", ("ttl", 100)],
     "replace": ["L", "key:k", "f", ("ranked", 0), ("order", 0), ("lines", 1), "A", ("quantity", 1), "north"],
-    "receive": ["op", "f", ("occurred_at", 5), "north", ("lines", 1), "A", "s", "a", ("quantity", 1), ""],
-    "return": ["op", "f", ("occurred_at", 5), "north", ("lines", 1), "A", "c", "d", ("quantity", 1), ""],
-    "adjust": ["op", "f", ("occurred_at", 5), "north", ("lines", 1), "A", "a", "j", ("quantity", 1), '"gone"'],
+    "receive": ["op", "f", ("occurred_at", 5), "north", "", ("lines", 1), "A", "s", "a", ("quantity", 1), ""],
+    "return": ["op", "f", ("occurred_at", 5), "north", "", ("lines", 1), "A", "c", "d", ("quantity", 1), ""],
+    "adjust": ["op", "f", ("occurred_at", 5), "north", "", ("lines", 1), "A", "a", "j", ("quantity", 1), '"gone"'],
+    "buffer": ["north", ("lines", 1), "A", ("units", 1)],
     "exchange": ["M", "exchange:X", "f", "g", ("ttl", 100), ("occurred_at", 5), "north", ("lines", 1), "A", "c", "a",
                  ("quantity", 1), "", ("ranked", 1), "north", ("order", 1), "north", ("lines", 1), "A", ("quantity", 1),
                  ""],
@@ -162,7 +163,7 @@ def test_a_cancellation_takes_no_id(stocked: Shard) -> None:
 def test_a_booking_names_its_places(stocked: Shard, place: str) -> None:
     before = everything(stocked)
     for ways in (("s", place), (place, "a")):
-        reply = stocked.fcall("receive", "1", "who", "op", "f", "", "north", "1", "A", *ways, "1", "")
+        reply = stocked.fcall("receive", "1", "who", "op", "f", "", "north", "", "1", "A", *ways, "1", "")
         assert reply[0] == Outcome.INVALID_ARGUMENT
     assert everything(stocked) == before
 

@@ -21,6 +21,7 @@ from app.domain.commands import (
     Lock,
     Opening,
     OpeningRow,
+    Receive,
     Replace,
     Return,
     Transfer,
@@ -372,7 +373,7 @@ async def test_with_full_memory_new_obligations_stop_and_the_rest_goes_on(
         arrived = TransferReceive("T", "r", None, (Arrival("A", 1),))
         assert (await store.receive_transfer(arrived)).outcome is Outcome.TRANSFER_RECEIVED
         assert (await store.forget_transfer("T", [])).outcome is Outcome.FORGOTTEN
-        for function in ("receive", "return", "adjust", "opening"):
+        for function in ("receive", "return", "adjust", "opening", "buffer"):
             assert stocked.fcall(function, "1", "who", *plain(function))[0].endswith("ED")
         assert (await store.trim("", "1-0")).outcome is Outcome.TRIMMED
         assert (await store.forget("L0", [])).outcome is Outcome.FORGOTTEN
@@ -531,3 +532,13 @@ def test_trim_drops_what_the_ledger_has(stocked: Shard) -> None:
     assert stocked.finish(stocked.store.trim("1-2", "1-2")).outcome is Outcome.TRIMMED
     assert [row[0] for row in everything(stocked)[stocked.keys.outbox]] == ["1-2"]
     assert stocked.wire.call("HGET", stocked.keys.meta, "persisted") == "1-2"
+
+
+async def test_an_event_says_what_it_is_about(stocked: Shard, client: Redis) -> None:
+    line = (Booking("A", Place.SUPPLIER, Place.AVAILABLE, 1),)
+    stocked.do(Receive("r1", "north", line, None, "P1"))
+    stocked.do(Receive("r2", "north", line))
+    *_, about, alone = await outbox.read_after(client, stocked.keys, Position(0, 0), entries_max=100)
+    assert (about.event.schema, about.event.document) == (2, ("purchase_order", "P1", {}))
+    assert (alone.event.schema, alone.event.document) == (2, None)
+    assert stocked.do(Receive("r1", "north", line)).outcome is Outcome.ID_REUSED

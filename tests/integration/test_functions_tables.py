@@ -15,6 +15,7 @@ from app.domain.commands import (
     Adjust,
     Arrival,
     Booking,
+    Buffer,
     Command,
     Confirm,
     Deduct,
@@ -707,6 +708,25 @@ CASES = {
         (TEN,), Opening((OpeningRow("A", N, 10, 2),)), O.OPENED, at_north(10, 0, 0, 0, 2)
     ),
     "opening below zero": Case((TEN,), Opening((OpeningRow("A", N, -1),)), O.INVALID_ARGUMENT, at_north(10)),
+    # buffer
+    "buffer withholds stock": Case((TEN,), Buffer(N, (Line("A", 3),)), O.BUFFERED, at_north(10, 0, 0, 0, 3)),
+    "buffer of zero withholds nothing": Case(
+        (TEN, Buffer(N, (Line("A", 3),))), Buffer(N, (Line("A", 0),)), O.BUFFERED, at_north(10)
+    ),
+    "buffer where the sku is not yet": Case(
+        (TEN,), Buffer(S, (Line("A", 3),)), O.BUFFERED, {("A", S): Counts(0, 0, 0, 0, 3)}
+    ),
+    "buffer again": Case(
+        (TEN, Buffer(N, (Line("A", 3),))), Buffer(N, (Line("A", 3),)), O.UNCHANGED, at_north(10, 0, 0, 0, 3)
+    ),
+    "buffer of an unknown sku sets none": Case(
+        (TEN,),
+        Buffer(N, (Line("A", 3), Line("X", 1), Line("Y", 0))),
+        O.UNKNOWN_SKU,
+        at_north(10),
+        {"shortages": [Shortage("X", N, 1, 0, unknown=True), Shortage("Y", N, 0, 0, unknown=True)]},
+    ),
+    "buffer below zero": Case((TEN,), Buffer(N, (Line("A", -1),)), O.INVALID_ARGUMENT, at_north(10)),
 }
 
 
@@ -769,8 +789,8 @@ def test_function(shard: Shard, name: str) -> None:
 
 EVENTFUL = {
     O.LOCKED, O.CONFIRMED, O.EXTENDED, O.UNLOCKED, O.DEDUCTED, O.REPLACED, O.EXPIRED,
-    O.RECEIVED, O.RETURNED, O.ADJUSTED, O.OPENED, O.TRANSFER_REQUESTED, O.TRANSFER_SHIPPED, O.TRANSFER_RECEIVED,
-    O.TRANSFER_CANCELLED, O.EXCHANGED,
+    O.RECEIVED, O.RETURNED, O.ADJUSTED, O.OPENED, O.BUFFERED, O.TRANSFER_REQUESTED, O.TRANSFER_SHIPPED,
+    O.TRANSFER_RECEIVED, O.TRANSFER_CANCELLED, O.EXCHANGED,
 }  # fmt: skip
 
 
@@ -876,6 +896,7 @@ HEADERS = {
     "expire": Expire, "receive": Receive, "return": Return, "adjust": Adjust, "opening": Opening,
     "exchange": Exchange, "transfer": Transfer, "transfer_ship": TransferShip, "transfer_receive": TransferReceive,
     "transfer_cancel": TransferCancel,
+    "buffer": Buffer,
 }  # fmt: skip
 ELSEWHERE = {
     O.NOT_READY,

@@ -139,6 +139,7 @@ MUTANTS = [
          "if not lock then lock = { id = lock_id, v = 0, n = '[]' } end"),
         ("damaged below zero", "if place and place.d < 0 then", "if false then"),
         ("any place", "return #text == 1 and string.find('aldtbscj', text, 1, true) ~= nil", "return true"),
+        ("what an event is about forgotten", "event.document = args[7] ~= '' and args[7] or nil\n", "\n"),
         ("a document's id forgotten", "write_op(shard, event, position)\n", "\n"),
         ("book counts of any size", "if not counts_fit(shard) then", "if false then"),
     ),
@@ -304,6 +305,15 @@ MUTANTS = [
         ("opening of zero makes nothing known", "or (difference == 0 and not known)", ""),
         ("opening of any size", "if not counts_fit(shard) then", "if false then"),
         ("opening writes though nothing changed", "if #shard.moves == 0 then", "if false then"),
+    ),
+    *_mutants(
+        "buffer.lua",
+        ("a buffer noted, not set", "      place.b = line.units\n", ""),
+        ("buffers of SKUs nobody knows", "if unknown then", "if false then"),
+        ("a known SKU is unknown", "if not load_stock(shard, line.sku).known then", "if load_stock(shard, line.sku).known then"),
+        ("a buffer again is a change", "if place.b ~= line.units then", "if true then"),
+        ("a buffer event though nothing changed", "if #shard.moves == 0 then", "if false then"),
+        ("buffers need memory", "register('buffer', buffer, { 'allow-oom' })", "register('buffer', buffer, {})"),
     ),
     *_mutants(
         "recovery.lua",

@@ -12,7 +12,9 @@ from app.domain.commands import (
     Adjust,
     Arrival,
     Booking,
+    Buffer,
     Confirm,
+    Count,
     Deduct,
     Exchange,
     Expire,
@@ -64,6 +66,7 @@ _WEIGHTS = {
     "receive_transfer": 6,
     "cancel": 3,
     "forget_transfer": 2,
+    "buffer": 3,
     "advance": 7,
     "forget": 3,
     "reopen": 1,
@@ -199,7 +202,10 @@ class Chooser:
     def _receive(self) -> Receive:
         ways = ((Place.SUPPLIER, Place.AVAILABLE),) * 3 + ((Place.SUPPLIER, Place.DAMAGED),)
         occurred_at = self._rng.choice((None, START_MS - 5))
-        return Receive(self._document_id(), self._rng.choice(WAREHOUSES), self._bookings(*ways), occurred_at)
+        order = self._rng.choice(("", "P1", "P2"))
+        return Receive(
+            self._document_id(), self._rng.choice(WAREHOUSES), self._bookings(*ways), occurred_at, order
+        )
 
     def _give_back(self) -> Return:
         ways = ((Place.CUSTOMER, Place.AVAILABLE), (Place.CUSTOMER, Place.DAMAGED))
@@ -231,9 +237,11 @@ class Chooser:
     def _adjust(self) -> Adjust:
         inner = (Place.AVAILABLE, Place.DAMAGED)
         ways = [(Place.ADJUSTMENT, place) for place in inner] + [(place, Place.ADJUSTMENT) for place in inner]
-        return Adjust(
-            self._document_id(), self._rng.choice(WAREHOUSES), self._bookings(*ways, inner, inner[::-1])
-        )
+        bookings = self._bookings(*ways, inner, inner[::-1])
+        if self._rng.random() < 0.2:  # the difference of a repeated count may be another one by now
+            counted = self._rng.choice(("3", "4"))
+            return Count(self._document_id(), self._rng.choice(WAREHOUSES), bookings, content=counted)
+        return Adjust(self._document_id(), self._rng.choice(WAREHOUSES), bookings)
 
     def _opening(self) -> Opening:
         rng = self._rng
@@ -247,6 +255,12 @@ class Chooser:
             for _ in range(rng.choice((1, 2, 3)))
         ]
         return Opening(tuple(rows))
+
+    def _buffer(self) -> Buffer:
+        rng = self._rng
+        skus = (*SKUS, *SKUS, *SKUS, "unheard of")
+        lines = [Line(rng.choice(skus), rng.choice((0, 1, 3))) for _ in range(rng.choice((1, 1, 2)))]
+        return Buffer(rng.choice((*WAREHOUSES, "new")), tuple(lines))
 
     # Transfers
 

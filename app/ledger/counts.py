@@ -1,0 +1,54 @@
+"""Counting: what the ledger says was on the shelf at a time, and turns, so that two counts don't mix."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.domain.events import Position
+from app.ledger import database
+from app.ledger.queries import sql, statement
+
+_TURNS = 7_315_002
+"""An arbitrary but fixed number: which advisory locks are turns of counting."""
+
+
+class Shelf(NamedTuple):
+    """Good and damaged units."""
+
+    on_hand: int
+    damaged: int
+
+
+class CountRows:
+    """Raises `UnavailableError` while Postgres is away."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._room = asyncio.Lock()
+
+    @asynccontextmanager
+    async def turn(self, warehouse: str) -> AsyncIterator[None]:
+        """Be the only one who counts in a warehouse: two counts at once would book the same difference twice."""
+        # One in a process: those who wait would hold every connection, and whoever counts needs another one.
+        async with self._room, database.driver_transaction(self._engine) as pg:
+            await pg.execute(sql("take_turn"), _TURNS, warehouse)
+            yield
+
+    async def as_of(self, warehouse: str, skus: Sequence[str], at_ms: int) -> dict[str, Shelf]:
+        """Return what was there at a time, inclusive, as far as the ledger knows; zeros for unknown SKUs."""
+        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)
+        values = {"warehouse": warehouse, "skus": list(skus), "at": at}
+        async with database.snapshot(self._engine) as connection:
+            rows = (await connection.execute(statement("stock_as_of"), values)).all()
+        return {row.sku: Shelf(row.on_hand, row.damaged) for row in rows}
+
+    async def changes(self, warehouse: str, position: Position) -> dict[str, Shelf]:
+        """Return what one event added (+) to a warehouse and took (-) from it, by SKU."""
+        values = {"warehouse": warehouse, "epoch": position.epoch, "n": position.n}
+        async with database.snapshot(self._engine) as connection:
+            rows = (await connection.execute(statement("event_changes"), values)).all()
+        return {row.sku: Shelf(row.on_hand, row.damaged) for row in rows}

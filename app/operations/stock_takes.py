@@ -1,0 +1,121 @@
+"""Stock-takes: what somebody counted at a time, against what the ledger says was there then.
+
+The difference is booked now, as of the time of counting. Moves that happened since are so kept: whatever was
+picked or put away after the count changes nothing in the difference.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from app.domain.answers import Answer
+from app.domain.commands import Booking, Count
+from app.domain.events import Position
+from app.domain.outcomes import Outcome
+from app.domain.words import Place
+from app.errors import UnavailableError
+from app.hotstore.store import HotStore
+from app.ledger.counts import CountRows, Shelf
+from app.ledger.ledger import Ledger
+from app.operations.durability import Durabilities, Told
+from app.settings import Durability
+
+REASON = "stock-take"
+
+
+@dataclass(frozen=True, slots=True)
+class CountedLine:
+    """Good units counted; damaged ones None where nobody counted them."""
+
+    sku: str
+    on_hand: int
+    damaged: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StockTake:
+    """What was counted in one warehouse at `counted_at` (ms since 1970, inclusive); each SKU once."""
+
+    stock_take_id: str
+    warehouse: str
+    counted_at: int
+    lines: tuple[CountedLine, ...]
+
+    @property
+    def content(self) -> str:
+        """What a repeat must have again, as one text."""
+        lines = (f"{line.sku}\t{line.on_hand}\t{line.damaged}" for line in self.lines)
+        return "\n".join((self.warehouse, str(self.counted_at), *lines))
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a stock-take came to, and by SKU the difference that was booked: counted less expected."""
+
+    told: Told
+    differences: dict[str, Shelf]
+
+
+@dataclass(frozen=True, slots=True)
+class StockTakes:
+    """Raises `UnavailableError` without Postgres, or when the ledger is too far behind to compare."""
+
+    hot: HotStore
+    ledger: Ledger
+    counts: CountRows
+    durabilities: Durabilities
+
+    async def book(self, take: StockTake, wanted: Durability, *, who: str = "") -> Counted:
+        """Book the differences, once per stock_take_id for ever; raise what `HotStore` raises too."""
+        answer = await self._known(take)
+        differences: dict[str, Shelf] | None = None
+        if answer is None:
+            async with self.counts.turn(take.warehouse):
+                await self._wait_for(await self.hot.read_last())
+                differences = await self._differences(take)
+                answer = await self.hot.adjust(_command(take, differences), who)
+        told = await self.durabilities.settle(answer, wanted)
+        if told.durability is None or (differences is not None and answer.outcome is Outcome.ADJUSTED):
+            return Counted(told, differences or {})
+        await self._wait_for(answer.position)  # a repeat: what was booked then is in the ledger
+        booked = await self.counts.changes(take.warehouse, Position.parse(answer.position))
+        return Counted(told, booked)
+
+    async def _known(self, take: StockTake) -> Answer | None:
+        command = _command(take, {})
+        known = await self.ledger.find_op(command.op)
+        if known is None:
+            return None
+        if known.fingerprint != command.fingerprint:
+            return Answer(Outcome.ID_REUSED)
+        return Answer(Outcome.REPEATED, position=str(known.position))
+
+    async def _wait_for(self, position: str) -> None:
+        if await self.durabilities.reach(position, "ledger") != "ledger":
+            raise UnavailableError("the ledger is too far behind to compare a count with it")
+
+    async def _differences(self, take: StockTake) -> dict[str, Shelf]:
+        there = await self.counts.as_of(take.warehouse, [line.sku for line in take.lines], take.counted_at)
+        return {line.sku: _difference(line, there[line.sku]) for line in take.lines}
+
+
+def _difference(line: CountedLine, there: Shelf) -> Shelf:
+    damaged = there.damaged if line.damaged is None else line.damaged
+    return Shelf(line.on_hand - there.on_hand, damaged - there.damaged)
+
+
+def _command(take: StockTake, differences: dict[str, Shelf]) -> Count:
+    lines = tuple(booking for sku, units in differences.items() for booking in _bookings(sku, units))
+    return Count(take.stock_take_id, take.warehouse, lines, take.counted_at, content=take.content)
+
+
+def _bookings(sku: str, units: Shelf) -> Iterator[Booking]:
+    """The moves of one SKU; a count that agrees is a move of zero units, which keeps the count in the history."""
+    yield _booking(sku, Place.AVAILABLE, units.on_hand)
+    if units.damaged:
+        yield _booking(sku, Place.DAMAGED, units.damaged)
+
+
+def _booking(sku: str, place: Place, units: int) -> Booking:
+    if units < 0:
+        return Booking(sku, place, Place.ADJUSTMENT, -units, REASON)
+    return Booking(sku, Place.ADJUSTMENT, place, units, REASON)

@@ -1,0 +1,18 @@
+-- Where what is noted as come in for an order is not what its events moved.
+SELECT
+    purchase_order_id, sku, noted.good, noted.damaged, moved.good AS good_moved, moved.damaged AS damaged_moved
+FROM (
+    SELECT purchase_order_id, sku, sum(good) AS good, sum(damaged) AS damaged
+    FROM purchase_order_receipt GROUP BY purchase_order_id, sku
+) AS noted
+FULL JOIN (
+    SELECT
+        event.document_id AS purchase_order_id, move.sku,
+        coalesce(sum(move.quantity) FILTER (WHERE move.target = 'available'), 0) AS good,
+        coalesce(sum(move.quantity) FILTER (WHERE move.target = 'damaged'), 0) AS damaged
+    FROM event JOIN move USING (shard, epoch, n)
+    WHERE event.kind = 'receive' AND event.document_kind = 'purchase_order'
+    GROUP BY 1, 2
+) AS moved USING (purchase_order_id, sku)
+WHERE (noted.good, noted.damaged) IS DISTINCT FROM (moved.good, moved.damaged)
+ORDER BY purchase_order_id, sku
