@@ -57,9 +57,12 @@ def connect(url: str, *, connections_max: int = 64) -> Redis:
 
 
 class FunctionCaller:
-    """Calls one function at a time on a pooled connection, within a deadline."""
+    """Calls one function at a time on a pooled connection, within a deadline.
 
-    def __init__(self, client: Redis, *, deadline_seconds: float, in_flight_max: int = 64) -> None:
+    `in_flight_max` stays below the pool's size: others call on it too, and a pool that is full refuses.
+    """
+
+    def __init__(self, client: Redis, *, deadline_seconds: float, in_flight_max: int = 48) -> None:
         self._pool = client.connection_pool
         self._deadline_seconds = deadline_seconds
         self._room = asyncio.Semaphore(in_flight_max)

@@ -393,8 +393,15 @@ async def test_a_lock_that_only_the_ledger_remembers(world: World) -> None:
 
 async def test_200_clients_and_100_units(world: World) -> None:
     await world.operations.openings.book([OpeningRow("hot", "north", 100)])
-    answers = await asyncio.gather(*(world.lock(f"order-{i}", ("hot", 1)) for i in range(200)))
-    assert sorted(answer.status_code for answer in answers) == [201] * 100 + [409] * 100
+
+    async def buy(order: str) -> int:
+        while (status := (await world.lock(order, ("hot", 1))).status_code) == 503:
+            pass  # "repeat it with the same id": on a crowded machine a deadline may pass
+        return status
+
+    statuses = await asyncio.gather(*(buy(f"order-{i}") for i in range(200)))
+    assert sum(status in {200, 201} for status in statuses) == 100  # 200: the repeat of one that had happened
+    assert statuses.count(409) == 100
     assert await world.sellable("hot") == 0
 
 

@@ -149,6 +149,17 @@ async def test_paid_after_expiry_and_the_stock_is_elsewhere(store: HotStore, sha
     assert quantities(answer) == [("A", S, 3, 0)]
 
 
+async def test_paid_after_expiry_takes_no_more_than_was_left(store: HotStore, shard: Shard) -> None:
+    """What was given back before is not the order's any more, though sourcing once chose for all of it."""
+    await stock(store, A=5)
+    await store.lock(Lock("L", (Line("A", 3),), ttl_ms=1000))
+    await store.unlock(Unlock("L", "k", (Line("A", 1),)))
+    shard.set_clock(START_MS + 9000)
+    assert (await store.expire(Expire("L"))).outcome is Outcome.EXPIRED
+    assert quantities(await store.confirm(Confirm("L"))) == [("A", N, 2, 0)]
+    assert await counts(store) == Counts(3, 2)
+
+
 async def test_paid_at_the_very_moment_of_expiry(store: HotStore, shard: Shard) -> None:
     await stock(store, A=1)
     await store.lock(Lock("L", (Line("A", 1),), ttl_ms=1))
