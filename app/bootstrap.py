@@ -25,6 +25,7 @@ from app.ledger.counts import CountRows
 from app.ledger.horizon import Horizon
 from app.ledger.ledger import Ledger
 from app.ledger.migrate import check_schema, migrate
+from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.shortages import ShortageRows
@@ -38,6 +39,7 @@ from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import Openings
 from app.operations.operations import Operations
+from app.operations.past import Past
 from app.operations.purchase_orders import PurchaseOrders
 from app.operations.returns import Returns
 from app.operations.shortages import Shortages
@@ -137,6 +139,7 @@ class Stores:
             purchase_orders=PurchaseOrders(self.hot, PlanRows(self.engine), ledger, durabilities),
             stock_takes=StockTakes(self.hot, ledger, CountRows(self.engine), durabilities),
             shortages=Shortages(self.hot, ShortageRows(self.engine), durabilities, settings.shortage_choice),
+            past=Past(self.hot, PastRows(self.engine), durabilities),
         )
 
     def duties(self) -> list[Duty]:

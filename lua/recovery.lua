@@ -22,12 +22,13 @@ local function open(keys, args)
   if meta.tip ~= args[3] then return { 'TIP_MOVED', '' } end
   if not natural(args[2]) or natural(args[2]) <= tonumber(meta.epoch or '0') then return { 'EPOCH_TOO_LOW', '' } end
   local tag = tag_of(keys[1])
-  local shard = { now = clock(meta.at), moves = {}, who = '' }
+  local _, now_text = clock(meta.at)
+  local shard = { now_text = now_text, moves = {}, who = '' }
   local body = body_of(shard, { kind = 'open', reason = '"' .. args[4] .. '"' })
   local position = redis.call('XADD', tag .. 'outbox', args[2] .. '-0', 'p', meta.tip, 'e', body)
   local tip = string.sub(redis.sha1hex(meta.tip .. body), 1, 16)
   redis.call('HSET', keys[1], 'epoch', args[2], 'state', 'ready', 'layout', LAYOUT, 'home', args[4], 'tip', tip,
-    'at', shard.now, 'last', position, 'fence', args[1], 'outbox_max', args[5])
+    'at', now_text, 'last', position, 'fence', args[1], 'outbox_max', args[5])
   gate[keys[1]] = args[2]
   return { 'OPENED', '', position }
 end

@@ -8,6 +8,7 @@ from app.operations.buffers import Buffers
 from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import Openings
+from app.operations.past import Past
 from app.operations.purchase_orders import PurchaseOrders
 from app.operations.returns import Returns
 from app.operations.shortages import Shortages
@@ -32,3 +33,4 @@ class Operations:
     purchase_orders: PurchaseOrders
     stock_takes: StockTakes
     shortages: Shortages
+    past: Past
