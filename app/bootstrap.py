@@ -27,10 +27,10 @@ from app.ledger.ledger import Ledger
 from app.ledger.migrate import check_schema, migrate
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
+from app.ledger.quarantine import QuarantiningWriter
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.shortages import ShortageRows
 from app.ledger.watch import LedgerWatch
-from app.ledger.writer import Writer
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.buffers import Buffers
@@ -41,6 +41,7 @@ from app.operations.openings import Openings
 from app.operations.operations import Operations
 from app.operations.past import Past
 from app.operations.purchase_orders import PurchaseOrders
+from app.operations.quarantine import Quarantine
 from app.operations.returns import Returns
 from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
@@ -103,7 +104,7 @@ class Stores:
             self.keys,
             self.gate,
             RecoveryRows(self.engine, SHARD),
-            Writer(self.engine, SHARD),
+            QuarantiningWriter(self.engine, SHARD),
             horizon_seconds=self.settings.horizon_seconds,
             outbox_max=self.settings.outbox_max,
             progress=progress,
@@ -112,6 +113,10 @@ class Stores:
     def verify(self, progress: Progress) -> Verify:
         """What compares the stores."""
         return Verify(Scan(self.client, self.keys), Audit(self.engine, SHARD), progress=progress)
+
+    def quarantine(self) -> Quarantine:
+        """What a person does about events that the ledger could not book."""
+        return Quarantine(self.hot, QuarantiningWriter(self.engine, SHARD))
 
     def operations(self) -> Operations:
         """What the API and the commands can do."""
@@ -149,7 +154,7 @@ class Stores:
             self.client,
             self.keys,
             self.hot,
-            Writer(self.engine, SHARD),
+            QuarantiningWriter(self.engine, SHARD),
             batch_events_max=settings.batch_events_max,
             trim_margin_seconds=settings.trim_margin_seconds,
         )
