@@ -22,6 +22,8 @@ _log = structlog.get_logger()
 BLOCK_MS = 100
 PAUSE_SECONDS = 0.02
 MARKS_MAX = 10_000
+WRITE_SECONDS_MAX = 60.0
+"""A batch that takes longer is given up: a connection may be dead without saying so."""
 
 
 class Persist:
@@ -41,16 +43,21 @@ class Persist:
         self._keys = keys
         self._store = store
         self._writer = writer
-        self._batch_events_max = batch_events_max
+        self._batch_events = self._batch_events_max = batch_events_max
         self._trim_margin_seconds = trim_margin_seconds
         self._marks: deque[tuple[float, Position]] = deque(maxlen=MARKS_MAX)
         self._at: Position | None = None
         self._ahead: list[Entry] = []
         self._published: Position | None = None
+        self.trouble = ""
+        """Why nothing is persisted now."""
 
     def duty(self) -> Duty:
         """Persist as fast as events come; an empty outbox is waited on inside the read."""
-        return Duty("persist", self.run_once, PAUSE_SECONDS)
+        return Duty("persist", self.run_once, PAUSE_SECONDS, self._note_trouble)
+
+    def _note_trouble(self, why: str) -> None:
+        self.trouble = why
 
     async def run_once(self) -> bool:
         """Persist one batch, and return whether there was one."""
@@ -67,6 +74,12 @@ class Persist:
             self._at, self._ahead = None, []  # a newer worker goes on from here: the position is nobody's now
             _log.error("persist.newer_schema", detail=str(error))
             raise
+        except TimeoutError:
+            self._at, self._ahead = None, []
+            self._batch_events = max(
+                1, self._batch_events // 2
+            )  # slow, perhaps: then less at a time gets through
+            raise
         except BaseException:
             self._at, self._ahead = None, []  # ask the ledger where it is: a commit may have gone through
             raise
@@ -74,6 +87,7 @@ class Persist:
             self._at, self._ahead = None, []
             return False
         self._at = written
+        self._batch_events = min(2 * self._batch_events, self._batch_events_max)
         await self._publish(written)
         return bool(entries)
 
@@ -83,19 +97,18 @@ class Persist:
         if ahead:
             return ahead
         return await outbox.read_after(
-            self._client, self._keys, at, entries_max=self._batch_events_max, block_ms=BLOCK_MS
+            self._client, self._keys, at, entries_max=self._batch_events, block_ms=BLOCK_MS
         )
 
     async def _write(self, entries: list[Entry]) -> Position | None:
         """Write a batch; while Postgres is at it, read and decode the next."""
         ahead: list[Entry] = []
         following = asyncio.create_task(
-            outbox.read_after(
-                self._client, self._keys, entries[-1].position, entries_max=self._batch_events_max
-            )
+            outbox.read_after(self._client, self._keys, entries[-1].position, entries_max=self._batch_events)
         )
         try:
-            written = await self._writer.write(entries)
+            async with asyncio.timeout(WRITE_SECONDS_MAX):
+                written = await self._writer.write(entries)
             with contextlib.suppress(NewerSchemaError):  # told when it is its turn
                 ahead = await following
         finally:

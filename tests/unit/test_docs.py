@@ -52,10 +52,9 @@ def test_commands_and_options(text: str) -> None:
     for line in re.findall(r"sellable ((?:[a-z]|--)[^`\n]*)", "\n".join(code(text))):
         name, *words = line.split("#")[0].split()
         assert name in known, f"sellable {name}"
+        command = getattr(known[name], "commands", {}).get(words[0] if words else "", known[name])
         options = {
-            option
-            for parameter in known[name].params
-            for option in (*parameter.opts, *parameter.secondary_opts)
+            option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
         }
         assert {word for word in words if word.startswith("--")} <= options, line
 
