@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import asyncpg
 from sqlalchemy.engine import make_url
@@ -75,7 +75,9 @@ async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 @asynccontextmanager
-async def driver_transaction(engine: AsyncEngine) -> AsyncIterator[Any]:
+async def driver_transaction(
+    engine: AsyncEngine, *, isolation: Literal["read_committed", "repeatable_read"] = "read_committed"
+) -> AsyncIterator[Any]:
     """Run in one transaction of asyncpg itself, for COPY, arrays and scripts; yields its connection.
 
     SQLAlchemy begins a transaction only with a statement of its own, so one around it would be none at all.
@@ -84,7 +86,7 @@ async def driver_transaction(engine: AsyncEngine) -> AsyncIterator[Any]:
         async with engine.connect() as connection:
             raw = await connection.get_raw_connection()
             pg: Any = raw.driver_connection
-            async with pg.transaction():
+            async with pg.transaction(isolation=isolation):
                 yield pg
     except Exception as error:
         if is_away(error):
