@@ -109,7 +109,7 @@ def test_a_memory_being_rebuilt_is_not_ready(stocked: Shard) -> None:
 
 
 def test_a_memory_being_drained_is_not_ready(stocked: Shard) -> None:
-    assert stocked.fcall("shut", "1")[0] == "REBUILDING"
+    assert stocked.fcall("shut", "1", "shut")[0] == "SHUT"
     assert refusals(stocked) == {"NOT_READY"}
     stocked.wire.call("HSET", stocked.keys.meta, "state", "ready")
     assert refusals(stocked) == {"NOT_READY"}
