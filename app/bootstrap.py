@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
@@ -12,6 +13,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.domain.reconciliation import read_policy
 from app.errors import ConfigurationError, SellableError, UnavailableError
 from app.hotstore import wire
 from app.hotstore.gate import Gate
@@ -27,30 +29,37 @@ from app.ledger.horizon import Horizon
 from app.ledger.ledger import Ledger
 from app.ledger.lost import LostRows
 from app.ledger.migrate import check_schema, migrate
+from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
+from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.shortages import ShortageRows
+from app.ledger.snapshots import Policy, Snapshots
 from app.ledger.writer import Writer
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.buffers import Buffers
+from app.operations.compensations import Compensations
 from app.operations.durability import Durabilities
 from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import Openings
 from app.operations.operations import Operations
+from app.operations.past import Past
 from app.operations.purchase_orders import PurchaseOrders
+from app.operations.reconciliations import Reconciliations
 from app.operations.returns import Returns
 from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
+from app.reconcile.reconcile import Reconcile
 from app.reconcile.verify import Verify
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
 from app.recovery.recovery import Recovery, Rules
 from app.settings import Settings, read_settings
 from app.telemetry import Metrics
-from app.worker import forget, recover
+from app.worker import forget, reconcile, recover
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
 from app.worker.expire import Sweeper
@@ -121,6 +130,17 @@ class Stores:
         """What compares the stores."""
         return Verify(Scan(self.client, self.keys), Audit(self.engine, SHARD), progress=progress)
 
+    def reconcile(self, progress: Progress = lambda _what, _count: None) -> Reconcile:
+        """What compares a warehouse's snapshots with the ledger."""
+        settings = self.settings
+        policy = Policy(
+            read_policy(settings.reconcile_policy),
+            settings.reconcile_apply_units_max,
+            settings.reconcile_differing_share_max,
+            timedelta(seconds=settings.reconcile_window_seconds),
+        )
+        return Reconcile(Snapshots(self.engine, SHARD), policy, progress=progress)
+
     def operations(self) -> Operations:
         """What the API and the commands can do."""
         settings = self.settings
@@ -145,6 +165,13 @@ class Stores:
             purchase_orders=PurchaseOrders(self.hot, PlanRows(self.engine), ledger, durabilities),
             stock_takes=StockTakes(self.hot, ledger, CountRows(self.engine), durabilities),
             shortages=Shortages(self.hot, ShortageRows(self.engine), durabilities, settings.shortage_choice),
+            past=Past(self.hot, PastRows(self.engine), durabilities),
+            reconciliations=Reconciliations(
+                self.hot, Snapshots(self.engine, SHARD), ReconciliationRows(self.engine)
+            ),
+            compensations=Compensations(
+                self.hot, ReconciliationRows(self.engine), CountRows(self.engine), durabilities
+            ),
         )
 
     def duties(self) -> list[Duty]:
@@ -171,7 +198,19 @@ class Stores:
             persist.duty(),
             Sweeper(self.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
             forget.duty(self.hot, horizon),
+            self._reconcile_duty(),
         ]
+
+    def _reconcile_duty(self) -> Duty:
+        run, compensations = self.reconcile(), self.operations().compensations
+
+        async def run_next() -> bool:
+            return await run.run_once() is not None
+
+        async def go_on() -> bool:
+            return await compensations.go_on(who="policy") > 0
+
+        return reconcile.duty(run_next, go_on)
 
     async def _persisted(self) -> str:
         try:

@@ -6,6 +6,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.codes import check_code, check_warehouse
+from app.domain.reconciliation import read_policy
 from app.domain.shortages import Choice
 from app.errors import ConfigurationError
 
@@ -96,7 +97,36 @@ class Settings(BaseSettings):
         60.0, "a jump of the hot store's clock beyond this pauses expiry", unit="s", promise="10", gt=0
     )
 
-    @field_validator("warehouse_order")
+    reconcile_policy: str = _setting(
+        "parked=report,quarantined=report,in_transit=report,shipped_after_cut=report,count_before_move=report,"
+        "count_after_move=report",
+        "what is done about differences: cause=report, propose or apply, and maybe <=units, comma-separated; "
+        "the first that fits; what fits none is proposed",
+        promise="13",
+    )
+    reconcile_apply_units_max: int = _setting(
+        1_000, "beyond so many units in all, a reconciliation applies nothing by itself", unit="units", ge=0
+    )
+    reconcile_differing_share_max: float = _setting(
+        0.05, "at a larger share of SKUs that differ: an alarm, and nothing is applied by itself", ge=0, le=1
+    )
+    reconcile_window_seconds: int = _setting(
+        3_600, "how far from a snapshot's time moves may explain a difference", unit="s", ge=0, le=604_800
+    )
+    reconcile_age_seconds_max: int = _setting(
+        93_600, "a last snapshot older than this is an alarm", unit="s", promise="13", ge=60
+    )
+    reconcile_warehouses: str = _setting(
+        "", "warehouses that must be reconciled, comma-separated; those that were once must be anyway"
+    )
+
+    @field_validator("reconcile_policy")
+    @classmethod
+    def _policy_is_readable(cls, value: str) -> str:
+        read_policy(value)
+        return value
+
+    @field_validator("warehouse_order", "reconcile_warehouses")
     @classmethod
     def _warehouses_are_codes(cls, value: str) -> str:
         for warehouse in filter(None, value.split(",")):

@@ -19,6 +19,7 @@ from app.api.routes import (
     exchanges,
     locks,
     purchase_orders,
+    reconciliations,
     returns,
     running,
     shortages,
@@ -26,6 +27,7 @@ from app.api.routes import (
     stock_takes,
     transfers,
 )
+from app.api.uploads import Uploads
 from app.errors import SellableError
 from app.operations.operations import Operations
 from app.settings import Settings, read_api_keys
@@ -47,6 +49,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     stock_takes.router,
     shortages.router,
     shortages.reading,
+    reconciliations.router,
+    reconciliations.reading,
     running.router,
 )
 
@@ -66,6 +70,7 @@ def create_app(
     app.state.settings = settings
     app.state.health = health
     app.state.metrics = metrics or Metrics()
+    app.state.uploads = Uploads()
     app.state.keys = Keys(read_api_keys(settings.api_keys.get_secret_value()))
     for router in ROUTERS:  # as they are: FastAPI matches included routers twice on each request
         app.router.routes.extend(router.routes)
