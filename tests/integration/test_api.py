@@ -426,11 +426,16 @@ async def test_the_level_ledger_is_waited_for(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("persisted", "reached"),
-    [("", "disk"), ("1-1", "disk"), ("1-2", "ledger"), ("1-9", "ledger"), ("2-0", "memory")],
+    [("", "disk"), ("1-1", "disk"), ("1-2", "ledger"), ("1-9", "ledger")],
 )
 async def test_never_more_is_claimed_than_was_reached(world: World, persisted: str, reached: str) -> None:
     world.persisted[0] = persisted
     assert (await world.lock("L1", ("A", 1), durability="ledger")).json()["durability"] == reached
+
+
+async def test_what_the_ledger_went_on_without_is_not_acknowledged(world: World) -> None:
+    world.persisted[0] = "2-0"
+    problem(await world.lock("L1", ("A", 1), durability="ledger"), 503, "outcome_unknown")
 
 
 @pytest.mark.parametrize("asked", ["memory", "disk", "replica"])
