@@ -56,7 +56,7 @@ from app.recovery.checks import HotLevel, HotServer, check_hot_server
 from app.recovery.recovery import Recovery
 from app.settings import Settings, read_settings
 from app.telemetry import Metrics
-from app.worker import forget, reconcile, recover
+from app.worker import forget, overdue, reconcile, recover
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
 from app.worker.expire import Sweeper
@@ -183,6 +183,9 @@ class Stores:
             Sweeper(self.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
             forget.duty(self.hot, horizon),
             self._reconcile_duty(),
+            overdue.duty(
+                ReconciliationRows(self.engine), settings.reconciled, settings.reconcile_age_seconds_max
+            ),
         ]
 
     def _reconcile_duty(self) -> Duty:
