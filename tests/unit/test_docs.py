@@ -59,9 +59,7 @@ def test_commands_and_options(text: str) -> None:
                 break
             command, words = command.commands[words[0]], words[1:]
         options = {
-            option
-            for parameter in command.params
-            for option in (*parameter.opts, *parameter.secondary_opts)
+            option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
         }
         assert {word for word in words if word.startswith("--")} <= options, line
 
