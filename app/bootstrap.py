@@ -27,7 +27,9 @@ from app.ledger.audit import Audit
 from app.ledger.counts import CountRows
 from app.ledger.horizon import Horizon
 from app.ledger.ledger import Ledger
+from app.ledger.lost import LostRows
 from app.ledger.migrate import check_schema, migrate
+from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
 from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.recovery_rows import RecoveryRows
@@ -43,6 +45,7 @@ from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import Openings
 from app.operations.operations import Operations
+from app.operations.past import Past
 from app.operations.purchase_orders import PurchaseOrders
 from app.operations.reconciliations import Reconciliations
 from app.operations.returns import Returns
@@ -53,7 +56,7 @@ from app.operations.transfers import Transfers
 from app.reconcile.reconcile import Reconcile
 from app.reconcile.verify import Verify
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
-from app.recovery.recovery import Recovery
+from app.recovery.recovery import Recovery, Rules
 from app.settings import Settings, read_settings
 from app.telemetry import Metrics
 from app.worker import forget, overdue, reconcile, recover
@@ -70,6 +73,8 @@ if TYPE_CHECKING:
 
 SHARD = 0
 LEVEL_SECONDS = 1.0
+SETTLE_SECONDS = 1.0
+"""Beyond a call's deadline, until a new home is opened: time for every process to notice that the old one is over."""
 
 Progress = Callable[[str, int], None]
 
@@ -108,10 +113,18 @@ class Stores:
             self.gate,
             RecoveryRows(self.engine, SHARD),
             Writer(self.engine, SHARD),
-            horizon_seconds=self.settings.horizon_seconds,
-            outbox_max=self.settings.outbox_max,
+            Rules(
+                horizon_seconds=self.settings.horizon_seconds,
+                outbox_max=self.settings.outbox_max,
+                settle_seconds=self.settings.call_deadline_seconds + SETTLE_SECONDS,
+                clock_ahead_seconds=self.settings.clock_jump_seconds_max,
+            ),
             progress=progress,
         )
+
+    def lost(self) -> LostRows:
+        """What lists events that the ledger did not take."""
+        return LostRows(self.engine, SHARD)
 
     def verify(self, progress: Progress) -> Verify:
         """What compares the stores."""
@@ -152,6 +165,7 @@ class Stores:
             purchase_orders=PurchaseOrders(self.hot, PlanRows(self.engine), ledger, durabilities),
             stock_takes=StockTakes(self.hot, ledger, CountRows(self.engine), durabilities),
             shortages=Shortages(self.hot, ShortageRows(self.engine), durabilities, settings.shortage_choice),
+            past=Past(self.hot, PastRows(self.engine), durabilities),
             reconciliations=Reconciliations(
                 self.hot, Snapshots(self.engine, SHARD), ReconciliationRows(self.engine)
             ),
@@ -163,6 +177,7 @@ class Stores:
     def duties(self) -> list[Duty]:
         """What the worker does in the background."""
         settings = self.settings
+        recovery = self.recovery()
         persist = Persist(
             self.client,
             self.keys,
@@ -170,6 +185,7 @@ class Stores:
             Writer(self.engine, SHARD),
             batch_events_max=settings.batch_events_max,
             trim_margin_seconds=settings.trim_margin_seconds,
+            on_doubt=lambda: recovery.ensure_open(doubt=True),
         )
         clock = ClockWatch(
             self._hot_seconds, self._ledger_seconds, jump_seconds_max=settings.clock_jump_seconds_max
@@ -178,7 +194,7 @@ class Stores:
             self.engine, SHARD, seconds=settings.horizon_seconds, entries_max=settings.horizon_entries_max
         )
         return [
-            recover.duty(self.recovery()),
+            recover.duty(recovery),
             persist.duty(),
             Sweeper(self.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
             forget.duty(self.hot, horizon),

@@ -6,6 +6,7 @@
 import asyncio
 import inspect
 import sys
+import time
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -69,6 +70,36 @@ Warehouse = Annotated[
     str, typer.Option(callback=_warehouse, help="For returns and adjustments of a SKU nobody knows.")
 ]
 ShortageId = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="The case's number.")]
+
+
+def _sku(code: str) -> str:
+    from app.domain.codes import check_sku  # noqa: PLC0415 - only when a command needs it
+
+    try:
+        return check_sku(code)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _moment(text: str | None) -> str | None:
+    if text is not None:
+        from app.api.words import time_ms  # noqa: PLC0415 - only when a command needs it
+
+        try:
+            at = time_ms(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        if at > time.time() * 1000:
+            raise typer.BadParameter("must not be in the future")
+    return text
+
+
+Sku = Annotated[str, typer.Argument(callback=_sku, help="The SKU.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option(callback=_moment, help="A time such as 2025-12-01T08:00:00Z, inclusive. Without it: now."),
+]
+Moves = Annotated[int, typer.Option(min=1, max=1_000, help="How many moves to print, the newest first.")]
 LockIds = Annotated[list[str], typer.Argument(help="The locks that give back what is short.")]
 Snapshot = Annotated[
     Path,
@@ -166,9 +197,34 @@ def verify(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: 
 
 
 @cli.command()
+def explain(
+    sku: Sku,
+    as_of: AsOf = None,
+    moves: Moves = 100,
+    as_json: AsJson = False,  # noqa: FBT002 - a switch
+    data_dir: DataDir = HERE,
+) -> None:
+    """Print where every unit of SKU is, or was at a time, and the moves that brought it there."""
+    from app.api.words import time_ms  # noqa: PLC0415 - only when a command needs it
+
+    at = None if as_of is None else time_ms(as_of)
+    _run("explain", sku=sku, as_of=at, moves=moves, as_json=as_json, data_dir=data_dir, needs="open_stores")
+
+
+@cli.command()
 def rebuild(data_dir: DataDir = HERE) -> None:
     """Rebuild the hot store from the ledger."""
     _run("rebuild", data_dir=data_dir, needs="open_stores")
+
+
+lost = typer.Typer(help="What could not be kept.", no_args_is_help=True)
+cli.add_typer(lost, name="lost")
+
+
+@lost.command("list")
+def list_lost(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: FBT002 - a switch
+    """Print lost events with their orders, SKUs and quantities, and counts that were set right."""
+    _run("lost", as_json=as_json, data_dir=data_dir, needs="open_stores")
 
 
 shortages = typer.Typer(help="Where less is on the shelf than is promised.", no_args_is_help=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from app.domain.commands import (
     TransferStep,
 )
 from app.domain.outcomes import Outcome
+from app.domain.past import Reach
 from app.domain.sourcing import Shortage
 from app.errors import (
     HotStoreFullError,
@@ -58,6 +60,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "unknown_sku": (404, "The SKU is unknown"),
     "unknown_lock": (404, "The lock is unknown"),
     "unknown_transfer": (404, "The transfer is unknown"),
+    "as_of_too_old": (422, "The ledger does not reach back that far"),
     "unknown_purchase_order": (404, "The purchase order is unknown"),
     "unknown_shortage": (404, "The shortage is unknown"),
     "unknown_reconciliation": (404, "The reconciliation is unknown"),
@@ -147,6 +150,19 @@ def printable(text: str) -> str:
 def unknown_sku(sku: str) -> Problem:
     """Return the problem of a path whose SKU nobody has imported."""
     return Problem("unknown_sku", f"no SKU is called {sku}", {"sku": sku})
+
+
+def as_of_too_old(reach: Reach) -> Problem:
+    """Return the problem of a time that the ledger knows nothing of (any more)."""
+    since = datetime.fromtimestamp(reach.since / 1000, UTC).isoformat(timespec="milliseconds")
+    since = since.removesuffix("+00:00") + "Z"
+    why = "what was before is archived" if reach.archived else "it begins then"
+    return Problem("as_of_too_old", f"the ledger reaches back to {since}: {why}", {"since": since})
+
+
+def unknown_lock(lock_id: str) -> Problem:
+    """Return the problem of a path whose lock there was not."""
+    return Problem("unknown_lock", "no lock had this id then", {"lock_id": lock_id})
 
 
 def unknown_purchase_order(purchase_order_id: str) -> Problem:

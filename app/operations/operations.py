@@ -9,6 +9,7 @@ from app.operations.compensations import Compensations
 from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import Openings
+from app.operations.past import Past
 from app.operations.purchase_orders import PurchaseOrders
 from app.operations.reconciliations import Reconciliations
 from app.operations.returns import Returns
@@ -34,5 +35,6 @@ class Operations:
     purchase_orders: PurchaseOrders
     stock_takes: StockTakes
     shortages: Shortages
+    past: Past
     reconciliations: Reconciliations
     compensations: Compensations

@@ -19,6 +19,7 @@ from app.hotstore.store import Caller, HotStore
 from app.ledger import database
 from app.ledger.counts import CountRows
 from app.ledger.ledger import Ledger
+from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
 from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.shortages import ShortageRows
@@ -32,6 +33,7 @@ from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import OpeningRow, Openings
 from app.operations.operations import Operations
+from app.operations.past import Past
 from app.operations.purchase_orders import PurchaseOrders
 from app.operations.reconciliations import Reconciliations
 from app.operations.returns import Returns
@@ -169,6 +171,7 @@ def operations_on(
         purchase_orders=PurchaseOrders(hot, PlanRows(engine), Ledger(engine), levels),
         stock_takes=StockTakes(hot, Ledger(engine), CountRows(engine), levels),
         shortages=Shortages(hot, ShortageRows(engine), levels, settings.shortage_choice),
+        past=Past(hot, PastRows(engine), levels),
         reconciliations=Reconciliations(hot, Snapshots(engine, 0), ReconciliationRows(engine)),
         compensations=Compensations(hot, ReconciliationRows(engine), CountRows(engine), levels),
     )

@@ -8,7 +8,7 @@ WIDTH = 520
 WIDE = 1_060
 """Units of a plot over half of the page, or all of it: about one is a pixel, so that letters keep their size."""
 ROW = 30
-_LABEL = 158
+_LABEL = 176
 _FIGURE = 112
 _FOOT = 26
 _HEAD = 18
@@ -42,7 +42,7 @@ def bars(rows: Sequence[Bar], title: str) -> str:
     return _svg(parts, len(rows) * ROW + 4, title)
 
 
-def columns(rows: Sequence[Bar], title: str, height: int = 190) -> str:
+def columns(rows: Sequence[Bar], title: str, height: int = 250) -> str:
     """Return columns that stand: `more` up from the middle line, `less` down from it."""
     highest = max((max(row.more, row.less) for row in rows), default=0) or 1
     half = (height - _FOOT - 2 * _HEAD) / 2
