@@ -59,7 +59,7 @@ from app.recovery.checks import HotLevel, HotServer, check_hot_server
 from app.recovery.recovery import Recovery, Rules
 from app.settings import Settings, read_settings
 from app.telemetry import Metrics
-from app.worker import forget, reconcile, recover
+from app.worker import forget, overdue, reconcile, recover
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
 from app.worker.expire import Sweeper
@@ -202,6 +202,9 @@ class Stores:
             Sweeper(self.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
             forget.duty(self.hot, horizon),
             self._reconcile_duty(),
+            overdue.duty(
+                ReconciliationRows(self.engine), settings.reconciled, settings.reconcile_age_seconds_max
+            ),
         ]
 
     def _reconcile_duty(self) -> Duty:

@@ -141,6 +141,11 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def reconciled(self) -> tuple[str, ...]:
+        """Return the warehouses that must be reconciled."""
+        return tuple(filter(None, self.reconcile_warehouses.split(",")))
+
+    @property
     def order(self) -> tuple[str, ...]:
         """Return the warehouses in rank order."""
         return tuple(filter(None, self.warehouse_order.split(",")))

@@ -29,6 +29,7 @@ from app.api.routes import (
     transfers,
 )
 from app.api.uploads import Uploads
+from app.api.warehouses import WarehouseWatch
 from app.errors import SellableError
 from app.operations.operations import Operations
 from app.settings import Settings, read_api_keys
@@ -72,6 +73,7 @@ def create_app(
     app.state.health = health
     app.state.metrics = metrics or Metrics()
     app.state.uploads = Uploads()
+    app.state.warehouses = WarehouseWatch()
     app.state.keys = Keys(read_api_keys(settings.api_keys.get_secret_value()))
     for router in ROUTERS:  # as they are: FastAPI matches included routers twice on each request
         app.router.routes.extend(router.routes)
