@@ -96,6 +96,20 @@ class Settings(BaseSettings):
         60.0, "a jump of the hot store's clock beyond this pauses expiry", unit="s", promise="10", gt=0
     )
 
+    partitions_ahead_months: int = _setting(
+        2, "for how many months after this one the ledger has room", unit="months", promise="4", ge=1, le=24
+    )
+    ledger_months_kept: int = _setting(
+        0,
+        "how many whole months of events and moves stay in the ledger before they are archived; 0: for ever",
+        unit="months",
+        promise="13",
+        ge=0,
+    )
+    closed_lock_days_kept: int = _setting(
+        0, "how long ended locks stay among the others; 0: for ever", unit="days", ge=0, le=36_500
+    )
+
     @field_validator("warehouse_order")
     @classmethod
     def _warehouses_are_codes(cls, value: str) -> str:
