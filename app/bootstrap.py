@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -20,6 +20,7 @@ from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.line import Line, LineCaller
+from app.hotstore.ring import Ring
 from app.hotstore.scan import Scan
 from app.hotstore.store import HotStore
 from app.ledger import database
@@ -41,6 +42,7 @@ from app.operations.availability import Availability
 from app.operations.buffers import Buffers
 from app.operations.compensations import Compensations
 from app.operations.durability import Durabilities
+from app.operations.epoch_watch import EpochWatch
 from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import Openings
@@ -146,7 +148,7 @@ class Stores:
         settings = self.settings
         durabilities = Durabilities(
             hot_level=lambda: self.level.level,
-            persisted=self._persisted,
+            persisted=self.persisted,
             wait_seconds=settings.durability_wait_seconds,
         )
         ledger = Ledger(self.engine)
@@ -212,7 +214,8 @@ class Stores:
 
         return reconcile.duty(run_next, go_on)
 
-    async def _persisted(self) -> str:
+    async def persisted(self) -> str:
+        """Return the ledger's position as the hot store publishes it; '' for none."""
         try:
             return str(await self.client.hget(self.keys.meta, "persisted") or "")
         except RedisError as error:
@@ -277,10 +280,25 @@ async def open_worker() -> AsyncIterator[list[Duty]]:
         # One pipelined connection: hundreds of overdue locks expire with one write, and one fsync.
         store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order)
         line.start()
+        watch = EpochWatch(RecoveryRows(stores.engine, SHARD), _leaving(stores, store, line))
+        watch.start()
         try:
             yield replace(stores, hot=store).duties()
         finally:
+            await watch.close()
             await line.close()
+
+
+def _leaving(stores: Stores, store: HotStore, line: Line) -> Callable[[int], Awaitable[None]]:
+    """What drops every connection to a memory of an earlier epoch."""
+
+    async def leave(epoch_min: int) -> None:
+        store.leave(epoch_min)
+        stores.hot.leave(epoch_min)
+        line.leave(epoch_min)
+        await stores.client.connection_pool.disconnect(inuse_connections=False)
+
+    return leave
 
 
 class _Health:
@@ -311,35 +329,43 @@ async def open_api(settings: Settings) -> AsyncIterator[Api]:
     """Reach the stores, refuse what would break a promise, and return the API."""
     async with open_stores(settings=settings) as stores:
         await stores.check()
-        async with _line_of(stores) as (api, line):
+        async with _line_of(stores) as (api, line, epochs):
             watch = asyncio.create_task(_watch_level(stores.level))
             line.start()
+            epochs.start()
             try:
                 yield api
             finally:
+                await epochs.close()
                 watch.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await watch
 
 
 @asynccontextmanager
-async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line]]:
+async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch]]:
     """Build everything that hangs on the pipelined connection."""
     # Here, because the worker and the commands need no FastAPI.
     from app.api.app import create_app  # noqa: PLC0415
     from app.api.hot.build import build_hot  # noqa: PLC0415
     from app.api.hot.protocol import protocol_class  # noqa: PLC0415
 
-    metrics = Metrics()
+    metrics, ring = Metrics(), Ring(stores.settings.ring_entries_max)
     hot, line = build_hot(
-        stores.settings, stores.redis_url, stores.keys, metrics, level=lambda: stores.level.level
+        stores.settings, stores.redis_url, stores.keys, metrics, level=lambda: stores.level.level, ring=ring
     )
-    store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order)
+    store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order, ring=ring)
+    epochs = EpochWatch(
+        RecoveryRows(stores.engine, SHARD),
+        _leaving(stores, store, line),
+        ring=ring,
+        persisted=stores.persisted,
+    )
     live = replace(stores, hot=store)
     operations = live.operations()
     app = create_app(operations, stores.settings, _Health(live), metrics=metrics)
     try:
-        yield Api(app, hot, protocol_class(hot)), line
+        yield Api(app, hot, protocol_class(hot)), line, epochs
     finally:
         await operations.locks.durabilities.close()
         await line.close()

@@ -77,6 +77,13 @@ class Settings(BaseSettings):
         promise="4, 11",
         ge=1_000,
     )
+    ring_entries_max: int = _setting(
+        50_000,
+        "how many acknowledged and not yet persisted commands an API process remembers, to name what is lost",
+        unit="commands",
+        promise="5, 6",
+        ge=0,
+    )
     trim_margin_seconds: float = _setting(
         10.0,
         "how long persisted events stay in the outbox, for a standby that lags",
