@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.reconciliation import read_policy
-from app.errors import ConfigurationError, SellableError, UnavailableError
+from app.errors import ConfigurationError, NotReadyError, SellableError, UnavailableError
 from app.hotstore import wire
 from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
@@ -57,8 +57,9 @@ from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
 from app.reconcile.reconcile import Reconcile
 from app.reconcile.verify import Verify
-from app.recovery.checks import HotLevel, HotServer, check_hot_server
+from app.recovery.checks import HotLevel, HotServer, check_hot_server, check_installation
 from app.recovery.recovery import Recovery, Rules
+from app.recovery.state import why_shut
 from app.settings import Settings, read_settings
 from app.telemetry import Metrics
 from app.worker import forget, reconcile, recover
@@ -95,14 +96,21 @@ class Stores:
     level: HotLevel
 
     async def check(self) -> HotServer:
-        """Refuse servers that would break a promise, and read the level that the hot store gives."""
-        server = await check_hot_server(self.client, self.keys)
+        """Refuse servers that would break a promise, or do not belong together; read the level the hot store gives."""
+        server = await self._check_hot_server()
+        with contextlib.suppress(UnavailableError):  # locks go on without Postgres, and so does a start
+            await check_schema(self.engine)
+        await check_installation(self.client, self.keys, RecoveryRows(self.engine, SHARD))
+        return server
+
+    async def _check_hot_server(self) -> HotServer:
+        server = await check_hot_server(self.client, self.keys, shared=self.settings.redis_shared)
         await self.level.refresh()
         return server
 
     async def migrate(self) -> str:
         """Bring the ledger's tables and the functions up to date; return the revision."""
-        await self.check()
+        await self._check_hot_server()
         revision = await migrate(self.engine)
         await self.gate.load_library()
         return revision
@@ -310,6 +318,8 @@ class _Health:
     async def readiness(self) -> list[str]:
         try:
             await self._stores.hot.read_due(0)
+        except NotReadyError:
+            return await why_shut(self._stores.gate, RecoveryRows(self._stores.engine, SHARD))
         except SellableError as error:
             return [str(error)]
         return []
@@ -354,6 +364,7 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch]
     hot, line = build_hot(
         stores.settings, stores.redis_url, stores.keys, metrics, level=lambda: stores.level.level, ring=ring
     )
+    metrics.collectors.append(lambda told: told.set_gate(epoch=line.epoch, unpersisted=len(ring)))
     store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order, ring=ring)
     epochs = EpochWatch(
         RecoveryRows(stores.engine, SHARD),

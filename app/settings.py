@@ -31,6 +31,10 @@ class Settings(BaseSettings):
         "sets two installations on one Redis apart: letters, digits, - and _",
         pattern=r"^[A-Za-z0-9_-]{0,32}$",
     )
+    redis_shared: bool = _setting(
+        False,  # noqa: FBT003 - a default
+        "start on a Redis that holds other programs' keys, too",
+    )
     api_keys: SecretStr = _setting(
         SecretStr(""),
         "keys and scopes: name:secret:scope+scope,… with scopes read, checkout, warehouse, admin; none: open, "

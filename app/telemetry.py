@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 METRICS_TYPE = CONTENT_TYPE_LATEST
@@ -86,6 +86,19 @@ class Metrics:
             ("event",),
             registry=self.registry,
         )
+        self._gate_open = Gauge(
+            "sellable_gate_open",
+            "1 while the hot store's memory was checked and commands are taken.",
+            registry=self.registry,
+        )
+        self._epoch = Gauge(
+            "sellable_epoch", "The epoch that is open; 0 while none is.", registry=self.registry
+        )
+        self._unpersisted = Gauge(
+            "sellable_acknowledged_unpersisted",
+            "Commands that this process acknowledged and that are not known to be in the ledger.",
+            registry=self.registry,
+        )
         self.collectors: list[Callable[[Metrics], None]] = []
         """Called before the figures are told: they bring what was counted elsewhere."""
 
@@ -110,6 +123,12 @@ class Metrics:
     def add_near_cache(self, event: str, count: int) -> None:
         """Note hits, misses or invalidations of the near cache."""
         self._near_cache.labels(event).inc(count)
+
+    def set_gate(self, *, epoch: str, unpersisted: int) -> None:
+        """Note which epoch is open ('' for none), and how much is not known to be in the ledger."""
+        self._gate_open.set(bool(epoch))
+        self._epoch.set(int(epoch or 0))
+        self._unpersisted.set(unpersisted)
 
     def expose(self) -> bytes:
         """Return the figures as Prometheus reads them."""

@@ -1,6 +1,8 @@
 """Checks at connect: settings of the servers that would break a promise are refused, or claimed less of."""
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 from redis.asyncio import Redis
@@ -8,11 +10,16 @@ from redis.exceptions import RedisError, ResponseError
 
 from app.errors import ConfigurationError, UnavailableError
 from app.hotstore.keys import Keys
+from app.ledger.recovery_rows import RecoveryRows
 from app.settings import Durability
 
 _log = structlog.get_logger()
 
 REDIS_MAJOR_MIN = 7
+LOOKS_MAX = 10
+LOOK_KEYS = 1_000
+_OURS = re.compile(r"\{[A-Za-z0-9_-]*s\d+\}:")
+"""What the keys of every installation begin with, whatever its prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +30,8 @@ class HotServer:
     level: Durability
 
 
-async def check_hot_server(client: Redis, keys: Keys) -> HotServer:
-    """Return what answers.
+async def check_hot_server(client: Redis, keys: Keys, *, shared: bool = False) -> HotServer:
+    """Return what answers. `shared`: what others keep there does not matter.
 
     Raises `ConfigurationError` if it cannot keep our promises, `UnavailableError` if nothing answers.
     """
@@ -45,7 +52,49 @@ async def check_hot_server(client: Redis, keys: Keys) -> HotServer:
         raise ConfigurationError(f"Redis may evict keys (maxmemory-policy {policy}): it must be noeviction")
     if kind not in {"none", "hash"}:
         raise ConfigurationError(f"the key {keys.meta} in this Redis belongs to something else ({kind})")
+    if kind == "none" and not shared:
+        await _refuse_foreign_keys(client)
     return HotServer(str(info.get("valkey_version", version)), await hot_level(client))
+
+
+async def _refuse_foreign_keys(client: Redis) -> None:
+    """Raise `ConfigurationError` if somebody else keeps something here, as far as a short look tells."""
+    cursor = 0
+    for _ in range(LOOKS_MAX):
+        try:
+            found: Any = await client.scan(cursor, count=LOOK_KEYS)
+        except ResponseError:
+            return  # we may not look
+        cursor, keys = found
+        foreign = next((key for key in keys if not _OURS.match(key)), None)
+        if foreign is not None:
+            raise ConfigurationError(
+                f"this Redis holds something else (the key {foreign!r}): give Sellable one of its own, or say "
+                "that it shall share it with SELLABLE_REDIS_SHARED=true"
+            )
+        if int(cursor) == 0:
+            return
+
+
+async def check_installation(client: Redis, keys: Keys, rows: RecoveryRows) -> None:
+    """Raise `ConfigurationError` if hot store and ledger belong to two installations.
+
+    What cannot be asked now is asked again by recovery, before it opens anything.
+    """
+    try:
+        hot = await client.hget(keys.meta, "installation")
+        refuse_mismatch(str(hot or ""), await rows.installation() if hot else "")
+    except (RedisError, OSError, UnavailableError):
+        return
+
+
+def refuse_mismatch(hot: str, ledger: str) -> None:
+    """Raise `ConfigurationError` unless the hot store is nobody's yet, or the ledger's own."""
+    if hot not in {"", ledger}:
+        raise ConfigurationError(
+            "this hot store belongs to another installation than this ledger: give the addresses of one "
+            "installation, or set a SELLABLE_PREFIX of its own"
+        )
 
 
 async def hot_level(client: Redis) -> Durability:
