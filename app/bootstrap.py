@@ -5,11 +5,10 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -20,22 +19,27 @@ from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.line import Line, LineCaller
+from app.hotstore.replicas import Replicas
 from app.hotstore.ring import Ring
 from app.hotstore.scan import Scan
 from app.hotstore.store import HotStore
 from app.ledger import database
+from app.ledger.archive import Archive
 from app.ledger.audit import Audit
+from app.ledger.check import LedgerCheck
 from app.ledger.counts import CountRows
 from app.ledger.horizon import Horizon
 from app.ledger.ledger import Ledger
 from app.ledger.lost import LostRows
 from app.ledger.migrate import check_schema, migrate
+from app.ledger.partitions import Partitions
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
 from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.shortages import ShortageRows
 from app.ledger.snapshots import Policy, Snapshots
+from app.ledger.watch import LedgerWatch
 from app.ledger.writer import Writer
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
@@ -57,12 +61,13 @@ from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
 from app.reconcile.reconcile import Reconcile
 from app.reconcile.verify import Verify
-from app.recovery.checks import HotLevel, HotServer, check_hot_server, check_installation
+from app.recovery.belonging import check_installation, refuse_foreign_keys
+from app.recovery.checks import HotLevel, HotServer, check_hot_server
 from app.recovery.recovery import Recovery, Rules
 from app.recovery.state import why_shut
 from app.settings import Settings, read_settings
 from app.telemetry import Metrics
-from app.worker import forget, reconcile, recover
+from app.worker import forget, keep_books, overdue, reconcile, recover
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
 from app.worker.expire import Sweeper
@@ -75,7 +80,6 @@ if TYPE_CHECKING:
     from app.api.hot.routes import HotRoutes
 
 SHARD = 0
-LEVEL_SECONDS = 1.0
 SETTLE_SECONDS = 1.0
 """Beyond a call's deadline, until a new home is opened: time for every process to notice that the old one is over."""
 
@@ -94,6 +98,8 @@ class Stores:
     hot: HotStore
     gate: Gate
     level: HotLevel
+    watch: LedgerWatch
+    replicas: Replicas
 
     async def check(self) -> HotServer:
         """Refuse servers that would break a promise, or do not belong together; read the level the hot store gives."""
@@ -104,7 +110,9 @@ class Stores:
         return server
 
     async def _check_hot_server(self) -> HotServer:
-        server = await check_hot_server(self.client, self.keys, shared=self.settings.redis_shared)
+        server = await check_hot_server(self.client, self.keys)
+        if not self.settings.redis_shared:
+            await refuse_foreign_keys(self.client, self.keys)
         await self.level.refresh()
         return server
 
@@ -156,8 +164,10 @@ class Stores:
         settings = self.settings
         durabilities = Durabilities(
             hot_level=lambda: self.level.level,
-            persisted=self.persisted,
+            watch=self.watch,
             wait_seconds=settings.durability_wait_seconds,
+            replicas=self.replicas.held,
+            has_replicas=lambda: self.level.has_replicas,
         )
         ledger = Ledger(self.engine)
         return Operations(
@@ -209,6 +219,17 @@ class Stores:
             Sweeper(self.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
             forget.duty(self.hot, horizon),
             self._reconcile_duty(),
+            overdue.duty(
+                ReconciliationRows(self.engine), settings.reconciled, settings.reconcile_age_seconds_max
+            ),
+            keep_books.partitions_duty(
+                Partitions(self.engine, months_ahead=settings.partitions_ahead_months)
+            ),
+            keep_books.retention_duty(
+                Archive(self.engine, SHARD),
+                months_kept=settings.ledger_months_kept,
+                closed_lock_days_kept=settings.closed_lock_days_kept,
+            ),
         ]
 
     def _reconcile_duty(self) -> Duty:
@@ -221,13 +242,6 @@ class Stores:
             return await compensations.go_on(who="policy") > 0
 
         return reconcile.duty(run_next, go_on)
-
-    async def persisted(self) -> str:
-        """Return the ledger's position as the hot store publishes it; '' for none."""
-        try:
-            return str(await self.client.hget(self.keys.meta, "persisted") or "")
-        except RedisError as error:
-            raise UnavailableError(f"Redis cannot be reached: {error}") from error
 
     async def _hot_seconds(self) -> float:
         seconds, micros = await self.client.time()
@@ -252,19 +266,59 @@ async def open_stores(
         )
     client = wire.connect(redis_url)
     engine = database.open_engine(database_url)
-    keys = Keys(settings.prefix)
-    hot = HotStore(
-        wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds),
-        keys,
-        library(),
-        order=settings.order,
-    )
+    stores = _stores_of(settings, redis_url, client, engine)
     try:
-        yield Stores(
-            settings, redis_url, client, engine, keys, hot, Gate(client, keys, library()), HotLevel(client)
-        )
+        yield stores
     finally:
+        await stores.watch.close()
+        await stores.replicas.close()
         await client.aclose()
+        await engine.dispose()
+
+
+def _stores_of(settings: Settings, redis_url: str, client: Redis, engine: AsyncEngine) -> Stores:
+    keys, code = Keys(settings.prefix), library()
+    caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
+    level = HotLevel(client, replicas=settings.replicas)
+    replicas = Replicas(
+        wire.connect(redis_url, connections_max=1),
+        keys,
+        code,
+        needed=lambda: level.replicas_needed,
+        wait_seconds=settings.durability_wait_seconds,
+    )
+    return Stores(
+        settings,
+        redis_url,
+        client,
+        engine,
+        keys,
+        HotStore(caller, keys, code, order=settings.order),
+        Gate(client, keys, code),
+        level,
+        LedgerWatch(engine, SHARD),
+        replicas,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerBooks:
+    """The ledger alone."""
+
+    engine: AsyncEngine
+
+    def check(self, progress: Progress = lambda _what, _count: None) -> LedgerCheck:
+        """What finds out whether it is whole."""
+        return LedgerCheck(self.engine, SHARD, now=datetime.now(UTC), progress=progress)
+
+
+@asynccontextmanager
+async def open_ledger(database_url: str = "") -> AsyncIterator[LedgerBooks]:
+    """Reach the ledger of a running service."""
+    engine = database.open_engine(database_url or read_settings().database_url)
+    try:
+        yield LedgerBooks(engine)
+    finally:
         await engine.dispose()
 
 
@@ -322,7 +376,7 @@ class _Health:
             return await why_shut(self._stores.gate, RecoveryRows(self._stores.engine, SHARD))
         except SellableError as error:
             return [str(error)]
-        return []
+        return self._stores.level.problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,16 +394,15 @@ async def open_api(settings: Settings) -> AsyncIterator[Api]:
     async with open_stores(settings=settings) as stores:
         await stores.check()
         async with _line_of(stores) as (api, line, epochs):
-            watch = asyncio.create_task(_watch_level(stores.level))
+            kept = asyncio.create_task(stores.level.keep(), name="level")
             line.start()
             epochs.start()
             try:
                 yield api
             finally:
                 await epochs.close()
-                watch.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await watch
+                kept.cancel()
+                await asyncio.gather(kept, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -361,8 +414,15 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch]
     from app.api.hot.protocol import protocol_class  # noqa: PLC0415
 
     metrics, ring = Metrics(), Ring(stores.settings.ring_entries_max)
+    level = stores.level
     hot, line = build_hot(
-        stores.settings, stores.redis_url, stores.keys, metrics, level=lambda: stores.level.level, ring=ring
+        stores.settings,
+        stores.redis_url,
+        stores.keys,
+        metrics,
+        level=lambda: level.level,
+        on_shut=level.doubt,
+        ring=ring,
     )
     metrics.collectors.append(lambda told: told.set_gate(epoch=line.epoch, unpersisted=len(ring)))
     store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order, ring=ring)
@@ -370,7 +430,6 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch]
         RecoveryRows(stores.engine, SHARD),
         _leaving(stores, store, line),
         ring=ring,
-        persisted=stores.persisted,
     )
     live = replace(stores, hot=store)
     operations = live.operations()
@@ -380,9 +439,3 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch]
     finally:
         await operations.locks.durabilities.close()
         await line.close()
-
-
-async def _watch_level(level: HotLevel) -> None:
-    while True:
-        await asyncio.sleep(LEVEL_SECONDS)
-        await level.refresh()

@@ -53,6 +53,13 @@ class Settings(BaseSettings):
     durability_wait_seconds: float = _setting(
         5.0, "how long a request waits for the level it asked for", unit="s", promise="5, 6", gt=0, le=60
     )
+    replicas: int = _setting(
+        1,
+        "how many replicas the hot store has: the level `replica` waits for all of them, and for more if more follow",
+        promise="6",
+        ge=0,
+        le=100,
+    )
     lock_ttl_seconds: int = _setting(
         900, "a lock's expiry when a request names none", unit="s", promise="2", ge=1, le=2_592_000
     )
@@ -131,6 +138,20 @@ class Settings(BaseSettings):
         "", "warehouses that must be reconciled, comma-separated; those that were once must be anyway"
     )
 
+    partitions_ahead_months: int = _setting(
+        2, "for how many months after this one the ledger has room", unit="months", promise="4", ge=1, le=24
+    )
+    ledger_months_kept: int = _setting(
+        0,
+        "how many whole months of events and moves stay in the ledger before they are archived; 0: for ever",
+        unit="months",
+        promise="13",
+        ge=0,
+    )
+    closed_lock_days_kept: int = _setting(
+        0, "how long ended locks stay among the others; 0: for ever", unit="days", ge=0, le=36_500
+    )
+
     @field_validator("reconcile_policy")
     @classmethod
     def _policy_is_readable(cls, value: str) -> str:
@@ -143,6 +164,11 @@ class Settings(BaseSettings):
         for warehouse in filter(None, value.split(",")):
             check_warehouse(warehouse)
         return value
+
+    @property
+    def reconciled(self) -> tuple[str, ...]:
+        """Return the warehouses that must be reconciled."""
+        return tuple(filter(None, self.reconcile_warehouses.split(",")))
 
     @property
     def order(self) -> tuple[str, ...]:

@@ -161,6 +161,30 @@ class Freshness(NamedTuple):
     totals: Mapping[str, Any]
 
 
+class Standing(NamedTuple):
+    """How a warehouse stands at a time: the age of its last snapshot, infinite without one, and whether to alarm."""
+
+    warehouse: str
+    age_seconds: float
+    totals: Mapping[str, Any]
+    overdue: bool
+    alarm: bool
+
+
+def standings(
+    known: Sequence[Freshness], wanted: Sequence[str], now_ms: float, age_seconds_max: float
+) -> list[Standing]:
+    """Return how each warehouse stands that was ever reconciled or must be: a missing snapshot alarms too."""
+    last = dict.fromkeys(wanted, Freshness("", None, {})) | {one.warehouse: one for one in known}
+    found = []
+    for warehouse, one in sorted(last.items()):
+        age = float("inf") if one.as_of is None else max(0.0, (now_ms - one.as_of) / 1000)
+        overdue = age > age_seconds_max
+        alarm = overdue or bool(one.totals.get("alarm"))
+        found.append(Standing(warehouse, age, one.totals, overdue, alarm))
+    return found
+
+
 class Correction(Adjust):
     """The adjustment that makes the ledger agree with a count, as of the time of the count."""
 

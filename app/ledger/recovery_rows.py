@@ -111,10 +111,9 @@ class RecoveryRows:
         async with database.driver_transaction(self._engine) as pg:
             return int(await pg.fetchval(sql("newest_epoch"), self._shard))
 
-    async def reached_epoch(self) -> int:
-        """Return the epoch of the newest event in the ledger; 0 if there is none."""
-        async with database.driver_transaction(self._engine) as pg:
-            return int(await pg.fetchval(sql("reached_epoch"), self._shard))
+    async def reached(self) -> Position:
+        """Return the position of the newest event in the ledger."""
+        return (await self.tip()).position
 
     async def file(self, named: Sequence[Acknowledged]) -> int:
         """Keep those commands that the ledger does not know, and return how many that were."""

@@ -28,8 +28,8 @@ class Epochs(Protocol):
         """Return the highest epoch that was noted; 0 if none was."""
         ...
 
-    async def reached_epoch(self) -> int:
-        """Return the epoch of the newest event in the ledger."""
+    async def reached(self) -> Position:
+        """Return the position of the newest event in the ledger."""
         ...
 
     async def file(self, named: list[Acknowledged]) -> int:
@@ -38,10 +38,7 @@ class Epochs(Protocol):
 
 
 class EpochWatch:
-    """Asks the ledger, tells `leave` which epoch is the oldest to be believed, and names what was lost.
-
-    `persisted` returns the ledger's position as the hot store publishes it ('' for none).
-    """
+    """Asks the ledger, tells `leave` which epoch is the oldest to be believed, and names what was lost."""
 
     def __init__(
         self,
@@ -49,12 +46,10 @@ class EpochWatch:
         leave: Callable[[int], Awaitable[None]],
         *,
         ring: Ring | None = None,
-        persisted: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         self._epochs = epochs
         self._leave = leave
         self._ring = ring
-        self._persisted = persisted
         self._task: asyncio.Task[None] | None = None
         self.newest = 0
 
@@ -81,10 +76,10 @@ class EpochWatch:
     async def _tidy(self, ring: Ring) -> None:
         """Forget what the ledger has; once it has gone on in a new epoch, file what it does not have."""
         async with asyncio.timeout(ASK_SECONDS_MAX):
+            reached = await self._epochs.reached()
             if not ring.begins_before(self.newest):
-                text = await self._persisted() if self._persisted else ""
-                ring.drop(Position.parse(text) if text else Position(0, 0))
-            elif await self._epochs.reached_epoch() >= self.newest:
+                ring.drop(reached)
+            elif reached.epoch >= self.newest:
                 lost = await self._epochs.file(ring.before(self.newest))
                 ring.forget(self.newest)
                 if lost:

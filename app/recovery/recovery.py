@@ -23,8 +23,8 @@ from app.hotstore.scan import Scan
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.snapshot_rows import LedgerTip
 from app.ledger.writer import Writer
+from app.recovery.belonging import refuse_mismatch
 from app.recovery.carry_over import CarryOver
-from app.recovery.checks import refuse_mismatch
 from app.recovery.findings import Finding, Seen, judge
 from app.recovery.fork import Fork
 from app.recovery.rebuild import rebuild

@@ -36,7 +36,7 @@ def ringed(stores: Stores) -> tuple[HotStore, Ring, EpochWatch]:
     ring = Ring(1_000)
     store = HotStore(stores.hot._caller, stores.keys, stores.hot._library, ring=ring)
     rows = RecoveryRows(stores.engine, 0)
-    return store, ring, EpochWatch(rows, nobody, ring=ring, persisted=stores.persisted)
+    return store, ring, EpochWatch(rows, nobody, ring=ring)
 
 
 async def test_a_flush_s_losses_are_named(stores: Stores, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,17 +1,14 @@
 """Reconciliations: a snapshot against the ledger as of its time, through the application."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import httpx
 import pytest
 
 from app.bootstrap import Stores
 from app.domain.commands import Adjust, Booking, Deduct, Line, Lock, Receive
 from app.domain.words import Place
+from tests.integration.reconciling import differences, done, now_ms, reconciled, send, text_of
 from tests.integration.warehouse import House, house_on, problem
 
 
@@ -21,52 +18,6 @@ async def house(stores: Stores) -> AsyncIterator[House]:
     async with house_on(stores) as house:
         await house.caught_up()
         yield house
-
-
-async def now_ms(house: House) -> int:
-    """A time that everything so far is before, and everything that follows is after."""
-    await asyncio.sleep(0.002)
-    seconds, micros = await house.stores.client.time()
-    await asyncio.sleep(0.002)
-    return int(seconds) * 1000 + int(micros) // 1000
-
-
-def text_of(ms: int) -> str:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)).isoformat().replace("+00:00", "Z")
-
-
-async def send(
-    house: House, body: str | bytes, at: int | str, kind: str = "text/csv", **query: Any
-) -> httpx.Response:
-    params = {"warehouse": "north", "as_of": at if isinstance(at, str) else text_of(at), **query}
-    return await house.http.post(
-        "/v1/reconciliations", content=body, params=params, headers={"content-type": kind}
-    )
-
-
-async def done(house: House, reconciliation_id: str) -> dict[str, Any]:
-    async with asyncio.timeout(20):
-        while True:
-            told = (await house.http.get(f"/v1/reconciliations/{reconciliation_id}")).json()
-            if told["status"] != "running":
-                assert told["status"] == "done", told
-                return dict(told)
-            await asyncio.sleep(0.02)
-
-
-async def reconciled(house: House, body: str, at: int, **more: Any) -> dict[str, Any]:
-    answer = await send(house, body, at, **more)
-    assert answer.status_code == 202, answer.text
-    return await done(house, answer.json()["reconciliation_id"])
-
-
-def differences(told: dict[str, Any]) -> dict[tuple[str, str], tuple[str, str, int, int, int]]:
-    return {
-        (one["sku"], one["state"]): (
-            one["kind"], one["cause"], one["expected"], one["counted"], one["difference"],
-        )
-        for one in told["discrepancies"]
-    }  # fmt: skip
 
 
 async def test_what_agrees_differs_in_nothing(house: House) -> None:
@@ -146,7 +97,6 @@ async def test_the_same_snapshot_again_answers_with_the_first(house: House) -> N
 
 
 LONG = "sku,on_hand\n" + "".join(f"S{n},1\n" for n in range(300))
-NORTH = {"warehouse": "north"}
 BAD: list[tuple[str, str, str, str, str, str]] = [
     # name, body, type, code, field, part of the message
     ("duplicate", "sku,on_hand\nA,1\nB,2\nA,3\n", "csv", "invalid_request", "line 4", "line 2 already"),

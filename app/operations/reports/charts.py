@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-WIDTH = 640
+WIDTH = 520
+WIDE = 1_060
+"""Units of a plot over half of the page, or all of it: about one is a pixel, so that letters keep their size."""
 ROW = 30
-_LABEL = 168
-_FIGURE = 120
+_LABEL = 176
+_FIGURE = 112
 _FOOT = 26
 _HEAD = 18
 _TICKS_MAX = 6
@@ -40,7 +42,7 @@ def bars(rows: Sequence[Bar], title: str) -> str:
     return _svg(parts, len(rows) * ROW + 4, title)
 
 
-def columns(rows: Sequence[Bar], title: str, height: int = 190) -> str:
+def columns(rows: Sequence[Bar], title: str, height: int = 250) -> str:
     """Return columns that stand: `more` up from the middle line, `less` down from it."""
     highest = max((max(row.more, row.less) for row in rows), default=0) or 1
     half = (height - _FOOT - 2 * _HEAD) / 2
@@ -62,12 +64,12 @@ def columns(rows: Sequence[Bar], title: str, height: int = 190) -> str:
 def line(points: Sequence[tuple[str, int]], title: str, height: int = 170) -> str:
     """Return a line over days, with a dot and a hint for each; the last one's figure is written beside it."""
     highest = max((value for _, value in points), default=0) or 1
-    room, left, right = height - _FOOT - _HEAD, 10, WIDTH - 60
+    room, left, right = height - _FOOT - _HEAD, 10, WIDE - 60
     step = (right - left) / max(len(points) - 1, 1)
     at = [(left + n * step, _HEAD + room * (1 - value / highest)) for n, (_, value) in enumerate(points)]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in at)
     floor = _HEAD + room
-    parts = [f'<line class="axis" x1="0" x2="{WIDTH}" y1="{floor}" y2="{floor}"/>']
+    parts = [f'<line class="axis" x1="0" x2="{WIDE}" y1="{floor}" y2="{floor}"/>']
     if at:
         area = f"{at[0][0]:.1f},{floor} {path} {at[-1][0]:.1f},{floor}"
         parts.append(f'<polygon class="area" points="{area}"/><polyline class="trend" points="{path}"/>')
@@ -83,7 +85,7 @@ def line(points: Sequence[tuple[str, int]], title: str, height: int = 170) -> st
             parts.append(
                 f'<text class="dim" x="{x:.1f}" y="{height - 6}" text-anchor="{anchor}">{escape(label)}</text>'
             )
-    return _svg(parts, height, title)
+    return _svg(parts, height, title, WIDE)
 
 
 def _figure(x: float, y: float, count: int) -> str:
@@ -96,8 +98,8 @@ def _rect(x: float, y: float, width: float, height: float, kind: str) -> str:
     return f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="2"/>'
 
 
-def _svg(parts: Sequence[str], height: float, title: str) -> str:
+def _svg(parts: Sequence[str], height: float, title: str, width: int = WIDTH) -> str:
     return (
-        f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}" '
+        f'<svg viewBox="0 0 {width} {height:.0f}" role="img" aria-label="{escape(title)}" '
         f'xmlns="http://www.w3.org/2000/svg">{"".join(parts)}</svg>'
     )

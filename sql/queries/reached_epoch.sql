@@ -1,1 +1,0 @@
-SELECT coalesce(max(epoch), 0) AS epoch FROM position WHERE shard = $1
