@@ -28,6 +28,7 @@ from app.ledger.archive import Archive
 from app.ledger.audit import Audit
 from app.ledger.check import LedgerCheck
 from app.ledger.counts import CountRows
+from app.ledger.future_locks import FutureLocks
 from app.ledger.horizon import Horizon
 from app.ledger.ledger import Ledger
 from app.ledger.lost import LostRows
@@ -72,6 +73,7 @@ from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
 from app.worker.expire import Sweeper
 from app.worker.persist import Persist
+from app.worker.timekeeper import Timekeeper
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -217,6 +219,15 @@ class Stores:
             recover.duty(recovery),
             persist.duty(),
             Sweeper(self.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
+            Timekeeper(
+                self.hot,
+                clock,
+                FutureLocks(self.engine, SHARD),
+                shard_seconds=self._shard_seconds,
+                ledger_seconds=self._ledger_seconds,
+                set_back=lambda: recovery.ensure_open(doubt=True),
+                ahead_seconds_max=settings.clock_jump_seconds_max,
+            ).duty(),
             forget.duty(self.hot, horizon),
             self._reconcile_duty(),
             overdue.duty(
@@ -246,6 +257,9 @@ class Stores:
     async def _hot_seconds(self) -> float:
         seconds, micros = await self.client.time()
         return float(seconds) + float(micros) / 1e6
+
+    async def _shard_seconds(self) -> float:
+        return float(await self.client.hget(self.keys.meta, "at") or 0) / 1e3
 
     async def _ledger_seconds(self) -> float:
         async with database.snapshot(self.engine) as connection:
