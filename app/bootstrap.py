@@ -25,6 +25,7 @@ from app.ledger.audit import Audit
 from app.ledger.counts import CountRows
 from app.ledger.horizon import Horizon
 from app.ledger.ledger import Ledger
+from app.ledger.lost import LostRows
 from app.ledger.migrate import check_schema, migrate
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
 from app.ledger.recovery_rows import RecoveryRows
@@ -46,7 +47,7 @@ from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
 from app.reconcile.verify import Verify
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
-from app.recovery.recovery import Recovery
+from app.recovery.recovery import Recovery, Rules
 from app.settings import Settings, read_settings
 from app.telemetry import Metrics
 from app.worker import forget, recover
@@ -63,6 +64,8 @@ if TYPE_CHECKING:
 
 SHARD = 0
 LEVEL_SECONDS = 1.0
+SETTLE_SECONDS = 1.0
+"""Beyond a call's deadline, until a new home is opened: time for every process to notice that the old one is over."""
 
 Progress = Callable[[str, int], None]
 
@@ -101,10 +104,18 @@ class Stores:
             self.gate,
             RecoveryRows(self.engine, SHARD),
             Writer(self.engine, SHARD),
-            horizon_seconds=self.settings.horizon_seconds,
-            outbox_max=self.settings.outbox_max,
+            Rules(
+                horizon_seconds=self.settings.horizon_seconds,
+                outbox_max=self.settings.outbox_max,
+                settle_seconds=self.settings.call_deadline_seconds + SETTLE_SECONDS,
+                clock_ahead_seconds=self.settings.clock_jump_seconds_max,
+            ),
             progress=progress,
         )
+
+    def lost(self) -> LostRows:
+        """What lists events that the ledger did not take."""
+        return LostRows(self.engine, SHARD)
 
     def verify(self, progress: Progress) -> Verify:
         """What compares the stores."""
@@ -139,6 +150,7 @@ class Stores:
     def duties(self) -> list[Duty]:
         """What the worker does in the background."""
         settings = self.settings
+        recovery = self.recovery()
         persist = Persist(
             self.client,
             self.keys,
@@ -146,6 +158,7 @@ class Stores:
             Writer(self.engine, SHARD),
             batch_events_max=settings.batch_events_max,
             trim_margin_seconds=settings.trim_margin_seconds,
+            on_doubt=lambda: recovery.ensure_open(doubt=True),
         )
         clock = ClockWatch(
             self._hot_seconds, self._ledger_seconds, jump_seconds_max=settings.clock_jump_seconds_max
@@ -154,7 +167,7 @@ class Stores:
             self.engine, SHARD, seconds=settings.horizon_seconds, entries_max=settings.horizon_entries_max
         )
         return [
-            recover.duty(self.recovery()),
+            recover.duty(recovery),
             persist.duty(),
             Sweeper(self.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
             forget.duty(self.hot, horizon),

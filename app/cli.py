@@ -148,6 +148,16 @@ def rebuild(data_dir: DataDir = HERE) -> None:
     _run("rebuild", data_dir=data_dir, needs="open_stores")
 
 
+lost = typer.Typer(help="What could not be kept.", no_args_is_help=True)
+cli.add_typer(lost, name="lost")
+
+
+@lost.command("list")
+def list_lost(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: FBT002 - a switch
+    """Print lost events with their orders, SKUs and quantities, and counts that were set right."""
+    _run("lost", as_json=as_json, data_dir=data_dir, needs="open_stores")
+
+
 shortages = typer.Typer(help="Where less is on the shelf than is promised.", no_args_is_help=True)
 cli.add_typer(shortages, name="shortages")
 

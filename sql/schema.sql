@@ -249,7 +249,27 @@ CREATE TABLE lost_event (
     lock_id  text,
     event    jsonb       NOT NULL,
     found_at timestamptz NOT NULL DEFAULT now(),
+    finding  text        NOT NULL DEFAULT 'different',
     PRIMARY KEY (shard, epoch, n, tip)
+);
+COMMENT ON COLUMN lost_event.finding IS 'fork, different: a branch not taken; named: told by a process that had acknowledged it; carry_over: its effect was booked';
+
+-- What the hot store had, and what it was set to after the ledger, where a branch was not taken.
+CREATE TABLE stock_correction (
+    shard     smallint    NOT NULL,
+    epoch     bigint      NOT NULL,
+    sku       text        NOT NULL,
+    warehouse text        NOT NULL,
+    before    jsonb       NOT NULL,
+    after     jsonb       NOT NULL,
+    found_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (shard, epoch, sku, warehouse)
+);
+
+-- Which installation this ledger is of: its hot store carries the same id. One row, made when a gate first opens.
+CREATE TABLE installation (
+    id      text    NOT NULL,
+    the_one boolean PRIMARY KEY DEFAULT true CHECK (the_one)
 );
 
 -- A fact is never edited; a correction is a new fact. (A superuser can; `sellable verify` finds it.)

@@ -42,6 +42,7 @@ COMMANDS = (
     "buffer",
     "reads",
     "recovery",
+    "repair",
 )
 FAMILY = "sellable_"
 

@@ -75,16 +75,17 @@ async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 @asynccontextmanager
-async def driver_transaction(engine: AsyncEngine) -> AsyncIterator[Any]:
-    """Run in one transaction of asyncpg itself, for COPY, arrays and scripts; yields its connection.
+async def driver_transaction(engine: AsyncEngine, **options: Any) -> AsyncIterator[Any]:
+    """Run in one transaction of asyncpg itself, for COPY, arrays, cursors and scripts; yields its connection.
 
     SQLAlchemy begins a transaction only with a statement of its own, so one around it would be none at all.
+    `options` are asyncpg's, such as isolation="repeatable_read".
     """
     try:
         async with engine.connect() as connection:
             raw = await connection.get_raw_connection()
             pg: Any = raw.driver_connection
-            async with pg.transaction():
+            async with pg.transaction(**options):
                 yield pg
     except Exception as error:
         if is_away(error):
