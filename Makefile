@@ -34,6 +34,7 @@ faults: $(VENV)/.dev
 
 proof: $(VENV)/.dev
 	$(BIN)/python -m tests.properties.proof --steps $(or $(STEPS),1000000)
+	SELLABLE_PROOF_EXAMPLES=$(or $(EXAMPLES),10000) $(BIN)/pytest --timeout 7200 tests/properties/test_machine.py
 	$(BIN)/python -m tests.mutants
 	$(BIN)/pytest -m long
 

@@ -2,55 +2,72 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.errors import ConfigurationError, SellableError, UnavailableError
+from app.domain.reconciliation import read_policy
+from app.errors import ConfigurationError, NotReadyError, SellableError, UnavailableError
 from app.hotstore import wire
 from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.line import Line, LineCaller
+from app.hotstore.replicas import Replicas
+from app.hotstore.ring import Ring
 from app.hotstore.scan import Scan
 from app.hotstore.store import HotStore
 from app.ledger import database
+from app.ledger.archive import Archive
 from app.ledger.audit import Audit
+from app.ledger.check import LedgerCheck
 from app.ledger.counts import CountRows
 from app.ledger.horizon import Horizon
 from app.ledger.ledger import Ledger
 from app.ledger.lost import LostRows
 from app.ledger.migrate import check_schema, migrate
+from app.ledger.partitions import Partitions
+from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
+from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.shortages import ShortageRows
+from app.ledger.snapshots import Policy, Snapshots
+from app.ledger.watch import LedgerWatch
 from app.ledger.writer import Writer
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.buffers import Buffers
+from app.operations.compensations import Compensations
 from app.operations.durability import Durabilities
+from app.operations.epoch_watch import EpochWatch
 from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import Openings
 from app.operations.operations import Operations
+from app.operations.past import Past
 from app.operations.purchase_orders import PurchaseOrders
+from app.operations.reconciliations import Reconciliations
 from app.operations.returns import Returns
 from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
+from app.reconcile.reconcile import Reconcile
 from app.reconcile.verify import Verify
+from app.recovery.belonging import check_installation, refuse_foreign_keys
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
 from app.recovery.recovery import Recovery, Rules
+from app.recovery.state import why_shut
 from app.settings import Settings, read_settings
 from app.telemetry import Metrics
-from app.worker import forget, recover
+from app.worker import forget, keep_books, overdue, reconcile, recover
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
 from app.worker.expire import Sweeper
@@ -63,7 +80,6 @@ if TYPE_CHECKING:
     from app.api.hot.routes import HotRoutes
 
 SHARD = 0
-LEVEL_SECONDS = 1.0
 SETTLE_SECONDS = 1.0
 """Beyond a call's deadline, until a new home is opened: time for every process to notice that the old one is over."""
 
@@ -82,16 +98,27 @@ class Stores:
     hot: HotStore
     gate: Gate
     level: HotLevel
+    watch: LedgerWatch
+    replicas: Replicas
 
     async def check(self) -> HotServer:
-        """Refuse servers that would break a promise, and read the level that the hot store gives."""
+        """Refuse servers that would break a promise, or do not belong together; read the level the hot store gives."""
+        server = await self._check_hot_server()
+        with contextlib.suppress(UnavailableError):  # locks go on without Postgres, and so does a start
+            await check_schema(self.engine)
+        await check_installation(self.client, self.keys, RecoveryRows(self.engine, SHARD))
+        return server
+
+    async def _check_hot_server(self) -> HotServer:
         server = await check_hot_server(self.client, self.keys)
+        if not self.settings.redis_shared:
+            await refuse_foreign_keys(self.client, self.keys)
         await self.level.refresh()
         return server
 
     async def migrate(self) -> str:
         """Bring the ledger's tables and the functions up to date; return the revision."""
-        await self.check()
+        await self._check_hot_server()
         revision = await migrate(self.engine)
         await self.gate.load_library()
         return revision
@@ -121,13 +148,26 @@ class Stores:
         """What compares the stores."""
         return Verify(Scan(self.client, self.keys), Audit(self.engine, SHARD), progress=progress)
 
+    def reconcile(self, progress: Progress = lambda _what, _count: None) -> Reconcile:
+        """What compares a warehouse's snapshots with the ledger."""
+        settings = self.settings
+        policy = Policy(
+            read_policy(settings.reconcile_policy),
+            settings.reconcile_apply_units_max,
+            settings.reconcile_differing_share_max,
+            timedelta(seconds=settings.reconcile_window_seconds),
+        )
+        return Reconcile(Snapshots(self.engine, SHARD), policy, progress=progress)
+
     def operations(self) -> Operations:
         """What the API and the commands can do."""
         settings = self.settings
         durabilities = Durabilities(
             hot_level=lambda: self.level.level,
-            persisted=self._persisted,
+            watch=self.watch,
             wait_seconds=settings.durability_wait_seconds,
+            replicas=self.replicas.held,
+            has_replicas=lambda: self.level.has_replicas,
         )
         ledger = Ledger(self.engine)
         return Operations(
@@ -145,6 +185,13 @@ class Stores:
             purchase_orders=PurchaseOrders(self.hot, PlanRows(self.engine), ledger, durabilities),
             stock_takes=StockTakes(self.hot, ledger, CountRows(self.engine), durabilities),
             shortages=Shortages(self.hot, ShortageRows(self.engine), durabilities, settings.shortage_choice),
+            past=Past(self.hot, PastRows(self.engine), durabilities),
+            reconciliations=Reconciliations(
+                self.hot, Snapshots(self.engine, SHARD), ReconciliationRows(self.engine)
+            ),
+            compensations=Compensations(
+                self.hot, ReconciliationRows(self.engine), CountRows(self.engine), durabilities
+            ),
         )
 
     def duties(self) -> list[Duty]:
@@ -171,13 +218,30 @@ class Stores:
             persist.duty(),
             Sweeper(self.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
             forget.duty(self.hot, horizon),
+            self._reconcile_duty(),
+            overdue.duty(
+                ReconciliationRows(self.engine), settings.reconciled, settings.reconcile_age_seconds_max
+            ),
+            keep_books.partitions_duty(
+                Partitions(self.engine, months_ahead=settings.partitions_ahead_months)
+            ),
+            keep_books.retention_duty(
+                Archive(self.engine, SHARD),
+                months_kept=settings.ledger_months_kept,
+                closed_lock_days_kept=settings.closed_lock_days_kept,
+            ),
         ]
 
-    async def _persisted(self) -> str:
-        try:
-            return str(await self.client.hget(self.keys.meta, "persisted") or "")
-        except RedisError as error:
-            raise UnavailableError(f"Redis cannot be reached: {error}") from error
+    def _reconcile_duty(self) -> Duty:
+        run, compensations = self.reconcile(), self.operations().compensations
+
+        async def run_next() -> bool:
+            return await run.run_once() is not None
+
+        async def go_on() -> bool:
+            return await compensations.go_on(who="policy") > 0
+
+        return reconcile.duty(run_next, go_on)
 
     async def _hot_seconds(self) -> float:
         seconds, micros = await self.client.time()
@@ -202,19 +266,59 @@ async def open_stores(
         )
     client = wire.connect(redis_url)
     engine = database.open_engine(database_url)
-    keys = Keys(settings.prefix)
-    hot = HotStore(
-        wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds),
-        keys,
-        library(),
-        order=settings.order,
-    )
+    stores = _stores_of(settings, redis_url, client, engine)
     try:
-        yield Stores(
-            settings, redis_url, client, engine, keys, hot, Gate(client, keys, library()), HotLevel(client)
-        )
+        yield stores
     finally:
+        await stores.watch.close()
+        await stores.replicas.close()
         await client.aclose()
+        await engine.dispose()
+
+
+def _stores_of(settings: Settings, redis_url: str, client: Redis, engine: AsyncEngine) -> Stores:
+    keys, code = Keys(settings.prefix), library()
+    caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
+    level = HotLevel(client, replicas=settings.replicas)
+    replicas = Replicas(
+        wire.connect(redis_url, connections_max=1),
+        keys,
+        code,
+        needed=lambda: level.replicas_needed,
+        wait_seconds=settings.durability_wait_seconds,
+    )
+    return Stores(
+        settings,
+        redis_url,
+        client,
+        engine,
+        keys,
+        HotStore(caller, keys, code, order=settings.order),
+        Gate(client, keys, code),
+        level,
+        LedgerWatch(engine, SHARD),
+        replicas,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerBooks:
+    """The ledger alone."""
+
+    engine: AsyncEngine
+
+    def check(self, progress: Progress = lambda _what, _count: None) -> LedgerCheck:
+        """What finds out whether it is whole."""
+        return LedgerCheck(self.engine, SHARD, now=datetime.now(UTC), progress=progress)
+
+
+@asynccontextmanager
+async def open_ledger(database_url: str = "") -> AsyncIterator[LedgerBooks]:
+    """Reach the ledger of a running service."""
+    engine = database.open_engine(database_url or read_settings().database_url)
+    try:
+        yield LedgerBooks(engine)
+    finally:
         await engine.dispose()
 
 
@@ -238,10 +342,25 @@ async def open_worker() -> AsyncIterator[list[Duty]]:
         # One pipelined connection: hundreds of overdue locks expire with one write, and one fsync.
         store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order)
         line.start()
+        watch = EpochWatch(RecoveryRows(stores.engine, SHARD), _leaving(stores, store, line))
+        watch.start()
         try:
             yield replace(stores, hot=store).duties()
         finally:
+            await watch.close()
             await line.close()
+
+
+def _leaving(stores: Stores, store: HotStore, line: Line) -> Callable[[int], Awaitable[None]]:
+    """What drops every connection to a memory of an earlier epoch."""
+
+    async def leave(epoch_min: int) -> None:
+        store.leave(epoch_min)
+        stores.hot.leave(epoch_min)
+        line.leave(epoch_min)
+        await stores.client.connection_pool.disconnect(inuse_connections=False)
+
+    return leave
 
 
 class _Health:
@@ -253,9 +372,11 @@ class _Health:
     async def readiness(self) -> list[str]:
         try:
             await self._stores.hot.read_due(0)
+        except NotReadyError:
+            return await why_shut(self._stores.gate, RecoveryRows(self._stores.engine, SHARD))
         except SellableError as error:
             return [str(error)]
-        return []
+        return self._stores.level.problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,41 +393,49 @@ async def open_api(settings: Settings) -> AsyncIterator[Api]:
     """Reach the stores, refuse what would break a promise, and return the API."""
     async with open_stores(settings=settings) as stores:
         await stores.check()
-        async with _line_of(stores) as (api, line):
-            watch = asyncio.create_task(_watch_level(stores.level))
+        async with _line_of(stores) as (api, line, epochs):
+            kept = asyncio.create_task(stores.level.keep(), name="level")
             line.start()
+            epochs.start()
             try:
                 yield api
             finally:
-                watch.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await watch
+                await epochs.close()
+                kept.cancel()
+                await asyncio.gather(kept, return_exceptions=True)
 
 
 @asynccontextmanager
-async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line]]:
+async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch]]:
     """Build everything that hangs on the pipelined connection."""
     # Here, because the worker and the commands need no FastAPI.
     from app.api.app import create_app  # noqa: PLC0415
     from app.api.hot.build import build_hot  # noqa: PLC0415
     from app.api.hot.protocol import protocol_class  # noqa: PLC0415
 
-    metrics = Metrics()
+    metrics, ring = Metrics(), Ring(stores.settings.ring_entries_max)
+    level = stores.level
     hot, line = build_hot(
-        stores.settings, stores.redis_url, stores.keys, metrics, level=lambda: stores.level.level
+        stores.settings,
+        stores.redis_url,
+        stores.keys,
+        metrics,
+        level=lambda: level.level,
+        on_shut=level.doubt,
+        ring=ring,
     )
-    store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order)
+    metrics.collectors.append(lambda told: told.set_gate(epoch=line.epoch, unpersisted=len(ring)))
+    store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order, ring=ring)
+    epochs = EpochWatch(
+        RecoveryRows(stores.engine, SHARD),
+        _leaving(stores, store, line),
+        ring=ring,
+    )
     live = replace(stores, hot=store)
     operations = live.operations()
     app = create_app(operations, stores.settings, _Health(live), metrics=metrics)
     try:
-        yield Api(app, hot, protocol_class(hot)), line
+        yield Api(app, hot, protocol_class(hot)), line, epochs
     finally:
         await operations.locks.durabilities.close()
         await line.close()
-
-
-async def _watch_level(level: HotLevel) -> None:
-    while True:
-        await asyncio.sleep(LEVEL_SECONDS)
-        await level.refresh()

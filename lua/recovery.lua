@@ -23,14 +23,15 @@ local function open(keys, args)
   if meta.tip ~= args[3] then return { 'TIP_MOVED', '' } end
   if not natural(args[2]) or natural(args[2]) <= tonumber(meta.epoch or '0') then return { 'EPOCH_TOO_LOW', '' } end
   local tag = tag_of(keys[1])
-  local shard = { now = clock(meta.at), moves = {}, who = '' }
-  local at_max = moment(args[7])
-  if at_max and shard.now > at_max and clock(0) <= at_max then shard.now = clock(0) end
+  local now, now_text = clock(meta.at)
+  local at_max, server, server_text = moment(args[7]), clock('0')
+  if at_max and now > at_max and server <= at_max then now_text = server_text end
+  local shard = { now_text = now_text, moves = {}, who = '' }
   local body = body_of(shard, { kind = 'open', reason = '"' .. args[4] .. '"' })
   local position = redis.call('XADD', tag .. 'outbox', args[2] .. '-0', 'p', meta.tip, 'e', body)
   local tip = string.sub(redis.sha1hex(meta.tip .. body), 1, 16)
   redis.call('HSET', keys[1], 'epoch', args[2], 'state', 'ready', 'layout', LAYOUT, 'home', args[4], 'tip', tip,
-    'at', shard.now, 'last', position, 'fence', args[1], 'outbox_max', args[5])
+    'at', now_text, 'last', position, 'fence', args[1], 'outbox_max', args[5])
   if args[6] and args[6] ~= '' then redis.call('HSET', keys[1], 'installation', args[6]) end
   gate[keys[1]] = args[2]
   return { 'OPENED', '', position }

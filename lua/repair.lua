@@ -154,7 +154,8 @@ end
 local function carry(keys, args)
   if fenced(keys, args) or redis.call('HGET', keys[1], 'state') ~= 'carrying' then return { 'FENCED', '' } end
   local meta, tag = meta_of(keys[1]), tag_of(keys[1])
-  local shard = { now = clock(meta.at), moves = { args[6] ~= '' and args[6] or nil }, who = 'recovery' }
+  local _, now_text = clock(meta.at)
+  local shard = { now_text = now_text, moves = { args[6] ~= '' and args[6] or nil }, who = 'recovery' }
   local body = body_of(shard, {
     kind = 'carry_over', op = args[7], fingerprint = args[8], lock_id = args[3], lock = args[4] ~= '' and args[4] or nil,
     document = args[5] ~= '' and args[5] or nil,
@@ -162,7 +163,7 @@ local function carry(keys, args)
   local position = redis.call('XADD', tag .. 'outbox', args[2] .. '-*', 'p', meta.tip, 'e', body)
   put_records(tag, args, 9)
   local tip = string.sub(redis.sha1hex(meta.tip .. body), 1, 16)
-  redis.call('HSET', keys[1], 'tip', tip, 'at', shard.now, 'last', position, 'epoch', args[2])
+  redis.call('HSET', keys[1], 'tip', tip, 'at', now_text, 'last', position, 'epoch', args[2])
   return { 'CARRIED', '', position }
 end
 

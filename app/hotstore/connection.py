@@ -25,6 +25,14 @@ _MORE: Any = object()
 """What the reader gives until a reply is whole."""
 
 
+def hand_over(on_reply: OnReply, reply: Any) -> None:
+    """Give a caller its reply. A caller's own failure is its own: the replies behind it are others'."""
+    try:
+        on_reply(reply)
+    except Exception:  # noqa: BLE001 - whatever it is, it is logged and must not stop the parser
+        _log.exception("connection.caller_failed")
+
+
 class _Slot:
     """A call's place in the queue."""
 
@@ -36,13 +44,10 @@ class _Slot:
         self.deadline = deadline
 
     def tell(self, reply: Any) -> None:
-        """Hand the reply over, once. A caller's own failure is its own: the replies behind it are others'."""
+        """Hand the reply over, once."""
         on_reply, self.on_reply = self.on_reply, None
         if on_reply is not None:
-            try:
-                on_reply(reply)
-            except Exception:  # noqa: BLE001 - whatever it is, it is logged and must not stop the parser
-                _log.exception("connection.caller_failed")
+            hand_over(on_reply, reply)
 
 
 class Connection(asyncio.Protocol):
@@ -150,7 +155,9 @@ class Connection(asyncio.Protocol):
         if self._expired:
             self._expired -= 1
         self.proven_at = slot.sent_at
-        slot.tell(reply)
+        # Late is unknown, even if nobody had the time to say so before: a new home may have been opened meanwhile.
+        is_late = self.received_at > slot.deadline
+        slot.tell(OutcomeUnknownError("the hot store did not answer in time") if is_late else reply)
 
     def pause_writing(self) -> None:
         """Take no more calls: the server does not read."""

@@ -30,7 +30,7 @@ _SERVER_SETTINGS = {
 # The same towards the server, of whose silence nothing else would tell.
 _KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 25_000))
 
-_AWAY = (OSError, TimeoutError, InterfaceError, OperationalError, asyncpg.PostgresConnectionError)
+AWAY = (OSError, TimeoutError, InterfaceError, OperationalError, asyncpg.PostgresConnectionError)
 
 
 def open_engine(url: str, *, connections_max: int = 5) -> AsyncEngine:
@@ -69,7 +69,7 @@ def is_away(error: BaseException) -> bool:
         return True
     if isinstance(error, asyncpg.InterfaceError) and "closed" in str(error):
         return True
-    return isinstance(error, _AWAY) or "cannot connect now" in str(error).lower()
+    return isinstance(error, AWAY) or "cannot connect now" in str(error).lower()
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from app.hotstore.keys import Keys as RedisKeys
 from app.hotstore.library import library
 from app.hotstore.line import Line
 from app.hotstore.near_cache import NearCache
+from app.hotstore.ring import Ring
 from app.settings import Durability, Settings, read_api_keys
 from app.telemetry import Metrics
 
@@ -24,8 +25,13 @@ def build_hot(
     metrics: Metrics,
     *,
     level: Callable[[], Durability],
+    ring: Ring | None = None,
+    on_shut: Callable[[], None] = lambda: None,
 ) -> tuple[HotRoutes, Line]:
-    """Return the hot routes and the line that they use, which is not started yet."""
+    """Return the hot routes and the line that they use, which is not started yet.
+
+    `on_shut` is called when it may be another server, or another epoch, from now on.
+    """
     keys = Keys(read_api_keys(settings.api_keys.get_secret_value()))
     counts = HotCounts()
     pages = Pages(
@@ -34,13 +40,18 @@ def build_hot(
     cache: NearCache[PageBytes] = NearCache(
         redis_keys, pages.render, entries_max=settings.near_cache_entries_max
     )
+
+    def shut() -> None:
+        on_shut()
+        cache.on_shut()
+
     line = Line(
         redis_url,
         redis_keys,
         library(),
         deadline_seconds=settings.call_deadline_seconds,
         on_push=cache.on_push,
-        on_shut=cache.on_shut,
+        on_shut=shut,
     )
     pages.cache, cache.line = cache, line
     checkout = Checkout(
@@ -53,6 +64,7 @@ def build_hot(
         ttl_seconds=settings.lock_ttl_seconds,
         durability=settings.durability,
         level=level,
+        ring=ring,
     )
     metrics.collectors.append(partial(hand_over, counts=counts, cache=cache.counts))
     return HotRoutes(pages, checkout), line

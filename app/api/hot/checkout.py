@@ -28,6 +28,8 @@ from app.hotstore import calls, replies
 from app.hotstore.keys import Keys as RedisKeys
 from app.hotstore.library import Library
 from app.hotstore.line import Line
+from app.hotstore.lock_batches import LockBatches
+from app.hotstore.ring import Ring
 from app.hotstore.wire import meaning_of
 from app.settings import Durability
 
@@ -98,12 +100,15 @@ class Checkout:
         ttl_seconds: int,
         durability: Durability,
         level: Callable[[], Durability],
+        ring: Ring | None = None,
     ) -> None:
+        self._ring = ring
         self._keys = keys
         self._counts = counts
         self._line = line
         self._meta = redis_keys.meta
         self._library = library
+        self._batches = LockBatches(line.call, redis_keys, library)
         self._order = calls.ranked(order)
         self._ttl_seconds = ttl_seconds
         self._durability = durability
@@ -200,7 +205,7 @@ class Checkout:
         except ProblemError as error:
             _send_problem(error.problem, respond, self._counts, route)
             return
-        name, echo, epoch = self._library.function(function), args[0], self._line.epoch
+        echo, epoch = args[0], self._line.epoch
 
         def on_reply(reply: Any) -> None:
             if type(reply) is list and reply[0] == Outcome.STALE_EPOCH:
@@ -209,12 +214,18 @@ class Checkout:
                 decline()  # nothing was changed, and the application asks for the epoch first
                 return
             try:
+                if self._ring is not None and type(reply) is list and reply[1] == echo:
+                    self._ring.add(function, reply, args)
                 self._answer(function, route, command, echo, reply, respond)
             except Exception:  # noqa: BLE001 - whatever it is, somebody waits for an answer
                 _log.exception("a request failed", method="POST", route=route)
                 _send_problem(problems.internal_error(), respond, self._counts, route)
 
-        self._line.call(("FCALL", name, 1, self._meta, epoch, who, *args), on_reply)
+        if function == "lock":
+            self._batches.call(epoch, who, args, on_reply)
+        else:
+            name = self._library.function(function)
+            self._line.call(("FCALL", name, 1, self._meta, epoch, who, *args), on_reply)
 
     def _answer(
         self, function: str, route: str, command: Command, echo: object, reply: Any, respond: Respond
