@@ -108,7 +108,9 @@ Snapshot = Annotated[
 CountedWarehouse = Annotated[
     str, typer.Option("--warehouse", callback=_warehouse, help="Which one it is of.")
 ]
-AsOf = Annotated[str, typer.Option(help="When it was counted, such as 2025-12-01T06:00:00Z; inclusive.")]
+CountedAt = Annotated[
+    str, typer.Option("--as-of", help="When it was counted, such as 2025-12-01T06:00:00Z; inclusive.")
+]
 SnapshotRows = Annotated[int | None, typer.Option("--rows", min=0, help="How many counts there must be.")]
 HtmlFile = Annotated[Path | None, typer.Option("--html", help="Write the report as a page.")]
 CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write every difference as a line.")]
@@ -254,7 +256,7 @@ def resolve_shortage(shortage_id: ShortageId, lock_ids: LockIds, data_dir: DataD
 def reconcile(
     file: Snapshot,
     warehouse: CountedWarehouse,
-    as_of: AsOf,
+    as_of: CountedAt,
     rows: SnapshotRows = None,
     html: HtmlFile = None,
     csv: CsvFile = None,

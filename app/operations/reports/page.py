@@ -53,8 +53,8 @@ svg{width:100%;height:auto;display:block}svg text{fill:var(--ink);font-size:13px
 table{border-collapse:collapse;width:100%;font-size:14px}th,td{padding:7px 10px;border-bottom:1px solid var(--line);
 text-align:left;white-space:nowrap}th{color:var(--dim);font-weight:500}.n{text-align:right;font-variant-numeric:
 tabular-nums}td.wide{white-space:normal;color:var(--dim);font-size:13px;min-width:180px}tr:last-child td{border:0}
-code{white-space:nowrap;background:var(--bg);border:1px solid var(--line);border-radius:6px;padding:1px 6px}.key{display:inline-block;
-width:10px;height:10px;border-radius:3px;margin:0 5px 0 12px;background:currentColor}
+code{white-space:nowrap;background:var(--bg);border:1px solid var(--line);border-radius:6px;padding:1px 6px}
+.key{display:inline-block;width:10px;height:10px;border-radius:3px;margin:0 5px 0 12px;background:currentColor}
 """
 
 
