@@ -1,7 +1,6 @@
 """Puts the parts together: the only place that knows everything."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -9,17 +8,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.reconciliation import read_policy
-from app.errors import ConfigurationError, SellableError, UnavailableError
+from app.errors import ConfigurationError, SellableError
 from app.hotstore import wire
 from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.line import Line, LineCaller
+from app.hotstore.replicas import Replicas
 from app.hotstore.scan import Scan
 from app.hotstore.store import HotStore
 from app.ledger import database
@@ -35,6 +34,7 @@ from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.shortages import ShortageRows
 from app.ledger.snapshots import Policy, Snapshots
+from app.ledger.watch import LedgerWatch
 from app.ledger.writer import Writer
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
@@ -72,7 +72,6 @@ if TYPE_CHECKING:
     from app.api.hot.routes import HotRoutes
 
 SHARD = 0
-LEVEL_SECONDS = 1.0
 SETTLE_SECONDS = 1.0
 """Beyond a call's deadline, until a new home is opened: time for every process to notice that the old one is over."""
 
@@ -91,6 +90,8 @@ class Stores:
     hot: HotStore
     gate: Gate
     level: HotLevel
+    watch: LedgerWatch
+    replicas: Replicas
 
     async def check(self) -> HotServer:
         """Refuse servers that would break a promise, and read the level that the hot store gives."""
@@ -146,8 +147,10 @@ class Stores:
         settings = self.settings
         durabilities = Durabilities(
             hot_level=lambda: self.level.level,
-            persisted=self._persisted,
+            watch=self.watch,
             wait_seconds=settings.durability_wait_seconds,
+            replicas=self.replicas.held,
+            has_replicas=lambda: self.level.has_replicas,
         )
         ledger = Ledger(self.engine)
         return Operations(
@@ -215,12 +218,6 @@ class Stores:
 
         return reconcile.duty(run_next, go_on)
 
-    async def _persisted(self) -> str:
-        try:
-            return str(await self.client.hget(self.keys.meta, "persisted") or "")
-        except RedisError as error:
-            raise UnavailableError(f"Redis cannot be reached: {error}") from error
-
     async def _hot_seconds(self) -> float:
         seconds, micros = await self.client.time()
         return float(seconds) + float(micros) / 1e6
@@ -244,20 +241,39 @@ async def open_stores(
         )
     client = wire.connect(redis_url)
     engine = database.open_engine(database_url)
-    keys = Keys(settings.prefix)
-    hot = HotStore(
-        wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds),
-        keys,
-        library(),
-        order=settings.order,
-    )
+    stores = _stores_of(settings, redis_url, client, engine)
     try:
-        yield Stores(
-            settings, redis_url, client, engine, keys, hot, Gate(client, keys, library()), HotLevel(client)
-        )
+        yield stores
     finally:
+        await stores.watch.close()
+        await stores.replicas.close()
         await client.aclose()
         await engine.dispose()
+
+
+def _stores_of(settings: Settings, redis_url: str, client: Redis, engine: AsyncEngine) -> Stores:
+    keys, code = Keys(settings.prefix), library()
+    caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
+    level = HotLevel(client, replicas=settings.replicas)
+    replicas = Replicas(
+        wire.connect(redis_url, connections_max=1),
+        keys,
+        code,
+        needed=lambda: level.replicas_needed,
+        wait_seconds=settings.durability_wait_seconds,
+    )
+    return Stores(
+        settings,
+        redis_url,
+        client,
+        engine,
+        keys,
+        HotStore(caller, keys, code, order=settings.order),
+        Gate(client, keys, code),
+        level,
+        LedgerWatch(engine, SHARD),
+        replicas,
+    )
 
 
 @asynccontextmanager
@@ -297,7 +313,7 @@ class _Health:
             await self._stores.hot.read_due(0)
         except SellableError as error:
             return [str(error)]
-        return []
+        return self._stores.level.problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,14 +331,13 @@ async def open_api(settings: Settings) -> AsyncIterator[Api]:
     async with open_stores(settings=settings) as stores:
         await stores.check()
         async with _line_of(stores) as (api, line):
-            watch = asyncio.create_task(_watch_level(stores.level))
+            kept = asyncio.create_task(stores.level.keep(), name="level")
             line.start()
             try:
                 yield api
             finally:
-                watch.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await watch
+                kept.cancel()
+                await asyncio.gather(kept, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -334,8 +349,14 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line]]:
     from app.api.hot.protocol import protocol_class  # noqa: PLC0415
 
     metrics = Metrics()
+    level = stores.level
     hot, line = build_hot(
-        stores.settings, stores.redis_url, stores.keys, metrics, level=lambda: stores.level.level
+        stores.settings,
+        stores.redis_url,
+        stores.keys,
+        metrics,
+        level=lambda: level.level,
+        on_shut=level.doubt,
     )
     store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order)
     live = replace(stores, hot=store)
@@ -346,9 +367,3 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line]]:
     finally:
         await operations.locks.durabilities.close()
         await line.close()
-
-
-async def _watch_level(level: HotLevel) -> None:
-    while True:
-        await asyncio.sleep(LEVEL_SECONDS)
-        await level.refresh()

@@ -49,6 +49,13 @@ class Settings(BaseSettings):
     durability_wait_seconds: float = _setting(
         5.0, "how long a request waits for the level it asked for", unit="s", promise="5, 6", gt=0, le=60
     )
+    replicas: int = _setting(
+        1,
+        "how many replicas the hot store has: the level `replica` waits for all of them, and for more if more follow",
+        promise="6",
+        ge=0,
+        le=100,
+    )
     lock_ttl_seconds: int = _setting(
         900, "a lock's expiry when a request names none", unit="s", promise="2", ge=1, le=2_592_000
     )

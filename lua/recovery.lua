@@ -24,11 +24,8 @@ local function open(keys, args)
   if not natural(args[2]) or natural(args[2]) <= tonumber(meta.epoch or '0') then return { 'EPOCH_TOO_LOW', '' } end
   local tag = tag_of(keys[1])
   local now, now_text = clock(meta.at)
-  local at_max = moment(args[7])
-  if at_max and now > at_max then
-    local server, server_text = clock('0')
-    if server <= at_max then now_text = server_text end
-  end
+  local at_max, server, server_text = moment(args[7]), clock('0')
+  if at_max and now > at_max and server <= at_max then now_text = server_text end
   local shard = { now_text = now_text, moves = {}, who = '' }
   local body = body_of(shard, { kind = 'open', reason = '"' .. args[4] .. '"' })
   local position = redis.call('XADD', tag .. 'outbox', args[2] .. '-0', 'p', meta.tip, 'e', body)

@@ -48,6 +48,48 @@ local function read_back(kind, key, args, at, count)
   return table.concat(parts, ' ')
 end
 
+-- Whether a hash holds exactly these fields and values.
+local function holds(key, items)
+  local got = redis.call('HGETALL', key)
+  if #got ~= #items then return false end
+  local same = true
+  for i = 1, #items do same = same and got[i] == items[i] end
+  if same then return true end
+  local values = {} -- a large hash has an order of its own
+  for i = 1, #got, 2 do values[got[i]] = got[i + 1] end
+  for i = 1, #items, 2 do
+    if values[items[i]] ~= items[i + 1] then return false end
+  end
+  return true
+end
+
+-- rebuild_stock: sets SKUs while the memory is being rebuilt; each is read back and compared.
+-- KEYS  1 meta
+-- ARGV  1 fence  2 a line a SKU: sku, `v`, version, then fields and counts, tabs between
+-- Returns FENCED, LOADED: {outcome, how many SKUs, the sum of their counts, the SHA-1 of the lines}; a SKU that
+--   is not there as it was set does not count.
+local function rebuild_stock(keys, args)
+  if not rebuilding(keys, args) then return { 'FENCED', '' } end
+  local prefix, count, sum = tag_of(keys[1]) .. 'stock:', 0, 0
+  for line in string.gmatch(args[2], '[^\n]+') do
+    local items, n, sku = {}, 0, nil
+    for item in string.gmatch(line, '[^\t]+') do
+      if sku then
+        n = n + 1
+        items[n] = item
+      else
+        sku = item
+      end
+    end
+    call_with('HSET', prefix .. sku, items)
+    if holds(prefix .. sku, items) then
+      count = count + 1
+      for i = 4, n, 2 do sum = sum + tonumber(items[i]) end
+    end
+  end
+  return { 'LOADED', tostring(count), string.format('%d', sum), redis.sha1hex(args[2]) }
+end
+
 -- rebuild_load: sets records while the memory is being rebuilt, and says what is there then.
 -- KEYS  1 meta
 -- ARGV  1 fence  2… records
@@ -125,6 +167,7 @@ local function carry(keys, args)
   return { 'CARRIED', '', position }
 end
 
+register('rebuild_stock', rebuild_stock, {})
 register('rebuild_load', rebuild_load, {})
 register('replay', replay, { 'allow-oom' })
 register('mend', mend, { 'allow-oom' })

@@ -4,6 +4,7 @@ from functools import partial
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -60,7 +61,7 @@ def create_app(
     operations: Operations, settings: Settings, health: Health, *, metrics: Metrics | None = None
 ) -> FastAPI:
     """Return the application; nothing connects. Raises `ConfigurationError` if the keys cannot be read."""
-    app = FastAPI(
+    app = FastAPIOffline(  # /docs with its scripts from here: shops' networks often reach no CDN
         title="Sellable",
         version="0.1.0",
         description=description(),
@@ -89,6 +90,6 @@ async def _method_not_allowed(request: Request, _error: Exception) -> Response:
     methods: set[str] = set()
     for route in request.app.router.routes:
         if route.matches(request.scope)[0] is not Match.NONE:
-            methods |= set(route.methods or ())
+            methods |= set(getattr(route, "methods", None) or ())
     allowed = {"Allow": ", ".join(sorted(methods))}
     return problems.Problem("method_not_allowed", "see the header Allow", headers=allowed).response()

@@ -53,6 +53,8 @@ class Outcome(StrEnum):
     BUFFERED = "BUFFERED"
     # Read.
     READ = "READ"
+    # Written for a WAIT to ask about.
+    MARKED = "MARKED"
     # Recovery and housekeeping.
     FENCED = "FENCED"
     NO_RIGHTS = "NO_RIGHTS"

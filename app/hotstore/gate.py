@@ -13,11 +13,12 @@ from app.domain.words import LAYOUT
 from app.errors import ConfigurationError, FencedError
 from app.hotstore.keys import Keys
 from app.hotstore.library import FAMILY, Library
-from app.hotstore.records import Record, arguments, fingerprint
+from app.hotstore.records import Record, arguments, fingerprint, sha1
 from app.hotstore.scan import glob
 
 CHUNK = 250
 """Records in one call: a function that sets them holds Redis for a few milliseconds."""
+MISLOADED = "what was loaded is not what is there: something else writes to this memory"
 SCANNED = 1_000
 """Keys that one step of clearing looks at."""
 
@@ -169,9 +170,22 @@ class Gate:
             if cursor == "0":
                 return
 
-    async def load_stock(self, rows: Sequence[tuple[str, Mapping[str, int | str]]], *, fence: int) -> None:
-        """Set the fields of SKUs."""
-        await self.load([Record("stock", sku, fields) for sku, fields in rows], fence=fence)
+    async def load_stock(self, lines: Sequence[str], *, fence: int) -> int:
+        """Set SKUs, a line each (see `lua/repair.lua`), and return the sum of their counts as they are there.
+
+        Raises `FencedError` unless all of them are.
+        """
+        texts = ["\n".join(lines[first : first + CHUNK]) for first in range(0, len(lines), CHUNK)]
+        pipeline = self._client.pipeline(transaction=False)
+        for text in texts:
+            pipeline.fcall(self._library.function("rebuild_stock"), 1, self._keys.meta, str(fence), text)
+        total = 0
+        for text, reply in zip(texts, await pipeline.execute(), strict=True):
+            _loaded(reply)
+            if (reply[1], reply[3]) != (str(text.count("\n") + 1), sha1(text)):
+                raise FencedError(MISLOADED)
+            total += int(reply[2])
+        return total
 
     async def load_locks(self, rows: Sequence[tuple[str, Mapping[str, int | str]]], *, fence: int) -> None:
         """Set the records of locks; held ones that expire become due again."""
@@ -186,7 +200,7 @@ class Gate:
         reply = await self._call("rebuild_load", fence, *arguments(records))
         _loaded(reply)
         if reply[1:] != [str(len(records)), fingerprint(records)]:
-            raise FencedError("what was loaded is not what is there: something else writes to this memory")
+            raise FencedError(MISLOADED)
 
     async def mend(self, records: Sequence[Record], *, fence: int) -> None:
         """Set records of a memory that is shut."""

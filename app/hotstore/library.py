@@ -41,6 +41,7 @@ COMMANDS = (
     "transfer_cancel",
     "buffer",
     "reads",
+    "mark",
     "recovery",
     "repair",
 )

@@ -38,6 +38,9 @@ def fingerprint(records: Sequence[Record]) -> str:
         str(fields[""]) if kind == "op" else " ".join((str(len(fields)), *map(str, fields.values())))
         for kind, _, fields, _, _ in records
     ]
-    return hashlib.sha1(
-        "\n".join(texts).encode("utf-8", "surrogateescape"), usedforsecurity=False
-    ).hexdigest()
+    return sha1("\n".join(texts))
+
+
+def sha1(text: str) -> str:
+    """Return the SHA-1 of a text, as the functions reckon it."""
+    return hashlib.sha1(text.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()

@@ -22,7 +22,7 @@ _SERVER_SETTINGS = {
     "tcp_keepalives_count": "3",
 }
 
-_AWAY = (OSError, TimeoutError, InterfaceError, OperationalError, asyncpg.PostgresConnectionError)
+AWAY = (OSError, TimeoutError, InterfaceError, OperationalError, asyncpg.PostgresConnectionError)
 
 
 def open_engine(url: str, *, connections_max: int = 5) -> AsyncEngine:
@@ -46,7 +46,7 @@ def is_away(error: BaseException) -> bool:
     """Whether an error says that Postgres cannot be reached, rather than that it refused."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    return isinstance(error, _AWAY) or "cannot connect now" in str(error).lower()
+    return isinstance(error, AWAY) or "cannot connect now" in str(error).lower()
 
 
 @asynccontextmanager

@@ -45,6 +45,17 @@ class SnapshotRows:
         """Yield (sku, warehouse, version, available, locked, damaged, in_transit, buffer), in SKU order."""
         return self._stream("all_stock")
 
+    async def stock_lines(self) -> AsyncIterator[list[str]]:
+        """Yield SKUs as lines for the hot store (see `sql/queries/all_stock_lines.sql`), many at a time."""
+        cursor = await self._pg.cursor(sql("all_stock_lines"), self._shard)
+        while rows := await cursor.fetch(ROWS_CHUNK):
+            yield [row[0] for row in rows]
+
+    async def stock_sums(self) -> tuple[int, int]:
+        """Return how many SKUs there are, and the sum of all counts."""
+        row = await self._pg.fetchrow(sql("sum_stock"), self._shard)
+        return row["skus"], row["units"]
+
     def locks(self, since: datetime) -> AsyncIterator[Any]:
         """Yield (lock_id, opened_epoch, opened_n, record) of open locks and of those changed after `since`."""
         return self._stream("remembered_locks", since)

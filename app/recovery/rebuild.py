@@ -1,12 +1,14 @@
 """Rebuild: the hot store made anew from one snapshot of the ledger."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
-from app.hotstore.gate import CHUNK, Gate
+from app.errors import FencedError
+from app.hotstore.gate import CHUNK, MISLOADED, Gate
 from app.hotstore.records import Record
 from app.ledger.snapshot_rows import LedgerTip, SnapshotRows
-from app.recovery.records import document_records, op_records, stock_records
+from app.recovery.records import document_records, op_records
 
 Progress = Callable[[str, int], None]
 
@@ -23,8 +25,8 @@ async def rebuild(
         fence=fence, tip=ledger.tip, recorded_at_ms=ledger.recorded_at_ms, last=str(ledger.position)
     )
     await gate.clear(fence=fence)
+    await _load_stock(gate, rows, fence, progress)
     for what, records in (
-        ("SKUs", stock_records(rows.stock())),
         ("locks", document_records("lock", rows.locks(since))),
         ("transfers", document_records("transfer", rows.transfers(since))),
         ("ids", op_records(rows.ops(since))),
@@ -35,6 +37,27 @@ async def rebuild(
             count += len(chunk)
             progress(what, count)
     return ledger
+
+
+async def _load_stock(gate: Gate, rows: SnapshotRows, fence: int, progress: Progress) -> None:
+    """Load all SKUs: while the hot store takes some, the next are read. Count and sum must be the ledger's."""
+    loading: asyncio.Task[int] | None = None
+    skus, units = 0, 0
+    try:
+        async for lines in rows.stock_lines():
+            if loading is not None:
+                units += await loading
+            progress("SKUs", skus)
+            loading = asyncio.create_task(gate.load_stock(lines, fence=fence))
+            skus += len(lines)
+        units += await loading if loading is not None else 0
+    finally:
+        if loading is not None:
+            loading.cancel()
+            await asyncio.gather(loading, return_exceptions=True)
+    progress("SKUs", skus)
+    if (skus, units) != await rows.stock_sums():
+        raise FencedError(MISLOADED)
 
 
 async def chunks(records: AsyncIterator[Record], records_max: int) -> AsyncIterator[list[Record]]:

@@ -200,7 +200,7 @@ async def test_a_fork_is_mended_without_touching_the_rest(
     def rebuilds(*_args):
         raise AssertionError("a fork of a few events needs no rebuild")
 
-    monkeypatch.setattr(SnapshotRows, "stock", rebuilds)
+    monkeypatch.setattr(SnapshotRows, "stock_lines", rebuilds)
     assert await found(stores) is Finding.FORK
 
 
