@@ -267,10 +267,13 @@ async def taken_in(stores: Stores, on_hand: int, at: int) -> Begun:
 
 async def test_it_waits_until_the_ledger_has_all_up_to_the_request(stores: Stores) -> None:
     """No worker runs: nothing is compared before the ledger has what the hot store had when it was asked."""
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
-    begun = await taken_in(stores, 10, 2**41)
-    assert await stores.reconcile().run_once() is None
     (persist,) = [duty for duty in stores.duties() if duty.name == "persist"]
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    while await persist.run_once():
+        pass
+    await stores.hot.opening([OpeningRow("A", "north", 12)])
+    begun = await taken_in(stores, 12, 2**41)
+    assert await stores.reconcile().run_once() is None
     while await persist.run_once():
         pass
     assert await stores.reconcile().run_once() == begun.reconciliation_id
