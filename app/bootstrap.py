@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
@@ -22,12 +22,15 @@ from app.hotstore.replicas import Replicas
 from app.hotstore.scan import Scan
 from app.hotstore.store import HotStore
 from app.ledger import database
+from app.ledger.archive import Archive
 from app.ledger.audit import Audit
+from app.ledger.check import LedgerCheck
 from app.ledger.counts import CountRows
 from app.ledger.horizon import Horizon
 from app.ledger.ledger import Ledger
 from app.ledger.lost import LostRows
 from app.ledger.migrate import check_schema, migrate
+from app.ledger.partitions import Partitions
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
 from app.ledger.reconciliations import ReconciliationRows
@@ -59,7 +62,7 @@ from app.recovery.checks import HotLevel, HotServer, check_hot_server
 from app.recovery.recovery import Recovery, Rules
 from app.settings import Settings, read_settings
 from app.telemetry import Metrics
-from app.worker import forget, overdue, reconcile, recover
+from app.worker import forget, keep_books, overdue, reconcile, recover
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
 from app.worker.expire import Sweeper
@@ -205,6 +208,14 @@ class Stores:
             overdue.duty(
                 ReconciliationRows(self.engine), settings.reconciled, settings.reconcile_age_seconds_max
             ),
+            keep_books.partitions_duty(
+                Partitions(self.engine, months_ahead=settings.partitions_ahead_months)
+            ),
+            keep_books.retention_duty(
+                Archive(self.engine, SHARD),
+                months_kept=settings.ledger_months_kept,
+                closed_lock_days_kept=settings.closed_lock_days_kept,
+            ),
         ]
 
     def _reconcile_duty(self) -> Duty:
@@ -274,6 +285,27 @@ def _stores_of(settings: Settings, redis_url: str, client: Redis, engine: AsyncE
         LedgerWatch(engine, SHARD),
         replicas,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerBooks:
+    """The ledger alone."""
+
+    engine: AsyncEngine
+
+    def check(self, progress: Progress = lambda _what, _count: None) -> LedgerCheck:
+        """What finds out whether it is whole."""
+        return LedgerCheck(self.engine, SHARD, now=datetime.now(UTC), progress=progress)
+
+
+@asynccontextmanager
+async def open_ledger(database_url: str = "") -> AsyncIterator[LedgerBooks]:
+    """Reach the ledger of a running service."""
+    engine = database.open_engine(database_url or read_settings().database_url)
+    try:
+        yield LedgerBooks(engine)
+    finally:
+        await engine.dispose()
 
 
 @asynccontextmanager

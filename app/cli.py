@@ -327,6 +327,16 @@ def _reconciliations(action: str, data_dir: Path, **arguments: Any) -> NoReturn:
     _run("reconciliations", action=action, data_dir=data_dir, needs="open_operations", **arguments)
 
 
+books = typer.Typer(help="The ledger itself.", no_args_is_help=True)
+cli.add_typer(books, name="ledger")
+
+
+@books.command("check")
+def check_ledger(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: FBT002 - a switch
+    """Check that nothing in the ledger is missing or was edited. Safe on a live system."""
+    _run("ledger", as_json=as_json, data_dir=data_dir, failed=NOT_COMPARED, needs="open_ledger")
+
+
 @cli.command(hidden=True)
 def demo(data_dir: DataDir = HERE) -> None:
     """Fill a new service with the demo catalogue."""

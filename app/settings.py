@@ -127,6 +127,20 @@ class Settings(BaseSettings):
         "", "warehouses that must be reconciled, comma-separated; those that were once must be anyway"
     )
 
+    partitions_ahead_months: int = _setting(
+        2, "for how many months after this one the ledger has room", unit="months", promise="4", ge=1, le=24
+    )
+    ledger_months_kept: int = _setting(
+        0,
+        "how many whole months of events and moves stay in the ledger before they are archived; 0: for ever",
+        unit="months",
+        promise="13",
+        ge=0,
+    )
+    closed_lock_days_kept: int = _setting(
+        0, "how long ended locks stay among the others; 0: for ever", unit="days", ge=0, le=36_500
+    )
+
     @field_validator("reconcile_policy")
     @classmethod
     def _policy_is_readable(cls, value: str) -> str:

@@ -483,7 +483,7 @@ CREATE TABLE daily_check (
     compared    bigint      NOT NULL DEFAULT 0
 );
 
--- A fact is never edited; a correction is a new fact. (A superuser can; `sellable verify` finds it.)
+-- A fact is never edited; a correction is a new fact. (A superuser can; `sellable ledger check` finds it.)
 REVOKE UPDATE, DELETE, TRUNCATE ON event, move FROM PUBLIC;
 DO $$ BEGIN
     EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON event, move FROM %I', current_user);
