@@ -1,16 +1,19 @@
 """Puts the parts together: the only place that knows everything."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.errors import ConfigurationError, SellableError
+from app.domain.reconciliation import read_policy
+from app.errors import ConfigurationError, NotReadyError, SellableError, UnavailableError
 from app.hotstore import wire
 from app.hotstore.backlog import OutboxRoom
 from app.hotstore.gate import Gate
@@ -18,26 +21,36 @@ from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.line import Line, LineCaller
 from app.hotstore.replicas import Replicas
+from app.hotstore.ring import Ring
 from app.hotstore.scan import Scan
 from app.hotstore.store import HotStore
 from app.hotstore.words import WorkerWords
 from app.ledger import database
+from app.ledger.archive import Archive
 from app.ledger.audit import Audit
+from app.ledger.check import LedgerCheck
 from app.ledger.counts import CountRows
+from app.ledger.future_locks import FutureLocks
 from app.ledger.horizon import Horizon
 from app.ledger.ledger import Ledger
+from app.ledger.lost import LostRows
 from app.ledger.migrate import check_schema, migrate
+from app.ledger.partitions import Partitions
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
 from app.ledger.quarantine import QuarantiningWriter
 from app.ledger.queries import statement
+from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.shortages import ShortageRows
+from app.ledger.snapshots import Policy, Snapshots
 from app.ledger.watch import LedgerWatch
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.buffers import Buffers
+from app.operations.compensations import Compensations
 from app.operations.durability import Durabilities
+from app.operations.epoch_watch import EpochWatch
 from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import Openings
@@ -45,22 +58,27 @@ from app.operations.operations import Operations
 from app.operations.past import Past
 from app.operations.purchase_orders import PurchaseOrders
 from app.operations.quarantine import Quarantine
+from app.operations.reconciliations import Reconciliations
 from app.operations.returns import Returns
 from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
+from app.reconcile.reconcile import Reconcile
 from app.reconcile.verify import Verify
+from app.recovery.belonging import check_installation, refuse_foreign_keys
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
-from app.recovery.recovery import Recovery
+from app.recovery.recovery import Recovery, Rules
+from app.recovery.state import why_shut
 from app.settings import Settings, read_settings
 from app.telemetry import Metrics
-from app.worker import forget, recover
+from app.worker import forget, keep_books, overdue, reconcile, recover
 from app.worker.backlog import Backlog, Figures, Limits
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
 from app.worker.expire import Sweeper
 from app.worker.persist import Persist
+from app.worker.timekeeper import Timekeeper
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -69,6 +87,8 @@ if TYPE_CHECKING:
     from app.api.hot.routes import HotRoutes
 
 SHARD = 0
+SETTLE_SECONDS = 1.0
+"""Beyond a call's deadline, until a new home is opened: time for every process to notice that the old one is over."""
 
 Progress = Callable[[str, int], None]
 
@@ -90,14 +110,23 @@ class Stores:
     words: WorkerWords
 
     async def check(self) -> HotServer:
-        """Refuse servers that would break a promise, and read the level that the hot store gives."""
+        """Refuse servers that would break a promise, or do not belong together; read the level the hot store gives."""
+        server = await self._check_hot_server()
+        with contextlib.suppress(UnavailableError):  # locks go on without Postgres, and so does a start
+            await check_schema(self.engine)
+        await check_installation(self.client, self.keys, RecoveryRows(self.engine, SHARD))
+        return server
+
+    async def _check_hot_server(self) -> HotServer:
         server = await check_hot_server(self.client, self.keys)
+        if not self.settings.redis_shared:
+            await refuse_foreign_keys(self.client, self.keys)
         await self.level.refresh()
         return server
 
     async def migrate(self) -> str:
         """Bring the ledger's tables and the functions up to date; return the revision."""
-        await self.check()
+        await self._check_hot_server()
         revision = await migrate(self.engine)
         await self.gate.load_library()
         return revision
@@ -110,10 +139,18 @@ class Stores:
             self.gate,
             RecoveryRows(self.engine, SHARD),
             QuarantiningWriter(self.engine, SHARD),
-            horizon_seconds=self.settings.horizon_seconds,
-            outbox_max=self.settings.outbox_max,
+            Rules(
+                horizon_seconds=self.settings.horizon_seconds,
+                outbox_max=self.settings.outbox_max,
+                settle_seconds=self.settings.call_deadline_seconds + SETTLE_SECONDS,
+                clock_ahead_seconds=self.settings.clock_jump_seconds_max,
+            ),
             progress=progress,
         )
+
+    def lost(self) -> LostRows:
+        """What lists events that the ledger did not take."""
+        return LostRows(self.engine, SHARD)
 
     def verify(self, progress: Progress) -> Verify:
         """What compares the stores."""
@@ -122,6 +159,17 @@ class Stores:
     def quarantine(self) -> Quarantine:
         """What a person does about events that the ledger could not book."""
         return Quarantine(self.hot, QuarantiningWriter(self.engine, SHARD))
+
+    def reconcile(self, progress: Progress = lambda _what, _count: None) -> Reconcile:
+        """What compares a warehouse's snapshots with the ledger."""
+        settings = self.settings
+        policy = Policy(
+            read_policy(settings.reconcile_policy),
+            settings.reconcile_apply_units_max,
+            settings.reconcile_differing_share_max,
+            timedelta(seconds=settings.reconcile_window_seconds),
+        )
+        return Reconcile(Snapshots(self.engine, SHARD), policy, progress=progress)
 
     def operations(self) -> Operations:
         """What the API and the commands can do."""
@@ -150,11 +198,18 @@ class Stores:
             stock_takes=StockTakes(self.hot, ledger, CountRows(self.engine), durabilities),
             shortages=Shortages(self.hot, ShortageRows(self.engine), durabilities, settings.shortage_choice),
             past=Past(self.hot, PastRows(self.engine), durabilities),
+            reconciliations=Reconciliations(
+                self.hot, Snapshots(self.engine, SHARD), ReconciliationRows(self.engine)
+            ),
+            compensations=Compensations(
+                self.hot, ReconciliationRows(self.engine), CountRows(self.engine), durabilities
+            ),
         )
 
     def duties(self) -> list[Duty]:
         """What the worker does in the background."""
         settings = self.settings
+        recovery = self.recovery()
         persist = Persist(
             self.client,
             self.keys,
@@ -162,6 +217,7 @@ class Stores:
             QuarantiningWriter(self.engine, SHARD),
             batch_events_max=settings.batch_events_max,
             trim_margin_seconds=settings.trim_margin_seconds,
+            on_doubt=lambda: recovery.ensure_open(doubt=True),
         )
         clock = ClockWatch(
             self._hot_seconds, self._ledger_seconds, jump_seconds_max=settings.clock_jump_seconds_max
@@ -170,11 +226,32 @@ class Stores:
             self.engine, SHARD, seconds=settings.horizon_seconds, entries_max=settings.horizon_entries_max
         )
         return [
-            recover.duty(self.recovery()),
+            recover.duty(recovery),
             persist.duty(),
             self._backlog(lambda: persist.trouble).duty(),
             Sweeper(self.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
+            Timekeeper(
+                self.hot,
+                clock,
+                FutureLocks(self.engine, SHARD),
+                shard_seconds=self._shard_seconds,
+                ledger_seconds=self._ledger_seconds,
+                set_back=lambda: recovery.ensure_open(doubt=True),
+                ahead_seconds_max=settings.clock_jump_seconds_max,
+            ).duty(),
             forget.duty(self.hot, horizon),
+            self._reconcile_duty(),
+            overdue.duty(
+                ReconciliationRows(self.engine), settings.reconciled, settings.reconcile_age_seconds_max
+            ),
+            keep_books.partitions_duty(
+                Partitions(self.engine, months_ahead=settings.partitions_ahead_months)
+            ),
+            keep_books.retention_duty(
+                Archive(self.engine, SHARD),
+                months_kept=settings.ledger_months_kept,
+                closed_lock_days_kept=settings.closed_lock_days_kept,
+            ),
         ]
 
     def _backlog(self, trouble: Callable[[], str]) -> Backlog:
@@ -192,9 +269,23 @@ class Stores:
         async with database.snapshot(self.engine) as connection:
             return Figures(*(await connection.execute(statement("backlog_figures"))).one())
 
+    def _reconcile_duty(self) -> Duty:
+        run, compensations = self.reconcile(), self.operations().compensations
+
+        async def run_next() -> bool:
+            return await run.run_once() is not None
+
+        async def go_on() -> bool:
+            return await compensations.go_on(who="policy") > 0
+
+        return reconcile.duty(run_next, go_on)
+
     async def _hot_seconds(self) -> float:
         seconds, micros = await self.client.time()
         return float(seconds) + float(micros) / 1e6
+
+    async def _shard_seconds(self) -> float:
+        return float(await self.client.hget(self.keys.meta, "at") or 0) / 1e3
 
     async def _ledger_seconds(self) -> float:
         async with database.snapshot(self.engine) as connection:
@@ -251,6 +342,27 @@ def _stores_of(settings: Settings, redis_url: str, client: Redis, engine: AsyncE
     )
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerBooks:
+    """The ledger alone."""
+
+    engine: AsyncEngine
+
+    def check(self, progress: Progress = lambda _what, _count: None) -> LedgerCheck:
+        """What finds out whether it is whole."""
+        return LedgerCheck(self.engine, SHARD, now=datetime.now(UTC), progress=progress)
+
+
+@asynccontextmanager
+async def open_ledger(database_url: str = "") -> AsyncIterator[LedgerBooks]:
+    """Reach the ledger of a running service."""
+    engine = database.open_engine(database_url or read_settings().database_url)
+    try:
+        yield LedgerBooks(engine)
+    finally:
+        await engine.dispose()
+
+
 @asynccontextmanager
 async def open_operations(redis_url: str = "", database_url: str = "") -> AsyncIterator[Operations]:
     """Reach a running service's stores."""
@@ -271,11 +383,26 @@ async def open_worker() -> AsyncIterator[list[Duty]]:
         # One pipelined connection: hundreds of overdue locks expire with one write, and one fsync.
         store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order)
         line.start()
+        watch = EpochWatch(RecoveryRows(stores.engine, SHARD), _leaving(stores, store, line))
+        watch.start()
         try:
             async with _kept(stores):
                 yield replace(stores, hot=store).duties()
         finally:
+            await watch.close()
             await line.close()
+
+
+def _leaving(stores: Stores, store: HotStore, line: Line) -> Callable[[int], Awaitable[None]]:
+    """What drops every connection to a memory of an earlier epoch."""
+
+    async def leave(epoch_min: int) -> None:
+        store.leave(epoch_min)
+        stores.hot.leave(epoch_min)
+        line.leave(epoch_min)
+        await stores.client.connection_pool.disconnect(inuse_connections=False)
+
+    return leave
 
 
 class _Health:
@@ -287,6 +414,8 @@ class _Health:
     async def readiness(self) -> list[str]:
         try:
             await self._stores.hot.read_due(0)
+        except NotReadyError:
+            return await why_shut(self._stores.gate, RecoveryRows(self._stores.engine, SHARD))
         except SellableError as error:
             return [str(error)]
         return self._stores.level.problems
@@ -322,10 +451,14 @@ async def open_api(settings: Settings) -> AsyncIterator[Api]:
     """Reach the stores, refuse what would break a promise, and return the API."""
     async with open_stores(settings=settings) as stores:
         await stores.check()
-        async with _line_of(stores) as (api, line):
+        async with _line_of(stores) as (api, line, epochs):
             line.start()
-            async with _kept(stores):
-                yield api
+            epochs.start()
+            try:
+                async with _kept(stores):
+                    yield api
+            finally:
+                await epochs.close()
 
 
 @asynccontextmanager
@@ -341,14 +474,14 @@ async def _kept(stores: Stores) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line]]:
+async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch]]:
     """Build everything that hangs on the pipelined connection."""
     # Here, because the worker and the commands need no FastAPI.
     from app.api.app import create_app  # noqa: PLC0415
     from app.api.hot.build import build_hot  # noqa: PLC0415
     from app.api.hot.protocol import protocol_class  # noqa: PLC0415
 
-    metrics = Metrics()
+    metrics, ring = Metrics(), Ring(stores.settings.ring_entries_max)
     level = stores.level
     hot, line = build_hot(
         stores.settings,
@@ -357,15 +490,22 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line]]:
         metrics,
         level=lambda: level.level,
         on_shut=level.doubt,
+        ring=ring,
     )
-    store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order)
+    metrics.collectors.append(lambda told: told.set_gate(epoch=line.epoch, unpersisted=len(ring)))
+    store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order, ring=ring)
+    epochs = EpochWatch(
+        RecoveryRows(stores.engine, SHARD),
+        _leaving(stores, store, line),
+        ring=ring,
+    )
     live = replace(stores, hot=store)
     operations = live.operations()
     health = _Health(live)
     metrics.collectors.append(health.tell)
     app = create_app(operations, stores.settings, health, metrics=metrics)
     try:
-        yield Api(app, hot, protocol_class(hot)), line
+        yield Api(app, hot, protocol_class(hot)), line, epochs
     finally:
         await operations.locks.durabilities.close()
         await line.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 import structlog
@@ -100,6 +100,29 @@ class Metrics:
             registry=self.registry,
         )
         self._gauges = {name: Gauge(name, text, registry=self.registry) for name, text in GAUGES.items()}
+        self._gate_open = Gauge(
+            "sellable_gate_open",
+            "1 while the hot store's memory was checked and commands are taken.",
+            registry=self.registry,
+        )
+        self._epoch = Gauge(
+            "sellable_epoch", "The epoch that is open; 0 while none is.", registry=self.registry
+        )
+        self._unpersisted = Gauge(
+            "sellable_acknowledged_unpersisted",
+            "Commands that this process acknowledged and that are not known to be in the ledger.",
+            registry=self.registry,
+        )
+        self._reconciliations = {
+            name: Gauge(f"sellable_reconciliation_{name}", what, ("warehouse",), registry=self.registry)
+            for name, what in (
+                ("age_seconds", "How old the last snapshot is that was compared; +Inf: there is none."),
+                ("skus_differing", "SKUs that differed in the last reconciliation."),
+                ("units_more", "Units that the warehouse had more."),
+                ("units_less", "Units that the warehouse had less."),
+                ("alarm", "1: too many SKUs differ, or the last snapshot is too old."),
+            )
+        }
         self.collectors: list[Callable[[Metrics], None]] = []
         """Called before the figures are told: they bring what was counted elsewhere."""
 
@@ -128,6 +151,17 @@ class Metrics:
     def set_gauge(self, name: str, value: float) -> None:
         """Say how something of `GAUGES` stands now."""
         self._gauges[name].set(value)
+
+    def set_gate(self, *, epoch: str, unpersisted: int) -> None:
+        """Note which epoch is open ('' for none), and how much is not known to be in the ledger."""
+        self._gate_open.set(bool(epoch))
+        self._epoch.set(int(epoch or 0))
+        self._unpersisted.set(unpersisted)
+
+    def tell_reconciliation(self, warehouse: str, figures: Mapping[str, float]) -> None:
+        """Note how a warehouse stands: some of age_seconds, skus_differing, units_more, units_less, alarm."""
+        for name, value in figures.items():
+            self._reconciliations[name].labels(warehouse).set(value)
 
     def expose(self) -> bytes:
         """Return the figures as Prometheus reads them."""

@@ -45,6 +45,7 @@ COMMANDS = (
     "limit",
     "compensate",
     "recovery",
+    "repair",
 )
 FAMILY = "sellable_"
 

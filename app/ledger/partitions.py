@@ -47,14 +47,14 @@ class Month(NamedTuple):
 
 async def ensure_month(pg: Any, month: Month) -> list[str]:
     """Make the month's partitions where they are missing; return the names of those made. In a transaction."""
-    missing = [of for of in TABLES if await pg.fetchval("SELECT to_regclass($1)", month.table(of)) is None]
+    missing = [of for of in TABLES if not await pg.fetchval(sql("partition_exists"), month.table(of))]
     if not missing:
         return []
     await pg.execute(sql("take_making"), _MAKING)
     made = []
     for of in missing:
         name = month.table(of)
-        if await pg.fetchval("SELECT to_regclass($1)", name) is not None:
+        if await pg.fetchval(sql("partition_exists"), name):
             continue  # somebody else made it while we waited
         # The table's name and the dates are ours: nothing here comes from outside. Attaching one that is there,
         # rather than making it in its place, lets readers and the writer go on.

@@ -49,47 +49,51 @@ class Parked(NamedTuple):
 class QuarantiningWriter(Writer):
     """A writer that goes on past poison. Each half of a bisection is a transaction of its own, in order."""
 
-    async def write(self, entries: Sequence[Entry]) -> Position | None:
+    async def write(self, entries: Sequence[Entry], *, home_epoch: int | None = None) -> Position | None:
         """Persist entries that continue the position, parking what Postgres refuses of them.
 
         Returns and raises as `Writer.write`.
         """
         cut = next((i for i, entry in enumerate(entries) if entry.event.kind == COMPENSATES), None)
         if cut is not None:
-            return await self._write_around(entries, cut)
+            return await self._write_around(entries, cut, home_epoch)
         try:
-            return await super().write(entries)
+            return await super().write(entries, home_epoch=home_epoch)
         except POISON as error:
             if len(entries) == 1:
-                return await self._write_apart(entries[0], error)
+                return await self._write_apart(entries[0], error, home_epoch)
         half = len(entries) // 2
-        return await self._write_in_turn(entries[:half], entries[half:])
+        return await self._write_in_turn(entries[:half], entries[half:], home_epoch)
 
-    async def _write_around(self, entries: Sequence[Entry], cut: int) -> Position | None:
+    async def _write_around(
+        self, entries: Sequence[Entry], cut: int, home_epoch: int | None
+    ) -> Position | None:
         if cut > 0:
-            return await self._write_in_turn(entries[:cut], entries[cut:])
+            return await self._write_in_turn(entries[:cut], entries[cut:], home_epoch)
         try:
-            written = await self._compensate(entries[0])
+            written = await self._compensate(entries[0], home_epoch)
         except POISON as error:  # what the hot store has is refused as well: it waits behind the others
             _log.error("ledger.drop_refused", position=str(entries[0].position), why=reason_of(error)[1])
-            written = await self._write_apart(entries[0], error)
+            written = await self._write_apart(entries[0], error, home_epoch)
         if len(entries) == 1 or written != entries[0].position:
             return written
-        return await self.write(entries[1:])
+        return await self.write(entries[1:], home_epoch=home_epoch)
 
-    async def _write_in_turn(self, first: Sequence[Entry], second: Sequence[Entry]) -> Position | None:
-        written = await self.write(first)
+    async def _write_in_turn(
+        self, first: Sequence[Entry], second: Sequence[Entry], home_epoch: int | None
+    ) -> Position | None:
+        written = await self.write(first, home_epoch=home_epoch)
         if written is None or written < first[-1].position:
             return written
-        return await self.write(second)
+        return await self.write(second, home_epoch=home_epoch)
 
     # One event, part by part
 
-    async def _write_apart(self, entry: Entry, why: BaseException) -> Position | None:
+    async def _write_apart(self, entry: Entry, why: BaseException, home_epoch: int | None) -> Position | None:
         """Book every part of an event that can be booked, each in a savepoint, and park the others."""
         async with database.driver_transaction(self._engine) as pg:
             row = await pg.fetchrow(sql("lease_position"), self._shard)
-            if row is None:
+            if row is None or (home_epoch is not None and home_epoch < row["newest_epoch"]):
                 return None
             at = Position(row["epoch"], row["n"])
             if entry.position <= at:
@@ -186,11 +190,11 @@ class QuarantiningWriter(Writer):
 
     # Dropping
 
-    async def _compensate(self, entry: Entry) -> Position | None:
+    async def _compensate(self, entry: Entry, home_epoch: int | None) -> Position | None:
         """Book what a dropped SKU has in the hot store against what it has here, and let it go on from there."""
         async with database.driver_transaction(self._engine) as pg:
             row = await pg.fetchrow(sql("lease_position"), self._shard)
-            if row is None:
+            if row is None or (home_epoch is not None and home_epoch < row["newest_epoch"]):
                 return None
             at = Position(row["epoch"], row["n"])
             if entry.position <= at:

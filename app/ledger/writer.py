@@ -58,8 +58,10 @@ class _Records:
     changed: dict[str, list[Any]] = field(default_factory=dict)
 
     def open(self, record_id: str, where: Position, at: datetime, fields: dict[str, Any]) -> None:
-        """A new record, even under an id that was used before."""
-        self.opened[record_id] = [*where, *where, at, fields]
+        """A new record, even under an id that was used before; one that is carried over says where it was opened."""
+        opened = Position.parse(fields["p"]) if "p" in fields else where
+        kept = {name: value for name, value in fields.items() if name != "p"}
+        self.opened[record_id] = [*opened, *where, at, kept]
 
     def change(self, record_id: str, where: Position, at: datetime, fields: dict[str, Any]) -> None:
         """Fold in what changed: opened in this batch, changed in it, or both; null removes a field."""
@@ -106,14 +108,17 @@ class Writer:
             row = await pg.fetchrow(sql("read_position"), self._shard)
         return Position(row["epoch"], row["n"]), row["tip"]
 
-    async def write(self, entries: Sequence[Entry]) -> Position | None:
+    async def write(self, entries: Sequence[Entry], *, home_epoch: int | None = None) -> Position | None:
         """Persist entries that continue the position; return the new position, or None if another worker was there.
+
+        `home_epoch`: the epoch of the memory they were read from. None is returned too when a newer one was noted.
 
         Raises `ChainBrokenError` if they don't continue it, `UnavailableError` while Postgres is away.
         """
-        async with database.driver_transaction(self._engine) as pg:
+        seconds_max = database.TRANSACTION_SECONDS_MAX
+        async with database.driver_transaction(self._engine, seconds_max=seconds_max) as pg:
             row = await pg.fetchrow(sql("lease_position"), self._shard)
-            if row is None:
+            if row is None or (home_epoch is not None and home_epoch < row["newest_epoch"]):
                 return None
             at = Position(row["epoch"], row["n"])
             rest = [entry for entry in entries if entry.position > at]
@@ -268,11 +273,12 @@ def _add_records(fold: Fold, entry: Entry, at: datetime) -> None:
     """Fold what an event says of its lock, and of another document."""
     event = entry.event
     if event.lock_id is not None and event.lock is not None:
-        note = fold.locks.open if event.kind in OPENS_LOCK else fold.locks.change
+        note = fold.locks.open if event.kind in OPENS_LOCK or "p" in event.lock else fold.locks.change
         note(event.lock_id, entry.position, at, event.lock)
     if event.document is not None and event.document.kind == "transfer":
-        note = fold.transfers.open if event.kind == "transfer" else fold.transfers.change
-        note(event.document.id, entry.position, at, event.document.fields)
+        fields = event.document.fields
+        note = fold.transfers.open if event.kind == "transfer" or "p" in fields else fold.transfers.change
+        note(event.document.id, entry.position, at, fields)
 
 
 def _rows(records: dict[str, list[Any]]) -> list[tuple[Any, ...]]:

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 
 import structlog
 from redis.asyncio import Redis
 
 from app.domain.chain import ChainBrokenError, Entry
 from app.domain.events import Position
-from app.errors import NewerSchemaError
+from app.errors import NewerSchemaError, UnavailableError
 from app.hotstore import outbox
 from app.hotstore.keys import Keys
 from app.hotstore.store import HotStore
@@ -22,8 +23,8 @@ _log = structlog.get_logger()
 BLOCK_MS = 100
 PAUSE_SECONDS = 0.02
 MARKS_MAX = 10_000
-WRITE_SECONDS_MAX = 60.0
-"""A batch that takes longer is given up: a connection may be dead without saying so."""
+DOUBT_SECONDS = 30.0
+"""A comparison shuts the gate for a moment: not more often than this."""
 
 
 class Persist:
@@ -38,6 +39,7 @@ class Persist:
         *,
         batch_events_max: int,
         trim_margin_seconds: float,
+        on_doubt: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self._client = client
         self._keys = keys
@@ -45,6 +47,10 @@ class Persist:
         self._writer = writer
         self._batch_events = self._batch_events_max = batch_events_max
         self._trim_margin_seconds = trim_margin_seconds
+        self._on_doubt = on_doubt
+        self._home_epoch = 0
+        self._broken = 0
+        self._doubted_at = -DOUBT_SECONDS
         self._marks: deque[tuple[float, Position]] = deque(maxlen=MARKS_MAX)
         self._at: Position | None = None
         self._ahead: list[Entry] = []
@@ -69,16 +75,15 @@ class Persist:
         except ChainBrokenError as error:
             self._at, self._ahead = None, []
             _log.error("persist.chain_broken", detail=str(error))
+            await self._doubt()
             raise
         except NewerSchemaError as error:
             self._at, self._ahead = None, []  # a newer worker goes on from here: the position is nobody's now
             _log.error("persist.newer_schema", detail=str(error))
             raise
-        except TimeoutError:
+        except UnavailableError:
             self._at, self._ahead = None, []
-            self._batch_events = max(
-                1, self._batch_events // 2
-            )  # slow, perhaps: then less at a time gets through
+            self._batch_events = max(1, self._batch_events // 2)  # slow, perhaps: then less gets through
             raise
         except BaseException:
             self._at, self._ahead = None, []  # ask the ledger where it is: a commit may have gone through
@@ -86,16 +91,27 @@ class Persist:
         if written is None:  # another worker holds the position
             self._at, self._ahead = None, []
             return False
-        self._at = written
+        self._at, self._broken = written, 0
         self._batch_events = min(2 * self._batch_events, self._batch_events_max)
         await self._publish(written)
         return bool(entries)
+
+    async def _doubt(self) -> None:
+        """The ledger may have gone back: it is asked for its position once more, and then the stores are compared."""
+        self._broken += 1
+        now = time.monotonic()
+        if self._on_doubt is None or self._broken < 2 or now - self._doubted_at < DOUBT_SECONDS:
+            return
+        self._doubted_at = now
+        await self._on_doubt()
 
     async def _read(self, at: Position) -> list[Entry]:
         """Return the next batch: the one read ahead if it has anything, else wait for the first entry."""
         ahead, self._ahead = self._ahead, []
         if ahead:
             return ahead
+        # Before the entries: what an old primary tells must not pass for what the new home does.
+        self._home_epoch = int(await self._client.hget(self._keys.meta, "epoch") or 0)
         return await outbox.read_after(
             self._client, self._keys, at, entries_max=self._batch_events, block_ms=BLOCK_MS
         )
@@ -107,8 +123,7 @@ class Persist:
             outbox.read_after(self._client, self._keys, entries[-1].position, entries_max=self._batch_events)
         )
         try:
-            async with asyncio.timeout(WRITE_SECONDS_MAX):
-                written = await self._writer.write(entries)
+            written = await self._writer.write(entries, home_epoch=self._home_epoch)
             with contextlib.suppress(NewerSchemaError):  # told when it is its turn
                 ahead = await following
         finally:

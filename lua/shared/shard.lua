@@ -11,7 +11,7 @@ local gate = {}
 -- +xadd and without +hset an event would be written and its counts would not.
 local INNER_COMMANDS = {
   'time', 'xadd', 'xlen', 'xtrim', 'hmget', 'hgetall', 'hset', 'hdel', 'hget', 'zadd', 'zrem',
-  'zrange', 'get', 'set', 'unlink',
+  'zrange', 'get', 'set', 'unlink', 'hlen', 'scan',
 }
 
 local function meta_of(meta_key)

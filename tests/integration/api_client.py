@@ -23,10 +23,13 @@ from app.ledger.counts import CountRows
 from app.ledger.ledger import Ledger
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
+from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.shortages import ShortageRows
+from app.ledger.snapshots import Snapshots
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.buffers import Buffers
+from app.operations.compensations import Compensations
 from app.operations.durability import Durabilities
 from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
@@ -34,6 +37,7 @@ from app.operations.openings import OpeningRow, Openings
 from app.operations.operations import Operations
 from app.operations.past import Past
 from app.operations.purchase_orders import PurchaseOrders
+from app.operations.reconciliations import Reconciliations
 from app.operations.returns import Returns
 from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
@@ -185,6 +189,8 @@ def operations_on(
         stock_takes=StockTakes(hot, Ledger(engine), CountRows(engine), levels),
         shortages=Shortages(hot, ShortageRows(engine), levels, settings.shortage_choice),
         past=Past(hot, PastRows(engine), levels),
+        reconciliations=Reconciliations(hot, Snapshots(engine, 0), ReconciliationRows(engine)),
+        compensations=Compensations(hot, ReconciliationRows(engine), CountRows(engine), levels),
     )
     return operations, levels
 

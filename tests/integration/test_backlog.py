@@ -133,20 +133,29 @@ async def stopped(stores: Stores, server: EmbeddedPostgres) -> AsyncIterator[Non
         server.start()
 
 
+def hang_up(stores: Stores, server: EmbeddedPostgres) -> None:
+    """End every connection but the holder's, so that each new one has the new settings."""
+    servers.execute(
+        server.url_of(str(stores.engine.url.database)),
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND pid <> pg_backend_pid() AND application_name <> 'holder'",
+    )
+
+
 @contextlib.asynccontextmanager
 async def read_only(stores: Stores, server: EmbeddedPostgres) -> AsyncIterator[None]:
     name = stores.engine.url.database
     servers.execute(
         server.url_of("postgres"), f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'
     )
-    await stores.engine.dispose()
+    hang_up(stores, server)
     try:
         yield
     finally:
         servers.execute(
             server.url_of("postgres"), f'ALTER DATABASE "{name}" RESET default_transaction_read_only'
         )
-        await stores.engine.dispose()
+        hang_up(stores, server)
 
 
 @contextlib.asynccontextmanager
@@ -171,17 +180,17 @@ async def full(stores: Stores, server: EmbeddedPostgres) -> AsyncIterator[None]:
 async def locked_up(stores: Stores, server: EmbeddedPostgres) -> AsyncIterator[None]:
     """Slow without end: somebody holds what the worker needs, and its statements are cancelled."""
     url = stores.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    holder = await asyncpg.connect(url)
+    holder = await asyncpg.connect(url, server_settings={"application_name": "holder"})
     await holder.execute("BEGIN; LOCK TABLE event IN ACCESS EXCLUSIVE MODE")
     name = stores.engine.url.database
     servers.execute(server.url_of("postgres"), f"ALTER DATABASE \"{name}\" SET lock_timeout = '100ms'")
-    await stores.engine.dispose()
+    hang_up(stores, server)
     try:
         yield
     finally:
         await holder.close()
         servers.execute(server.url_of("postgres"), f'ALTER DATABASE "{name}" RESET lock_timeout')
-        await stores.engine.dispose()
+        hang_up(stores, server)
 
 
 @pytest.mark.parametrize("trouble", [stopped, read_only, full, locked_up])
@@ -236,7 +245,7 @@ async def test_which_refusals_are_waited_for(stores: Stores, state: str, away: b
 async def test_a_batch_that_takes_too_long_is_tried_in_smaller_ones(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.worker.persist.WRITE_SECONDS_MAX", 0.2)
+    monkeypatch.setattr("app.ledger.database.TRANSACTION_SECONDS_MAX", 0.2)
     await stores.hot.opening([OpeningRow("A", "north", 1_000)])
     for i in range(30):
         await stores.hot.lock(Lock(f"L{i}", (Line("A", 1),)))

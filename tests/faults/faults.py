@@ -1,0 +1,362 @@
+"""Faults: each is a value with a name, and knows how it strikes a house and how it is healed.
+
+`strike` returns once the fault is there, `heal` once its cause is gone; whether the service is ready then is not
+theirs to say. What dies by itself is started again by the service's own supervisor.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults.house import House
+from tests.proxy import Proxy
+from tests.servers import until
+
+POINT_SECONDS_MAX = 5.0
+
+
+class Fault(ABC):
+    """One thing that goes wrong."""
+
+    name: str
+
+    @abstractmethod
+    def strike(self, house: House, chance: random.Random) -> None:
+        """Make it happen."""
+
+    def heal(self, house: House) -> None:  # noqa: B027 - most faults leave nothing to heal
+        """Take its cause away."""
+
+
+@dataclass
+class Kill(Fault):
+    """A signal that a process does not survive, at a random instant."""
+
+    role: str
+    number: signal.Signals = signal.SIGKILL
+    name: str = ""
+    _before: list[int] = field(default_factory=list)
+
+    def strike(self, house: House, chance: random.Random) -> None:
+        self._before = house.pids(self.role)
+        os.kill(chance.choice(self._before), self.number)
+
+    def heal(self, house: House) -> None:
+        """The supervisor does it: wait for the new process."""
+        house.until_restarted(self.role, self._before)
+
+
+@dataclass
+class KillAt(Fault):
+    """The same, at a named instant of the API or the worker: just before or after a call leaves it."""
+
+    role: str
+    number: signal.Signals
+    points: tuple[tuple[str, str], ...]
+    """(command, point): see `armed`."""
+    name: str = ""
+    missed: list[str] = field(default_factory=list)
+    _before: list[int] = field(default_factory=list)
+    _next: int = 0
+
+    def strike(self, house: House, chance: random.Random) -> None:
+        command, point = self.points[self._next % len(self.points)]
+        self._next += 1
+        self._before = house.pids(self.role)
+        own = {"serve": "api", "worker": "worker"}[command] == self.role
+        pid = 0 if own else chance.choice(self._before)
+        order = house.armed_file.with_suffix(".new")
+        order.write_text(f"{command} {point} {pid} {int(self.number)}")
+        order.rename(house.armed_file)
+        deadline = time.monotonic() + POINT_SECONDS_MAX
+        while house.armed_file.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with contextlib.suppress(FileNotFoundError):
+            house.armed_file.unlink()
+            self.missed.append(f"{command} {point}")
+            os.kill(chance.choice(self._before), self.number)  # it strikes all the same
+
+    def heal(self, house: House) -> None:
+        house.until_restarted(self.role, self._before)
+
+
+@dataclass
+class RedisFiles(Fault):
+    """Redis is killed, and something happens to its append-only file before it starts again."""
+
+    what: str
+    """`power-cut`, `delete`, `chop BYTES`: see `redis_life`."""
+    name: str = ""
+    _before: list[int] = field(default_factory=list)
+
+    def strike(self, house: House, chance: random.Random) -> None:  # noqa: ARG002
+        (house.redis_directory / "before-start").write_text(self.what)
+        self._before = house.pids("redis")
+        os.kill(self._before[0], signal.SIGKILL)
+
+    def heal(self, house: House) -> None:
+        house.until_restarted("redis", self._before)
+        until(lambda: not (house.redis_directory / "before-start").exists())
+
+
+@dataclass
+class Flush(Fault):
+    """FLUSHALL, as by somebody in the wrong window."""
+
+    functions_too: bool = False
+    name: str = ""
+
+    def strike(self, house: House, chance: random.Random) -> None:  # noqa: ARG002
+        with house.client() as client:
+            client.flushall()
+            if self.functions_too:
+                client.function_flush()
+
+
+@dataclass
+class Stop(Fault):
+    """SIGSTOP: the process is there, holds its connections and its locks, and does nothing."""
+
+    role: str
+    name: str = ""
+    _stopped: list[int] = field(default_factory=list)
+
+    def strike(self, house: House, chance: random.Random) -> None:
+        pids = house.pids(self.role)
+        self._stopped = (
+            _with_children(chance.choice(pids)) if self.role == "postgres" else [chance.choice(pids)]
+        )
+        for pid in self._stopped:
+            os.kill(pid, signal.SIGSTOP)
+
+    def heal(self, house: House) -> None:  # noqa: ARG002
+        for pid in reversed(self._stopped):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def _with_children(pid: int) -> list[int]:
+    """A postmaster and its backends: stopping only the first would stop only new connections."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *map(int, children)]
+
+
+@dataclass
+class PostgresAway(Fault):
+    """Postgres is shut down and stays away until it is healed."""
+
+    name: str = ""
+
+    def strike(self, house: House, chance: random.Random) -> None:  # noqa: ARG002
+        assert house.postgres_server
+        house.postgres_server.stop(immediate=True)
+
+    def heal(self, house: House) -> None:
+        assert house.postgres_server
+        house.postgres_server.start()
+
+
+@dataclass
+class Network(Fault):
+    """The network between two parts, by their proxy: `cut`, `slow`, `silent` (half-open: bytes vanish both ways),
+    or `deaf` (requests arrive, answers vanish).
+    """
+
+    pair: str
+    how: str
+    name: str = ""
+
+    def strike(self, house: House, chance: random.Random) -> None:  # noqa: ARG002
+        proxy = house.proxies[self.pair]
+
+        def break_it() -> None:
+            if self.how == "cut":
+                proxy.refuses = True
+                proxy.cut()
+            elif self.how == "slow":
+                proxy.to_server.delay_seconds = proxy.to_client.delay_seconds = 0.3
+            else:
+                proxy.to_client.drops = True
+                proxy.to_server.drops = self.how == "silent"
+
+        house.outside.do(break_it)
+
+    def heal(self, house: House) -> None:
+        proxy = house.proxies[self.pair]
+
+        def mend() -> None:
+            proxy.refuses = False
+            for way in (proxy.to_server, proxy.to_client):
+                way.drops = False
+                way.delay_seconds = 0.0
+            if self.how in {"silent", "deaf"}:
+                proxy.cut()  # a stream that lost bytes is of no more use; the firewall says so now
+
+        house.outside.do(mend)
+
+
+@dataclass
+class Together(Fault):
+    """Several faults at once."""
+
+    faults: tuple[Fault, ...]
+    name: str = ""
+
+    def strike(self, house: House, chance: random.Random) -> None:
+        for fault in self.faults:
+            fault.strike(house, chance)
+
+    def heal(self, house: House) -> None:
+        for fault in self.faults:
+            fault.heal(house)
+
+
+@dataclass
+class Lagging(Fault):
+    """A fault that strikes while the ledger is behind: the worker stands still for so long before."""
+
+    fault: Fault
+    seconds: float
+    name: str = ""
+
+    def strike(self, house: House, chance: random.Random) -> None:
+        worker = house.pids("worker")[0]
+        os.kill(worker, signal.SIGSTOP)
+        time.sleep(self.seconds)
+        self.fault.strike(house, chance)
+        os.kill(worker, signal.SIGCONT)
+
+    def heal(self, house: House) -> None:
+        self.fault.heal(house)
+
+
+@dataclass
+class Failover(Fault):
+    """The primary is left for its replica, which missed what was written in the last `behind_seconds`.
+
+    `old` is what becomes of the old primary meanwhile: `leave` (it runs on, nobody talks to it), `kill`, or `stop`: it
+    was only frozen, the API's connections to it stay, and it goes on when it wakes up. Healing makes it the new
+    primary's replica, so that the next failover leads back to it.
+    """
+
+    behind_seconds: float = 0.0
+    old: str = "leave"
+    name: str = ""
+
+    def strike(self, house: House, chance: random.Random) -> None:  # noqa: ARG002
+        old, new = house.primary, house.standby
+        link = house.proxies[house.link(old, new)]
+        if self.behind_seconds:
+            house.outside.do(setattr, link.to_client, "drops", True)
+            time.sleep(self.behind_seconds)
+        if self.old == "kill":
+            old.stop(immediate=True)
+        elif self.old == "stop":
+            os.kill(old.pid or 0, signal.SIGSTOP)
+        with house.client(new) as client:
+            client.execute_command("REPLICAOF", "NO", "ONE")
+        house.outside.do(self._lead_to, house, new.port)
+
+    def _lead_to(self, house: House, port: int) -> None:
+        for who in ("api-redis", "worker-redis"):
+            proxy = house.proxies[who]
+            proxy.target = ("127.0.0.1", port)
+            if self.old != "stop" or who == "worker-redis":
+                proxy.cut()
+
+    def heal(self, house: House) -> None:
+        new, old = house.primary, house.standby
+        if self.old == "kill":
+            old.start()
+        elif self.old == "stop":
+            os.kill(old.pid or 0, signal.SIGCONT)
+            time.sleep(2.0)  # so long does it believe that it is the primary
+        for link in (house.link(old, new), house.link(new, old)):
+            if link in house.proxies:
+                house.outside.do(self._mend, house.proxies[link])
+        house.replicate(new, old)
+
+    def _mend(self, link: Proxy) -> None:
+        link.to_client.drops = False
+        link.cut()
+
+
+@dataclass
+class DiskFull(Fault):
+    """A file of somebody else takes the last byte of a server's small disk."""
+
+    which: str
+    name: str = ""
+
+    def strike(self, house: House, chance: random.Random) -> None:  # noqa: ARG002
+        with (
+            contextlib.suppress(OSError),
+            (house.data / self.which / "filler").open("wb", buffering=0) as filler,
+        ):
+            for size in (1 << 20, 1 << 12, 1):
+                with contextlib.suppress(OSError):
+                    while filler.write(b"x" * size) == size:
+                        pass
+
+    def heal(self, house: House) -> None:
+        (house.data / self.which / "filler").unlink()
+
+
+@dataclass
+class MemoryFull(Fault):
+    """Redis may take no more memory than it has."""
+
+    name: str = ""
+
+    def strike(self, house: House, chance: random.Random) -> None:  # noqa: ARG002
+        with house.client() as client:
+            client.config_set("maxmemory", max(1, int(client.info("memory")["used_memory"])))
+
+    def heal(self, house: House) -> None:
+        with house.client() as client:
+            client.config_set("maxmemory", 0)
+
+
+@dataclass
+class ClockMoved(Fault):
+    """The clock that Redis sees jumps, and comes back when it is healed."""
+
+    seconds: int
+    name: str = ""
+
+    def strike(self, house: House, chance: random.Random) -> None:  # noqa: ARG002
+        house.set_clock(self.seconds)
+
+    def heal(self, house: House) -> None:
+        house.set_clock(0)
+
+
+_POISON = """
+local meta = redis.call('HMGET', KEYS[1], 'tip', 'epoch', 'at')
+local move = string.format('["POISON",%s,"north","j","a",1,[%s,0,0,0,0],"%s"]', ARGV[1], ARGV[1], ARGV[2])
+local body = string.format('[2,"adjust",%s,"adjust:poison-%s","%s","somebody",null,null,null,null,[%s]]',
+  meta[3], ARGV[1], string.rep('0', 16), move)
+local position = redis.call('XADD', KEYS[2], meta[2] .. '-*', 'p', meta[1], 'e', body)
+redis.call('HSET', KEYS[1], 'tip', string.sub(redis.sha1hex(meta[1] .. body), 1, 16), 'last', position)
+redis.call('HSET', KEYS[3], 'v', ARGV[1], 'north:a', ARGV[1])
+return position
+"""
+
+
+@dataclass
+class Poison(Fault):
+    """An event that the hot store has and Postgres will never take: its move's reason holds a NUL."""
+
+    name: str = ""
+    _count: int = 0
+
+    def strike(self, house: House, chance: random.Random) -> None:  # noqa: ARG002
+        self._count += 1
+        keys = ("{s0}:meta", "{s0}:outbox", "{s0}:stock:POISON")
+        with house.client() as client:
+            client.eval(_POISON, len(keys), *keys, str(self._count), "\\u0000")
