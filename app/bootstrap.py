@@ -36,12 +36,12 @@ from app.ledger.migrate import check_schema, migrate
 from app.ledger.partitions import Partitions
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
+from app.ledger.quarantine import QuarantiningWriter
 from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.shortages import ShortageRows
 from app.ledger.snapshots import Policy, Snapshots
 from app.ledger.watch import LedgerWatch
-from app.ledger.writer import Writer
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.buffers import Buffers
@@ -54,6 +54,7 @@ from app.operations.openings import Openings
 from app.operations.operations import Operations
 from app.operations.past import Past
 from app.operations.purchase_orders import PurchaseOrders
+from app.operations.quarantine import Quarantine
 from app.operations.reconciliations import Reconciliations
 from app.operations.returns import Returns
 from app.operations.shortages import Shortages
@@ -132,7 +133,7 @@ class Stores:
             self.keys,
             self.gate,
             RecoveryRows(self.engine, SHARD),
-            Writer(self.engine, SHARD),
+            QuarantiningWriter(self.engine, SHARD),
             Rules(
                 horizon_seconds=self.settings.horizon_seconds,
                 outbox_max=self.settings.outbox_max,
@@ -160,6 +161,10 @@ class Stores:
             timedelta(seconds=settings.reconcile_window_seconds),
         )
         return Reconcile(Snapshots(self.engine, SHARD), policy, progress=progress)
+
+    def quarantine(self) -> Quarantine:
+        """What a person does about events that the ledger could not book."""
+        return Quarantine(self.hot, QuarantiningWriter(self.engine, SHARD))
 
     def operations(self) -> Operations:
         """What the API and the commands can do."""
@@ -204,7 +209,7 @@ class Stores:
             self.client,
             self.keys,
             self.hot,
-            Writer(self.engine, SHARD),
+            QuarantiningWriter(self.engine, SHARD),
             batch_events_max=settings.batch_events_max,
             trim_margin_seconds=settings.trim_margin_seconds,
             on_doubt=lambda: recovery.ensure_open(doubt=True),
