@@ -112,7 +112,8 @@ class Writer:
 
         Raises `ChainBrokenError` if they don't continue it, `UnavailableError` while Postgres is away.
         """
-        async with database.driver_transaction(self._engine) as pg:
+        seconds_max = database.TRANSACTION_SECONDS_MAX
+        async with database.driver_transaction(self._engine, seconds_max=seconds_max) as pg:
             row = await pg.fetchrow(sql("lease_position"), self._shard)
             if row is None or (home_epoch is not None and home_epoch < row["newest_epoch"]):
                 return None
