@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.domain.reconciliation import read_policy
 from app.errors import ConfigurationError, NotReadyError, SellableError, UnavailableError
 from app.hotstore import wire
+from app.hotstore.backlog import OutboxRoom
 from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
@@ -23,6 +24,7 @@ from app.hotstore.replicas import Replicas
 from app.hotstore.ring import Ring
 from app.hotstore.scan import Scan
 from app.hotstore.store import HotStore
+from app.hotstore.words import WorkerWords
 from app.ledger import database
 from app.ledger.archive import Archive
 from app.ledger.audit import Audit
@@ -37,6 +39,7 @@ from app.ledger.partitions import Partitions
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
 from app.ledger.quarantine import QuarantiningWriter
+from app.ledger.queries import statement
 from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.shortages import ShortageRows
@@ -70,6 +73,7 @@ from app.recovery.state import why_shut
 from app.settings import Settings, read_settings
 from app.telemetry import Metrics
 from app.worker import forget, keep_books, overdue, reconcile, recover
+from app.worker.backlog import Backlog, Figures, Limits
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
 from app.worker.expire import Sweeper
@@ -103,6 +107,7 @@ class Stores:
     level: HotLevel
     watch: LedgerWatch
     replicas: Replicas
+    words: WorkerWords
 
     async def check(self) -> HotServer:
         """Refuse servers that would break a promise, or do not belong together; read the level the hot store gives."""
@@ -223,6 +228,7 @@ class Stores:
         return [
             recover.duty(recovery),
             persist.duty(),
+            self._backlog(lambda: persist.trouble).duty(),
             Sweeper(self.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
             Timekeeper(
                 self.hot,
@@ -247,6 +253,21 @@ class Stores:
                 closed_lock_days_kept=settings.closed_lock_days_kept,
             ),
         ]
+
+    def _backlog(self, trouble: Callable[[], str]) -> Backlog:
+        settings = self.settings
+        limits = Limits(
+            settings.outbox_soft,
+            settings.outbox_max,
+            settings.outbox_bytes_soft,
+            settings.outbox_bytes_max,
+            settings.disk_free_bytes_min,
+        )
+        return Backlog(OutboxRoom(self.client, self.keys), self.hot, limits, self._figures, trouble)
+
+    async def _figures(self) -> Figures:
+        async with database.snapshot(self.engine) as connection:
+            return Figures(*(await connection.execute(statement("backlog_figures"))).one())
 
     def _reconcile_duty(self) -> Duty:
         run, compensations = self.reconcile(), self.operations().compensations
@@ -317,6 +338,7 @@ def _stores_of(settings: Settings, redis_url: str, client: Redis, engine: AsyncE
         level,
         LedgerWatch(engine, SHARD),
         replicas,
+        WorkerWords(client, keys),
     )
 
 
@@ -364,7 +386,8 @@ async def open_worker() -> AsyncIterator[list[Duty]]:
         watch = EpochWatch(RecoveryRows(stores.engine, SHARD), _leaving(stores, store, line))
         watch.start()
         try:
-            yield replace(stores, hot=store).duties()
+            async with _kept(stores):
+                yield replace(stores, hot=store).duties()
         finally:
             await watch.close()
             await line.close()
@@ -397,6 +420,22 @@ class _Health:
             return [str(error)]
         return self._stores.level.problems
 
+    def notes(self) -> list[str]:
+        return self._stores.words.notes()
+
+    def tell(self, metrics: Metrics) -> None:
+        """Bring the gauges up to date; what nobody has said is left as it was."""
+        level, words = self._stores.level, self._stores.words.words
+        metrics.set_gauge("sellable_hot_store_fsyncs", level.level == "disk")
+        metrics.set_gauge("sellable_hot_store_replicas", level.replicas)
+        if words:
+            metrics.set_gauge("sellable_outbox_events", words["entries"])
+            metrics.set_gauge("sellable_outbox_bytes", words["bytes"])
+            metrics.set_gauge("sellable_outbox_limit_events", words["limit"])
+            metrics.set_gauge("sellable_outbox_level", ("ok", "soft", "hard").index(words["level"]))
+            metrics.set_gauge("sellable_ledger_waits", bool(words["trouble"]))
+            metrics.set_gauge("sellable_quarantined", words["quarantined"])
+
 
 @dataclass(frozen=True, slots=True)
 class Api:
@@ -413,15 +452,25 @@ async def open_api(settings: Settings) -> AsyncIterator[Api]:
     async with open_stores(settings=settings) as stores:
         await stores.check()
         async with _line_of(stores) as (api, line, epochs):
-            kept = asyncio.create_task(stores.level.keep(), name="level")
             line.start()
             epochs.start()
             try:
-                yield api
+                async with _kept(stores):
+                    yield api
             finally:
                 await epochs.close()
-                kept.cancel()
-                await asyncio.gather(kept, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _kept(stores: Stores) -> AsyncIterator[None]:
+    """Keep reading what the hot store can keep, and what the worker says."""
+    tasks = [asyncio.create_task(one.keep()) for one in (stores.level, stores.words)]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -452,7 +501,9 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch]
     )
     live = replace(stores, hot=store)
     operations = live.operations()
-    app = create_app(operations, stores.settings, _Health(live), metrics=metrics)
+    health = _Health(live)
+    metrics.collectors.append(health.tell)
+    app = create_app(operations, stores.settings, health, metrics=metrics)
     try:
         yield Api(app, hot, protocol_class(hot)), line, epochs
     finally:

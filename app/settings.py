@@ -88,6 +88,26 @@ class Settings(BaseSettings):
         promise="4, 11",
         ge=1_000,
     )
+    outbox_soft: int = _setting(
+        500_000, "at this many unpersisted events there is an alarm", unit="events", promise="4, 11", ge=1
+    )
+    outbox_bytes_max: int = _setting(
+        2_147_483_648,
+        "at this size of the outbox, less a reserve for open locks, new locks are refused",
+        unit="bytes",
+        promise="4, 11",
+        ge=1_000_000,
+    )
+    outbox_bytes_soft: int = _setting(
+        536_870_912, "at this size of the outbox there is an alarm", unit="bytes", promise="4, 11", ge=1
+    )
+    disk_free_bytes_min: int = _setting(
+        268_435_456,
+        "with less free under a Redis of this machine new locks are refused; twice as much is an alarm",
+        unit="bytes",
+        promise="11",
+        ge=0,
+    )
     ring_entries_max: int = _setting(
         50_000,
         "how many acknowledged and not yet persisted commands an API process remembers, to name what is lost",

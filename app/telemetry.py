@@ -56,6 +56,19 @@ def _json_formatter(shared: list[Any]) -> logging.Formatter:
     )
 
 
+GAUGES = {
+    "sellable_hot_store_fsyncs": "Whether the hot store fsyncs before it answers: level disk, else memory.",
+    "sellable_hot_store_replicas": "Replicas of the hot store that follow now.",
+    "sellable_outbox_events": "Entries in the outbox, as the worker last said.",
+    "sellable_outbox_bytes": "Memory of the outbox.",
+    "sellable_outbox_limit_events": "At so many entries new obligations are refused.",
+    "sellable_outbox_level": "0: ok, 1: beyond a soft limit, 2: new obligations are refused.",
+    "sellable_ledger_waits": "1 while nothing can be persisted.",
+    "sellable_quarantined": "SKUs and documents in quarantine.",
+}
+"""How things stand, by name; none has a label."""
+
+
 class Metrics:
     """The figures of one process. Labels are route templates, methods, statuses and outcomes: a bounded set."""
 
@@ -86,6 +99,7 @@ class Metrics:
             ("event",),
             registry=self.registry,
         )
+        self._gauges = {name: Gauge(name, text, registry=self.registry) for name, text in GAUGES.items()}
         self._gate_open = Gauge(
             "sellable_gate_open",
             "1 while the hot store's memory was checked and commands are taken.",
@@ -133,6 +147,10 @@ class Metrics:
     def add_near_cache(self, event: str, count: int) -> None:
         """Note hits, misses or invalidations of the near cache."""
         self._near_cache.labels(event).inc(count)
+
+    def set_gauge(self, name: str, value: float) -> None:
+        """Say how something of `GAUGES` stands now."""
+        self._gauges[name].set(value)
 
     def set_gate(self, *, epoch: str, unpersisted: int) -> None:
         """Note which epoch is open ('' for none), and how much is not known to be in the ledger."""

@@ -42,6 +42,7 @@ COMMANDS = (
     "buffer",
     "reads",
     "mark",
+    "limit",
     "compensate",
     "recovery",
     "repair",

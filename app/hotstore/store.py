@@ -178,6 +178,10 @@ class HotStore:
         """Drop outbox entries below `keep_from` ('' for none), and publish how far the ledger is."""
         return await self._write("trim", "", [keep_from, persisted])
 
+    async def limit(self, entries: int, words: str) -> Answer:
+        """Refuse new obligations from so many outbox entries on, and keep the worker's words beside it."""
+        return await self._write("limit", "", [entries, words])
+
     async def forget(self, lock_id: str, ops: Sequence[str]) -> Answer:
         """Drop an ended lock ('' for none) and ops, once they are persisted and past the horizon."""
         return await self._write("forget", "", [lock_id, *ops])

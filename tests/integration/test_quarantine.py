@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from app.domain.commands import Confirm, Deduct, Line, Lock, OpeningRow
 from app.domain.events import Position
 from app.domain.words import SCHEMA
 from app.errors import NewerSchemaError, SellableError
+from app.ledger.check import LedgerCheck
 from tests.integration.test_durability import until, working
 from tests.integration.test_worker import differences, fetch
 
@@ -82,6 +84,11 @@ async def parked(stores: Stores) -> dict[str, int]:
     return {one.subject: one.parts for one in await stores.quarantine().parked()}
 
 
+async def faults(stores: Stores) -> list[str]:
+    check = LedgerCheck(stores.engine, 0, now=datetime.now(UTC))
+    return [str(fault) async for fault in check.faults() if not fault.what.startswith("table")]
+
+
 @pytest.mark.parametrize("poison", POISONS.values(), ids=POISONS)
 async def test_one_poisonous_move_stops_its_sku_and_nothing_else(
     stores: Stores, poison: dict[str, Any]
@@ -112,6 +119,7 @@ async def test_events_whose_own_columns_are_refused_keep_their_moves(stores: Sto
     await stores.hot.opening([OpeningRow("A", "north", 20)])
     await drain(stores)
     assert await parked(stores) == {}
+    assert await faults(stores) == []
     assert await fetch(stores, "SELECT who FROM event WHERE kind = 'adjust' ORDER BY n") == [(None,), (None,)]
     assert await fetch(stores, "SELECT count(*), bool_and(ended_as = 'kept raw') FROM quarantine") == [
         (2, True)
@@ -193,6 +201,7 @@ async def test_retry_books_what_was_parked_in_order_once_it_can(
     await drain(stores)
     assert await parked(stores) == {}
     assert await differences(stores) == []
+    assert await faults(stores) == []
 
 
 async def test_drop_leaves_an_event_that_books_the_difference(
@@ -231,6 +240,7 @@ async def test_drop_leaves_an_event_that_books_the_difference(
     assert await differences(stores) == []
     rows = await fetch(stores, "SELECT reason, count(*) FROM event WHERE kind = 'compensate' GROUP BY 1")
     assert rows == [('the "label" was wrong', 1)]
+    assert await faults(stores) == []
     ended = "SELECT ended_as, reason, count(*) FROM quarantine GROUP BY 1, 2"
     assert await fetch(stores, ended) == [("dropped", 'the "label" was wrong', 3)]
 
