@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.domain.events import Position
 from app.errors import ConfigurationError, SellableError, UnavailableError
 from app.hotstore import wire
 from app.hotstore.gate import Gate
@@ -26,6 +27,7 @@ from app.ledger.archive import Archive
 from app.ledger.audit import Audit
 from app.ledger.check import LedgerCheck
 from app.ledger.counts import CountRows
+from app.ledger.drift import DriftRows
 from app.ledger.horizon import Horizon
 from app.ledger.ledger import Ledger
 from app.ledger.migrate import check_schema, migrate
@@ -50,12 +52,13 @@ from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
+from app.reconcile.rounds import Rounds
 from app.reconcile.verify import Verify
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
 from app.recovery.recovery import Recovery
 from app.settings import Settings, read_settings
 from app.telemetry import Metrics
-from app.worker import forget, keep_books, recover
+from app.worker import check, forget, keep_books, recover
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
 from app.worker.expire import Sweeper
@@ -69,6 +72,9 @@ if TYPE_CHECKING:
 
 SHARD = 0
 LEVEL_SECONDS = 1.0
+BOOKS_SECONDS = 15.0
+SETTLE_SECONDS = 3.0
+SETTLE_POLL_SECONDS = 0.05
 
 Progress = Callable[[str, int], None]
 
@@ -116,6 +122,11 @@ class Stores:
         """What compares the stores."""
         return Verify(Scan(self.client, self.keys), Audit(self.engine, SHARD), progress=progress)
 
+    def rounds(self) -> Rounds:
+        """What compares the stores all the time."""
+        verify = Verify(Scan(self.client, self.keys), Audit(self.engine, SHARD), settled=self._settled)
+        return Rounds(verify, DriftRows(self.engine, SHARD), self._epoch)
+
     def operations(self) -> Operations:
         """What the API and the commands can do."""
         settings = self.settings
@@ -160,7 +171,11 @@ class Stores:
         horizon = Horizon(
             self.engine, SHARD, seconds=settings.horizon_seconds, entries_max=settings.horizon_entries_max
         )
+        checking = []
+        if settings.check_slice_seconds:
+            checking.append(check.duty(self.rounds().run_once, slice_seconds=settings.check_slice_seconds))
         return [
+            *checking,
             recover.duty(self.recovery()),
             persist.duty(),
             Sweeper(self.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
@@ -174,6 +189,19 @@ class Stores:
                 closed_lock_days_kept=settings.closed_lock_days_kept,
             ),
         ]
+
+    async def _settled(self) -> bool:
+        """Wait a little until the ledger has all that the hot store has now."""
+        last = Position.parse(await self.hot.read_last())
+        for _ in range(int(SETTLE_SECONDS / SETTLE_POLL_SECONDS)):
+            persisted = await self._persisted()
+            if persisted and Position.parse(persisted) >= last:
+                return True
+            await asyncio.sleep(SETTLE_POLL_SECONDS)
+        return False
+
+    async def _epoch(self) -> str:
+        return (await self.hot.read_last()).partition("-")[0]
 
     async def _persisted(self) -> str:
         try:
@@ -322,11 +350,22 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line]]:
     live = replace(stores, hot=store)
     operations = live.operations()
     app = create_app(operations, stores.settings, _Health(live), metrics=metrics)
+    books = asyncio.create_task(_watch_books(DriftRows(stores.engine, SHARD), metrics))
     try:
         yield Api(app, hot, protocol_class(hot)), line
     finally:
+        books.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await books
         await operations.locks.durabilities.close()
         await line.close()
+
+
+async def _watch_books(rows: DriftRows, metrics: Metrics) -> None:
+    while True:
+        with contextlib.suppress(UnavailableError):
+            metrics.set_books(*await rows.figures())
+        await asyncio.sleep(BOOKS_SECONDS)
 
 
 async def _watch_level(level: HotLevel) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 METRICS_TYPE = CONTENT_TYPE_LATEST
@@ -86,6 +86,16 @@ class Metrics:
             ("event",),
             registry=self.registry,
         )
+        self._books = {
+            name: Gauge(f"sellable_{name}", what, registry=self.registry)
+            for name, what in (
+                ("drift_open", "Figures of hot store, projection and moves that should be one and are not."),
+                ("check_age_seconds", "Time since a check of them all came through, in seconds."),
+                ("ledger_months_ahead", "For how many months after this one the ledger has room."),
+            )
+        }
+        for gauge in self._books.values():
+            gauge.set(float("nan"))
         self.collectors: list[Callable[[Metrics], None]] = []
         """Called before the figures are told: they bring what was counted elsewhere."""
 
@@ -110,6 +120,12 @@ class Metrics:
     def add_near_cache(self, event: str, count: int) -> None:
         """Note hits, misses or invalidations of the near cache."""
         self._near_cache.labels(event).inc(count)
+
+    def set_books(self, drift_open: int, check_age_seconds: float | None, months_ahead: int) -> None:
+        """Note what the ledger says of itself; None for a check that never came through."""
+        self._books["drift_open"].set(drift_open)
+        self._books["check_age_seconds"].set(float("nan") if check_age_seconds is None else check_age_seconds)
+        self._books["ledger_months_ahead"].set(months_ahead)
 
     def expose(self) -> bytes:
         """Return the figures as Prometheus reads them."""
