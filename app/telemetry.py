@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 import structlog
@@ -86,6 +86,16 @@ class Metrics:
             ("event",),
             registry=self.registry,
         )
+        self._reconciliations = {
+            name: Gauge(f"sellable_reconciliation_{name}", what, ("warehouse",), registry=self.registry)
+            for name, what in (
+                ("age_seconds", "How old the last snapshot is that was compared; +Inf: there is none."),
+                ("skus_differing", "SKUs that differed in the last reconciliation."),
+                ("units_more", "Units that the warehouse had more."),
+                ("units_less", "Units that the warehouse had less."),
+                ("alarm", "1: too many SKUs differ, or the last snapshot is too old."),
+            )
+        }
         self._books = {
             name: Gauge(f"sellable_{name}", what, registry=self.registry)
             for name, what in (
@@ -120,6 +130,11 @@ class Metrics:
     def add_near_cache(self, event: str, count: int) -> None:
         """Note hits, misses or invalidations of the near cache."""
         self._near_cache.labels(event).inc(count)
+
+    def tell_reconciliation(self, warehouse: str, figures: Mapping[str, float]) -> None:
+        """Note how a warehouse stands: some of age_seconds, skus_differing, units_more, units_less, alarm."""
+        for name, value in figures.items():
+            self._reconciliations[name].labels(warehouse).set(value)
 
     def set_books(self, drift_open: int, check_age_seconds: float | None, months_ahead: int) -> None:
         """Note what the ledger says of itself; None for a check that never came through."""

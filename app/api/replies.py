@@ -1,10 +1,11 @@
 """The shapes of replies, for the OpenAPI page. `views` builds them; a test holds the two together."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.purchase_orders import OrderStatus
+from app.domain.reconciliation import Cause, Kind, State, Status, Treatment
 from app.domain.words import LockStatus, TransferStatus
 from app.operations.shortages import Broken
 from app.settings import Durability
@@ -405,6 +406,125 @@ class ResolvedReply(_Written):
     sku: str
     warehouse: str
     results: list[ResolvedLockReply]
+
+
+class BegunReply(_Reply):
+    """A snapshot that was taken in; its comparison follows."""
+
+    reconciliation_id: str
+
+
+class CauseTotalsReply(_Reply):
+    """Differences with one likely cause."""
+
+    discrepancies: int
+    units_more: int
+    units_less: int
+
+
+class ReconciliationTotalsReply(_Reply):
+    """What a comparison came to, in SKUs, differences and units; empty while it runs."""
+
+    lines: int = 0
+    skus: int = Field(0, description="those that either side knows")
+    skus_differing: int = 0
+    differing_share: float = 0.0
+    discrepancies: int = 0
+    units_more: int = 0
+    units_less: int = 0
+    by_cause: dict[Cause, CauseTotalsReply] = {}
+    by_kind: dict[Kind, int] = {}
+    alarm: bool = Field(default=False, description="more SKUs differ than a setting allows")
+
+
+class DiscrepancyReply(_Reply):
+    """One difference: counted less expected."""
+
+    sku: str
+    state: State
+    kind: Kind
+    cause: Cause = Field(description="the likely one")
+    evidence: dict[str, Any] = Field(description="what speaks for it")
+    expected: int
+    counted: int
+    difference: int
+    treatment: Treatment
+
+
+class ReconciliationHeadReply(_Reply):
+    """A comparison of a warehouse's snapshot with the ledger."""
+
+    reconciliation_id: str
+    warehouse: str
+    as_of: Time
+    status: Status
+    lines: int
+    whole: bool = Field(description="whether the snapshot says itself where it ends")
+    requested_at: Time
+    finished_at: Time | None
+    failure: str = ""
+    totals: ReconciliationTotalsReply
+
+
+class ReconciliationReply(ReconciliationHeadReply):
+    """A reconciliation with its differences."""
+
+    discrepancies: list[DiscrepancyReply]
+    next: Next
+
+
+class ReconciliationListReply(_Reply):
+    """Reconciliations, newest first."""
+
+    items: list[ReconciliationHeadReply]
+    next: Next
+
+
+class RepeatedReply(_Reply):
+    """A SKU that differs again: `times` of the last reconciliations, this one included."""
+
+    sku: str
+    state: State
+    difference: int
+    times: int
+    since: Time
+
+
+class DayReply(_Reply):
+    """One of the last reconciliations of the warehouse."""
+
+    reconciliation_id: str
+    as_of: Time
+    skus_differing: int
+    units_more: int
+    units_less: int
+
+
+class ReportReply(ReconciliationHeadReply):
+    """What a reconciliation came to, beside earlier ones."""
+
+    treatments: dict[Treatment, int]
+    worst: list[DiscrepancyReply]
+    repeated: list[RepeatedReply]
+    days: list[DayReply]
+
+
+class TreatedDifferenceReply(_Reply):
+    """What became of a difference; `resolved` and `outdated` ones were not booked, for the ledger has changed."""
+
+    sku: str
+    state: State
+    difference: int
+    treatment: Treatment
+    position: Position | None
+
+
+class TreatedReply(_Reply):
+    """What became of the differences that were chosen."""
+
+    reconciliation_id: str
+    results: list[TreatedDifferenceReply]
+    more: bool = Field(description="there may be more: send it again")
 
 
 class StatusReply(_Reply):

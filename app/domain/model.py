@@ -567,7 +567,7 @@ def _return_refusal(command: Return, record: LockRecord | None) -> Answer | None
         return Answer(Outcome.UNKNOWN_LOCK)
     left = _sums((line.sku, line.deducted) for line in record.view.lines)
     for sku, units in record.returned.items():
-        left[sku] -= units
+        left[sku] = left.get(sku, 0) - units  # nothing of another SKU may have come back before
     exceeding = _beyond(_sums((line.sku, line.quantity) for line in command.lines), left)
     return Answer(Outcome.QUANTITY_EXCEEDS_SHIPMENT, exceeding=exceeding) if exceeding else None
 

@@ -41,7 +41,9 @@ COMMANDS = (
     "transfer_cancel",
     "buffer",
     "reads",
+    "mark",
     "recovery",
+    "repair",
 )
 FAMILY = "sellable_"
 

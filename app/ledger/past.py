@@ -96,7 +96,7 @@ class PastRows:
             ended = (await connection.execute(statement("lock_before"), values)).one_or_none()
         record: dict[str, Any] | None = None
         for event in events:
-            if event.kind in OPENS_LOCK:
+            if event.kind in OPENS_LOCK or "p" in event.fields:  # opened, or carried over whole
                 record = merged({}, event.fields)
             elif record is not None:
                 record = merged(record, event.fields)

@@ -57,8 +57,10 @@ class _Records:
     changed: dict[str, list[Any]] = field(default_factory=dict)
 
     def open(self, record_id: str, where: Position, at: datetime, fields: dict[str, Any]) -> None:
-        """A new record, even under an id that was used before."""
-        self.opened[record_id] = [*where, *where, at, fields]
+        """A new record, even under an id that was used before; one that is carried over says where it was opened."""
+        opened = Position.parse(fields["p"]) if "p" in fields else where
+        kept = {name: value for name, value in fields.items() if name != "p"}
+        self.opened[record_id] = [*opened, *where, at, kept]
 
     def change(self, record_id: str, where: Position, at: datetime, fields: dict[str, Any]) -> None:
         """Fold in what changed: opened in this batch, changed in it, or both; null removes a field."""
@@ -230,11 +232,12 @@ def _add_records(fold: _Fold, entry: Entry, at: datetime) -> None:
     """Fold what an event says of its lock, and of another document."""
     event = entry.event
     if event.lock_id is not None and event.lock is not None:
-        note = fold.locks.open if event.kind in OPENS_LOCK else fold.locks.change
+        note = fold.locks.open if event.kind in OPENS_LOCK or "p" in event.lock else fold.locks.change
         note(event.lock_id, entry.position, at, event.lock)
     if event.document is not None and event.document.kind == "transfer":
-        note = fold.transfers.open if event.kind == "transfer" else fold.transfers.change
-        note(event.document.id, entry.position, at, event.document.fields)
+        fields = event.document.fields
+        note = fold.transfers.open if event.kind == "transfer" or "p" in fields else fold.transfers.change
+        note(event.document.id, entry.position, at, fields)
 
 
 def _rows(records: dict[str, list[Any]]) -> list[tuple[Any, ...]]:

@@ -44,7 +44,8 @@ local function note_returned(lock, lines)
   local left, back, skus, exceeding = {}, {}, {}, {}
   for _, line in ipairs(decode_lines(lock.n)) do left[line.sku] = (left[line.sku] or 0) + line.deducted end
   for i, known in ipairs(lock.r and cjson.decode(lock.r) or {}) do
-    skus[i], back[known[1]], left[known[1]] = known[1], known[2], left[known[1]] - known[2]
+    local sku, units = known[1], known[2]
+    skus[i], back[sku], left[sku] = sku, units, (left[sku] or 0) - units
   end
   local asked, order = {}, {}
   for _, line in ipairs(lines) do

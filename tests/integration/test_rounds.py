@@ -31,7 +31,7 @@ async def whole_round(rounds: Rounds) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "SETTLED_TRIES", 3)
-    monkeypatch.setattr(bootstrap, "SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr(bootstrap, "CATCH_UP_SECONDS", 0.2)
 
 
 PLANTS = {
