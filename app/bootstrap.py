@@ -1,7 +1,8 @@
 """Puts the parts together: the only place that knows everything."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -12,13 +13,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.reconciliation import read_policy
-from app.errors import ConfigurationError, SellableError
+from app.errors import ConfigurationError, NotReadyError, SellableError, UnavailableError
 from app.hotstore import wire
 from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.line import Line, LineCaller
 from app.hotstore.replicas import Replicas
+from app.hotstore.ring import Ring
 from app.hotstore.scan import Scan
 from app.hotstore.store import HotStore
 from app.ledger import database
@@ -26,6 +28,7 @@ from app.ledger.archive import Archive
 from app.ledger.audit import Audit
 from app.ledger.check import LedgerCheck
 from app.ledger.counts import CountRows
+from app.ledger.future_locks import FutureLocks
 from app.ledger.horizon import Horizon
 from app.ledger.ledger import Ledger
 from app.ledger.lost import LostRows
@@ -44,6 +47,7 @@ from app.operations.availability import Availability
 from app.operations.buffers import Buffers
 from app.operations.compensations import Compensations
 from app.operations.durability import Durabilities
+from app.operations.epoch_watch import EpochWatch
 from app.operations.exchanges import Exchanges
 from app.operations.locks import Locks
 from app.operations.openings import Openings
@@ -58,8 +62,10 @@ from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
 from app.reconcile.reconcile import Reconcile
 from app.reconcile.verify import Verify
+from app.recovery.belonging import check_installation, refuse_foreign_keys
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
 from app.recovery.recovery import Recovery, Rules
+from app.recovery.state import why_shut
 from app.settings import Settings, read_settings
 from app.telemetry import Metrics
 from app.worker import forget, keep_books, overdue, reconcile, recover
@@ -67,6 +73,7 @@ from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
 from app.worker.expire import Sweeper
 from app.worker.persist import Persist
+from app.worker.timekeeper import Timekeeper
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -97,14 +104,23 @@ class Stores:
     replicas: Replicas
 
     async def check(self) -> HotServer:
-        """Refuse servers that would break a promise, and read the level that the hot store gives."""
+        """Refuse servers that would break a promise, or do not belong together; read the level the hot store gives."""
+        server = await self._check_hot_server()
+        with contextlib.suppress(UnavailableError):  # locks go on without Postgres, and so does a start
+            await check_schema(self.engine)
+        await check_installation(self.client, self.keys, RecoveryRows(self.engine, SHARD))
+        return server
+
+    async def _check_hot_server(self) -> HotServer:
         server = await check_hot_server(self.client, self.keys)
+        if not self.settings.redis_shared:
+            await refuse_foreign_keys(self.client, self.keys)
         await self.level.refresh()
         return server
 
     async def migrate(self) -> str:
         """Bring the ledger's tables and the functions up to date; return the revision."""
-        await self.check()
+        await self._check_hot_server()
         revision = await migrate(self.engine)
         await self.gate.load_library()
         return revision
@@ -203,6 +219,15 @@ class Stores:
             recover.duty(recovery),
             persist.duty(),
             Sweeper(self.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
+            Timekeeper(
+                self.hot,
+                clock,
+                FutureLocks(self.engine, SHARD),
+                shard_seconds=self._shard_seconds,
+                ledger_seconds=self._ledger_seconds,
+                set_back=lambda: recovery.ensure_open(doubt=True),
+                ahead_seconds_max=settings.clock_jump_seconds_max,
+            ).duty(),
             forget.duty(self.hot, horizon),
             self._reconcile_duty(),
             overdue.duty(
@@ -232,6 +257,9 @@ class Stores:
     async def _hot_seconds(self) -> float:
         seconds, micros = await self.client.time()
         return float(seconds) + float(micros) / 1e6
+
+    async def _shard_seconds(self) -> float:
+        return float(await self.client.hget(self.keys.meta, "at") or 0) / 1e3
 
     async def _ledger_seconds(self) -> float:
         async with database.snapshot(self.engine) as connection:
@@ -328,10 +356,25 @@ async def open_worker() -> AsyncIterator[list[Duty]]:
         # One pipelined connection: hundreds of overdue locks expire with one write, and one fsync.
         store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order)
         line.start()
+        watch = EpochWatch(RecoveryRows(stores.engine, SHARD), _leaving(stores, store, line))
+        watch.start()
         try:
             yield replace(stores, hot=store).duties()
         finally:
+            await watch.close()
             await line.close()
+
+
+def _leaving(stores: Stores, store: HotStore, line: Line) -> Callable[[int], Awaitable[None]]:
+    """What drops every connection to a memory of an earlier epoch."""
+
+    async def leave(epoch_min: int) -> None:
+        store.leave(epoch_min)
+        stores.hot.leave(epoch_min)
+        line.leave(epoch_min)
+        await stores.client.connection_pool.disconnect(inuse_connections=False)
+
+    return leave
 
 
 class _Health:
@@ -343,6 +386,8 @@ class _Health:
     async def readiness(self) -> list[str]:
         try:
             await self._stores.hot.read_due(0)
+        except NotReadyError:
+            return await why_shut(self._stores.gate, RecoveryRows(self._stores.engine, SHARD))
         except SellableError as error:
             return [str(error)]
         return self._stores.level.problems
@@ -362,25 +407,27 @@ async def open_api(settings: Settings) -> AsyncIterator[Api]:
     """Reach the stores, refuse what would break a promise, and return the API."""
     async with open_stores(settings=settings) as stores:
         await stores.check()
-        async with _line_of(stores) as (api, line):
+        async with _line_of(stores) as (api, line, epochs):
             kept = asyncio.create_task(stores.level.keep(), name="level")
             line.start()
+            epochs.start()
             try:
                 yield api
             finally:
+                await epochs.close()
                 kept.cancel()
                 await asyncio.gather(kept, return_exceptions=True)
 
 
 @asynccontextmanager
-async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line]]:
+async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch]]:
     """Build everything that hangs on the pipelined connection."""
     # Here, because the worker and the commands need no FastAPI.
     from app.api.app import create_app  # noqa: PLC0415
     from app.api.hot.build import build_hot  # noqa: PLC0415
     from app.api.hot.protocol import protocol_class  # noqa: PLC0415
 
-    metrics = Metrics()
+    metrics, ring = Metrics(), Ring(stores.settings.ring_entries_max)
     level = stores.level
     hot, line = build_hot(
         stores.settings,
@@ -389,13 +436,20 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line]]:
         metrics,
         level=lambda: level.level,
         on_shut=level.doubt,
+        ring=ring,
     )
-    store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order)
+    metrics.collectors.append(lambda told: told.set_gate(epoch=line.epoch, unpersisted=len(ring)))
+    store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order, ring=ring)
+    epochs = EpochWatch(
+        RecoveryRows(stores.engine, SHARD),
+        _leaving(stores, store, line),
+        ring=ring,
+    )
     live = replace(stores, hot=store)
     operations = live.operations()
     app = create_app(operations, stores.settings, _Health(live), metrics=metrics)
     try:
-        yield Api(app, hot, protocol_class(hot)), line
+        yield Api(app, hot, protocol_class(hot)), line, epochs
     finally:
         await operations.locks.durabilities.close()
         await line.close()

@@ -31,6 +31,10 @@ class Settings(BaseSettings):
         "sets two installations on one Redis apart: letters, digits, - and _",
         pattern=r"^[A-Za-z0-9_-]{0,32}$",
     )
+    redis_shared: bool = _setting(
+        False,  # noqa: FBT003 - a default
+        "start on a Redis that holds other programs' keys, too",
+    )
     api_keys: SecretStr = _setting(
         SecretStr(""),
         "keys and scopes: name:secret:scope+scope,… with scopes read, checkout, warehouse, admin; none: open, "
@@ -83,6 +87,13 @@ class Settings(BaseSettings):
         unit="events",
         promise="4, 11",
         ge=1_000,
+    )
+    ring_entries_max: int = _setting(
+        50_000,
+        "how many acknowledged and not yet persisted commands an API process remembers, to name what is lost",
+        unit="commands",
+        promise="5, 6",
+        ge=0,
     )
     trim_margin_seconds: float = _setting(
         10.0,

@@ -86,6 +86,19 @@ class Metrics:
             ("event",),
             registry=self.registry,
         )
+        self._gate_open = Gauge(
+            "sellable_gate_open",
+            "1 while the hot store's memory was checked and commands are taken.",
+            registry=self.registry,
+        )
+        self._epoch = Gauge(
+            "sellable_epoch", "The epoch that is open; 0 while none is.", registry=self.registry
+        )
+        self._unpersisted = Gauge(
+            "sellable_acknowledged_unpersisted",
+            "Commands that this process acknowledged and that are not known to be in the ledger.",
+            registry=self.registry,
+        )
         self._reconciliations = {
             name: Gauge(f"sellable_reconciliation_{name}", what, ("warehouse",), registry=self.registry)
             for name, what in (
@@ -120,6 +133,12 @@ class Metrics:
     def add_near_cache(self, event: str, count: int) -> None:
         """Note hits, misses or invalidations of the near cache."""
         self._near_cache.labels(event).inc(count)
+
+    def set_gate(self, *, epoch: str, unpersisted: int) -> None:
+        """Note which epoch is open ('' for none), and how much is not known to be in the ledger."""
+        self._gate_open.set(bool(epoch))
+        self._epoch.set(int(epoch or 0))
+        self._unpersisted.set(unpersisted)
 
     def tell_reconciliation(self, warehouse: str, figures: Mapping[str, float]) -> None:
         """Note how a warehouse stands: some of age_seconds, skus_differing, units_more, units_less, alarm."""

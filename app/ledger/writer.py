@@ -105,14 +105,17 @@ class Writer:
             row = await pg.fetchrow(sql("read_position"), self._shard)
         return Position(row["epoch"], row["n"]), row["tip"]
 
-    async def write(self, entries: Sequence[Entry]) -> Position | None:
+    async def write(self, entries: Sequence[Entry], *, home_epoch: int | None = None) -> Position | None:
         """Persist entries that continue the position; return the new position, or None if another worker was there.
+
+        `home_epoch`: the epoch of the memory they were read from. None is returned too when a newer one was noted.
 
         Raises `ChainBrokenError` if they don't continue it, `UnavailableError` while Postgres is away.
         """
-        async with database.driver_transaction(self._engine) as pg:
+        seconds_max = database.TRANSACTION_SECONDS_MAX
+        async with database.driver_transaction(self._engine, seconds_max=seconds_max) as pg:
             row = await pg.fetchrow(sql("lease_position"), self._shard)
-            if row is None:
+            if row is None or (home_epoch is not None and home_epoch < row["newest_epoch"]):
                 return None
             at = Position(row["epoch"], row["n"])
             rest = [entry for entry in entries if entry.position > at]

@@ -46,6 +46,7 @@ class Persist:
         self._batch_events_max = batch_events_max
         self._trim_margin_seconds = trim_margin_seconds
         self._on_doubt = on_doubt
+        self._home_epoch = 0
         self._broken = 0
         self._doubted_at = -DOUBT_SECONDS
         self._marks: deque[tuple[float, Position]] = deque(maxlen=MARKS_MAX)
@@ -93,6 +94,8 @@ class Persist:
         ahead, self._ahead = self._ahead, []
         if ahead:
             return ahead
+        # Before the entries: what an old primary tells must not pass for what the new home does.
+        self._home_epoch = int(await self._client.hget(self._keys.meta, "epoch") or 0)
         return await outbox.read_after(
             self._client, self._keys, at, entries_max=self._batch_events_max, block_ms=BLOCK_MS
         )
@@ -105,7 +108,7 @@ class Persist:
             )
         )
         try:
-            written = await self._writer.write(entries)
+            written = await self._writer.write(entries, home_epoch=self._home_epoch)
             ahead = await following
         finally:
             following.cancel()
