@@ -28,6 +28,7 @@ from app.ledger.archive import Archive
 from app.ledger.audit import Audit
 from app.ledger.check import LedgerCheck
 from app.ledger.counts import CountRows
+from app.ledger.future_locks import FutureLocks
 from app.ledger.horizon import Horizon
 from app.ledger.ledger import Ledger
 from app.ledger.lost import LostRows
@@ -35,12 +36,12 @@ from app.ledger.migrate import check_schema, migrate
 from app.ledger.partitions import Partitions
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
+from app.ledger.quarantine import QuarantiningWriter
 from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.shortages import ShortageRows
 from app.ledger.snapshots import Policy, Snapshots
 from app.ledger.watch import LedgerWatch
-from app.ledger.writer import Writer
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.buffers import Buffers
@@ -53,6 +54,7 @@ from app.operations.openings import Openings
 from app.operations.operations import Operations
 from app.operations.past import Past
 from app.operations.purchase_orders import PurchaseOrders
+from app.operations.quarantine import Quarantine
 from app.operations.reconciliations import Reconciliations
 from app.operations.returns import Returns
 from app.operations.shortages import Shortages
@@ -72,6 +74,7 @@ from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
 from app.worker.expire import Sweeper
 from app.worker.persist import Persist
+from app.worker.timekeeper import Timekeeper
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -130,7 +133,7 @@ class Stores:
             self.keys,
             self.gate,
             RecoveryRows(self.engine, SHARD),
-            Writer(self.engine, SHARD),
+            QuarantiningWriter(self.engine, SHARD),
             Rules(
                 horizon_seconds=self.settings.horizon_seconds,
                 outbox_max=self.settings.outbox_max,
@@ -158,6 +161,10 @@ class Stores:
             timedelta(seconds=settings.reconcile_window_seconds),
         )
         return Reconcile(Snapshots(self.engine, SHARD), policy, progress=progress)
+
+    def quarantine(self) -> Quarantine:
+        """What a person does about events that the ledger could not book."""
+        return Quarantine(self.hot, QuarantiningWriter(self.engine, SHARD))
 
     def operations(self) -> Operations:
         """What the API and the commands can do."""
@@ -202,7 +209,7 @@ class Stores:
             self.client,
             self.keys,
             self.hot,
-            Writer(self.engine, SHARD),
+            QuarantiningWriter(self.engine, SHARD),
             batch_events_max=settings.batch_events_max,
             trim_margin_seconds=settings.trim_margin_seconds,
             on_doubt=lambda: recovery.ensure_open(doubt=True),
@@ -217,6 +224,15 @@ class Stores:
             recover.duty(recovery),
             persist.duty(),
             Sweeper(self.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
+            Timekeeper(
+                self.hot,
+                clock,
+                FutureLocks(self.engine, SHARD),
+                shard_seconds=self._shard_seconds,
+                ledger_seconds=self._ledger_seconds,
+                set_back=lambda: recovery.ensure_open(doubt=True),
+                ahead_seconds_max=settings.clock_jump_seconds_max,
+            ).duty(),
             forget.duty(self.hot, horizon),
             self._reconcile_duty(),
             overdue.duty(
@@ -246,6 +262,9 @@ class Stores:
     async def _hot_seconds(self) -> float:
         seconds, micros = await self.client.time()
         return float(seconds) + float(micros) / 1e6
+
+    async def _shard_seconds(self) -> float:
+        return float(await self.client.hget(self.keys.meta, "at") or 0) / 1e3
 
     async def _ledger_seconds(self) -> float:
         async with database.snapshot(self.engine) as connection:

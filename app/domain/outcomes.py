@@ -51,6 +51,8 @@ class Outcome(StrEnum):
     # Done: `on_hand` or a buffer was set.
     OPENED = "OPENED"
     BUFFERED = "BUFFERED"
+    # Done: what a SKU has was said again.
+    COMPENSATED = "COMPENSATED"
     # Read.
     READ = "READ"
     # Written for a WAIT to ask about.

@@ -42,6 +42,7 @@ COMMANDS = (
     "buffer",
     "reads",
     "mark",
+    "compensate",
     "recovery",
     "repair",
 )

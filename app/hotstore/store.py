@@ -144,6 +144,10 @@ class HotStore:
         """Set buffers in one warehouse absolutely."""
         return await self._write("buffer", who, calls.buffer(command))
 
+    async def compensate(self, sku: str, op: str, reason: str, who: str = "") -> Answer:
+        """Say again what a SKU has, so that the ledger can drop moves that it cannot book."""
+        return await self._write("compensate", who, calls.compensate(sku, op, reason))
+
     # Reads
 
     async def read_stock(self, skus: Sequence[str]) -> tuple[str, list[Stock | None]]:

@@ -54,6 +54,7 @@ class Verify:
         self._scan = scan
         self._audit = audit
         self._progress = progress
+        self._parked: set[str] = set()
         self._kinds = (
             _Kind(
                 "lock",
@@ -84,12 +85,23 @@ class Verify:
             self._shortages,
             self._stock,
         )
+        async for difference in self._in_quarantine():
+            yield difference
         for part in parts:
             async for difference in part():
-                yield difference
+                if difference.what not in self._parked:
+                    yield difference
         for kind in self._kinds:
             async for difference in self._records(kind):
-                yield difference
+                if difference.what not in self._parked:
+                    yield difference
+
+    async def _in_quarantine(self) -> AsyncIterator[Difference]:
+        """Tell what is parked, once each: what else differs there follows from it."""
+        async for row in self._audit.rows("audit_parked"):
+            what = f"SKU {row.subject}" if row.part == "move" else row.subject
+            self._parked.add(what)
+            yield Difference(what, f"{row.part}s parked", "in quarantine", row.parts, "to be expected", 0)
 
     # Within the ledger
 
@@ -148,6 +160,7 @@ class Verify:
                 yield difference
 
     async def _stock_slice(self, skus: Sequence[str]) -> AsyncIterator[Difference]:
+        skus = [sku for sku in skus if f"SKU {sku}" not in self._parked]
         if not skus:
             return
         projected = await self._audit.stock(skus)
@@ -195,7 +208,7 @@ class Verify:
             after = ids[-1]
 
     async def _record_slice(self, kind: _Kind, ids: Sequence[str]) -> AsyncIterator[Difference]:
-        waiting = list(ids)
+        waiting = [one for one in ids if f"{kind.name} {one}" not in self._parked]
         differing: list[Difference] = []
         for _ in range(int(IN_FLIGHT_SECONDS_MAX / POLL_SECONDS)):
             hot = await kind.hot(waiting)

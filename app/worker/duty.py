@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import structlog
 from redis.exceptions import RedisError
 
-from app.errors import NotReadyError, OutcomeUnknownError, UnavailableError
+from app.errors import NewerSchemaError, NotReadyError, OutcomeUnknownError, UnavailableError
 
 _log = structlog.get_logger()
 
 BACKOFF_SECONDS_MAX = 1.0
-_EXPECTED = (NotReadyError, OutcomeUnknownError, UnavailableError, RedisError, OSError)
+_EXPECTED = (NewerSchemaError, NotReadyError, OutcomeUnknownError, UnavailableError, RedisError, OSError)
 
 
 @dataclass(frozen=True, slots=True)

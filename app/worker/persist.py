@@ -1,6 +1,7 @@
 """The write-behind duty: outbox -> ledger, then trim."""
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -10,6 +11,7 @@ from redis.asyncio import Redis
 
 from app.domain.chain import ChainBrokenError, Entry
 from app.domain.events import Position
+from app.errors import NewerSchemaError
 from app.hotstore import outbox
 from app.hotstore.keys import Keys
 from app.hotstore.store import HotStore
@@ -70,6 +72,10 @@ class Persist:
             _log.error("persist.chain_broken", detail=str(error))
             await self._doubt()
             raise
+        except NewerSchemaError as error:
+            self._at, self._ahead = None, []  # a newer worker goes on from here: the position is nobody's now
+            _log.error("persist.newer_schema", detail=str(error))
+            raise
         except BaseException:
             self._at, self._ahead = None, []  # ask the ledger where it is: a commit may have gone through
             raise
@@ -102,6 +108,7 @@ class Persist:
 
     async def _write(self, entries: list[Entry]) -> Position | None:
         """Write a batch; while Postgres is at it, read and decode the next."""
+        ahead: list[Entry] = []
         following = asyncio.create_task(
             outbox.read_after(
                 self._client, self._keys, entries[-1].position, entries_max=self._batch_events_max
@@ -109,7 +116,8 @@ class Persist:
         )
         try:
             written = await self._writer.write(entries, home_epoch=self._home_epoch)
-            ahead = await following
+            with contextlib.suppress(NewerSchemaError):  # told when it is its turn
+                ahead = await following
         finally:
             following.cancel()
         if written == entries[-1].position:  # else somebody else was there, and goes on from elsewhere

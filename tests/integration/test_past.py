@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -210,7 +211,8 @@ async def test_a_sku_nobody_knew_yet_was_nowhere(house: House) -> None:
 async def test_a_ledger_that_is_behind_says_nothing(stores: Stores) -> None:
     operations = stores.operations()  # nobody carries events into the ledger
     await stores.hot.lock(Lock("L", (Line("A", 1),)))
-    operations.past.durabilities._wait_seconds = 0.05
+    impatient = replace(operations.past.durabilities, wait_seconds=0.05)
+    operations = replace(operations, past=replace(operations.past, durabilities=impatient))
     with pytest.raises(UnavailableError, match="behind"):
         await operations.past.stock("A", 1)
     await operations.locks.durabilities.close()
