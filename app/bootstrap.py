@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.domain.events import Position
 from app.domain.reconciliation import read_policy
 from app.errors import ConfigurationError, NotReadyError, SellableError, UnavailableError
 from app.hotstore import wire
@@ -30,6 +31,7 @@ from app.ledger.archive import Archive
 from app.ledger.audit import Audit
 from app.ledger.check import LedgerCheck
 from app.ledger.counts import CountRows
+from app.ledger.drift import DriftRows
 from app.ledger.future_locks import FutureLocks
 from app.ledger.horizon import Horizon
 from app.ledger.ledger import Ledger
@@ -65,6 +67,7 @@ from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
 from app.reconcile.reconcile import Reconcile
+from app.reconcile.rounds import Rounds
 from app.reconcile.verify import Verify
 from app.recovery.belonging import check_installation, refuse_foreign_keys
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
@@ -72,7 +75,7 @@ from app.recovery.recovery import Recovery, Rules
 from app.recovery.state import why_shut
 from app.settings import Settings, read_settings
 from app.telemetry import Metrics
-from app.worker import forget, keep_books, overdue, reconcile, recover
+from app.worker import check, forget, keep_books, overdue, reconcile, recover
 from app.worker.backlog import Backlog, Figures, Limits
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
@@ -89,6 +92,10 @@ if TYPE_CHECKING:
 SHARD = 0
 SETTLE_SECONDS = 1.0
 """Beyond a call's deadline, until a new home is opened: time for every process to notice that the old one is over."""
+CATCH_UP_SECONDS = 3.0
+"""How long the running check waits for the ledger before it leaves a slice to the next round."""
+BOOKS_SECONDS = 15.0
+"""How often an API process asks the ledger what its metrics say of the books."""
 
 Progress = Callable[[str, int], None]
 
@@ -156,9 +163,22 @@ class Stores:
         """What compares the stores."""
         return Verify(Scan(self.client, self.keys), Audit(self.engine, SHARD), progress=progress)
 
-    def quarantine(self) -> Quarantine:
-        """What a person does about events that the ledger could not book."""
-        return Quarantine(self.hot, QuarantiningWriter(self.engine, SHARD))
+    def rounds(self) -> Rounds:
+        """What compares the stores all the time."""
+        verify = Verify(Scan(self.client, self.keys), Audit(self.engine, SHARD), settled=self._caught_up)
+        return Rounds(verify, DriftRows(self.engine, SHARD), self._epoch)
+
+    async def _caught_up(self) -> bool:
+        """Wait a little until the ledger has all that the hot store has now; whether it has."""
+        last = Position.parse(await self.hot.read_last())
+        try:
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                return await self.watch.reached(last)
+        except TimeoutError:
+            return False
+
+    async def _epoch(self) -> str:
+        return (await self.hot.read_last()).partition("-")[0]
 
     def reconcile(self, progress: Progress = lambda _what, _count: None) -> Reconcile:
         """What compares a warehouse's snapshots with the ledger."""
@@ -170,6 +190,10 @@ class Stores:
             timedelta(seconds=settings.reconcile_window_seconds),
         )
         return Reconcile(Snapshots(self.engine, SHARD), policy, progress=progress)
+
+    def quarantine(self) -> Quarantine:
+        """What a person does about events that the ledger could not book."""
+        return Quarantine(self.hot, QuarantiningWriter(self.engine, SHARD))
 
     def operations(self) -> Operations:
         """What the API and the commands can do."""
@@ -225,7 +249,11 @@ class Stores:
         horizon = Horizon(
             self.engine, SHARD, seconds=settings.horizon_seconds, entries_max=settings.horizon_entries_max
         )
+        checking = []
+        if settings.check_slice_seconds:
+            checking.append(check.duty(self.rounds().run_once, slice_seconds=settings.check_slice_seconds))
         return [
+            *checking,
             recover.duty(recovery),
             persist.duty(),
             self._backlog(lambda: persist.trouble).duty(),
@@ -504,8 +532,18 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch]
     health = _Health(live)
     metrics.collectors.append(health.tell)
     app = create_app(operations, stores.settings, health, metrics=metrics)
+    books = asyncio.create_task(_watch_books(DriftRows(stores.engine, SHARD), metrics), name="books")
     try:
         yield Api(app, hot, protocol_class(hot)), line, epochs
     finally:
+        books.cancel()
+        await asyncio.gather(books, return_exceptions=True)
         await operations.locks.durabilities.close()
         await line.close()
+
+
+async def _watch_books(rows: DriftRows, metrics: Metrics) -> None:
+    while True:
+        with contextlib.suppress(UnavailableError):
+            metrics.set_books(*await rows.figures())
+        await asyncio.sleep(BOOKS_SECONDS)

@@ -172,6 +172,15 @@ class Settings(BaseSettings):
         0, "how long ended locks stay among the others; 0: for ever", unit="days", ge=0, le=36_500
     )
 
+    check_slice_seconds: float = _setting(
+        5.0,
+        "how long the worker rests between two slices of its check of hot store, projection and moves; 0: no check",
+        unit="s",
+        promise="13",
+        ge=0,
+        le=3_600,
+    )
+
     @field_validator("reconcile_policy")
     @classmethod
     def _policy_is_readable(cls, value: str) -> str:

@@ -123,6 +123,16 @@ class Metrics:
                 ("alarm", "1: too many SKUs differ, or the last snapshot is too old."),
             )
         }
+        self._books = {
+            name: Gauge(f"sellable_{name}", what, registry=self.registry)
+            for name, what in (
+                ("drift_open", "Figures of hot store, projection and moves that should be one and are not."),
+                ("check_age_seconds", "Time since a check of them all came through, in seconds."),
+                ("ledger_months_ahead", "For how many months after this one the ledger has room."),
+            )
+        }
+        for gauge in self._books.values():
+            gauge.set(float("nan"))
         self.collectors: list[Callable[[Metrics], None]] = []
         """Called before the figures are told: they bring what was counted elsewhere."""
 
@@ -162,6 +172,12 @@ class Metrics:
         """Note how a warehouse stands: some of age_seconds, skus_differing, units_more, units_less, alarm."""
         for name, value in figures.items():
             self._reconciliations[name].labels(warehouse).set(value)
+
+    def set_books(self, drift_open: int, check_age_seconds: float | None, months_ahead: int) -> None:
+        """Note what the ledger says of itself; None for a check that never came through."""
+        self._books["drift_open"].set(drift_open)
+        self._books["check_age_seconds"].set(float("nan") if check_age_seconds is None else check_age_seconds)
+        self._books["ledger_months_ahead"].set(months_ahead)
 
     def expose(self) -> bytes:
         """Return the figures as Prometheus reads them."""

@@ -318,6 +318,28 @@ BEGIN
         AND side.units IS DISTINCT FROM 0;
 END $$;
 
+-- Numbers that a source has left out: later events of it wait for them. A schema without an inbox has none.
+CREATE FUNCTION missing_sequences(of_warehouse text)
+RETURNS TABLE (source text, first_number bigint, last_number bigint) LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF to_regclass('inbox_sequence') IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT known.source, known.before + 1, known.number - 1
+    FROM (
+        SELECT told.source, told.number, lag(told.number) OVER (PARTITION BY told.source ORDER BY told.number) AS before
+        FROM (
+            SELECT inbox_sequence.source, inbox_sequence.number FROM inbox_sequence
+            WHERE inbox_sequence.warehouse = of_warehouse
+            UNION
+            SELECT inbox.source, inbox.sequence FROM inbox JOIN inbox_sequence USING (source, warehouse)
+            WHERE inbox.warehouse = of_warehouse AND inbox.status = 'parked' AND inbox.sequence > inbox_sequence.number
+        ) AS told
+    ) AS known
+    WHERE known.number > known.before + 1;
+END $$;
+
 -- How far the ledger is, per shard; the row is the worker's lease. Ids up to forgotten_… were dropped from the hot store.
 CREATE TABLE position (
     shard           smallint PRIMARY KEY,
@@ -473,11 +495,11 @@ CREATE TABLE drift (
 );
 CREATE UNIQUE INDEX drift_open ON drift (shard, what, place, left_name, right_name) WHERE gone_at IS NULL;
 
--- How far the running check is: where its next slice begins, and when it last was through.
+-- Who runs the check that never ends, until when nobody else may, and when it last came through.
 CREATE TABLE daily_check (
     shard       smallint    PRIMARY KEY,
-    part        text        NOT NULL,
-    after       text        NOT NULL,
+    holder      text        NOT NULL,
+    until       timestamptz NOT NULL,
     began_at    timestamptz NOT NULL,
     finished_at timestamptz,
     compared    bigint      NOT NULL DEFAULT 0

@@ -92,8 +92,8 @@ class QuarantiningWriter(Writer):
     async def _write_apart(self, entry: Entry, why: BaseException, home_epoch: int | None) -> Position | None:
         """Book every part of an event that can be booked, each in a savepoint, and park the others."""
         async with database.driver_transaction(self._engine) as pg:
-            row = await pg.fetchrow(sql("lease_position"), self._shard)
-            if row is None or (home_epoch is not None and home_epoch < row["newest_epoch"]):
+            row = await self._lease(pg, home_epoch)
+            if row is None:
                 return None
             at = Position(row["epoch"], row["n"])
             if entry.position <= at:
@@ -193,8 +193,8 @@ class QuarantiningWriter(Writer):
     async def _compensate(self, entry: Entry, home_epoch: int | None) -> Position | None:
         """Book what a dropped SKU has in the hot store against what it has here, and let it go on from there."""
         async with database.driver_transaction(self._engine) as pg:
-            row = await pg.fetchrow(sql("lease_position"), self._shard)
-            if row is None or (home_epoch is not None and home_epoch < row["newest_epoch"]):
+            row = await self._lease(pg, home_epoch)
+            if row is None:
                 return None
             at = Position(row["epoch"], row["n"])
             if entry.position <= at:

@@ -117,8 +117,8 @@ class Writer:
         """
         seconds_max = database.TRANSACTION_SECONDS_MAX
         async with database.driver_transaction(self._engine, seconds_max=seconds_max) as pg:
-            row = await pg.fetchrow(sql("lease_position"), self._shard)
-            if row is None or (home_epoch is not None and home_epoch < row["newest_epoch"]):
+            row = await self._lease(pg, home_epoch)
+            if row is None:
                 return None
             at = Position(row["epoch"], row["n"])
             rest = [entry for entry in entries if entry.position > at]
@@ -136,6 +136,12 @@ class Writer:
             )
         self._months |= fold.months
         return last.position
+
+    async def _lease(self, pg: Any, home_epoch: int | None) -> Any:
+        """Return the position's row, this transaction's alone; None if it is another's, or a newer memory's."""
+        row = await pg.fetchrow(sql("lease_position"), self._shard)
+        is_over = row is not None and home_epoch is not None and home_epoch < row["newest_epoch"]
+        return None if is_over else row
 
     async def _held(self, pg: Any) -> frozenset[Subject]:
         """Return whose parts are parked: what comes after them has to wait behind them."""

@@ -32,6 +32,10 @@ class Fault(ABC):
     def heal(self, house: House) -> None:  # noqa: B027 - most faults leave nothing to heal
         """Take its cause away."""
 
+    def was_felt(self, house: House) -> bool:  # noqa: ARG002
+        """Whether there is a trace of it, where one can be looked for: a fault that missed shows nothing."""
+        return True
+
 
 @dataclass
 class Kill(Fault):
@@ -306,6 +310,10 @@ class DiskFull(Fault):
     def heal(self, house: House) -> None:
         (house.data / self.which / "filler").unlink()
 
+    def was_felt(self, house: House) -> bool:
+        said = (house.data / "logs" / f"{self.which}.log").read_text(errors="replace")
+        return any(sign in said for sign in ("No space left", "Short write", "AOF write error"))
+
 
 @dataclass
 class MemoryFull(Fault):
@@ -331,6 +339,8 @@ class ClockMoved(Fault):
 
     def strike(self, house: House, chance: random.Random) -> None:  # noqa: ARG002
         house.set_clock(self.seconds)
+        with house.client() as client:
+            until(lambda: abs(client.time()[0] - time.time() - self.seconds) < 10)
 
     def heal(self, house: House) -> None:
         house.set_clock(0)

@@ -91,7 +91,7 @@ def _run(scenario: Scenario, place: Path, done: Run, *, short: bool, keep: Path 
         try:
             until(lambda: recorder.acknowledged() > WARM_UP_COMMANDS)
             _strike_all(scenario, house, row, chance, short=short)
-            time.sleep(1.0)
+            time.sleep(scenario.calm_seconds)
         except AssertionError as late:
             row.why.append(f"never ready again: {late}")
         finally:
@@ -115,6 +115,7 @@ def _strike_all(scenario: Scenario, house: House, row: Row, chance: random.Rando
         strike.healed_at = time.monotonic()
         strike.ready_at = house.until_ready(scenario.recover_seconds)
     row.notes += _missed(faults)
+    row.why += [f"{one.name or type(one).__name__} was not felt" for one in faults if not one.was_felt(house)]
 
 
 def _missed(faults: list[Fault]) -> list[str]:
@@ -169,6 +170,14 @@ def _judge(scenario: Scenario, house: House, done: Run) -> None:
             f"{len(found.contradictions)} contradictions: {found.contradictions[:2]}",
         ),
         (len(different), f"verify: {len(different)} differences: {different[:2]}"),
+        (
+            len(found.released_early),
+            f"{len(found.released_early)} locks expired before their time: {found.released_early[:3]}",
+        ),
+        (
+            len(found.outlived),
+            f"{len(found.outlived)} locks are held beyond their expiry: {found.outlived[:3]}",
+        ),
         (scenario.must_lose and not found.lost_total, "lost nothing, so this run would not see a loss"),
         (not found.acknowledged, "nothing was acknowledged"),
     ):

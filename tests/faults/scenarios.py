@@ -51,7 +51,10 @@ class Scenario:
     """`verify` may find differences that name this."""
     settle_seconds: float = 60.0
     recover_seconds: float = 60.0
+    calm_seconds: float = 1.0
+    """For so long the load goes on after the last fault."""
     about: str = ""
+    in_short: bool = True
 
 
 def _each(role: str, *points: str) -> tuple[tuple[str, str], ...]:
@@ -143,6 +146,7 @@ POSTGRES = [
         faults=lambda: [Together((Kill("redis"), Kill("postgres", signal.SIGQUIT)))],
         times=(5, 1),
         about="the gate stays shut until Postgres is back",
+        in_short=False,
     ),
 ]
 
@@ -176,6 +180,7 @@ MEMORY = [
         ready_seconds_max=15.0,
         gap_seconds=(1.0, 2.0),
         levels=(("ledger", 0.3),),
+        in_short=False,
     ),
     Scenario(
         name="truncated AOF",
@@ -195,21 +200,15 @@ MEMORY = [
 
 STOPS = [
     Scenario(
-        name=f"SIGSTOP of {called} for 5 s",
-        faults=lambda role=role: [Stop(role)],
-        times=(2, 1),
-        lasts_seconds=(5.0, 5.0),
-        from_heal=role != "postgres",
-        ready_seconds_max=most,
-        levels=() if role == "postgres" else (("ledger", 0.1),),
+        name="SIGSTOP of each part for 5 s",
+        faults=lambda: [Stop("api"), Stop("worker"), Stop("redis"), Stop("postgres")],
+        times=(8, 4),
+        lasts_seconds=(5.0, 4.0),
+        from_heal=True,
+        ready_seconds_max=5.0,
         gap_seconds=(1.0, 2.0),
-    )
-    for role, called, most in (
-        ("api", "the API", 5.0),
-        ("worker", "the worker", 0.0),
-        ("redis", "Redis", 5.0),
-        ("postgres", "Postgres", 0.0),
-    )
+        about="API, worker, Redis, Postgres, one after the other",
+    ),
 ]
 
 _PAIRS = ("api-redis", "worker-redis", "api-postgres", "worker-postgres")
@@ -224,6 +223,7 @@ NETWORK = [
         ready_seconds_max=10.0,
         gap_seconds=(1.0, 1.5),
         about=f"{about}, between API or worker and Redis or Postgres, one pair after the other",
+        in_short=how in {"cut", "deaf"},
     )
     for how, about in (
         ("cut", "connections break, and new ones are refused"),
@@ -237,15 +237,15 @@ _PAIR = Plan(replica=True, own_postgres=True)
 FAILOVERS = [
     Scenario(
         name="failover to a replica that is behind, and back",
-        faults=lambda: [Failover(behind_seconds=0.7)],
+        faults=lambda: [Lagging(Failover(behind_seconds=0.7), 0.5), Failover(behind_seconds=0.7)],
         times=(6, 2),
         plan=_PAIR,
         may_lose=BELOW_REPLICA,
         ready_seconds_max=10.0,
         gap_seconds=(2.0, 3.0),
         levels=(("ledger", 0.2), ("replica", 0.2)),
-        about="a proxy drops what the replica should get in the last 0.7 s; then it is promoted, the old primary is "
-        "its replica from then on, and the next failover leads back",
+        about="a proxy drops what the replica should get in the last 0.7 s, and every other time the ledger is behind "
+        "too; then it is promoted, and the old primary is its replica until the next failover leads back",
     ),
     Scenario(
         name="failover from a dead primary, and back",
@@ -256,6 +256,7 @@ FAILOVERS = [
         ready_seconds_max=10.0,
         gap_seconds=(2.0, 3.0),
         levels=(("ledger", 0.2), ("replica", 0.2)),
+        in_short=False,
     ),
     Scenario(
         name="old primary stopped, and resumed after the failover",
@@ -293,6 +294,7 @@ LIMITS = [
         levels=(),
         settle_seconds=60.0,
         about="a 256 MiB disk, filled to its last byte; locks go on",
+        in_short=False,
     ),
     Scenario(
         name="maxmemory reached",
@@ -308,6 +310,7 @@ LIMITS = [
         times=(2, 1),
         lasts_seconds=(5.0, 4.0),
         plan=Plan(fake_clock=True),
+        calm_seconds=10.0,
         ready_seconds_max=1.0,
         about="Redis sees another time; no lock may be released by it",
     ),
@@ -317,7 +320,9 @@ LIMITS = [
         times=(2, 1),
         lasts_seconds=(5.0, 4.0),
         plan=Plan(fake_clock=True),
+        calm_seconds=10.0,
         ready_seconds_max=1.0,
+        in_short=False,
     ),
     Scenario(
         name="a poison event",

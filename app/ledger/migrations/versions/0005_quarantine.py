@@ -3,7 +3,7 @@
 from app.ledger.migrations.files import run_file
 
 revision = "0005"
-down_revision = "0008"
+down_revision = "0004"
 
 
 def upgrade() -> None:
