@@ -127,6 +127,26 @@ local function rebuild_op(keys, args)
   return { 'LOADED', '' }
 end
 
+-- rebuild_counted: sets when a SKU was counted in a warehouse.
+-- KEYS  1 meta
+-- ARGV  1 fence  2 sku  3 warehouse  4 counts
+-- Returns FENCED, LOADED.
+register('rebuild_counted', function(keys, args)
+  if not rebuilding(keys, args) then return { 'FENCED', '' } end
+  redis.call('HSET', tag_of(keys[1]) .. 'counted:' .. args[2], args[3], args[4])
+  return { 'LOADED', '' }
+end, {})
+
+-- rebuild_sequence: sets how far a source is in a warehouse.
+-- KEYS  1 meta
+-- ARGV  1 fence  2 source  3 warehouse  4 number
+-- Returns FENCED, LOADED.
+register('rebuild_sequence', function(keys, args)
+  if not rebuilding(keys, args) then return { 'FENCED', '' } end
+  redis.call('HSET', tag_of(keys[1]) .. 'sequences', args[2] .. '{' .. args[3], args[4])
+  return { 'LOADED', '' }
+end, {})
+
 -- trim: drops outbox entries that the ledger has, below a position; publishes how far the ledger is.
 -- KEYS  1 meta
 -- ARGV  1 epoch  2 who  3 first position to keep ('' to trim nothing)  4 the ledger's position

@@ -18,6 +18,11 @@ class Outcome(StrEnum):
     UNKNOWN_TRANSFER = "UNKNOWN_TRANSFER"
     UNKNOWN_SKU = "UNKNOWN_SKU"
     UNCHANGED = "UNCHANGED"
+    MOVED_SINCE = "MOVED_SINCE"
+    # An event of the inbox that waits.
+    EARLY = "EARLY"
+    HELD = "HELD"
+    OTHER_CONTENT = "OTHER_CONTENT"
     # The state the document is in.
     LOCK_EXPIRED = "LOCK_EXPIRED"
     LOCK_NOT_HELD = "LOCK_NOT_HELD"
@@ -48,6 +53,8 @@ class Outcome(StrEnum):
     TRANSFER_SHIPPED = "TRANSFER_SHIPPED"
     TRANSFER_RECEIVED = "TRANSFER_RECEIVED"
     TRANSFER_CANCELLED = "TRANSFER_CANCELLED"
+    BOOKED = "BOOKED"
+    DROPPED = "DROPPED"
     # Done: `on_hand` or a buffer was set.
     OPENED = "OPENED"
     BUFFERED = "BUFFERED"

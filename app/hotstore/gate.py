@@ -143,6 +143,14 @@ class Gate:
         """Set what ids were used for."""
         await self._load("rebuild_op", rows, fence)
 
+    async def load_counts(self, rows: Sequence[tuple[str, str, str]], *, fence: int) -> None:
+        """Set when SKUs were counted: sku, warehouse, counts as the hot store has them."""
+        await self._load("rebuild_counted", rows, fence)
+
+    async def load_sequences(self, rows: Sequence[tuple[str, str, int]], *, fence: int) -> None:
+        """Set how far sources are: source, warehouse, number."""
+        await self._load("rebuild_sequence", rows, fence)
+
     async def _load(self, function: str, rows: Iterable[Sequence[Any]], fence: int) -> None:
         pipeline = self._client.pipeline(transaction=False)
         for row in rows:

@@ -42,6 +42,15 @@ class Keys:
         """Return the key of a transfer's record."""
         return f"{self.tag}transfer:{transfer_id}"
 
+    def counted(self, sku: str) -> str:
+        """Return the key of when a SKU was counted, by warehouse."""
+        return f"{self.tag}counted:{sku}"
+
+    @property
+    def sequences(self) -> str:
+        """Return the key of how far each source's events are, by source and warehouse."""
+        return f"{self.tag}sequences"
+
     def op(self, op: str) -> str:
         """Return the key of what an id was used for."""
         return f"{self.tag}op:{op}"

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from app.hotstore.keys import Keys
 from app.hotstore.replies import Stock
 
-_JSON_FIELDS = frozenset({"v", "x", "n", "q", "o", "y", "r"})  # of locks and transfers alike
+_JSON_FIELDS = frozenset({"v", "x", "n", "q", "o", "y", "r", "i"})  # of locks and transfers alike
 
 
 class Scan:

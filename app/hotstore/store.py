@@ -8,10 +8,12 @@ from app.domain.commands import (
     Adjust,
     Buffer,
     Confirm,
+    Count,
     Deduct,
     Exchange,
     Expire,
     Extend,
+    Fact,
     Lock,
     OpeningRow,
     Receive,
@@ -108,6 +110,14 @@ class HotStore:
     async def adjust(self, command: Adjust, who: str = "") -> Answer:
         """Book a correction."""
         return await self._write("adjust", who, calls.book(command))
+
+    async def count(self, command: Count, who: str = "") -> Answer:
+        """Book what a count found to differ; MOVED_SINCE if the difference is not up to date."""
+        return await self._write("count", who, calls.book(command))
+
+    async def fact(self, command: Fact, who: str = "") -> Answer:
+        """Book an event of a warehouse system, or say why it has to wait; `detail` says what was odd about it."""
+        return await self._write("fact", who, calls.fact(command))
 
     async def opening(self, rows: Sequence[OpeningRow], who: str = "") -> tuple[Answer, int]:
         """Set `on_hand` absolutely; return the answer and how many rows changed something."""
@@ -228,6 +238,8 @@ _ECHOES = frozenset({"lock", "confirm", "extend", "unlock", "deduct", "replace",
         "transfer_receive",
         "transfer_cancel",
         "buffer",
+        "count",
+        "fact",
     }
 )
 

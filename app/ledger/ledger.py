@@ -1,5 +1,6 @@
 """Reading the ledger, and the rows that are Postgres' own."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -51,6 +52,12 @@ class Ledger:
         async with database.snapshot(self._engine) as connection:
             row = (await connection.execute(statement("find_op"), {"op": op})).one_or_none()
         return None if row is None else KnownOp(row.fingerprint, Position(row.epoch, row.n))
+
+    async def find_ops(self, ops: Sequence[str]) -> dict[str, KnownOp]:
+        """Return what those of the ids that were ever used were used for; the newest events may be on their way."""
+        async with database.snapshot(self._engine) as connection:
+            rows = (await connection.execute(statement("find_ops"), {"ops": list(ops)})).all()
+        return {row.op: KnownOp(row.fingerprint, Position(row.epoch, row.n)) for row in rows}
 
     async def close(self) -> None:
         """Close all connections."""

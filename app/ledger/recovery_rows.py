@@ -14,6 +14,8 @@ from app.ledger import database
 from app.ledger.queries import sql, statement
 
 ROWS_CHUNK = 1_000
+COUNTS_MAX = 8
+"""Counts of a SKU in a warehouse that the hot store remembers."""
 
 
 class LedgerTip(NamedTuple):
@@ -133,6 +135,21 @@ class RebuildRows:
     async def ops(self, since: datetime) -> AsyncIterator[Any]:
         """Yield op, fingerprint, epoch, n, lock, document of ids used after `since`, or on what is open."""
         async for row in self._stream("remembered_ops", since=since):
+            yield row
+
+    async def told_ids(self, since: datetime) -> AsyncIterator[Any]:
+        """Yield op, fingerprint, epoch, n, units of ids that events of the inbox told of, of the same events."""
+        async for row in self._stream("remembered_told", since=since):
+            yield row
+
+    async def counts(self) -> AsyncIterator[Any]:
+        """Yield sku, warehouse, and the last counts as [time in ms, whether damaged units too], oldest first."""
+        async for row in self._stream("all_counted", counts_max=COUNTS_MAX):
+            yield row
+
+    async def sequences(self) -> AsyncIterator[Any]:
+        """Yield source, warehouse, number."""
+        async for row in self._stream("all_sequences"):
             yield row
 
     async def _stream(self, name: str, **values: Any) -> AsyncIterator[Any]:

@@ -34,6 +34,11 @@ async def rebuild(
         "transfers", _transfers(rows, since), lambda chunk: gate.load_transfers(chunk, fence=fence), progress
     )
     await _load("ids", _ops(rows, since), lambda chunk: gate.load_ops(chunk, fence=fence), progress)
+    await _load("told ids", _told_ids(rows, since), lambda chunk: gate.load_ops(chunk, fence=fence), progress)
+    await _load("counts", _counts(rows), lambda chunk: gate.load_counts(chunk, fence=fence), progress)
+    await _load(
+        "sequences", _sequences(rows), lambda chunk: gate.load_sequences(chunk, fence=fence), progress
+    )
     return ledger
 
 
@@ -89,14 +94,36 @@ def _record(row: Any) -> dict[str, str]:
 
 async def _ops(rows: RebuildRows, since: datetime) -> AsyncIterator[tuple[str, str]]:
     async for row in rows.ops(since):
-        yield row.op, f"{row.fingerprint} {Position(row.epoch, row.n)} {_answer(row.lock, row.document)}"
+        yield (
+            row.op,
+            f"{row.fingerprint} {Position(row.epoch, row.n)} {_answer(row.op, row.lock, row.document)}",
+        )
 
 
-def _answer(lock: dict[str, Any] | None, document: dict[str, Any] | None) -> str:
+async def _told_ids(rows: RebuildRows, since: datetime) -> AsyncIterator[tuple[str, str]]:
+    async for row in rows.told_ids(since):
+        yield row.op, f"{row.fingerprint} {Position(row.epoch, row.n)} {row.units}"
+
+
+async def _counts(rows: RebuildRows) -> AsyncIterator[tuple[str, str, str]]:
+    async for row in rows.counts():
+        yield row.sku, row.warehouse, _text([[at, int(damaged)] for at, damaged in row.counts])
+
+
+async def _sequences(rows: RebuildRows) -> AsyncIterator[tuple[str, str, int]]:
+    async for row in rows.sequences():
+        yield row.source, row.warehouse, row.number
+
+
+def _answer(op: str, lock: dict[str, Any] | None, document: dict[str, Any] | None) -> str:
     """Return what a repeat is told, as the function had kept it: nothing where the record itself is the answer."""
-    if document:  # a receipt only names its order: it has no record, and its repeat no answer
+    if document and op.startswith(
+        "transfer_"
+    ):  # others only name a document, and their repeats have no answer
         return _text([document["s"], document["n"]])
-    if lock is None or "s" not in lock or lock["s"] in _ENDED:  # a return of a lock needs no answer
+    if (
+        lock is None or "s" not in lock or lock["s"] in _ENDED or op.startswith("event:")
+    ):  # these need no answer
         return ""
     return _text([lock["s"], lock.get("x"), lock["n"]])
 
