@@ -11,9 +11,12 @@
 --       19 reason as JSON ('' for none)  20 what is odd about it, as JSON ('' for nothing)
 -- Events receive, deduct, return, adjust, transfer_ship, transfer_receive as those of the routes; told (a document
 --   that was known), hold, drop: without moves. Each carries the ids it is known by, and its place in the sequence.
--- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT, REPEATED, ID_REUSED,
---   DROPPED, EARLY (others come before it in the sequence), HELD, REPEATED and OTHER_CONTENT (of the document),
---   UNKNOWN_LOCK, UNKNOWN_TRANSFER, INSUFFICIENT_DAMAGED, QUANTITY_TOO_LARGE, BOOKED: {outcome, op, position, oddity}.
+-- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT, REPEATED (also if
+--   somebody else told of its document), ID_REUSED, EARLY (others come before it in the sequence), HELD, OTHER_CONTENT
+--   (somebody told otherwise of its document), UNKNOWN_LOCK, UNKNOWN_TRANSFER, INSUFFICIENT_DAMAGED, QUANTITY_TOO_LARGE,
+--   BOOKED: {outcome, op, position, what is odd about it}, DROPPED.
+
+local fact
 
 do
   local KINDS = {
@@ -351,7 +354,7 @@ do
     return { 'BOOKED', told.op, position, told.odd and cjson.decode('[' .. told.odd .. ']')[1] or '' }
   end
 
-  local function fact(keys, args)
+  fact = function(keys, args)
     local shard, refusal = enter(keys, args)
     if refusal then return refusal end
     local told = read_fact(args)
@@ -380,6 +383,6 @@ do
     end
     return book_fact(shard, told)
   end
-
-  register('fact', fact, { 'allow-oom' })
 end
+
+register('fact', fact, { 'allow-oom' })

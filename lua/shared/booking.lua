@@ -67,9 +67,8 @@ end
 -- ARGV 1 epoch  2 who  3 op  4 fingerprint  5 occurred_at in ms ('' for now)  6 warehouse
 --      7 what the event says of its document, as JSON ('' for nothing)  8… lines
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT, REPEATED,
---   ID_REUSED, UNKNOWN_LOCK and QUANTITY_EXCEEDS_SHIPMENT (a return of a lock), INSUFFICIENT_DAMAGED,
+--   ID_REUSED, UNKNOWN_LOCK (a return of a lock), MOVED_SINCE (a count), QUANTITY_EXCEEDS_SHIPMENT, INSUFFICIENT_DAMAGED,
 --   QUANTITY_TOO_LARGE, then `outcome`: {outcome, op, position}.
---   A count: MOVED_SINCE after INVALID_ARGUMENT, REPEATED and ID_REUSED.
 -- `lock_id`: the lock whose shipments come back, if it is known.
 -- `since`: of a count, the position up to which its difference knows what happened ('' for all).
 local function book(keys, args, kind, outcome, lock_id, since)
