@@ -24,6 +24,7 @@ from app.ledger import database
 from app.ledger.audit import Audit
 from app.ledger.counts import CountRows
 from app.ledger.horizon import Horizon
+from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
 from app.ledger.migrate import check_schema, migrate
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
@@ -35,9 +36,13 @@ from app.operations.availability import Availability
 from app.operations.buffers import Buffers
 from app.operations.durability import Durabilities
 from app.operations.exchanges import Exchanges
+from app.operations.inbox import Inbox
+from app.operations.inbox_counts import InboxCounts
 from app.operations.locks import Locks
+from app.operations.once import Once
 from app.operations.openings import Openings
 from app.operations.operations import Operations
+from app.operations.past_locks import PastLocks
 from app.operations.purchase_orders import PurchaseOrders
 from app.operations.returns import Returns
 from app.operations.shortages import Shortages
@@ -49,7 +54,7 @@ from app.recovery.checks import HotLevel, HotServer, check_hot_server
 from app.recovery.recovery import Recovery
 from app.settings import Settings, read_settings
 from app.telemetry import Metrics
-from app.worker import forget, recover
+from app.worker import forget, inbox, recover
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
 from app.worker.expire import Sweeper
@@ -113,20 +118,17 @@ class Stores:
     def operations(self) -> Operations:
         """What the API and the commands can do."""
         settings = self.settings
-        durabilities = Durabilities(
-            hot_level=lambda: self.level.level,
-            persisted=self._persisted,
-            wait_seconds=settings.durability_wait_seconds,
-        )
+        durabilities = self.durabilities()
         ledger = Ledger(self.engine)
+        once, past = Once(ledger, settings.horizon_seconds), PastLocks(self.hot, ledger)
         return Operations(
             locks=Locks(self.hot, ledger, durabilities),
             availability=Availability(
                 self.hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
             ),
             stock=StockCounts(self.hot),
-            returns=Returns(self.hot, durabilities),
-            adjustments=Adjustments(self.hot, durabilities),
+            returns=Returns(self.hot, durabilities, once, past),
+            adjustments=Adjustments(self.hot, durabilities, once),
             openings=Openings(self.hot),
             exchanges=Exchanges(self.hot, durabilities),
             transfers=Transfers(self.hot, Ledger(self.engine), durabilities),
@@ -134,6 +136,30 @@ class Stores:
             purchase_orders=PurchaseOrders(self.hot, PlanRows(self.engine), ledger, durabilities),
             stock_takes=StockTakes(self.hot, ledger, CountRows(self.engine), durabilities),
             shortages=Shortages(self.hot, ShortageRows(self.engine), durabilities, settings.shortage_choice),
+            inbox=self.inbox(durabilities),
+        )
+
+    def inbox(self, durabilities: Durabilities) -> Inbox:
+        """What takes events of warehouse systems; the worker tries those that wait again."""
+        ledger, settings = Ledger(self.engine), self.settings
+        return Inbox(
+            self.hot,
+            ledger,
+            InboxRows(self.engine, SHARD),
+            InboxCounts(self.hot, CountRows(self.engine), durabilities),
+            PastLocks(self.hot, ledger),
+            durabilities,
+            settings.rules,
+            wait_seconds=settings.inbox_wait_seconds,
+            horizon_seconds=settings.horizon_seconds,
+        )
+
+    def durabilities(self) -> Durabilities:
+        """What waits until a write is as safe as was asked for."""
+        return Durabilities(
+            hot_level=lambda: self.level.level,
+            persisted=self._persisted,
+            wait_seconds=self.settings.durability_wait_seconds,
         )
 
     def duties(self) -> list[Duty]:
@@ -158,6 +184,7 @@ class Stores:
             persist.duty(),
             Sweeper(self.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
             forget.duty(self.hot, horizon),
+            inbox.duty(self.inbox(self.durabilities())),
         ]
 
     async def _persisted(self) -> str:

@@ -43,6 +43,17 @@ def _warehouse(code: str) -> str:
         raise typer.BadParameter(str(error)) from error
 
 
+def _reason(text: str) -> str:
+    from app.domain.codes import REASON_LENGTH_MAX, check_reason  # noqa: PLC0415 - only when a command needs it
+
+    if not text.strip() or len(text) > REASON_LENGTH_MAX:
+        raise typer.BadParameter(f"must have 1 to {REASON_LENGTH_MAX} characters")
+    try:
+        return check_reason(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 File = Annotated[Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="A CSV file.")]
 DataDir = Annotated[Path, typer.Option(help="Where the data and run.json of `sellable up` are.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -62,6 +73,9 @@ Warehouse = Annotated[
 ]
 ShortageId = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="The case's number.")]
 LockIds = Annotated[list[str], typer.Argument(help="The locks that give back what is short.")]
+Source = Annotated[str, typer.Argument(help="Who told it.")]
+EventId = Annotated[str, typer.Argument(help="The event's id, which is its source's own.")]
+DropReason = Annotated[str, typer.Option("--reason", callback=_reason, help="Why it shall never be booked.")]
 HERE = Path(".sellable")
 
 cli = typer.Typer(
@@ -166,6 +180,43 @@ def resolve_shortage(shortage_id: ShortageId, lock_ids: LockIds, data_dir: DataD
         action="resolve",
         shortage_id=shortage_id,
         lock_ids=lock_ids,
+        data_dir=data_dir,
+        needs="open_operations",
+    )
+
+
+inbox = typer.Typer(help="Warehouse events that wait.", no_args_is_help=True)
+cli.add_typer(inbox, name="inbox")
+
+
+@inbox.command("list")
+def list_inbox(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: FBT002 - a switch
+    """Print the events that wait for their turn, their document or a person."""
+    _run("inbox", action="list", as_json=as_json, data_dir=data_dir, needs="open_operations")
+
+
+@inbox.command("retry")
+def retry_event(source: Source, event_id: EventId, data_dir: DataDir = HERE) -> None:
+    """Book an event that waits, whatever is missing."""
+    _run(
+        "inbox",
+        action="retry",
+        source=source,
+        event_id=event_id,
+        data_dir=data_dir,
+        needs="open_operations",
+    )
+
+
+@inbox.command("drop")
+def drop_event(source: Source, event_id: EventId, reason: DropReason, data_dir: DataDir = HERE) -> None:
+    """Never book an event that waits."""
+    _run(
+        "inbox",
+        action="drop",
+        source=source,
+        event_id=event_id,
+        reason=reason,
         data_dir=data_dir,
         needs="open_operations",
     )

@@ -7,8 +7,9 @@
 --       13 id of the lock, transfer or purchase order ('' for none)
 --       14 op of the document that it tells of, as a route has it ('' for none)  15 fingerprint of what it says there
 --       16 source  17 sequence ('' for none)
---       18 '' or `force` (book it whatever is missing), `hold` (a person has it: let others pass), `drop` (never book it)
---       19 reason as JSON ('' for none)  20 what is odd about it, as JSON ('' for nothing)
+--       18 '' or `force` (book it whatever is missing), `hold` (in its turn let those behind it
+--       pass), `pass` (let them pass now), `drop` (never book it)
+--       19 reason as JSON ('' for none)  20 what is odd about it, or why it is dropped, as JSON ('' for nothing)
 -- Events receive, deduct, return, adjust, transfer_ship, transfer_receive as those of the routes; told (a document
 --   that was known), hold, drop: without moves. Each carries the ids it is known by, and its place in the sequence.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT, REPEATED (also if
@@ -23,7 +24,7 @@ do
     received = 'receive', shipped = 'deduct', returned = 'return', adjusted = 'adjust',
     transfer_shipped = 'transfer_ship', transfer_received = 'transfer_receive',
   }
-  local MODES = { [''] = true, force = true, hold = true, drop = true }
+  local MODES = { [''] = true, force = true, hold = true, pass = true, drop = true }
 
   local function read_fact(args)
     local sign, units = string.match(args[9] or '', '^(%-?)(%d+)$')
@@ -73,7 +74,9 @@ do
   end
 
   local function set_aside(shard, told, outcome, event)
-    if told.last and told.sequence > told.last + 1 then told.sequence = nil end -- those before it are still to come
+    if told.last and told.sequence > told.last + 1 and told.mode ~= 'pass' then
+      told.sequence = nil -- those before it are still to come
+    end
     if not event.op and not (told.sequence and told.sequence > told.last) then return { outcome, told.op, '' } end
     local position = keep(shard, told, event, {})
     return position and { outcome, told.op, position } or { 'NOT_READY', told.op }
@@ -366,11 +369,11 @@ do
     local event = { kind = 'told', op = told.op, fingerprint = told.fingerprint }
     local is_in_turn = is_next(shard, told)
     if told.mode == 'drop' then
-      event.kind, event.reason = 'drop', told.reason
+      event.kind, event.reason = 'drop', told.odd
       return set_aside(shard, told, 'DROPPED', event)
     end
-    if not is_in_turn and told.mode ~= 'force' then return { 'EARLY', told.op } end
-    if told.mode == 'hold' then return set_aside(shard, told, 'HELD', { kind = 'hold' }) end
+    if not is_in_turn and told.mode ~= 'force' and told.mode ~= 'pass' then return { 'EARLY', told.op } end
+    if told.mode == 'hold' or told.mode == 'pass' then return set_aside(shard, told, 'HELD', { kind = 'hold' }) end
     load_document(shard, told)
     local before, position = told_before(shard, told)
     if before == 'OTHER_CONTENT' then

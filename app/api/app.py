@@ -25,6 +25,7 @@ from app.api.routes import (
     stock,
     stock_takes,
     transfers,
+    warehouse_events,
 )
 from app.errors import SellableError
 from app.operations.operations import Operations
@@ -47,6 +48,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     stock_takes.router,
     shortages.router,
     shortages.reading,
+    warehouse_events.router,
     running.router,
 )
 

@@ -368,8 +368,8 @@ class Buffer:
     lines: tuple[Line, ...]
 
 
-FactMode = Literal["", "force", "hold", "drop"]
-"""How an event is taken: as it is; whatever is missing; only its place in the sequence; never."""
+FactMode = Literal["", "force", "hold", "pass", "drop"]
+"""How an event is taken: as it is; whatever is missing; only its turn, when it has come or now; never."""
 
 
 @dataclass(frozen=True, slots=True)

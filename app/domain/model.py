@@ -543,9 +543,9 @@ class Model:
             return Answer(Outcome.REPEATED if same else Outcome.ID_REUSED)
         if command.mode == "drop":
             return self._keep(command, Outcome.DROPPED)
-        if self._is_early(command) and command.mode != "force":
+        if self._is_early(command) and command.mode not in {"force", "pass"}:
             return Answer(Outcome.EARLY)
-        return self._hold(command) if command.mode == "hold" else self._new_fact(command)
+        return self._hold(command) if command.mode in {"hold", "pass"} else self._new_fact(command)
 
     def _new_fact(self, command: Fact) -> Answer:
         record = self._record_of(command)

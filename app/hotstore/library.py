@@ -44,6 +44,7 @@ COMMANDS = (
     "buffer",
     "count",
     "inbox",
+    "recall",
     "reads",
     "recovery",
 )

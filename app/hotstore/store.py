@@ -1,6 +1,6 @@
 """The hot store: one typed method a function. Which client carries the calls does not show."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from app.domain.answers import Answer
@@ -118,6 +118,11 @@ class HotStore:
     async def fact(self, command: Fact, who: str = "") -> Answer:
         """Book an event of a warehouse system, or say why it has to wait; `detail` says what was odd about it."""
         return await self._write("fact", who, calls.fact(command))
+
+    async def recall_lock(self, lock_id: str, fields: Mapping[str, str], who: str = "") -> Answer:
+        """Remember an ended lock again, as the ledger has it."""
+        flat = [item for pair in fields.items() for item in pair]
+        return await self._write("recall", who, [lock_id, *flat])
 
     async def opening(self, rows: Sequence[OpeningRow], who: str = "") -> tuple[Answer, int]:
         """Set `on_hand` absolutely; return the answer and how many rows changed something."""

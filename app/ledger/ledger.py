@@ -1,7 +1,8 @@
 """Reading the ledger, and the rows that are Postgres' own."""
 
+import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -10,6 +11,16 @@ from app.domain.events import Position
 from app.domain.words import LockStatus, TransferStatus
 from app.ledger import database
 from app.ledger.queries import statement
+
+
+def record_fields(record: dict[str, Any], opened: Position) -> dict[str, str]:
+    """Return a record's fields as the hot store has them."""
+    return {name: as_text(value) for name, value in record.items()} | {"p": str(opened)}
+
+
+def as_text(value: Any) -> str:
+    """Return a field's value as the hot store has it: text as it is, the rest as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 class KnownOp(NamedTuple):
@@ -34,6 +45,13 @@ class Ledger:
         record = row.record
         lines = tuple(LockLine(*line) for line in record["n"])
         return LockView(row.lock_id, LockStatus(record["s"]), record.get("x"), lines)
+
+    async def find_ended(self, lock_id: str) -> dict[str, str] | None:
+        """Return the newest lock of this id, if it has ended, as the fields that the hot store has of it."""
+        async with database.snapshot(self._engine) as connection:
+            values = {"lock_id": lock_id}
+            row = (await connection.execute(statement("find_ended_lock"), values)).one_or_none()
+        return None if row is None else record_fields(row.record, Position(row.opened_epoch, row.opened_n))
 
     async def find_transfer(self, transfer_id: str) -> TransferView | None:
         """Return the newest transfer of this id, or None."""

@@ -6,6 +6,7 @@ from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.buffers import Buffers
 from app.operations.exchanges import Exchanges
+from app.operations.inbox import Inbox
 from app.operations.locks import Locks
 from app.operations.openings import Openings
 from app.operations.purchase_orders import PurchaseOrders
@@ -32,3 +33,4 @@ class Operations:
     purchase_orders: PurchaseOrders
     stock_takes: StockTakes
     shortages: Shortages
+    inbox: Inbox

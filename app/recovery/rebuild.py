@@ -1,12 +1,12 @@
 """Rebuild: the hot store made anew from one snapshot of the ledger."""
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
 from app.domain.events import Position
 from app.hotstore.gate import CHUNK, Gate
+from app.ledger.ledger import as_text, record_fields
 from app.ledger.recovery_rows import LedgerTip, RebuildRows
 
 _COUNTS = {"a": "available", "l": "locked", "d": "damaged", "t": "in_transit", "b": "buffer"}
@@ -78,18 +78,12 @@ async def _skus(rows: RebuildRows) -> AsyncIterator[tuple[str, dict[str, int]]]:
 
 async def _locks(rows: RebuildRows, since: datetime) -> AsyncIterator[tuple[str, dict[str, str]]]:
     async for row in rows.locks(since):
-        yield row.lock_id, _record(row)
+        yield row.lock_id, record_fields(row.record, Position(row.opened_epoch, row.opened_n))
 
 
 async def _transfers(rows: RebuildRows, since: datetime) -> AsyncIterator[tuple[str, dict[str, str]]]:
     async for row in rows.transfers(since):
-        yield row.transfer_id, _record(row)
-
-
-def _record(row: Any) -> dict[str, str]:
-    """Return a record's fields as the hot store has them."""
-    position = Position(row.opened_epoch, row.opened_n)
-    return {name: _text(value) for name, value in row.record.items()} | {"p": str(position)}
+        yield row.transfer_id, record_fields(row.record, Position(row.opened_epoch, row.opened_n))
 
 
 async def _ops(rows: RebuildRows, since: datetime) -> AsyncIterator[tuple[str, str]]:
@@ -107,7 +101,7 @@ async def _told_ids(rows: RebuildRows, since: datetime) -> AsyncIterator[tuple[s
 
 async def _counts(rows: RebuildRows) -> AsyncIterator[tuple[str, str, str]]:
     async for row in rows.counts():
-        yield row.sku, row.warehouse, _text([[at, int(damaged)] for at, damaged in row.counts])
+        yield row.sku, row.warehouse, as_text([[at, int(damaged)] for at, damaged in row.counts])
 
 
 async def _sequences(rows: RebuildRows) -> AsyncIterator[tuple[str, str, int]]:
@@ -120,13 +114,9 @@ def _answer(op: str, lock: dict[str, Any] | None, document: dict[str, Any] | Non
     if document and op.startswith(
         "transfer_"
     ):  # others only name a document, and their repeats have no answer
-        return _text([document["s"], document["n"]])
+        return as_text([document["s"], document["n"]])
     if (
         lock is None or "s" not in lock or lock["s"] in _ENDED or op.startswith("event:")
     ):  # these need no answer
         return ""
-    return _text([lock["s"], lock.get("x"), lock["n"]])
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return as_text([lock["s"], lock.get("x"), lock["n"]])

@@ -645,7 +645,6 @@ CASES = {
         told("transfer_received", 6, warehouse=S, document_id="T"),
         O.BOOKED,
         at_north(4) | {("A", S): Counts(6)},
-        {"transfer": None},
     ),
     "a transfer that arrived before left": Case(
         (TEN, MOVE, told("transfer_received", 6, "e2", warehouse=S, document_id="T")),

@@ -351,7 +351,7 @@ class Chooser:
             rng.choice(("", f"{told}{rng.randrange(40 if told == 'd' else 4)}")),
             rng.choice((None, None, self._next_of("wms", warehouse))),
             rng.choice((None, 'a "reason"')),
-            rng.choice(("", "", "", "", "", "", "force", "force", "hold", "drop")),
+            rng.choice(("", "", "", "", "", "", "force", "force", "hold", "pass", "drop")),
         )
 
     def _next_of(self, source: str, warehouse: str) -> int:
