@@ -12,7 +12,7 @@ SETTINGS = {"SELLABLE_INBOX_WAIT_SECONDS": str(WAIT_SECONDS)}
 
 
 def test_a_few_seconds_of_a_warehouse_with_kills(up: Callable[..., Service]) -> None:
-    outcome = asyncio.run(live(up(env=SETTINGS).ready(), seconds=6, kill_every=1.5, seed=1))
+    outcome = asyncio.run(live(up(env=SETTINGS).ready(), seconds=4, kill_every=1.5, seed=1))
     assert outcome.problems == []
     assert outcome.kills >= 2
     assert outcome.statuses["applied"] > 100
