@@ -1,39 +1,49 @@
 """Puts the parts together: the only place that knows everything."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.errors import ConfigurationError, SellableError, UnavailableError
+from app.domain.reconciliation import read_policy
+from app.errors import ConfigurationError, SellableError
 from app.hotstore import wire
 from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.line import Line, LineCaller
+from app.hotstore.replicas import Replicas
 from app.hotstore.scan import Scan
 from app.hotstore.store import HotStore
 from app.ledger import database
+from app.ledger.archive import Archive
 from app.ledger.audit import Audit
+from app.ledger.check import LedgerCheck
 from app.ledger.counts import CountRows
 from app.ledger.horizon import Horizon
 from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
+from app.ledger.lost import LostRows
 from app.ledger.migrate import check_schema, migrate
+from app.ledger.partitions import Partitions
+from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
+from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.shortages import ShortageRows
+from app.ledger.snapshots import Policy, Snapshots
+from app.ledger.watch import LedgerWatch
 from app.ledger.writer import Writer
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.buffers import Buffers
+from app.operations.compensations import Compensations
 from app.operations.durability import Durabilities
 from app.operations.exchanges import Exchanges
 from app.operations.inbox import Inbox
@@ -42,19 +52,22 @@ from app.operations.locks import Locks
 from app.operations.once import Once
 from app.operations.openings import Openings
 from app.operations.operations import Operations
+from app.operations.past import Past
 from app.operations.past_locks import PastLocks
 from app.operations.purchase_orders import PurchaseOrders
+from app.operations.reconciliations import Reconciliations
 from app.operations.returns import Returns
 from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
+from app.reconcile.reconcile import Reconcile
 from app.reconcile.verify import Verify
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
-from app.recovery.recovery import Recovery
+from app.recovery.recovery import Recovery, Rules
 from app.settings import Settings, read_settings
 from app.telemetry import Metrics
-from app.worker import forget, inbox, recover
+from app.worker import forget, inbox, keep_books, overdue, reconcile, recover
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
 from app.worker.expire import Sweeper
@@ -67,7 +80,8 @@ if TYPE_CHECKING:
     from app.api.hot.routes import HotRoutes
 
 SHARD = 0
-LEVEL_SECONDS = 1.0
+SETTLE_SECONDS = 1.0
+"""Beyond a call's deadline, until a new home is opened: time for every process to notice that the old one is over."""
 
 Progress = Callable[[str, int], None]
 
@@ -84,6 +98,8 @@ class Stores:
     hot: HotStore
     gate: Gate
     level: HotLevel
+    watch: LedgerWatch
+    replicas: Replicas
 
     async def check(self) -> HotServer:
         """Refuse servers that would break a promise, and read the level that the hot store gives."""
@@ -106,14 +122,33 @@ class Stores:
             self.gate,
             RecoveryRows(self.engine, SHARD),
             Writer(self.engine, SHARD),
-            horizon_seconds=self.settings.horizon_seconds,
-            outbox_max=self.settings.outbox_max,
+            Rules(
+                horizon_seconds=self.settings.horizon_seconds,
+                outbox_max=self.settings.outbox_max,
+                settle_seconds=self.settings.call_deadline_seconds + SETTLE_SECONDS,
+                clock_ahead_seconds=self.settings.clock_jump_seconds_max,
+            ),
             progress=progress,
         )
+
+    def lost(self) -> LostRows:
+        """What lists events that the ledger did not take."""
+        return LostRows(self.engine, SHARD)
 
     def verify(self, progress: Progress) -> Verify:
         """What compares the stores."""
         return Verify(Scan(self.client, self.keys), Audit(self.engine, SHARD), progress=progress)
+
+    def reconcile(self, progress: Progress = lambda _what, _count: None) -> Reconcile:
+        """What compares a warehouse's snapshots with the ledger."""
+        settings = self.settings
+        policy = Policy(
+            read_policy(settings.reconcile_policy),
+            settings.reconcile_apply_units_max,
+            settings.reconcile_differing_share_max,
+            timedelta(seconds=settings.reconcile_window_seconds),
+        )
+        return Reconcile(Snapshots(self.engine, SHARD), policy, progress=progress)
 
     def operations(self) -> Operations:
         """What the API and the commands can do."""
@@ -137,6 +172,13 @@ class Stores:
             stock_takes=StockTakes(self.hot, ledger, CountRows(self.engine), durabilities),
             shortages=Shortages(self.hot, ShortageRows(self.engine), durabilities, settings.shortage_choice),
             inbox=self.inbox(durabilities),
+            past=Past(self.hot, PastRows(self.engine), durabilities),
+            reconciliations=Reconciliations(
+                self.hot, Snapshots(self.engine, SHARD), ReconciliationRows(self.engine)
+            ),
+            compensations=Compensations(
+                self.hot, ReconciliationRows(self.engine), CountRows(self.engine), durabilities
+            ),
         )
 
     def inbox(self, durabilities: Durabilities) -> Inbox:
@@ -158,13 +200,16 @@ class Stores:
         """What waits until a write is as safe as was asked for."""
         return Durabilities(
             hot_level=lambda: self.level.level,
-            persisted=self._persisted,
+            watch=self.watch,
             wait_seconds=self.settings.durability_wait_seconds,
+            replicas=self.replicas.held,
+            has_replicas=lambda: self.level.has_replicas,
         )
 
     def duties(self) -> list[Duty]:
         """What the worker does in the background."""
         settings = self.settings
+        recovery = self.recovery()
         persist = Persist(
             self.client,
             self.keys,
@@ -172,6 +217,7 @@ class Stores:
             Writer(self.engine, SHARD),
             batch_events_max=settings.batch_events_max,
             trim_margin_seconds=settings.trim_margin_seconds,
+            on_doubt=lambda: recovery.ensure_open(doubt=True),
         )
         clock = ClockWatch(
             self._hot_seconds, self._ledger_seconds, jump_seconds_max=settings.clock_jump_seconds_max
@@ -180,18 +226,35 @@ class Stores:
             self.engine, SHARD, seconds=settings.horizon_seconds, entries_max=settings.horizon_entries_max
         )
         return [
-            recover.duty(self.recovery()),
+            recover.duty(recovery),
             persist.duty(),
             Sweeper(self.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
             forget.duty(self.hot, horizon),
             inbox.duty(self.inbox(self.durabilities())),
+            self._reconcile_duty(),
+            overdue.duty(
+                ReconciliationRows(self.engine), settings.reconciled, settings.reconcile_age_seconds_max
+            ),
+            keep_books.partitions_duty(
+                Partitions(self.engine, months_ahead=settings.partitions_ahead_months)
+            ),
+            keep_books.retention_duty(
+                Archive(self.engine, SHARD),
+                months_kept=settings.ledger_months_kept,
+                closed_lock_days_kept=settings.closed_lock_days_kept,
+            ),
         ]
 
-    async def _persisted(self) -> str:
-        try:
-            return str(await self.client.hget(self.keys.meta, "persisted") or "")
-        except RedisError as error:
-            raise UnavailableError(f"Redis cannot be reached: {error}") from error
+    def _reconcile_duty(self) -> Duty:
+        run, compensations = self.reconcile(), self.operations().compensations
+
+        async def run_next() -> bool:
+            return await run.run_once() is not None
+
+        async def go_on() -> bool:
+            return await compensations.go_on(who="policy") > 0
+
+        return reconcile.duty(run_next, go_on)
 
     async def _hot_seconds(self) -> float:
         seconds, micros = await self.client.time()
@@ -216,19 +279,59 @@ async def open_stores(
         )
     client = wire.connect(redis_url)
     engine = database.open_engine(database_url)
-    keys = Keys(settings.prefix)
-    hot = HotStore(
-        wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds),
-        keys,
-        library(),
-        order=settings.order,
-    )
+    stores = _stores_of(settings, redis_url, client, engine)
     try:
-        yield Stores(
-            settings, redis_url, client, engine, keys, hot, Gate(client, keys, library()), HotLevel(client)
-        )
+        yield stores
     finally:
+        await stores.watch.close()
+        await stores.replicas.close()
         await client.aclose()
+        await engine.dispose()
+
+
+def _stores_of(settings: Settings, redis_url: str, client: Redis, engine: AsyncEngine) -> Stores:
+    keys, code = Keys(settings.prefix), library()
+    caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
+    level = HotLevel(client, replicas=settings.replicas)
+    replicas = Replicas(
+        wire.connect(redis_url, connections_max=1),
+        keys,
+        code,
+        needed=lambda: level.replicas_needed,
+        wait_seconds=settings.durability_wait_seconds,
+    )
+    return Stores(
+        settings,
+        redis_url,
+        client,
+        engine,
+        keys,
+        HotStore(caller, keys, code, order=settings.order),
+        Gate(client, keys, code),
+        level,
+        LedgerWatch(engine, SHARD),
+        replicas,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerBooks:
+    """The ledger alone."""
+
+    engine: AsyncEngine
+
+    def check(self, progress: Progress = lambda _what, _count: None) -> LedgerCheck:
+        """What finds out whether it is whole."""
+        return LedgerCheck(self.engine, SHARD, now=datetime.now(UTC), progress=progress)
+
+
+@asynccontextmanager
+async def open_ledger(database_url: str = "") -> AsyncIterator[LedgerBooks]:
+    """Reach the ledger of a running service."""
+    engine = database.open_engine(database_url or read_settings().database_url)
+    try:
+        yield LedgerBooks(engine)
+    finally:
         await engine.dispose()
 
 
@@ -269,7 +372,7 @@ class _Health:
             await self._stores.hot.read_due(0)
         except SellableError as error:
             return [str(error)]
-        return []
+        return self._stores.level.problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,14 +390,13 @@ async def open_api(settings: Settings) -> AsyncIterator[Api]:
     async with open_stores(settings=settings) as stores:
         await stores.check()
         async with _line_of(stores) as (api, line):
-            watch = asyncio.create_task(_watch_level(stores.level))
+            kept = asyncio.create_task(stores.level.keep(), name="level")
             line.start()
             try:
                 yield api
             finally:
-                watch.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await watch
+                kept.cancel()
+                await asyncio.gather(kept, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -306,8 +408,14 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line]]:
     from app.api.hot.protocol import protocol_class  # noqa: PLC0415
 
     metrics = Metrics()
+    level = stores.level
     hot, line = build_hot(
-        stores.settings, stores.redis_url, stores.keys, metrics, level=lambda: stores.level.level
+        stores.settings,
+        stores.redis_url,
+        stores.keys,
+        metrics,
+        level=lambda: level.level,
+        on_shut=level.doubt,
     )
     store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order)
     live = replace(stores, hot=store)
@@ -318,9 +426,3 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line]]:
     finally:
         await operations.locks.durabilities.close()
         await line.close()
-
-
-async def _watch_level(level: HotLevel) -> None:
-    while True:
-        await asyncio.sleep(LEVEL_SECONDS)
-        await level.refresh()

@@ -6,6 +6,7 @@
 import asyncio
 import inspect
 import sys
+import time
 from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
@@ -54,6 +55,14 @@ def _reason(text: str) -> str:
         raise typer.BadParameter(str(error)) from error
 
 
+def _cause(cause: str | None) -> str | None:
+    from app.domain.reconciliation import Cause  # noqa: PLC0415 - only when a command needs it
+
+    if cause is not None and cause not in set(Cause):
+        raise typer.BadParameter("must be one of " + ", ".join(Cause))
+    return cause
+
+
 File = Annotated[Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="A CSV file.")]
 DataDir = Annotated[Path, typer.Option(help="Where the data and run.json of `sellable up` are.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
@@ -72,10 +81,59 @@ Warehouse = Annotated[
     str, typer.Option(callback=_warehouse, help="For returns and adjustments of a SKU nobody knows.")
 ]
 ShortageId = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="The case's number.")]
+
+
+def _sku(code: str) -> str:
+    from app.domain.codes import check_sku  # noqa: PLC0415 - only when a command needs it
+
+    try:
+        return check_sku(code)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _moment(text: str | None) -> str | None:
+    if text is not None:
+        from app.domain.times import time_ms  # noqa: PLC0415 - only when a command needs it
+
+        try:
+            at = time_ms(text)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        if at > time.time() * 1000:
+            raise typer.BadParameter("must not be in the future")
+    return text
+
+
+Sku = Annotated[str, typer.Argument(callback=_sku, help="The SKU.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option(callback=_moment, help="A time such as 2025-12-01T08:00:00Z, inclusive. Without it: now."),
+]
+Moves = Annotated[int, typer.Option(min=1, max=1_000, help="How many moves to print, the newest first.")]
 LockIds = Annotated[list[str], typer.Argument(help="The locks that give back what is short.")]
 Source = Annotated[str, typer.Argument(help="Who told it.")]
 EventId = Annotated[str, typer.Argument(help="The event's id, which is its source's own.")]
 DropReason = Annotated[str, typer.Option("--reason", callback=_reason, help="Why it shall never be booked.")]
+
+
+Snapshot = Annotated[
+    Path,
+    typer.Argument(metavar="SNAPSHOT", exists=True, dir_okay=False, help="A .csv, .ndjson or .json file."),
+]
+CountedWarehouse = Annotated[
+    str, typer.Option("--warehouse", callback=_warehouse, help="Which one it is of.")
+]
+CountedAt = Annotated[
+    str, typer.Option("--as-of", help="When it was counted, such as 2025-12-01T06:00:00Z; inclusive.")
+]
+SnapshotRows = Annotated[int | None, typer.Option("--rows", min=0, help="How many counts there must be.")]
+HtmlFile = Annotated[Path | None, typer.Option("--html", help="Write the report as a page.")]
+CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write every difference as a line.")]
+ReconciliationId = Annotated[str, typer.Argument(help="The reconciliation's id.")]
+OfWarehouse = Annotated[str | None, typer.Option("--warehouse", help="Only of this one.")]
+Skus = Annotated[list[str] | None, typer.Option("--sku", help="Only this SKU; may be repeated.")]
+OfCause = Annotated[str | None, typer.Option("--cause", callback=_cause, help="Only with this likely cause.")]
 HERE = Path(".sellable")
 
 cli = typer.Typer(
@@ -157,9 +215,34 @@ def verify(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: 
 
 
 @cli.command()
+def explain(
+    sku: Sku,
+    as_of: AsOf = None,
+    moves: Moves = 100,
+    as_json: AsJson = False,  # noqa: FBT002 - a switch
+    data_dir: DataDir = HERE,
+) -> None:
+    """Print where every unit of SKU is, or was at a time, and the moves that brought it there."""
+    from app.domain.times import time_ms  # noqa: PLC0415 - only when a command needs it
+
+    at = None if as_of is None else time_ms(as_of)
+    _run("explain", sku=sku, as_of=at, moves=moves, as_json=as_json, data_dir=data_dir, needs="open_stores")
+
+
+@cli.command()
 def rebuild(data_dir: DataDir = HERE) -> None:
     """Rebuild the hot store from the ledger."""
     _run("rebuild", data_dir=data_dir, needs="open_stores")
+
+
+lost = typer.Typer(help="What could not be kept.", no_args_is_help=True)
+cli.add_typer(lost, name="lost")
+
+
+@lost.command("list")
+def list_lost(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: FBT002 - a switch
+    """Print lost events with their orders, SKUs and quantities, and counts that were set right."""
+    _run("lost", as_json=as_json, data_dir=data_dir, needs="open_stores")
 
 
 shortages = typer.Typer(help="Where less is on the shelf than is promised.", no_args_is_help=True)
@@ -220,6 +303,91 @@ def drop_event(source: Source, event_id: EventId, reason: DropReason, data_dir: 
         data_dir=data_dir,
         needs="open_operations",
     )
+
+
+@cli.command()
+def reconcile(
+    file: Snapshot,
+    warehouse: CountedWarehouse,
+    as_of: CountedAt,
+    rows: SnapshotRows = None,
+    html: HtmlFile = None,
+    csv: CsvFile = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a switch
+    data_dir: DataDir = HERE,
+) -> None:
+    """Compare what a warehouse has (.csv, .ndjson or .json) with the ledger, as of the time it was counted."""
+    _run(
+        "reconcile",
+        file=file,
+        warehouse=warehouse,
+        as_of=as_of,
+        rows=rows,
+        html=html,
+        csv=csv,
+        as_json=as_json,
+        data_dir=data_dir,
+        failed=NOT_COMPARED,
+        needs="open_stores",
+    )
+
+
+reconciliations = typer.Typer(help="What comparisons with warehouses came to.", no_args_is_help=True)
+cli.add_typer(reconciliations, name="reconciliations")
+
+
+@reconciliations.command("list")
+def list_reconciliations(
+    warehouse: OfWarehouse = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a switch
+    data_dir: DataDir = HERE,
+) -> None:
+    """Print the newest reconciliations."""
+    _reconciliations("list", data_dir, warehouse=warehouse, as_json=as_json)
+
+
+@reconciliations.command("show")
+def show_reconciliation(
+    reconciliation_id: ReconciliationId,
+    html: HtmlFile = None,
+    csv: CsvFile = None,
+    as_json: AsJson = False,  # noqa: FBT002 - a switch
+    data_dir: DataDir = HERE,
+) -> None:
+    """Print what differs most, and again and again; write the whole report to files."""
+    _reconciliations(
+        "show", data_dir, reconciliation_id=reconciliation_id, html=html, csv=csv, as_json=as_json
+    )
+
+
+@reconciliations.command("approve")
+def approve_differences(
+    reconciliation_id: ReconciliationId, sku: Skus = None, cause: OfCause = None, data_dir: DataDir = HERE
+) -> None:
+    """Book differences, as of the time of the count."""
+    _reconciliations("approve", data_dir, reconciliation_id=reconciliation_id, skus=sku or (), cause=cause)
+
+
+@reconciliations.command("undo")
+def undo_differences(
+    reconciliation_id: ReconciliationId, sku: Skus = None, cause: OfCause = None, data_dir: DataDir = HERE
+) -> None:
+    """Take booked differences back."""
+    _reconciliations("undo", data_dir, reconciliation_id=reconciliation_id, skus=sku or (), cause=cause)
+
+
+def _reconciliations(action: str, data_dir: Path, **arguments: Any) -> NoReturn:
+    _run("reconciliations", action=action, data_dir=data_dir, needs="open_operations", **arguments)
+
+
+books = typer.Typer(help="The ledger itself.", no_args_is_help=True)
+cli.add_typer(books, name="ledger")
+
+
+@books.command("check")
+def check_ledger(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: FBT002 - a switch
+    """Check that nothing in the ledger is missing or was edited. Safe on a live system."""
+    _run("ledger", as_json=as_json, data_dir=data_dir, failed=NOT_COMPARED, needs="open_ledger")
 
 
 @cli.command(hidden=True)

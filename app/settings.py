@@ -7,6 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.codes import check_code, check_warehouse
 from app.domain.inbox import Limits, Rules, read_sources
+from app.domain.reconciliation import read_policy
 from app.domain.shortages import Choice
 from app.domain.times import SKEW_SECONDS_MAX
 from app.errors import ConfigurationError
@@ -49,6 +50,13 @@ class Settings(BaseSettings):
     )
     durability_wait_seconds: float = _setting(
         5.0, "how long a request waits for the level it asked for", unit="s", promise="5, 6", gt=0, le=60
+    )
+    replicas: int = _setting(
+        1,
+        "how many replicas the hot store has: the level `replica` waits for all of them, and for more if more follow",
+        promise="6",
+        ge=0,
+        le=100,
     )
     lock_ttl_seconds: int = _setting(
         900, "a lock's expiry when a request names none", unit="s", promise="2", ge=1, le=2_592_000
@@ -116,7 +124,50 @@ class Settings(BaseSettings):
         60.0, "a jump of the hot store's clock beyond this pauses expiry", unit="s", promise="10", gt=0
     )
 
-    @field_validator("warehouse_order")
+    reconcile_policy: str = _setting(
+        "parked=report,quarantined=report,in_transit=report,shipped_after_cut=report,count_before_move=report,"
+        "count_after_move=report",
+        "what is done about differences: cause=report, propose or apply, and maybe <=units, comma-separated; "
+        "the first that fits; what fits none is proposed",
+        promise="13",
+    )
+    reconcile_apply_units_max: int = _setting(
+        1_000, "beyond so many units in all, a reconciliation applies nothing by itself", unit="units", ge=0
+    )
+    reconcile_differing_share_max: float = _setting(
+        0.05, "at a larger share of SKUs that differ: an alarm, and nothing is applied by itself", ge=0, le=1
+    )
+    reconcile_window_seconds: int = _setting(
+        3_600, "how far from a snapshot's time moves may explain a difference", unit="s", ge=0, le=604_800
+    )
+    reconcile_age_seconds_max: int = _setting(
+        93_600, "a last snapshot older than this is an alarm", unit="s", promise="13", ge=60
+    )
+    reconcile_warehouses: str = _setting(
+        "", "warehouses that must be reconciled, comma-separated; those that were once must be anyway"
+    )
+
+    partitions_ahead_months: int = _setting(
+        2, "for how many months after this one the ledger has room", unit="months", promise="4", ge=1, le=24
+    )
+    ledger_months_kept: int = _setting(
+        0,
+        "how many whole months of events and moves stay in the ledger before they are archived; 0: for ever",
+        unit="months",
+        promise="13",
+        ge=0,
+    )
+    closed_lock_days_kept: int = _setting(
+        0, "how long ended locks stay among the others; 0: for ever", unit="days", ge=0, le=36_500
+    )
+
+    @field_validator("reconcile_policy")
+    @classmethod
+    def _policy_is_readable(cls, value: str) -> str:
+        read_policy(value)
+        return value
+
+    @field_validator("warehouse_order", "reconcile_warehouses")
     @classmethod
     def _warehouses_are_codes(cls, value: str) -> str:
         for warehouse in filter(None, value.split(",")):
@@ -133,6 +184,11 @@ class Settings(BaseSettings):
     def rules(self) -> Rules:
         """Return what sources of warehouse events may say before a person looks at it."""
         return Rules(Limits(self.inbox_units_max, self.inbox_skew_seconds), read_sources(self.inbox_sources))
+
+    @property
+    def reconciled(self) -> tuple[str, ...]:
+        """Return the warehouses that must be reconciled."""
+        return tuple(filter(None, self.reconcile_warehouses.split(",")))
 
     @property
     def order(self) -> tuple[str, ...]:

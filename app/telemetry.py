@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 METRICS_TYPE = CONTENT_TYPE_LATEST
@@ -86,6 +86,16 @@ class Metrics:
             ("event",),
             registry=self.registry,
         )
+        self._reconciliations = {
+            name: Gauge(f"sellable_reconciliation_{name}", what, ("warehouse",), registry=self.registry)
+            for name, what in (
+                ("age_seconds", "How old the last snapshot is that was compared; +Inf: there is none."),
+                ("skus_differing", "SKUs that differed in the last reconciliation."),
+                ("units_more", "Units that the warehouse had more."),
+                ("units_less", "Units that the warehouse had less."),
+                ("alarm", "1: too many SKUs differ, or the last snapshot is too old."),
+            )
+        }
         self.collectors: list[Callable[[Metrics], None]] = []
         """Called before the figures are told: they bring what was counted elsewhere."""
 
@@ -110,6 +120,11 @@ class Metrics:
     def add_near_cache(self, event: str, count: int) -> None:
         """Note hits, misses or invalidations of the near cache."""
         self._near_cache.labels(event).inc(count)
+
+    def tell_reconciliation(self, warehouse: str, figures: Mapping[str, float]) -> None:
+        """Note how a warehouse stands: some of age_seconds, skus_differing, units_more, units_less, alarm."""
+        for name, value in figures.items():
+            self._reconciliations[name].labels(warehouse).set(value)
 
     def expose(self) -> bytes:
         """Return the figures as Prometheus reads them."""

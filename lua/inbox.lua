@@ -38,19 +38,19 @@ do
     local numbers = told.at and told.units and told.damaged and told.lost and (told.sequence or args[17] == '')
     local words = told.kind and MODES[told.mode] and (told.state == 'a' or told.state == 'd')
     if not numbers or not words or told.op == '' or told.sku == '' or told.warehouse == '' then return nil end
-    told.stands = told.source .. '{' .. told.warehouse
-    return told
+        return told
   end
 
   -- The event's place in its sequence
 
-  local function sequences_key(shard)
-    return shard.tag .. 'sequences'
+  -- {tag}sequences:<source>: per warehouse the number of its last event.
+  local function sequences_key(shard, told)
+    return shard.tag .. 'sequences:' .. told.source
   end
 
   local function is_next(shard, told)
     if not told.sequence then return true end
-    told.last = tonumber(redis.call('HGET', sequences_key(shard), told.stands) or '0')
+    told.last = tonumber(redis.call('HGET', sequences_key(shard, told), told.warehouse) or '0')
     return told.sequence <= told.last + 1
   end
 
@@ -69,7 +69,7 @@ do
     for _, id in ipairs(ids) do
       redis.call('SET', op_key(shard, id[1]), table.concat({ id[2], ' ', position, ' ', id[3] }))
     end
-    if sequence ~= 'null' then redis.call('HSET', sequences_key(shard), told.stands, told.sequence) end
+    if sequence ~= 'null' then redis.call('HSET', sequences_key(shard, told), told.warehouse, told.sequence) end
     return position
   end
 

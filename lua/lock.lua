@@ -22,10 +22,8 @@ end
 
 -- Writes a new lock: the same as `encode_changes` and `write_lock` would, without looking at what cannot be there.
 local function create_lock(shard, lock)
-  local fields = table.concat({
-    '{"s":"held","v":1,"f":"', lock.f, '"', lock.x and (',"x":' .. lock.x) or '', ',"n":', lock.n,
-    lock.q and (',"q":' .. lock.q) or '', '}',
-  })
+  local fields = '{"s":"held","v":1,"f":"' .. lock.f .. '"' .. (lock.x and (',"x":' .. lock.x) or '')
+    .. ',"n":' .. lock.n .. (lock.q and (',"q":' .. lock.q) or '') .. '}'
   local position = commit(shard, { kind = 'lock', lock_id = lock.id, lock = fields })
   if not position then return { 'NOT_READY', lock.id } end
   local record = { 's', 'held', 'v', '1', 'f', lock.f, 'p', position, 'n', lock.n }
@@ -37,27 +35,64 @@ local function create_lock(shard, lock)
   return lock_answer('LOCKED', lock, position)
 end
 
-local function lock(keys, args)
-  local shard, refusal = enter(keys, args)
-  if refusal then return refusal end
-  local lock_id, fingerprint = args[3], args[4]
-  local ttl = args[5] ~= '' and natural(args[5]) or nil
-  local asked, after_asked = read_list(args, 6)
-  local order, first = read_list(args, after_asked or #args + 1)
-  local lines = order and read_lines(args, first)
-  if not lines or #lines == 0 or (args[5] ~= '' and not ttl) then return { 'INVALID_ARGUMENT', lock_id } end
-  if redis.call('HGET', lock_key(shard, lock_id), 'f') then
-    local known = load_lock(shard, lock_id)
-    return known.f == fingerprint and original_answer(known) or { 'ID_REUSED', lock_id }
+-- An order from ARGV[first] on, and the index after it; nil if it cannot be read.
+local function read_order(args, first)
+  local ttl = args[first + 2] ~= '' and natural(args[first + 2]) or nil
+  local asked, after_asked = read_list(args, first + 3)
+  local rank, after_rank = read_list(args, after_asked or #args + 1)
+  local lines, after = nil, nil
+  if rank then lines, after = read_lines(args, after_rank) end
+  if not lines or #lines == 0 or (args[first + 2] ~= '' and not ttl) then return nil end
+  return { id = args[first], f = args[first + 1], ttl = ttl, asked = asked, rank = rank, lines = lines }, after
+end
+
+local function take_order(shard, order)
+  if redis.call('HGET', lock_key(shard, order.id), 'f') then
+    local known = load_lock(shard, order.id)
+    return known.f == order.f and original_answer(known) or { 'ID_REUSED', order.id }
   end
-  if backlog_is_full(shard) then return { 'BACKLOG_FULL', lock_id } end
-  local sourced, shortages = source_lines(shard, lines, asked, order, {})
-  if not sourced then return { 'INSUFFICIENT_STOCK', lock_id, shortages } end
+  if backlog_is_full(shard) then return { 'BACKLOG_FULL', order.id } end
+  local sourced, shortages = source_lines(shard, order.lines, order.asked, order.rank, {})
+  if not sourced then return { 'INSUFFICIENT_STOCK', order.id, shortages } end
   take_stock(shard, sourced)
   return create_lock(shard, {
-    id = lock_id, f = fingerprint, x = ttl and string.format('%d', shard.now + ttl) or nil,
-    n = encode_lines(sourced), q = encode_request(lines, asked),
+    id = order.id, f = order.f, x = order.ttl and string.format('%d', shard.now + order.ttl) or nil,
+    n = encode_lines(sourced), q = encode_request(order.lines, order.asked),
   })
 end
 
+local function lock(keys, args)
+  local shard, refusal = enter(keys, args)
+  if refusal then return refusal end
+  local order = read_order(args, 3)
+  if not order then return { 'INVALID_ARGUMENT', args[3] or '' } end
+  return take_order(shard, order)
+end
+
+-- locks: several orders in one call, one after the other, each as `lock` would: they share what a call costs, not
+-- their fate. Should one fail, those before it stay done, and a repeat of each shows which.
+-- KEYS  1 meta
+-- ARGV  1 epoch  2 who  3… of each order what `lock` takes from its third argument on
+-- Event lock of each, moves available -> locked.
+-- Returns NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT (nothing was done), else a list: of each
+--   order what `lock` returns.
+local function locks(keys, args)
+  local shard, refusal = enter(keys, args)
+  if refusal then return refusal end
+  local orders, at = {}, 3
+  while at <= #args do
+    local order, after = read_order(args, at)
+    if not order then return { 'INVALID_ARGUMENT', args[at] } end
+    orders[#orders + 1], at = order, after
+  end
+  if #orders == 0 then return { 'INVALID_ARGUMENT', '' } end
+  local answers = {}
+  for i, order in ipairs(orders) do
+    answers[i] = take_order(shard, order)
+    shard.stocks, shard.loaded, shard.moves = {}, {}, {} -- the next order reads what this one left
+  end
+  return answers
+end
+
 register('lock', lock, {})
+register('locks', locks, {})

@@ -10,6 +10,7 @@ end
 -- open: begins a new epoch in a memory that was compared with the ledger. Its event is entry 0 of the epoch.
 -- KEYS  1 meta
 -- ARGV  1 fence  2 new epoch  3 the tip that was compared  4 home (run id)  5 outbox_max (0: none)
+--       6 the installation ('': as it is)  7 in ms, how far ahead the shard's clock may be ('': anywhere)
 -- Returns FENCED, NO_RIGHTS (with the command), TIP_MOVED, EPOCH_TOO_LOW, OPENED: {outcome, '', position}.
 local function open(keys, args)
   if fenced(keys, args) then return { 'FENCED', '' } end
@@ -22,12 +23,16 @@ local function open(keys, args)
   if meta.tip ~= args[3] then return { 'TIP_MOVED', '' } end
   if not natural(args[2]) or natural(args[2]) <= tonumber(meta.epoch or '0') then return { 'EPOCH_TOO_LOW', '' } end
   local tag = tag_of(keys[1])
-  local shard = { now = clock(meta.at), moves = {}, who = '' }
+  local now, now_text = clock(meta.at)
+  local at_max, server, server_text = moment(args[7]), clock('0')
+  if at_max and now > at_max and server <= at_max then now_text = server_text end
+  local shard = { now_text = now_text, moves = {}, who = '' }
   local body = body_of(shard, { kind = 'open', reason = '"' .. args[4] .. '"' })
   local position = redis.call('XADD', tag .. 'outbox', args[2] .. '-0', 'p', meta.tip, 'e', body)
   local tip = string.sub(redis.sha1hex(meta.tip .. body), 1, 16)
   redis.call('HSET', keys[1], 'epoch', args[2], 'state', 'ready', 'layout', LAYOUT, 'home', args[4], 'tip', tip,
-    'at', shard.now, 'last', position, 'fence', args[1], 'outbox_max', args[5])
+    'at', now_text, 'last', position, 'fence', args[1], 'outbox_max', args[5])
+  if args[6] and args[6] ~= '' then redis.call('HSET', keys[1], 'installation', args[6]) end
   gate[keys[1]] = args[2]
   return { 'OPENED', '', position }
 end
@@ -44,15 +49,15 @@ local function adopt(keys, args)
   return { 'OPENED', '', meta.last }
 end
 
--- shut: lets nobody write any more, so that the outbox can be drained before a rebuild.
+-- shut: lets nobody write any more, and says what is going on; the memory stays as it is.
 -- KEYS  1 meta
--- ARGV  1 fence
--- Returns FENCED, REBUILDING.
+-- ARGV  1 fence  2 the state to be in: shut (whole, so that it can be compared), or carrying
+-- Returns FENCED, SHUT.
 local function shut(keys, args)
   if fenced(keys, args) then return { 'FENCED', '' } end
   gate[keys[1]] = nil
-  redis.call('HSET', keys[1], 'state', 'rebuilding', 'fence', args[1])
-  return { 'REBUILDING', '' }
+  redis.call('HSET', keys[1], 'state', args[2], 'fence', args[1])
+  return { 'SHUT', '' }
 end
 
 -- rebuild_begin: shuts the gate and forgets what this memory believed.
@@ -73,79 +78,18 @@ local function rebuilding(keys, args)
   return not fenced(keys, args) and redis.call('HGET', keys[1], 'state') == 'rebuilding'
 end
 
--- rebuild_clear: removes keys that an earlier life left behind.
+-- rebuild_clear: removes keys that an earlier life left behind, a part of the walk over all keys.
 -- KEYS  1 meta
--- ARGV  1 fence  2… keys
--- Returns FENCED, CLEARED.
+-- ARGV  1 fence  2 the walk's cursor (0 to begin)  3 which keys, as SCAN takes it  4 how many to look at
+-- Returns FENCED, CLEARED: {outcome, next cursor (0 at the end)}.
 local function rebuild_clear(keys, args)
   if not rebuilding(keys, args) then return { 'FENCED', '' } end
-  for i = 2, #args do redis.call('UNLINK', args[i]) end
-  return { 'CLEARED', '' }
+  local found = redis.call('SCAN', args[2], 'MATCH', args[3], 'COUNT', args[4])
+  for _, key in ipairs(found[2]) do
+    if key ~= keys[1] then redis.call('UNLINK', key) end
+  end
+  return { 'CLEARED', found[1] }
 end
-
--- rebuild_stock: sets a SKU's fields.
--- KEYS  1 meta
--- ARGV  1 fence  2 sku  3… fields and values
--- Returns FENCED, LOADED.
-local function rebuild_stock(keys, args)
-  if not rebuilding(keys, args) then return { 'FENCED', '' } end
-  local fields = {}
-  for i = 3, #args do fields[i - 2] = args[i] end
-  call_with('HSET', tag_of(keys[1]) .. 'stock:' .. args[2], fields)
-  return { 'LOADED', '' }
-end
-
--- rebuild_lock: sets a lock's fields, and its due time if it is held.
--- KEYS  1 meta
--- ARGV  1 fence  2 lock_id  3 expires_at if it is held and expires, else ''  4… fields and values
--- Returns FENCED, LOADED.
-local function rebuild_lock(keys, args)
-  if not rebuilding(keys, args) then return { 'FENCED', '' } end
-  local tag = tag_of(keys[1])
-  redis.call('HSET', tag .. 'lock:' .. args[2], unpack(args, 4))
-  if args[3] ~= '' then redis.call('ZADD', tag .. 'due', args[3], args[2]) end
-  return { 'LOADED', '' }
-end
-
--- rebuild_transfer: sets a transfer's fields.
--- KEYS  1 meta
--- ARGV  1 fence  2 transfer_id  3… fields and values
--- Returns FENCED, LOADED.
-local function rebuild_transfer(keys, args)
-  if not rebuilding(keys, args) then return { 'FENCED', '' } end
-  redis.call('HSET', tag_of(keys[1]) .. 'transfer:' .. args[2], unpack(args, 3))
-  return { 'LOADED', '' }
-end
-
--- rebuild_op: sets what an id was used for.
--- KEYS  1 meta
--- ARGV  1 fence  2 op  3 its record
--- Returns FENCED, LOADED.
-local function rebuild_op(keys, args)
-  if not rebuilding(keys, args) then return { 'FENCED', '' } end
-  redis.call('SET', tag_of(keys[1]) .. 'op:' .. args[2], args[3])
-  return { 'LOADED', '' }
-end
-
--- rebuild_counted: sets when a SKU was counted in a warehouse.
--- KEYS  1 meta
--- ARGV  1 fence  2 sku  3 warehouse  4 counts
--- Returns FENCED, LOADED.
-register('rebuild_counted', function(keys, args)
-  if not rebuilding(keys, args) then return { 'FENCED', '' } end
-  redis.call('HSET', tag_of(keys[1]) .. 'counted:' .. args[2], args[3], args[4])
-  return { 'LOADED', '' }
-end, {})
-
--- rebuild_sequence: sets how far a source is in a warehouse.
--- KEYS  1 meta
--- ARGV  1 fence  2 source  3 warehouse  4 number
--- Returns FENCED, LOADED.
-register('rebuild_sequence', function(keys, args)
-  if not rebuilding(keys, args) then return { 'FENCED', '' } end
-  redis.call('HSET', tag_of(keys[1]) .. 'sequences', args[2] .. '{' .. args[3], args[4])
-  return { 'LOADED', '' }
-end, {})
 
 -- trim: drops outbox entries that the ledger has, below a position; publishes how far the ledger is.
 -- KEYS  1 meta
@@ -194,10 +138,6 @@ register('shut', shut, { 'allow-oom' })
 register('adopt', adopt, { 'allow-oom' })
 register('rebuild_begin', rebuild_begin, { 'allow-oom' })
 register('rebuild_clear', rebuild_clear, { 'allow-oom' })
-register('rebuild_stock', rebuild_stock, {})
-register('rebuild_lock', rebuild_lock, {})
-register('rebuild_transfer', rebuild_transfer, {})
-register('rebuild_op', rebuild_op, {})
 register('trim', trim, { 'allow-oom' })
 register('forget', forget, { 'allow-oom' })
 register('forget_transfer', forget_transfer, { 'allow-oom' })

@@ -24,11 +24,13 @@ CREATE TABLE event (
     document_kind text,
     document_id   text,
     document      jsonb,
+    seal          bytea,
     PRIMARY KEY (shard, epoch, n, recorded_at)
 ) PARTITION BY RANGE (recorded_at);
 CREATE INDEX event_lock_id ON event (lock_id) WHERE lock_id IS NOT NULL;
 CREATE INDEX event_op ON event (op) WHERE op IS NOT NULL;
 CREATE INDEX event_document_id ON event (document_id) WHERE document_id IS NOT NULL;
+-- seal: a fingerprint of the event and its moves as they are kept here, made by the writer; older events have none.
 COMMENT ON COLUMN event.lock IS 'the fields of the lock''s record that this event set; null: removed';
 COMMENT ON COLUMN event.document IS 'the fields of the document''s record that this event set';
 
@@ -63,6 +65,7 @@ CREATE TABLE move (
 ) PARTITION BY RANGE (recorded_at);
 CREATE INDEX move_sku ON move (sku, version);
 CREATE INDEX move_sku_occurred_at ON move (sku, occurred_at);
+CREATE INDEX move_occurred_at ON move USING brin (occurred_at);
 COMMENT ON COLUMN move.to_warehouse IS 'where target is, if that is another warehouse; to_… are the counts left there';
 
 -- The projection of counts. The SKU's version is the highest of its rows.
@@ -208,6 +211,113 @@ CREATE TABLE shortage (
 );
 CREATE UNIQUE INDEX shortage_open ON shortage (sku, warehouse) WHERE closed_at IS NULL;
 
+-- One comparison. It begins once the ledger has passed (epoch, n). whole: the snapshot says itself where it ends.
+CREATE TABLE reconciliation (
+    number            bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    reconciliation_id text        NOT NULL UNIQUE GENERATED ALWAYS AS ('R' || number::text || '-' || fingerprint) STORED,
+    warehouse         text        NOT NULL,
+    as_of             timestamptz NOT NULL,
+    fingerprint       text        NOT NULL,
+    lines             bigint      NOT NULL,
+    counts_damaged    boolean     NOT NULL,
+    whole             boolean     NOT NULL,
+    who               text        NOT NULL,
+    requested_at      timestamptz NOT NULL DEFAULT now(),
+    shard             smallint    NOT NULL,
+    epoch             bigint      NOT NULL,
+    n                 bigint      NOT NULL,
+    status            text        NOT NULL DEFAULT 'running' CHECK (status IN ('running', 'done', 'failed')),
+    failure           text,
+    finished_at       timestamptz,
+    totals            jsonb       NOT NULL DEFAULT '{}'
+);
+-- The same snapshot again is the same reconciliation; one that failed may be sent again.
+CREATE UNIQUE INDEX reconciliation_content ON reconciliation (warehouse, as_of, fingerprint) WHERE status <> 'failed';
+CREATE INDEX reconciliation_running ON reconciliation (number) WHERE status = 'running';
+
+-- What was counted, while it is compared: each snapshot has an unlogged table like this one, which stays empty.
+CREATE TABLE snapshot_line (
+    line    bigint NOT NULL,
+    sku     text   NOT NULL,
+    on_hand bigint NOT NULL,
+    damaged bigint
+);
+
+-- A difference: counted less expected. cause and evidence: likely, from what the ledger and the inbox know.
+CREATE TABLE discrepancy (
+    number     bigint NOT NULL REFERENCES reconciliation,
+    sku        text   NOT NULL,
+    state      text   NOT NULL CHECK (state IN ('on_hand', 'damaged')),
+    kind       text   NOT NULL,
+    expected   bigint NOT NULL,
+    counted    bigint NOT NULL,
+    difference bigint NOT NULL CHECK (difference <> 0),
+    cause      text,
+    evidence   jsonb  NOT NULL DEFAULT '{}',
+    treatment  text   NOT NULL DEFAULT 'reported',
+    treated_by text,
+    treated_at timestamptz,
+    PRIMARY KEY (number, sku, state)
+);
+CREATE INDEX discrepancy_sku ON discrepancy (sku, state, number);
+CREATE INDEX discrepancy_underway ON discrepancy (number) WHERE treatment IN ('approved', 'undoing');
+
+-- What each move changed on a shelf: good or damaged units of a SKU in a warehouse. A lock changes nothing there.
+CREATE VIEW shelf_change AS
+SELECT
+    move.shard, move.epoch, move.n, move.line, move.sku, side.warehouse,
+    CASE WHEN side.place = 'damaged' THEN 'damaged' ELSE 'on_hand' END AS state,
+    side.units, move.source, move.target, move.quantity, move.occurred_at, move.recorded_at
+FROM move
+CROSS JOIN LATERAL (VALUES
+    (move.warehouse, move.source, -move.quantity),
+    (coalesce(move.to_warehouse, move.warehouse), move.target, move.quantity)
+) AS side (warehouse, place, units)
+WHERE side.place IN ('available', 'locked', 'damaged')
+    AND NOT (
+        move.source IN ('available', 'locked') AND move.target IN ('available', 'locked')
+        AND move.to_warehouse IS NULL
+    );
+
+-- Events of the inbox that wait for their turn or for a person, as what they would change on the shelf once booked;
+-- a count would change nobody knows what (units null). A schema without an inbox has none.
+CREATE FUNCTION waiting_events(of_warehouse text, up_to timestamptz, of_status text)
+RETURNS TABLE (source text, event_id text, type text, sku text, state text, units bigint) LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF to_regclass('inbox') IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT inbox.source, inbox.event_id, inbox.event ->> 'type', inbox.event ->> 'sku', side.state, side.units
+    FROM inbox
+    CROSS JOIN LATERAL (SELECT
+        coalesce((inbox.event ->> 'quantity')::bigint, 0) AS quantity,
+        coalesce((inbox.event ->> 'damaged')::bigint, 0) AS damaged,
+        'damaged' IN (inbox.event ->> 'condition', inbox.event ->> 'state') AS is_damaged
+    ) AS said
+    CROSS JOIN LATERAL (SELECT CASE
+        WHEN inbox.event ->> 'occurred_at' ~ '^[0-9]+$' THEN to_timestamp((inbox.event ->> 'occurred_at')::bigint / 1000.0)
+        ELSE (inbox.event ->> 'occurred_at')::timestamptz
+    END AS at) AS happened
+    CROSS JOIN LATERAL (VALUES
+        ('on_hand', CASE
+            WHEN inbox.event ->> 'type' IN ('shipped', 'transfer_shipped') THEN -said.quantity
+            WHEN inbox.event ->> 'type' IN ('received', 'transfer_received') THEN said.quantity
+            WHEN inbox.event ->> 'type' IN ('returned', 'adjusted') AND NOT said.is_damaged THEN said.quantity
+            WHEN inbox.event ->> 'type' = 'counted' THEN NULL
+            ELSE 0
+        END),
+        ('damaged', CASE
+            WHEN inbox.event ->> 'type' IN ('received', 'transfer_received') THEN said.damaged
+            WHEN inbox.event ->> 'type' IN ('returned', 'adjusted') AND said.is_damaged THEN said.quantity
+            WHEN inbox.event ->> 'type' = 'counted' THEN NULL
+            ELSE 0
+        END)
+    ) AS side (state, units)
+    WHERE inbox.status = of_status AND inbox.warehouse = of_warehouse AND happened.at <= up_to
+        AND side.units IS DISTINCT FROM 0;
+END $$;
+
 -- How far the ledger is, per shard; the row is the worker's lease. Ids up to forgotten_… were dropped from the hot store.
 CREATE TABLE position (
     shard           smallint PRIMARY KEY,
@@ -249,8 +359,10 @@ CREATE TABLE lost_event (
     lock_id  text,
     event    jsonb       NOT NULL,
     found_at timestamptz NOT NULL DEFAULT now(),
+    finding  text        NOT NULL DEFAULT 'different',
     PRIMARY KEY (shard, epoch, n, tip)
 );
+COMMENT ON COLUMN lost_event.finding IS 'fork, different: a branch not taken; named: told by a process that had acknowledged it; carry_over: its effect was booked';
 
 -- Ids that an event of the inbox is known by besides its op: of the shipment, receipt, … that it tells of.
 CREATE TABLE event_id (
@@ -306,7 +418,126 @@ CREATE TABLE inbox (
 CREATE INDEX inbox_parked ON inbox (next_at) WHERE status = 'parked';
 CREATE INDEX inbox_open ON inbox (received_at) WHERE status IN ('parked', 'quarantined');
 
--- A fact is never edited; a correction is a new fact. (A superuser can; `sellable verify` finds it.)
+-- What the hot store had, and what it was set to after the ledger, where a branch was not taken.
+CREATE TABLE stock_correction (
+    shard     smallint    NOT NULL,
+    epoch     bigint      NOT NULL,
+    sku       text        NOT NULL,
+    warehouse text        NOT NULL,
+    before    jsonb       NOT NULL,
+    after     jsonb       NOT NULL,
+    found_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (shard, epoch, sku, warehouse)
+);
+
+-- Which installation this ledger is of: its hot store carries the same id. One row, made when a gate first opens.
+CREATE TABLE installation (
+    id      text    NOT NULL,
+    the_one boolean PRIMARY KEY DEFAULT true CHECK (the_one)
+);
+
+-- The counts of a SKU at one of its versions, a row a warehouse: every so many moves, and where older moves were archived.
+-- supplier, customer, adjustment: units that went there from this warehouse, less those that came from there.
+-- occurred_from and occurred_to: the first and last occurred_at of the moves since the balance before.
+CREATE TABLE balance (
+    shard         smallint    NOT NULL,
+    sku           text        NOT NULL,
+    version       bigint      NOT NULL,
+    warehouse     text        NOT NULL,
+    recorded_at   timestamptz NOT NULL,
+    occurred_from timestamptz NOT NULL,
+    occurred_to   timestamptz NOT NULL,
+    available     bigint      NOT NULL,
+    locked        bigint      NOT NULL,
+    damaged       bigint      NOT NULL,
+    in_transit    bigint      NOT NULL,
+    buffer        bigint      NOT NULL,
+    supplier      bigint      NOT NULL,
+    customer      bigint      NOT NULL,
+    adjustment    bigint      NOT NULL,
+    PRIMARY KEY (sku, version, warehouse)
+);
+
+-- A SKU's moves in pieces: from one balance (since) up to the next, and the last piece, which has no end yet.
+CREATE FUNCTION pieces(of_sku text) RETURNS TABLE (
+    since bigint, upto bigint, recorded_at timestamptz, occurred_from timestamptz, occurred_to timestamptz
+) LANGUAGE sql STABLE AS $$
+    SELECT lag(known.version, 1, 0::bigint) OVER (ORDER BY known.version), known.*
+    FROM (
+        SELECT DISTINCT balance.version, balance.recorded_at, balance.occurred_from, balance.occurred_to
+        FROM balance WHERE balance.sku = of_sku
+    ) AS known
+    UNION ALL
+    SELECT coalesce(max(balance.version), 0), 9223372036854775807, 'infinity', '-infinity', 'infinity'
+    FROM balance WHERE balance.sku = of_sku
+$$;
+
+-- Months of events and moves that were taken out of the ledger: everything recorded before `until`, and where that ended.
+CREATE TABLE archived_month (
+    shard       smallint    NOT NULL,
+    until       timestamptz NOT NULL,
+    epoch       bigint      NOT NULL,
+    n           bigint      NOT NULL,
+    tip         text        NOT NULL,
+    events      bigint      NOT NULL,
+    moves       bigint      NOT NULL,
+    archived_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (shard, until)
+);
+
+-- Where sums start: the balance of each SKU that has archived moves. (Earlier balances are removed with those moves.)
+CREATE VIEW balance_base AS
+SELECT balance.* FROM balance
+WHERE balance.recorded_at < (SELECT max(archived_month.until) FROM archived_month);
+
+-- Ids used by archived events on no lock: receipts and counts are taken once, however late they are repeated.
+CREATE TABLE archived_op (
+    op          text   PRIMARY KEY,
+    fingerprint text   NOT NULL,
+    epoch       bigint NOT NULL,
+    n           bigint NOT NULL
+);
+
+-- Locks that ended long ago, taken out of `lock`.
+CREATE TABLE closed_lock (
+    shard         smallint    NOT NULL,
+    lock_id       text        NOT NULL,
+    opened_epoch  bigint      NOT NULL,
+    opened_n      bigint      NOT NULL,
+    changed_epoch bigint      NOT NULL,
+    changed_n     bigint      NOT NULL,
+    changed_at    timestamptz NOT NULL,
+    record        jsonb       NOT NULL,
+    PRIMARY KEY (lock_id, opened_epoch, opened_n)
+);
+
+-- What the running check found: two figures that should be one. gone_at: it was looked at again, and was gone.
+CREATE TABLE drift (
+    drift_id     bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    shard        smallint    NOT NULL,
+    what         text        NOT NULL,
+    place        text        NOT NULL,
+    left_name    text        NOT NULL,
+    left_figure  text        NOT NULL,
+    right_name   text        NOT NULL,
+    right_figure text        NOT NULL,
+    found_at     timestamptz NOT NULL DEFAULT now(),
+    seen_at      timestamptz NOT NULL DEFAULT now(),
+    gone_at      timestamptz
+);
+CREATE UNIQUE INDEX drift_open ON drift (shard, what, place, left_name, right_name) WHERE gone_at IS NULL;
+
+-- How far the running check is: where its next slice begins, and when it last was through.
+CREATE TABLE daily_check (
+    shard       smallint    PRIMARY KEY,
+    part        text        NOT NULL,
+    after       text        NOT NULL,
+    began_at    timestamptz NOT NULL,
+    finished_at timestamptz,
+    compared    bigint      NOT NULL DEFAULT 0
+);
+
+-- A fact is never edited; a correction is a new fact. (A superuser can; `sellable ledger check` finds it.)
 REVOKE UPDATE, DELETE, TRUNCATE ON event, move FROM PUBLIC;
 DO $$ BEGIN
     EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON event, move FROM %I', current_user);

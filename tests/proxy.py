@@ -72,10 +72,13 @@ class Way:
 
 
 class Proxy:
-    """Listens on a port of 127.0.0.1 and passes everything on to `host:port`."""
+    """Listens on a port of 127.0.0.1 and passes everything on to `host:port`; a host with a `/` is a unix socket.
+
+    `target` may be changed: what connects from then on goes elsewhere.
+    """
 
     def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> None:
-        self._target = (host, port)
+        self.target = (host, port)
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
@@ -120,7 +123,7 @@ class Proxy:
         upstream: asyncio.StreamWriter | None = None
         try:
             if not self.refuses:
-                upstream_reader, upstream = await asyncio.open_connection(*self._target)
+                upstream_reader, upstream = await self._connect()
                 self._writers.add(upstream)
                 await self._relay(reader, writer, upstream_reader, upstream)
         except (OSError, asyncio.CancelledError):
@@ -130,6 +133,12 @@ class Proxy:
                 self._writers.discard(one)
                 one.transport.abort()
             self._tasks.discard(task)
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        host, port = self.target
+        if "/" in host:
+            return await asyncio.open_unix_connection(host)
+        return await asyncio.open_connection(host, port)
 
     async def _relay(
         self,

@@ -4,6 +4,7 @@ from functools import partial
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -19,6 +20,7 @@ from app.api.routes import (
     exchanges,
     locks,
     purchase_orders,
+    reconciliations,
     returns,
     running,
     shortages,
@@ -27,6 +29,8 @@ from app.api.routes import (
     transfers,
     warehouse_events,
 )
+from app.api.uploads import Uploads
+from app.api.warehouses import WarehouseWatch
 from app.errors import SellableError
 from app.operations.operations import Operations
 from app.settings import Settings, read_api_keys
@@ -49,6 +53,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     shortages.router,
     shortages.reading,
     warehouse_events.router,
+    reconciliations.router,
+    reconciliations.reading,
     running.router,
 )
 
@@ -57,7 +63,7 @@ def create_app(
     operations: Operations, settings: Settings, health: Health, *, metrics: Metrics | None = None
 ) -> FastAPI:
     """Return the application; nothing connects. Raises `ConfigurationError` if the keys cannot be read."""
-    app = FastAPI(
+    app = FastAPIOffline(  # /docs with its scripts from here: shops' networks often reach no CDN
         title="Sellable",
         version="0.1.0",
         description=description(),
@@ -68,6 +74,8 @@ def create_app(
     app.state.settings = settings
     app.state.health = health
     app.state.metrics = metrics or Metrics()
+    app.state.uploads = Uploads()
+    app.state.warehouses = WarehouseWatch()
     app.state.keys = Keys(read_api_keys(settings.api_keys.get_secret_value()))
     for router in ROUTERS:  # as they are: FastAPI matches included routers twice on each request
         app.router.routes.extend(router.routes)
@@ -84,6 +92,6 @@ async def _method_not_allowed(request: Request, _error: Exception) -> Response:
     methods: set[str] = set()
     for route in request.app.router.routes:
         if route.matches(request.scope)[0] is not Match.NONE:
-            methods |= set(route.methods or ())
+            methods |= set(getattr(route, "methods", None) or ())
     allowed = {"Allow": ", ".join(sorted(methods))}
     return problems.Problem("method_not_allowed", "see the header Allow", headers=allowed).response()

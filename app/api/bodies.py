@@ -21,6 +21,7 @@ from app.api.words import (
 from app.domain import commands
 from app.domain.commands import Booking
 from app.domain.purchase_orders import Plan, PlannedLine
+from app.domain.reconciliation import Cause
 from app.domain.times import time_ms
 from app.domain.words import QUANTITY_MAX, Place
 from app.operations.stock_takes import CountedLine, StockTake
@@ -459,3 +460,10 @@ class ResolveBody(_Write):
     """Which locks give back the case's SKU in its warehouse."""
 
     lock_ids: Annotated[list[Id], Field(min_length=1, max_length=LOCKS_MAX)]
+
+
+class TreatBody(_Body):
+    """Which differences are meant: these SKUs, or this cause, or both; all of them if omitted."""
+
+    skus: Annotated[list[Sku], Field(min_length=1, max_length=SKUS_MAX)] | None = None
+    cause: Annotated[Cause, Field(strict=False)] | None = None

@@ -1,5 +1,6 @@
 """What routes ask for: the operations, the settings, who calls, and the Idempotency-Key."""
 
+import time
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -7,6 +8,7 @@ from fastapi import Depends, Header, Request
 from app.api.ports import Health
 from app.api.problems import ProblemError, invalid
 from app.domain.codes import check_id
+from app.domain.times import time_ms
 from app.operations.operations import Operations
 from app.settings import Durability, Settings
 from app.telemetry import Metrics
@@ -68,6 +70,14 @@ def require_key(key: str) -> None:
     """Raise `ProblemError` without a key: this step cannot be repeated safely without one."""
     if not key:
         raise ProblemError(invalid((KEY_HEADER, "this step needs the header Idempotency-Key")))
+
+
+def moment_of(as_of: str) -> int:
+    """Return a time that was asked about, in ms; raise `ProblemError` if it is still to come."""
+    at = time_ms(as_of)
+    if at > time.time() * 1000:
+        raise ProblemError(invalid(("as_of", "must not be in the future")))
+    return at
 
 
 def level(asked: Durability | None, settings: Settings) -> Durability:

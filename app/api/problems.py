@@ -1,7 +1,8 @@
 """Problems: the only place that decides HTTP statuses. Every error is an RFC 9457 `application/problem+json`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from app.domain.commands import (
     TransferStep,
 )
 from app.domain.outcomes import Outcome
+from app.domain.past import Reach
 from app.domain.sourcing import Shortage
 from app.errors import (
     HotStoreFullError,
@@ -35,6 +37,8 @@ from app.errors import (
     SellableError,
     UnavailableError,
 )
+from app.operations.reconciliations import Refused
+from app.operations.snapshots.spool import SnapshotError
 
 MEDIA_TYPE = "application/problem+json"
 ERRORS_MAX = 100
@@ -56,8 +60,14 @@ TITLES: dict[str, tuple[int, str]] = {
     "unknown_sku": (404, "The SKU is unknown"),
     "unknown_lock": (404, "The lock is unknown"),
     "unknown_transfer": (404, "The transfer is unknown"),
+    "as_of_too_old": (422, "The ledger does not reach back that far"),
     "unknown_purchase_order": (404, "The purchase order is unknown"),
     "unknown_shortage": (404, "The shortage is unknown"),
+    "unknown_reconciliation": (404, "The reconciliation is unknown"),
+    "unknown_warehouse": (422, "The warehouse is unknown"),
+    "wrong_warehouse": (422, "The snapshot is of another warehouse"),
+    "snapshot_incomplete": (422, "The snapshot is not whole"),
+    "snapshot_too_old": (422, "The snapshot is older than the ledger"),
     "insufficient_stock": (409, "Not enough can be sold"),
     "insufficient_damaged": (409, "Not enough is damaged"),
     "lock_id_reused": (409, "The lock_id was used with other content"),
@@ -77,6 +87,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "quantity_exceeds_transfer": (409, "More than the transfer has left"),
     "quantity_exceeds_shipment": (409, "More than was shipped for the lock"),
     "quantity_too_large": (409, "The count would grow too large"),
+    "busy": (503, "Too many snapshots come in at once"),
     "not_ready": (503, "The service is not ready"),
     "backlog_full": (503, "Too much waits to be persisted"),
     "hot_store_full": (503, "The hot store is full"),
@@ -141,6 +152,19 @@ def unknown_sku(sku: str) -> Problem:
     return Problem("unknown_sku", f"no SKU is called {sku}", {"sku": sku})
 
 
+def as_of_too_old(reach: Reach) -> Problem:
+    """Return the problem of a time that the ledger knows nothing of (any more)."""
+    since = datetime.fromtimestamp(reach.since / 1000, UTC).isoformat(timespec="milliseconds")
+    since = since.removesuffix("+00:00") + "Z"
+    why = "what was before is archived" if reach.archived else "it begins then"
+    return Problem("as_of_too_old", f"the ledger reaches back to {since}: {why}", {"since": since})
+
+
+def unknown_lock(lock_id: str) -> Problem:
+    """Return the problem of a path whose lock there was not."""
+    return Problem("unknown_lock", "no lock had this id then", {"lock_id": lock_id})
+
+
 def unknown_purchase_order(purchase_order_id: str) -> Problem:
     """Return the problem of a path whose order nobody has planned."""
     return Problem(
@@ -153,6 +177,34 @@ def unknown_purchase_order(purchase_order_id: str) -> Problem:
 def unknown_shortage(shortage_id: str) -> Problem:
     """Return the problem of a path whose case there never was."""
     return Problem("unknown_shortage", f"no shortage has the id {shortage_id}", {"shortage_id": shortage_id})
+
+
+def unknown_reconciliation(reconciliation_id: str) -> Problem:
+    """Return the problem of a path whose reconciliation there never was."""
+    return Problem(
+        "unknown_reconciliation",
+        f"no reconciliation has the id {reconciliation_id}",
+        {"reconciliation_id": reconciliation_id},
+    )
+
+
+def of_snapshot(error: SnapshotError) -> Problem:
+    """Return the problem of a snapshot that cannot be used; each wrong line is named."""
+    problem = invalid(*error.errors)
+    return problem if error.code == "invalid_request" else replace(problem, code=error.code)
+
+
+def of_refused_snapshot(refused: Refused, warehouse: str) -> Problem:
+    """Return the problem of a snapshot that there is nothing to compare with."""
+    match refused:
+        case Refused.FUTURE:
+            return invalid(("as_of", "must not be in the future"))
+        case Refused.UNKNOWN_WAREHOUSE:
+            problem = invalid(("warehouse", f"nothing was ever booked in {warehouse}"))
+            return replace(problem, code="unknown_warehouse")
+        case Refused.TOO_OLD:
+            problem = invalid(("as_of", "is before the ledger begins"))
+            return replace(problem, code="snapshot_too_old")
 
 
 def purchase_order_id_reused() -> Problem:

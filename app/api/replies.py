@@ -1,10 +1,11 @@
 """The shapes of replies, for the OpenAPI page. `views` builds them; a test holds the two together."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.purchase_orders import OrderStatus
+from app.domain.reconciliation import Cause, Kind, State, Status, Treatment
 from app.domain.words import LockStatus, TransferStatus
 from app.operations.shortages import Broken
 from app.settings import Durability
@@ -96,6 +97,67 @@ class StockReply(_Reply):
     sku: str
     version: int
     warehouses: dict[str, CountsReply]
+
+
+class DocumentReply(_Reply):
+    """What an event was about, such as a lock, a transfer, a purchase order or a return."""
+
+    kind: str = Field(examples=["lock"])
+    id: str = Field(examples=["order-1001"])
+
+
+Where = Literal[
+    "available", "locked", "damaged", "in_transit", "buffer", "supplier", "customer", "adjustment"
+]
+
+
+class MoveReply(_Reply):
+    """Units that went from one place to another. None went where a SKU became known or a buffer was set."""
+
+    version: int = Field(description="the SKU's version that the move made")
+    cause: str = Field("", description="the kind of event", examples=["deduct"])
+    document: DocumentReply = Field(DocumentReply(kind="", id=""), description="what the event was about")
+    quantity: Count
+    source: Where = Field(alias="from")
+    target: Where = Field(alias="to")
+    warehouse: str
+    to_warehouse: str = Field("", description="only where it led to another warehouse")
+    reason: str = ""
+    who: str = ""
+    occurred_at: Time
+    recorded_at: Time
+    position: Position
+    after: CountsReply = Field(description="the counts that it left in the warehouse")
+    to_after: CountsReply = Field(
+        CountsReply(on_hand=0, available=0, locked=0, damaged=0, in_transit=0, buffer=0, sellable=0),
+        description="and in the other one",
+    )
+
+
+class HistoryReply(_Reply):
+    """A page of a SKU's moves, in the order of recording or against it."""
+
+    items: list[MoveReply]
+    next: Next
+
+
+class PlaceReply(_Reply):
+    """Units in a place; outside the warehouses, less than none: more came from there than went there."""
+
+    warehouse: str = Field("", description="absent outside the warehouses")
+    place: Where
+    units: int
+
+
+class ExplanationReply(_Reply):
+    """Where every unit of a SKU is, and a page of its moves by when they happened, newest first."""
+
+    sku: str
+    version: int
+    places: list[PlaceReply]
+    total: int = Field(description="the sum over all places: zero, unless the books are wrong", examples=[0])
+    items: list[MoveReply]
+    next: Next
 
 
 class ReturnLineReply(_Reply):
@@ -361,6 +423,125 @@ class ResolvedReply(_Written):
     results: list[ResolvedLockReply]
 
 
+class BegunReply(_Reply):
+    """A snapshot that was taken in; its comparison follows."""
+
+    reconciliation_id: str
+
+
+class CauseTotalsReply(_Reply):
+    """Differences with one likely cause."""
+
+    discrepancies: int
+    units_more: int
+    units_less: int
+
+
+class ReconciliationTotalsReply(_Reply):
+    """What a comparison came to, in SKUs, differences and units; empty while it runs."""
+
+    lines: int = 0
+    skus: int = Field(0, description="those that either side knows")
+    skus_differing: int = 0
+    differing_share: float = 0.0
+    discrepancies: int = 0
+    units_more: int = 0
+    units_less: int = 0
+    by_cause: dict[Cause, CauseTotalsReply] = {}
+    by_kind: dict[Kind, int] = {}
+    alarm: bool = Field(default=False, description="more SKUs differ than a setting allows")
+
+
+class DiscrepancyReply(_Reply):
+    """One difference: counted less expected."""
+
+    sku: str
+    state: State
+    kind: Kind
+    cause: Cause = Field(description="the likely one")
+    evidence: dict[str, Any] = Field(description="what speaks for it")
+    expected: int
+    counted: int
+    difference: int
+    treatment: Treatment
+
+
+class ReconciliationHeadReply(_Reply):
+    """A comparison of a warehouse's snapshot with the ledger."""
+
+    reconciliation_id: str
+    warehouse: str
+    as_of: Time
+    status: Status
+    lines: int
+    whole: bool = Field(description="whether the snapshot says itself where it ends")
+    requested_at: Time
+    finished_at: Time | None
+    failure: str = ""
+    totals: ReconciliationTotalsReply
+
+
+class ReconciliationReply(ReconciliationHeadReply):
+    """A reconciliation with its differences."""
+
+    discrepancies: list[DiscrepancyReply]
+    next: Next
+
+
+class ReconciliationListReply(_Reply):
+    """Reconciliations, newest first."""
+
+    items: list[ReconciliationHeadReply]
+    next: Next
+
+
+class RepeatedReply(_Reply):
+    """A SKU that differs again: `times` of the last reconciliations, this one included."""
+
+    sku: str
+    state: State
+    difference: int
+    times: int
+    since: Time
+
+
+class DayReply(_Reply):
+    """One of the last reconciliations of the warehouse."""
+
+    reconciliation_id: str
+    as_of: Time
+    skus_differing: int
+    units_more: int
+    units_less: int
+
+
+class ReportReply(ReconciliationHeadReply):
+    """What a reconciliation came to, beside earlier ones."""
+
+    treatments: dict[Treatment, int]
+    worst: list[DiscrepancyReply]
+    repeated: list[RepeatedReply]
+    days: list[DayReply]
+
+
+class TreatedDifferenceReply(_Reply):
+    """What became of a difference; `resolved` and `outdated` ones were not booked, for the ledger has changed."""
+
+    sku: str
+    state: State
+    difference: int
+    treatment: Treatment
+    position: Position | None
+
+
+class TreatedReply(_Reply):
+    """What became of the differences that were chosen."""
+
+    reconciliation_id: str
+    results: list[TreatedDifferenceReply]
+    more: bool = Field(description="there may be more: send it again")
+
+
 class StatusReply(_Reply):
     """How the process is."""
 
@@ -407,4 +588,5 @@ class ProblemReply(BaseModel):
     lock_id: str = ""
     transfer_id: str = ""
     current_status: LockStatus | TransferStatus = LockStatus.HELD
+    since: Time = ""
     reasons: list[str] = []

@@ -19,6 +19,8 @@ from app.api.bodies import (
     StockTakeBody,
 )
 from app.domain.answers import LockView, TransferView
+from app.domain.events import Counts
+from app.domain.past import Explanation, PastMove, StockThen
 from app.domain.purchase_orders import Arrived, Expected, OpenLine, OrderStatus, PurchaseOrder
 from app.domain.shortages import Shortage
 from app.domain.times import time_ms
@@ -69,21 +71,56 @@ def of_page(page: Page) -> dict[str, Any]:
     return told | ({"stale": True} if page.stale else {})
 
 
-def of_stock(stock: Stock) -> dict[str, Any]:
+def of_stock(stock: Stock | StockThen) -> dict[str, Any]:
     """Return every count of a SKU, by warehouse."""
-    warehouses = {
-        code: {
-            "on_hand": counts.on_hand,
-            "available": counts.available,
-            "locked": counts.locked,
-            "damaged": counts.damaged,
-            "in_transit": counts.in_transit,
-            "buffer": counts.buffer,
-            "sellable": counts.sellable,
-        }
-        for code, counts in stock.warehouses.items()
-    }
+    warehouses = {code: _of_counts(counts) for code, counts in stock.warehouses.items()}
     return {"sku": stock.sku, "version": stock.version, "warehouses": warehouses}
+
+
+def _of_counts(counts: Counts) -> dict[str, int]:
+    return {
+        "on_hand": counts.on_hand,
+        "available": counts.available,
+        "locked": counts.locked,
+        "damaged": counts.damaged,
+        "in_transit": counts.in_transit,
+        "buffer": counts.buffer,
+        "sellable": counts.sellable,
+    }
+
+
+def of_move(move: PastMove) -> dict[str, Any]:
+    """Return a move with its cause; members that say nothing are left out."""
+    told: dict[str, Any] = {
+        "version": move.version,
+        "cause": move.cause,
+        "document": None if move.document is None else move.document._asdict(),
+        "quantity": move.quantity,
+        "from": move.source,
+        "to": move.target,
+        "warehouse": move.warehouse,
+        "to_warehouse": move.to_warehouse,
+        "reason": move.reason,
+        "who": move.who,
+        "occurred_at": time_text(move.occurred_at),
+        "recorded_at": time_text(move.recorded_at),
+        "position": wire_position(str(move.position)),
+        "after": _of_counts(move.after),
+        "to_after": None if move.to_after is None else _of_counts(move.to_after),
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def of_explanation(told: Explanation, following: str | None) -> dict[str, Any]:
+    """Return where every unit is, and a page of moves."""
+    places = [
+        ({} if one.warehouse is None else {"warehouse": one.warehouse})
+        | {"place": one.place, "units": one.units}
+        for one in told.places
+    ]
+    items = [of_move(move) for move in told.moves]
+    head = {"sku": told.sku, "version": told.version, "places": places, "total": told.total}
+    return head | {"items": items, "next": following}
 
 
 def of_lock(lock: LockView) -> dict[str, Any]:

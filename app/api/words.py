@@ -51,13 +51,6 @@ def _check_occurred(text: str) -> str:
     return text
 
 
-def not_yet(value: str | None) -> str | None:
-    """Refuse what a later version will understand, rather than leave it aside."""
-    if value is not None:
-        raise ValueError("is not supported yet")
-    return value
-
-
 def described(length_max: int, example: str) -> dict[str, Any]:
     """Return how the OpenAPI page describes a code."""
     return {"minLength": 1, "maxLength": length_max, "pattern": _CODE_PATTERN, "examples": [example]}
@@ -97,6 +90,14 @@ OccurredAt = Annotated[
     ),
 ]
 
+AsOf = Annotated[
+    Annotated[str, AfterValidator(_check_time)] | None,
+    Query(
+        description="the time asked about, inclusive; now if omitted",
+        json_schema_extra={"format": "date-time"},
+        examples=["2025-12-01T08:00:00Z"],
+    ),
+]
 SkuInPath = Annotated[
     str,
     AfterValidator(_from_path(check_sku)),

@@ -59,6 +59,8 @@ class Outcome(StrEnum):
     BUFFERED = "BUFFERED"
     # Read.
     READ = "READ"
+    # Written for a WAIT to ask about.
+    MARKED = "MARKED"
     # Recovery and housekeeping.
     FENCED = "FENCED"
     NO_RIGHTS = "NO_RIGHTS"
@@ -67,6 +69,9 @@ class Outcome(StrEnum):
     REBUILDING = "REBUILDING"
     CLEARED = "CLEARED"
     LOADED = "LOADED"
+    SHUT = "SHUT"
+    REPLAYED = "REPLAYED"
+    CARRIED = "CARRIED"
     TRIMMED = "TRIMMED"
     LOCK_OPEN = "LOCK_OPEN"
     TRANSFER_OPEN = "TRANSFER_OPEN"

@@ -48,6 +48,11 @@ _CONFIG: Mapping[str, str] = {
 }
 
 
+# The bundled server has no allocator of its own, and Lua makes and drops hundreds of small strings a call: with
+# glibc's few cached blocks a size, the lock function took a fifth longer. Elsewhere the variable means nothing.
+_ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=4000"}
+
+
 class EmbeddedValkey(EmbeddedServer):
     """A Valkey on a port of 127.0.0.1, with a password and its data in `directory`.
 
@@ -105,6 +110,7 @@ class EmbeddedValkey(EmbeddedServer):
         return Program(
             argv=[str(self._binary), str(self.directory / "server.conf")],
             log=self.log,
+            env={**_ALLOCATOR, **os.environ},
             fds=(self.lock.fd,),
             death_signal=signal.SIGTERM,
         )

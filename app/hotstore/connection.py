@@ -25,6 +25,14 @@ _MORE: Any = object()
 """What the reader gives until a reply is whole."""
 
 
+def hand_over(on_reply: OnReply, reply: Any) -> None:
+    """Give a caller its reply. A caller's own failure is its own: the replies behind it are others'."""
+    try:
+        on_reply(reply)
+    except Exception:  # noqa: BLE001 - whatever it is, it is logged and must not stop the parser
+        _log.exception("connection.caller_failed")
+
+
 class _Slot:
     """A call's place in the queue."""
 
@@ -36,13 +44,10 @@ class _Slot:
         self.deadline = deadline
 
     def tell(self, reply: Any) -> None:
-        """Hand the reply over, once. A caller's own failure is its own: the replies behind it are others'."""
+        """Hand the reply over, once."""
         on_reply, self.on_reply = self.on_reply, None
         if on_reply is not None:
-            try:
-                on_reply(reply)
-            except Exception:  # noqa: BLE001 - whatever it is, it is logged and must not stop the parser
-                _log.exception("connection.caller_failed")
+            hand_over(on_reply, reply)
 
 
 class Connection(asyncio.Protocol):

@@ -1,8 +1,8 @@
 """What recovery does to the hot store: load the library, read what its memory claims, rebuild it, open its gate."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -13,9 +13,14 @@ from app.domain.words import LAYOUT
 from app.errors import ConfigurationError, FencedError
 from app.hotstore.keys import Keys
 from app.hotstore.library import FAMILY, Library
+from app.hotstore.records import Record, arguments, fingerprint, sha1
+from app.hotstore.scan import glob
 
-CHUNK = 500
-"""Records sent in one go while rebuilding."""
+CHUNK = 250
+"""Records in one call: a function that sets them holds Redis for a few milliseconds."""
+MISLOADED = "what was loaded is not what is there: something else writes to this memory"
+SCANNED = 1_000
+"""Keys that one step of clearing looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,34 @@ class Claims:
     tip: str
     last: Position | None
     run_id: str
+    at_ms: int = 0
+    home: str = ""
+    installation: str = ""
+    was_promoted: bool = False
+    """It was a replica once, and may be one of a primary that still lives."""
+
+
+class Step(NamedTuple):
+    """An event of the ledger, as the hot store takes it: `body` is its JSON, `records` what it left."""
+
+    prev: str
+    position: Position
+    tip: str
+    recorded_at_ms: int
+    body: str
+    records: Sequence[Record]
+
+
+class Carried(NamedTuple):
+    """Something to book: each part as JSON ('' for none), and the records that go with it."""
+
+    lock_id: str = ""
+    lock: str = ""
+    document: str = ""
+    moves: str = ""
+    op: str = ""
+    fingerprint: str = ""
+    records: Sequence[Record] = ()
 
 
 class Gate:
@@ -76,6 +109,7 @@ class Gate:
         """Read what the memory says of itself."""
         meta: dict[str, str] = await self._client.hgetall(self._keys.meta)  # type: ignore[assignment]
         info = await self._client.info("server")
+        replication = await self._client.info("replication")
         last = meta.get("last", "")
         return Claims(
             present=bool(meta),
@@ -85,76 +119,124 @@ class Gate:
             tip=meta.get("tip", ""),
             last=Position.parse(last) if last else None,
             run_id=str(info["run_id"]),
+            at_ms=int(meta.get("at", "0")),
+            home=meta.get("home", ""),
+            installation=meta.get("installation", ""),
+            was_promoted=str(replication.get("master_replid2", "")).strip("0") != "",
         )
 
     def knows_layout(self, claims: Claims) -> bool:
         """Whether the keys are laid out as this code reads them."""
         return claims.layout == str(LAYOUT)
 
-    async def open(self, *, fence: int, epoch: int, tip: str, run_id: str, outbox_max: int) -> Position:
-        """Begin an epoch in a memory whose tip was compared, and return the position of its first event."""
-        reply = await self._call("open", fence, epoch, tip, run_id, outbox_max)
+    async def open(
+        self,
+        *,
+        fence: int,
+        epoch: int,
+        tip: str,
+        run_id: str,
+        outbox_max: int,
+        installation: str = "",
+        at_ms_max: int | None = None,
+    ) -> Position:
+        """Begin an epoch in a memory whose tip was compared, and return the position of its first event.
+
+        `at_ms_max`: a shard's clock that is further ahead goes back to the server's, if that is not.
+        """
+        at_max = "" if at_ms_max is None else at_ms_max
+        reply = await self._call("open", fence, epoch, tip, run_id, outbox_max, installation, at_max)
         if reply[0] == Outcome.NO_RIGHTS:
             raise ConfigurationError(f"the Redis user may not run '{reply[1]}', which the functions need")
         if reply[0] != Outcome.OPENED:
             raise FencedError(f"the gate was not opened: {reply[0]}")
         return Position.parse(reply[2])
 
-    async def shut(self, *, fence: int) -> None:
-        """Let nobody write any more; the memory stays as it is."""
-        _loaded(await self._call("shut", fence))
+    async def shut(self, *, fence: int, state: str = "shut") -> None:
+        """Let nobody write any more; the memory stays as it is. `state`: shut, or carrying."""
+        _loaded(await self._call("shut", fence, state))
 
     async def rebuild_begin(self, *, fence: int, tip: str, recorded_at_ms: int, last: str) -> None:
         """Shut the gate and forget what this memory believed of itself."""
         _loaded(await self._call("rebuild_begin", fence, tip, recorded_at_ms, last))
 
     async def clear(self, *, fence: int) -> None:
-        """Remove every key of the shard but `meta`, in chunks."""
-        batch: list[str] = []
-        async for key in self._client.scan_iter(match=_glob(self._keys.tag), count=1000):
-            if key != self._keys.meta:
-                batch.append(key)
-            if len(batch) >= CHUNK:
-                _loaded(await self._call("rebuild_clear", fence, *batch))
-                batch = []
-        if batch:
-            _loaded(await self._call("rebuild_clear", fence, *batch))
+        """Remove every key of the shard but `meta`, a part of the walk over all keys at a time."""
+        cursor, pattern = "0", glob(self._keys.tag)
+        while True:
+            reply = await self._call("rebuild_clear", fence, cursor, pattern, SCANNED)
+            _loaded(reply)
+            cursor = reply[1]
+            if cursor == "0":
+                return
 
-    async def load_stock(self, rows: Sequence[tuple[str, Mapping[str, int]]], *, fence: int) -> None:
-        """Set the fields of SKUs."""
-        await self._load("rebuild_stock", ((sku, *_flat(fields)) for sku, fields in rows), fence)
+    async def load_stock(self, lines: Sequence[str], *, fence: int) -> int:
+        """Set SKUs, a line each (see `lua/repair.lua`), and return the sum of their counts as they are there.
 
-    async def load_locks(self, rows: Sequence[tuple[str, Mapping[str, str]]], *, fence: int) -> None:
+        Raises `FencedError` unless all of them are.
+        """
+        texts = ["\n".join(lines[first : first + CHUNK]) for first in range(0, len(lines), CHUNK)]
+        pipeline = self._client.pipeline(transaction=False)
+        for text in texts:
+            pipeline.fcall(self._library.function("rebuild_stock"), 1, self._keys.meta, str(fence), text)
+        total = 0
+        for text, reply in zip(texts, await pipeline.execute(), strict=True):
+            _loaded(reply)
+            if (reply[1], reply[3]) != (str(text.count("\n") + 1), sha1(text)):
+                raise FencedError(MISLOADED)
+            total += int(reply[2])
+        return total
+
+    async def load_locks(self, rows: Sequence[tuple[str, Mapping[str, int | str]]], *, fence: int) -> None:
         """Set the records of locks; held ones that expire become due again."""
-        await self._load(
-            "rebuild_lock",
-            (
-                (lock_id, record.get("x", "") if record["s"] == "held" else "", *_flat(record))
-                for lock_id, record in rows
-            ),
-            fence,
-        )
-
-    async def load_transfers(self, rows: Sequence[tuple[str, Mapping[str, str]]], *, fence: int) -> None:
-        """Set the records of transfers."""
-        await self._load("rebuild_transfer", ((name, *_flat(record)) for name, record in rows), fence)
+        await self.load([Record("lock", lock_id, fields) for lock_id, fields in rows], fence=fence)
 
     async def load_ops(self, rows: Sequence[tuple[str, str]], *, fence: int) -> None:
         """Set what ids were used for."""
-        await self._load("rebuild_op", rows, fence)
+        await self.load([Record("op", op, {"": text}) for op, text in rows], fence=fence)
 
-    async def load_counts(self, rows: Sequence[tuple[str, str, str]], *, fence: int) -> None:
-        """Set when SKUs were counted: sku, warehouse, counts as the hot store has them."""
-        await self._load("rebuild_counted", rows, fence)
+    async def load(self, records: Sequence[Record], *, fence: int) -> None:
+        """Set records of a memory being rebuilt; raise `FencedError` unless all of them are there then."""
+        reply = await self._call("rebuild_load", fence, *arguments(records))
+        _loaded(reply)
+        if reply[1:] != [str(len(records)), fingerprint(records)]:
+            raise FencedError(MISLOADED)
 
-    async def load_sequences(self, rows: Sequence[tuple[str, str, int]], *, fence: int) -> None:
-        """Set how far sources are: source, warehouse, number."""
-        await self._load("rebuild_sequence", rows, fence)
+    async def mend(self, records: Sequence[Record], *, fence: int) -> None:
+        """Set records of a memory that is shut."""
+        _loaded(await self._call("mend", fence, *arguments(records)))
 
-    async def _load(self, function: str, rows: Iterable[Sequence[Any]], fence: int) -> None:
+    async def rebase(self, *, fence: int, tip: str, last: str, recorded_at_ms: int, state: str) -> None:
+        """Let the memory continue the ledger, with an outbox that begins anew."""
+        _loaded(await self._call("rebase", fence, tip, last, recorded_at_ms, state))
+
+    async def replay(self, steps: Sequence["Step"], *, fence: int) -> None:
+        """Apply events that the ledger has, in order; raise `FencedError` if one does not continue the memory."""
         pipeline = self._client.pipeline(transaction=False)
-        for row in rows:
-            pipeline.fcall(self._library.function(function), 1, self._keys.meta, str(fence), *row)
+        for step in steps:
+            head = [fence, step.prev, step.position, step.tip, step.recorded_at_ms, step.body]
+            args = [str(item) for item in head] + arguments(step.records)
+            pipeline.fcall(self._library.function("replay"), 1, self._keys.meta, *args)
+        for reply in await pipeline.execute():
+            if reply[0] not in {Outcome.REPLAYED, Outcome.UNCHANGED}:
+                raise FencedError(f"an event could not be replayed: {reply[0]}")
+
+    async def carry(self, steps: Sequence["Carried"], *, fence: int, epoch: int) -> None:
+        """Book what the memory holds and the ledger does not know, an event each."""
+        pipeline = self._client.pipeline(transaction=False)
+        for step in steps:
+            head = [
+                fence,
+                epoch,
+                step.lock_id,
+                step.lock,
+                step.document,
+                step.moves,
+                step.op,
+                step.fingerprint,
+            ]
+            args = [str(item) for item in head] + arguments(step.records)
+            pipeline.fcall(self._library.function("carry"), 1, self._keys.meta, *args)
         for reply in await pipeline.execute():
             _loaded(reply)
 
@@ -168,14 +250,6 @@ class Gate:
 def _loaded(reply: Sequence[str]) -> None:
     if reply[0] == Outcome.FENCED:
         raise FencedError("another recovery has taken over")
-
-
-def _flat(fields: Mapping[str, Any]) -> list[Any]:
-    return [item for pair in fields.items() for item in pair]
-
-
-def _glob(tag: str) -> str:
-    return f"{tag}*".replace("[", "\\[")
 
 
 def _name_of(library: Any) -> str:

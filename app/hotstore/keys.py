@@ -46,10 +46,9 @@ class Keys:
         """Return the key of when a SKU was counted, by warehouse."""
         return f"{self.tag}counted:{sku}"
 
-    @property
-    def sequences(self) -> str:
-        """Return the key of how far each source's events are, by source and warehouse."""
-        return f"{self.tag}sequences"
+    def sequences(self, source: str) -> str:
+        """Return the key of how far a source's numbered events are, by warehouse."""
+        return f"{self.tag}sequences:{source}"
 
     def op(self, op: str) -> str:
         """Return the key of what an id was used for."""

@@ -46,7 +46,9 @@ COMMANDS = (
     "inbox",
     "recall",
     "reads",
+    "mark",
     "recovery",
+    "repair",
 )
 FAMILY = "sellable_"
 

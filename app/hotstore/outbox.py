@@ -23,7 +23,10 @@ def _entry(entry_id: str, fields: dict[str, str]) -> Entry:
     schema = int(body[1 : body.index(",")])
     if schema > SCHEMA:
         raise NewerSchemaError(f"event {entry_id} has schema {schema}; this worker reads up to {SCHEMA}")
-    return Entry(Position.parse(entry_id), fields["p"], tip_after(fields["p"], body), _event.decode(body))
+    tip = fields.get("t") or tip_after(
+        fields["p"], body
+    )  # a replayed entry says its own: its text may differ
+    return Entry(Position.parse(entry_id), fields["p"], tip, _event.decode(body))
 
 
 async def read_after(
@@ -35,6 +38,12 @@ async def read_after(
     if not found:
         return []
     return [_entry(entry_id, fields) for entry_id, fields in found[0][1]]
+
+
+async def read_first(client: Redis, keys: Keys) -> Entry | None:
+    """Read the first entry that is left, None if there is none."""
+    entries = await read_after(client, keys, Position(0, 0), entries_max=1)
+    return entries[0] if entries else None
 
 
 async def read_last(client: Redis, keys: Keys) -> Entry | None:

@@ -9,11 +9,17 @@ from redis.asyncio import Redis
 from app.hotstore.keys import Keys
 from app.hotstore.replies import Stock
 
-_JSON_FIELDS = frozenset({"v", "x", "n", "q", "o", "y", "r", "i"})  # of locks and transfers alike
+
+def glob(prefix: str) -> str:
+    """Return the pattern of the keys that begin so."""
+    return f"{prefix}*".replace("[", "\\[")
 
 
 class Scan:
     """Reads of one shard; nothing is changed."""
+
+    JSON_FIELDS = frozenset({"v", "x", "n", "q", "o", "y", "r", "i"})
+    """The fields of locks and transfers that are JSON; the others are text."""
 
     def __init__(self, client: Redis, keys: Keys) -> None:
         self._client = client
@@ -48,10 +54,24 @@ class Scan:
         """Walk over all transfers, about `count` at a time; one may come twice."""
         return self._walk(self._keys.transfer(""), count)
 
+    def all_ops(self, *, count: int) -> AsyncIterator[list[str]]:
+        """Walk over all used ids, about `count` at a time; one may come twice."""
+        return self._walk(self._keys.op(""), count)
+
+    async def ops(self, ops: Sequence[str]) -> dict[str, str]:
+        """Return what those of the ids that are there were used for."""
+        pipeline = self._client.pipeline(transaction=False)
+        for op in ops:
+            pipeline.get(self._keys.op(op))
+        texts: list[str | None] = await pipeline.execute()
+        return {op: text for op, text in zip(ops, texts, strict=True) if text is not None}
+
     async def _records(self, key: Callable[[str], str], ids: Sequence[str]) -> dict[str, dict[str, Any]]:
         found = await self._hashes([key(one) for one in ids])
         return {
-            one: {name: json.loads(text) if name in _JSON_FIELDS else text for name, text in fields.items()}
+            one: {
+                name: json.loads(text) if name in self.JSON_FIELDS else text for name, text in fields.items()
+            }
             for one, fields in zip(ids, found, strict=True)
             if fields
         }
@@ -59,7 +79,7 @@ class Scan:
     async def _walk(self, prefix: str, count: int) -> AsyncIterator[list[str]]:
         cursor = 0
         while True:
-            found: Any = await self._client.scan(cursor, match=f"{prefix}*", count=count)
+            found: Any = await self._client.scan(cursor, match=glob(prefix), count=count)
             cursor, keys = found
             if keys:
                 yield [key.removeprefix(prefix) for key in keys]

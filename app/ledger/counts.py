@@ -44,7 +44,8 @@ class CountRows:
         values = {"warehouse": warehouse, "skus": list(skus), "at": at}
         async with database.snapshot(self._engine) as connection:
             rows = (await connection.execute(statement("stock_as_of"), values)).all()
-        return {row.sku: Shelf(row.on_hand, row.damaged) for row in rows}
+        shelves = {row.sku: Shelf(row.available + row.locked, row.damaged) for row in rows}
+        return {sku: shelves.get(sku, Shelf(0, 0)) for sku in skus}
 
     async def as_of_each(self, warehouse: str, times: Mapping[str, int]) -> dict[str, Shelf]:
         """Return what was there of each SKU at a time (ms) of its own, inclusive; zeros for unknown SKUs."""

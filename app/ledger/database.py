@@ -22,7 +22,7 @@ _SERVER_SETTINGS = {
     "tcp_keepalives_count": "3",
 }
 
-_AWAY = (OSError, TimeoutError, InterfaceError, OperationalError, asyncpg.PostgresConnectionError)
+AWAY = (OSError, TimeoutError, InterfaceError, OperationalError, asyncpg.PostgresConnectionError)
 
 
 def open_engine(url: str, *, connections_max: int = 5) -> AsyncEngine:
@@ -46,7 +46,7 @@ def is_away(error: BaseException) -> bool:
     """Whether an error says that Postgres cannot be reached, rather than that it refused."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    return isinstance(error, _AWAY) or "cannot connect now" in str(error).lower()
+    return isinstance(error, AWAY) or "cannot connect now" in str(error).lower()
 
 
 @asynccontextmanager
@@ -75,16 +75,17 @@ async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 @asynccontextmanager
-async def driver_transaction(engine: AsyncEngine) -> AsyncIterator[Any]:
-    """Run in one transaction of asyncpg itself, for COPY, arrays and scripts; yields its connection.
+async def driver_transaction(engine: AsyncEngine, **options: Any) -> AsyncIterator[Any]:
+    """Run in one transaction of asyncpg itself, for COPY, arrays, cursors and scripts; yields its connection.
 
     SQLAlchemy begins a transaction only with a statement of its own, so one around it would be none at all.
+    `options` are asyncpg's, such as isolation="repeatable_read".
     """
     try:
         async with engine.connect() as connection:
             raw = await connection.get_raw_connection()
             pg: Any = raw.driver_connection
-            async with pg.transaction():
+            async with pg.transaction(**options):
                 yield pg
     except Exception as error:
         if is_away(error):

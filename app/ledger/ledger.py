@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.answers import LockLine, LockView, TransferLine, TransferView
+from app.domain.answers import LockView, TransferLine, TransferView
 from app.domain.events import Position
-from app.domain.words import LockStatus, TransferStatus
+from app.domain.words import TransferStatus
 from app.ledger import database
+from app.ledger.past import lock_view
 from app.ledger.queries import statement
 
 
@@ -40,11 +41,7 @@ class Ledger:
         """Return the newest lock of this id, or None."""
         async with database.snapshot(self._engine) as connection:
             row = (await connection.execute(statement("find_lock"), {"lock_id": lock_id})).one_or_none()
-        if row is None:
-            return None
-        record = row.record
-        lines = tuple(LockLine(*line) for line in record["n"])
-        return LockView(row.lock_id, LockStatus(record["s"]), record.get("x"), lines)
+        return None if row is None else lock_view(row.lock_id, row.record)
 
     async def find_ended(self, lock_id: str) -> dict[str, str] | None:
         """Return the newest lock of this id, if it has ended, as the fields that the hot store has of it."""

@@ -1,29 +1,27 @@
-"""What recovery reads and writes in the ledger: its lease, epochs, branches, and all that a rebuild needs."""
+"""What recovery reads and writes in the ledger: its lease, epochs and branches."""
 
 import json
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.chain import Entry
-from app.domain.events import Position
+from app.domain.events import Counts, Position
 from app.ledger import database
 from app.ledger.queries import sql, statement
-
-ROWS_CHUNK = 1_000
-COUNTS_MAX = 8
-"""Counts of a SKU in a warehouse that the hot store remembers."""
+from app.ledger.snapshot_rows import LedgerTip, SnapshotRows
 
 
-class LedgerTip(NamedTuple):
-    """Where the ledger is."""
+class Correction(NamedTuple):
+    """A SKU whose counts in the hot store were set to what the ledger says."""
 
-    position: Position
-    tip: str
-    recorded_at_ms: int
+    sku: str
+    warehouse: str
+    before: Counts
+    after: Counts
 
 
 class RecoveryRows:
@@ -54,11 +52,8 @@ class RecoveryRows:
 
     async def tip(self) -> LedgerTip:
         """Return where the ledger is; the beginning if nothing was written yet."""
-        async with database.snapshot(self._engine) as connection:
-            row = (await connection.execute(statement("read_tip"), {"shard": self._shard})).one_or_none()
-        if row is None:
-            return LedgerTip(Position(0, 0), "", 0)
-        return LedgerTip(Position(row.epoch, row.n), row.tip, int(row.recorded_at_ms))
+        async with self.snapshot() as rows:
+            return await rows.tip()
 
     async def highest_epoch(self) -> int:
         """Return the highest epoch the ledger ever saw or gave out."""
@@ -66,6 +61,17 @@ class RecoveryRows:
             return int(
                 (await connection.execute(statement("highest_epoch"), {"shard": self._shard})).scalar_one()
             )
+
+    async def last_home(self) -> str | None:
+        """Return the run id of the server that the last epoch was given to; None if there was no epoch."""
+        async with database.driver_transaction(self._engine) as pg:
+            home: str | None = await pg.fetchval(sql("last_home"), self._shard)
+        return home
+
+    async def clock_ms(self) -> int:
+        """Return Postgres' clock, in ms since 1970."""
+        async with database.driver_transaction(self._engine) as pg:
+            return int(await pg.fetchval(sql("clock_ms")))
 
     async def add_epoch(self, epoch: int, before: LedgerTip, *, home: str, finding: str) -> None:
         """Note an epoch before it is opened, so that its number is never given out again."""
@@ -81,7 +87,14 @@ class RecoveryRows:
         async with database.transaction(self._engine) as connection:
             await connection.execute(statement("add_epoch"), values)
 
-    async def keep_branch(self, entries: Sequence[Entry]) -> int:
+    async def known_entries(self, entries: Sequence[Entry]) -> set[Position]:
+        """Return the positions of those entries that the ledger has too."""
+        columns = zip(*((*entry.position, entry.tip) for entry in entries), strict=True)
+        async with database.driver_transaction(self._engine) as pg:
+            rows = await pg.fetch(sql("known_entries"), self._shard, *(list(column) for column in columns))
+        return {Position(*row) for row in rows}
+
+    async def keep_branch(self, entries: Sequence[Entry], *, finding: str) -> int:
         """Keep the entries that the ledger does not have, and return how many those were."""
         columns = zip(
             *(
@@ -92,69 +105,36 @@ class RecoveryRows:
         )
         async with database.driver_transaction(self._engine) as pg:
             done = await pg.execute(
-                sql("add_lost_events"), self._shard, *(list(column) for column in columns)
+                sql("add_lost_events"), self._shard, *(list(column) for column in columns), finding
             )
         return int(done.rsplit(" ", 1)[-1])
 
-    @asynccontextmanager
-    async def rebuild_rows(self) -> AsyncIterator["RebuildRows"]:
-        """All that a rebuild needs, in one snapshot."""
-        async with database.snapshot(self._engine) as connection:
-            yield RebuildRows(connection, self._shard)
-
-
-class RebuildRows:
-    """Rows of one snapshot, streamed."""
-
-    def __init__(self, connection: AsyncConnection, shard: int) -> None:
-        self._connection = connection
-        self._shard = shard
-
-    async def tip(self) -> LedgerTip:
-        """Return where the ledger is in this snapshot."""
-        row = (await self._connection.execute(statement("read_tip"), {"shard": self._shard})).one_or_none()
-        if row is None:
-            return LedgerTip(Position(0, 0), "", 0)
-        return LedgerTip(Position(row.epoch, row.n), row.tip, int(row.recorded_at_ms))
-
-    async def stock(self) -> AsyncIterator[Any]:
-        """Yield sku, warehouse, version and counts, in SKU order."""
-        async for row in self._stream("all_stock"):
-            yield row
-
-    async def locks(self, since: datetime) -> AsyncIterator[Any]:
-        """Yield lock_id, opened_epoch, opened_n, record of open locks and of those that changed after `since`."""
-        async for row in self._stream("remembered_locks", since=since):
-            yield row
-
-    async def transfers(self, since: datetime) -> AsyncIterator[Any]:
-        """Yield transfer_id, opened_epoch, opened_n, record of open transfers and of those that changed after."""
-        async for row in self._stream("remembered_transfers", since=since):
-            yield row
-
-    async def ops(self, since: datetime) -> AsyncIterator[Any]:
-        """Yield op, fingerprint, epoch, n, lock, document of ids used after `since`, or on what is open."""
-        async for row in self._stream("remembered_ops", since=since):
-            yield row
-
-    async def told_ids(self, since: datetime) -> AsyncIterator[Any]:
-        """Yield op, fingerprint, epoch, n, units of ids that events of the inbox told of, of the same events."""
-        async for row in self._stream("remembered_told", since=since):
-            yield row
-
-    async def counts(self) -> AsyncIterator[Any]:
-        """Yield sku, warehouse, and the last counts as [time in ms, whether damaged units too], oldest first."""
-        async for row in self._stream("all_counted", counts_max=COUNTS_MAX):
-            yield row
-
-    async def sequences(self) -> AsyncIterator[Any]:
-        """Yield source, warehouse, number."""
-        async for row in self._stream("all_sequences"):
-            yield row
-
-    async def _stream(self, name: str, **values: Any) -> AsyncIterator[Any]:
-        result = await self._connection.stream(
-            statement(name), {"shard": self._shard} | values, execution_options={"yield_per": ROWS_CHUNK}
+    async def add_corrections(self, epoch: int, corrections: Sequence[Correction]) -> None:
+        """Keep which counts of the hot store were set after the ledger, under the epoch that begins with it."""
+        if not corrections:
+            return
+        columns = zip(
+            *(
+                (one.sku, one.warehouse, json.dumps(one.before._asdict()), json.dumps(one.after._asdict()))
+                for one in corrections
+            ),
+            strict=True,
         )
-        async for row in result:
-            yield row
+        async with database.driver_transaction(self._engine) as pg:
+            await pg.execute(
+                sql("add_corrections"), self._shard, epoch, *(list(column) for column in columns)
+            )
+
+    async def installation(self, *, begin: bool = False) -> str:
+        """Return which installation this ledger is of; '' if no gate was opened yet, unless it is to `begin`."""
+        async with database.driver_transaction(self._engine) as pg:
+            if begin:
+                await pg.execute(sql("begin_installation"), uuid.uuid4().hex)
+            return await pg.fetchval(sql("read_installation")) or ""
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[SnapshotRows]:
+        """All that recovery reads, in one snapshot."""
+        options: dict[str, Any] = {"isolation": "repeatable_read", "readonly": True}
+        async with database.driver_transaction(self._engine, **options) as pg:
+            yield SnapshotRows(pg, self._shard)

@@ -9,17 +9,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.chain import ChainBrokenError, Entry, check_chain
 from app.domain.events import Counts, Move, Position, Told
 from app.domain.words import Place
 from app.ledger import database
+from app.ledger.partitions import Month, ensure_month
 from app.ledger.queries import sql
+from app.ledger.seal import seal_of
+
+_log = structlog.get_logger()
 
 _EVENT_COLUMNS = (
     "shard", "epoch", "n", "schema", "kind", "recorded_at", "occurred_at", "op", "fingerprint", "who", "reason",
-    "lock_id", "lock", "prev", "tip", "document_kind", "document_id", "document",
+    "lock_id", "lock", "prev", "tip", "document_kind", "document_id", "document", "seal",
 )  # fmt: skip
 _MOVE_COLUMNS = (
     "shard", "epoch", "n", "line", "sku", "version", "warehouse", "source", "target", "quantity", "reason",
@@ -28,6 +33,8 @@ _MOVE_COLUMNS = (
     "to_buffer_after",
 )  # fmt: skip
 _ID_COLUMNS = ("shard", "epoch", "n", "recorded_at", "op", "fingerprint", "units")
+BALANCE_MOVES = 1_000
+"""A SKU's counts are noted about every so many of its moves."""
 OPENS_LOCK = frozenset({"lock", "exchange"})
 """Events that begin a lock."""
 _PLACES = {place.value: place.name.lower() for place in Place}
@@ -51,14 +58,16 @@ class _Records:
     changed: dict[str, list[Any]] = field(default_factory=dict)
 
     def open(self, record_id: str, where: Position, at: datetime, fields: dict[str, Any]) -> None:
-        """A new record, even under an id that was used before."""
-        self.opened[record_id] = [*where, *where, at, fields]
+        """A new record, even under an id that was used before; one that is carried over says where it was opened."""
+        opened = Position.parse(fields["p"]) if "p" in fields else where
+        kept = {name: value for name, value in fields.items() if name != "p"}
+        self.opened[record_id] = [*opened, *where, at, kept]
 
     def change(self, record_id: str, where: Position, at: datetime, fields: dict[str, Any]) -> None:
         """Fold in what changed: opened in this batch, changed in it, or both; null removes a field."""
         if record_id in self.opened:
             opened = self.opened[record_id]
-            self.opened[record_id] = [*opened[:2], *where, at, _merged(opened[-1], fields)]
+            self.opened[record_id] = [*opened[:2], *where, at, merged(opened[-1], fields)]
         else:
             known = self.changed.get(record_id, [None])[-1] or {}
             self.changed[record_id] = [*where, at, known | fields]
@@ -81,7 +90,7 @@ class _Fold:
     locks: _Records = field(default_factory=_Records)
     transfers: _Records = field(default_factory=_Records)
     receipts: dict[tuple[str, str, int, int], list[int]] = field(default_factory=dict)
-    months: set[tuple[int, int]] = field(default_factory=set)
+    months: set[Month] = field(default_factory=set)
     ids: list[tuple[Any, ...]] = field(default_factory=list)
     sequences: dict[tuple[str, str], int] = field(default_factory=dict)
     counted: dict[tuple[str, str, datetime], bool] = field(default_factory=dict)
@@ -93,7 +102,7 @@ class Writer:
     def __init__(self, engine: AsyncEngine, shard: int) -> None:
         self._engine = engine
         self._shard = shard
-        self._months: set[tuple[int, int]] = set()
+        self._months: set[Month] = set()
 
     async def position(self) -> tuple[Position, str]:
         """Return how far the ledger is, and the tip there; makes the row at the first time."""
@@ -132,13 +141,14 @@ class Writer:
         event = entry.event
         recorded_at = moment(event.recorded_at)
         occurred_at = recorded_at if event.occurred_at is None else moment(event.occurred_at)
-        fold.months.add((recorded_at.year, recorded_at.month))
+        fold.months.add(Month.of(recorded_at))
         lock = None if event.lock is None else _json(event.lock)
         about = event.document
         document = (None,) * 3 if about is None else (about.kind, about.id, _json(about.fields))
         fold.events.append((
             self._shard, *entry.position, event.schema, event.kind, recorded_at, occurred_at, event.op,
             event.fingerprint, event.who, event.reason, event.lock_id, lock, entry.prev, entry.tip, *document,
+            seal_of(entry),
         ))  # fmt: skip
         for line, move in enumerate(event.moves):
             self._add_move(fold, entry.position, line, move)
@@ -184,18 +194,11 @@ class Writer:
                     f"SKU {sku!r} is at version {known.get(sku, 0)} in the ledger; its next move has {version}"
                 )
 
-    async def _ensure_partitions(self, pg: Any, months: set[tuple[int, int]]) -> None:
-        for year, month in sorted(months - self._months):
-            begin = datetime(year, month, 1, tzinfo=UTC)
-            end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
-            for table in ("event", "move"):
-                name = f"{table}_{year:04}_{month:02}"
-                if await pg.fetchval("SELECT to_regclass($1)", name) is None:
-                    # The table's name and the dates are ours: nothing here comes from outside.
-                    await pg.execute(
-                        f"CREATE TABLE {name} PARTITION OF {table} "
-                        f"FOR VALUES FROM ('{begin.isoformat()}') TO ('{end.isoformat()}')"
-                    )
+    async def _ensure_partitions(self, pg: Any, months: set[Month]) -> None:
+        for month in sorted(months - self._months):
+            made = await ensure_month(pg, month)
+            if made and self._months:  # not at the start, when nobody could make them ahead
+                _log.error("ledger.partition_was_missing", made=made)
 
     async def _store(self, pg: Any, fold: _Fold) -> None:
         await pg.copy_records_to_table("event", records=fold.events, columns=_EVENT_COLUMNS)
@@ -206,6 +209,7 @@ class Writer:
             ]
             await pg.execute(sql("fold_stock"), self._shard, *_columns(rows))
             await self._note_shortages(pg, fold)
+            await self._balance(pg, fold)
         for records, opening, changing in (
             (fold.locks, "open_locks", "change_locks"),
             (fold.transfers, "open_transfers", "change_transfers"),
@@ -230,6 +234,16 @@ class Writer:
             rows = [(*key, damaged) for key, damaged in fold.counted.items()]
             await pg.execute(sql("fold_counted"), self._shard, *_columns(rows))
 
+    async def _balance(self, pg: Any, fold: _Fold) -> None:
+        """Note the counts of SKUs every BALANCE_MOVES moves: nobody has to sum all of them from the beginning."""
+        due = [
+            sku
+            for sku, version in fold.last_versions.items()
+            if version // BALANCE_MOVES > (fold.first_versions[sku] - 1) // BALANCE_MOVES
+        ]
+        if due:
+            await pg.execute(sql("add_balances"), due)
+
     async def _note_shortages(self, pg: Any, fold: _Fold) -> None:
         """Open a case where less is there than is promised; close it where there is enough again."""
         at = fold.events[-1][_EVENT_COLUMNS.index("recorded_at")]
@@ -246,11 +260,12 @@ def _add_records(fold: _Fold, entry: Entry, at: datetime) -> None:
     """Fold what an event says of its lock, and of another document."""
     event = entry.event
     if event.lock_id is not None and event.lock is not None:
-        note = fold.locks.open if event.kind in OPENS_LOCK else fold.locks.change
+        note = fold.locks.open if event.kind in OPENS_LOCK or "p" in event.lock else fold.locks.change
         note(event.lock_id, entry.position, at, event.lock)
     if event.document is not None and event.document.kind == "transfer":
-        note = fold.transfers.open if event.kind == "transfer" else fold.transfers.change
-        note(event.document.id, entry.position, at, event.document.fields)
+        fields = event.document.fields
+        note = fold.transfers.open if event.kind == "transfer" or "p" in fields else fold.transfers.change
+        note(event.document.id, entry.position, at, fields)
 
 
 def _rows(records: dict[str, list[Any]]) -> list[tuple[Any, ...]]:
@@ -278,7 +293,8 @@ def _add_counted(fold: _Fold, at: datetime, moves: Sequence[Move]) -> None:
             fold.counted[key] = fold.counted.get(key, False) or Place.DAMAGED in {move.source, move.target}
 
 
-def _merged(record: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+def merged(record: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a record after an event; null removes a field."""
     return {name: value for name, value in (record | fields).items() if value is not None}
 
 

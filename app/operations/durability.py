@@ -1,21 +1,15 @@
 """Which durability a write reached: never more is claimed than is so."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from app.domain.answers import Answer
 from app.domain.events import Position
 from app.domain.outcomes import Outcome
-from app.errors import SellableError
+from app.errors import OutcomeUnknownError, SellableError
 from app.settings import Durability
-
-POLL_SECONDS = 0.02
-"""How often the ledger's position is asked for while somebody waits for it."""
-ASK_SECONDS_MAX = 2.0
-"""How long one such question may take."""
 
 LASTING = frozenset(
     {
@@ -43,6 +37,10 @@ LASTING = frozenset(
 """Outcomes that tell of something written; refusals wait for nothing."""
 
 
+AGAIN = frozenset({Outcome.REPEATED, Outcome.UNCHANGED})
+"""Outcomes of which the hot store knows more than the event that they name."""
+
+
 class Told(NamedTuple):
     """An answer and the durability it reached; None with a refusal, which wrote nothing."""
 
@@ -50,89 +48,89 @@ class Told(NamedTuple):
     durability: Durability | None
 
 
-@dataclass(slots=True, eq=False)
-class _Waiter:
-    position: Position
-    reached: "asyncio.Future[bool]"
+class Watch(Protocol):
+    """What hears how far the ledger is."""
+
+    async def reached(self, position: Position) -> bool:
+        """Wait until the ledger is as far; return whether it has this event. `UnavailableError`: not known."""
+        ...
+
+    async def close(self) -> None:
+        """Stop hearing."""
+        ...
 
 
+class Held(Protocol):
+    """What the replicas said: of which epoch, and whether all of them."""
+
+    @property
+    def epoch(self) -> int:
+        """Return the epoch of the memory that was asked."""
+        ...
+
+    @property
+    def by_all(self) -> bool:
+        """Whether all replicas have all that this memory had when it was asked."""
+        ...
+
+
+async def _no_replicas() -> Held | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class Durabilities:
-    """Waits until a position is as safe as was asked for.
+    """Waits until an event is as safe as was asked for.
 
-    `hot_level` tells what the hot store's own reply is worth (memory or disk), `persisted` the ledger's
-    position as `<epoch>-<n>` ('' for none). One background task asks for all who wait; it ends with them.
+    `hot_level` tells what the hot store's own reply is worth (memory or disk), `watch` hears of the ledger, and
+    `replicas` asks all of them (None: it could not ask, or this is not the memory that was checked).
     """
 
-    def __init__(
-        self,
-        *,
-        hot_level: Callable[[], Durability],
-        persisted: Callable[[], Awaitable[str]],
-        wait_seconds: float,
-    ) -> None:
-        self._hot_level = hot_level
-        self._persisted = persisted
-        self._wait_seconds = wait_seconds
-        self._waiters: set[_Waiter] = set()
-        self._poller: asyncio.Task[None] | None = None
+    hot_level: Callable[[], Durability]
+    watch: Watch
+    wait_seconds: float
+    replicas: Callable[[], Awaitable[Held | None]] = _no_replicas
+    has_replicas: Callable[[], bool] = lambda: False
 
     async def settle(self, answer: Answer, wanted: Durability) -> Told:
-        """Return the answer with the level it reached, waiting for `wanted` if that takes time."""
+        """Return the answer with the level it reached, waiting for `wanted` if that takes time; see `reach`."""
         if answer.outcome not in LASTING:
             return Told(answer, None)
-        return Told(answer, await self.reach(answer.position, wanted))
+        again = answer.outcome in AGAIN
+        return Told(answer, await self.reach(answer.position, wanted, again=again))
 
-    async def reach(self, position: str, wanted: Durability) -> Durability:
+    async def reach(self, position: str, wanted: Durability, *, again: bool = False) -> Durability:
         """Return the level that the event at `position` reached.
 
         memory and disk: what the hot store's reply is worth, which may be more than was asked for.
-        replica: not waited for yet; the honest lower level is told.
-        ledger: waits, at most `wait_seconds`; then the lower level is told. If the epoch changes meanwhile,
-        nobody knows what became of the event's memory: `memory` is told.
+        replica and ledger: waits, at most `wait_seconds`; then the honest lower level is told. After a change of
+        epoch the ledger is asked for the event itself; while it cannot say, `memory` is told. If it says that the
+        event is lost, `OutcomeUnknownError` is raised, but for what the hot store answered `again`.
         """
-        if wanted != "ledger":
-            return self._hot_level()
+        hot = self.hot_level()
+        if wanted in {"memory", "disk"}:
+            return hot
+        at, moved = Position.parse(position), False
         try:
-            async with asyncio.timeout(self._wait_seconds):
-                return "ledger" if await self._wait_for(Position.parse(position)) else "memory"
-        except TimeoutError:
-            return self._hot_level()
+            async with asyncio.timeout(self.wait_seconds):
+                if wanted == "replica":
+                    if hot != "disk" or not self.has_replicas():
+                        return hot
+                    held = await self.replicas()
+                    if held is not None and held.epoch == at.epoch:
+                        return self._lower("replica" if held.by_all else hot)
+                    moved = True
+                in_ledger = await self.watch.reached(at)
+        except (TimeoutError, SellableError):
+            return "memory" if moved else self._lower(hot)
+        if not in_ledger and not again:
+            raise OutcomeUnknownError("the hot store lost it before it was as safe as asked for: repeat it")
+        return "ledger" if in_ledger else self._lower(hot)
 
     async def close(self) -> None:
-        """Stop asking; whoever still waits is told the lower level when its time is over."""
-        if self._poller:
-            self._poller.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._poller
+        """Stop hearing of the ledger; whoever still waits is told the lower level when its time is over."""
+        await self.watch.close()
 
-    async def _wait_for(self, position: Position) -> bool:
-        """Return True once the ledger is there, False if it went on in another epoch."""
-        waiter = _Waiter(position, asyncio.get_running_loop().create_future())
-        self._waiters.add(waiter)
-        if self._poller is None or self._poller.done():
-            self._poller = asyncio.create_task(self._poll(), name="durability")
-        try:
-            return await waiter.reached
-        finally:
-            self._waiters.discard(waiter)
-
-    async def _poll(self) -> None:
-        """Ask while somebody waits: every waiter leaves after `wait_seconds`, so this ends."""
-        while self._waiters:
-            ledger = await self._ask()
-            if ledger:
-                self._tell(ledger)
-            await asyncio.sleep(POLL_SECONDS)
-
-    async def _ask(self) -> Position | None:
-        try:
-            async with asyncio.timeout(ASK_SECONDS_MAX):
-                text = await self._persisted()
-        except (SellableError, OSError, TimeoutError):  # Postgres is away: the waiters' time decides
-            return None
-        return Position.parse(text) if text else None
-
-    def _tell(self, ledger: Position) -> None:
-        for waiter in self._waiters:
-            if ledger >= waiter.position and not waiter.reached.done():
-                waiter.reached.set_result(ledger.epoch == waiter.position.epoch)
+    def _lower(self, level: Durability) -> Durability:
+        """Whatever was reached, a hot store that no longer keeps what it is told is worth `memory`."""
+        return level if self.hot_level() != "memory" else "memory"

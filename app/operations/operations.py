@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.buffers import Buffers
+from app.operations.compensations import Compensations
 from app.operations.exchanges import Exchanges
 from app.operations.inbox import Inbox
 from app.operations.locks import Locks
 from app.operations.openings import Openings
+from app.operations.past import Past
 from app.operations.purchase_orders import PurchaseOrders
+from app.operations.reconciliations import Reconciliations
 from app.operations.returns import Returns
 from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
@@ -34,3 +37,6 @@ class Operations:
     stock_takes: StockTakes
     shortages: Shortages
     inbox: Inbox
+    past: Past
+    reconciliations: Reconciliations
+    compensations: Compensations

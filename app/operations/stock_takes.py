@@ -78,6 +78,8 @@ class StockTakes:
             return Counted(told, differences or {})
         await self._wait_for(answer.position)  # a repeat: what was booked then is in the ledger
         booked = await self.counts.changes(take.warehouse, Position.parse(answer.position))
+        if answer.outcome is Outcome.REPEATED and not booked:
+            raise UnavailableError("what this count came to is archived")
         return Counted(told, booked)
 
     async def _count(self, take: StockTake, who: str) -> tuple[Answer, dict[str, Shelf]]:

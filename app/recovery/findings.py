@@ -1,11 +1,12 @@
 """What a comparison of the hot store's claims with the ledger can find, and what is done then."""
 
 from enum import StrEnum
+from typing import NamedTuple
 
 from app.domain.chain import Entry
 from app.domain.events import Position
 from app.hotstore.gate import Claims
-from app.ledger.recovery_rows import LedgerTip
+from app.ledger.snapshot_rows import LedgerTip
 
 
 class Finding(StrEnum):
@@ -15,27 +16,67 @@ class Finding(StrEnum):
     """The tips are equal: open at once."""
     AHEAD = "ahead"
     """The hot store continues the ledger: open at once, the worker catches up."""
+    BEHIND = "behind"
+    """The hot store's tip is in the ledger's chain: replay what it missed, and open."""
+    FORK = "fork"
+    """Each has events that the other lacks: keep both branches, set what they touched after the ledger, open."""
+    CARRY_OVER = "carry_over"
+    """The ledger lacks events that the outbox has no more: book what the hot store holds, and open."""
     EMPTY = "empty"
     """There is no memory: rebuild."""
     DIFFERENT = "different"
-    """Behind, forked, half rebuilt or of another layout: keep what the ledger does not have, and rebuild."""
+    """Half rebuilt, damaged, or of another layout: keep what the ledger does not have, and rebuild."""
 
 
-def judge(
-    claims: Claims, ledger: LedgerTip, first_after: Entry | None, last: Entry | None, *, layout_known: bool
-) -> Finding:
-    """Compare. `first_after` is the first outbox entry after the ledger's position, `last` the last of all."""
+class Seen(NamedTuple):
+    """What a comparison has to go by.
+
+    `first_after` is the first outbox entry after the ledger's position, `first` and `last` those of all;
+    `tip_known` says whether the ledger has the event that the hot store calls its last.
+    """
+
+    claims: Claims
+    ledger: LedgerTip
+    layout_known: bool = True
+    first: Entry | None = None
+    first_after: Entry | None = None
+    last: Entry | None = None
+    tip_known: bool = False
+
+
+def judge(seen: Seen) -> Finding:
+    """Compare."""
+    claims = seen.claims
     if not claims.present:
         return Finding.EMPTY
-    if claims.state != "ready" or not layout_known:
+    if claims.state not in {"ready", "shut", "carrying"} or not seen.layout_known:
         return Finding.DIFFERENT
-    if claims.tip == ledger.tip:
-        return Finding.SAME
-    continues = (
-        first_after is not None and first_after.prev == ledger.tip and _follows(first_after, ledger.position)
-    )
-    whole = last is not None and last.tip == claims.tip and last.position == claims.last
-    return Finding.AHEAD if continues and whole else Finding.DIFFERENT
+    if claims.state == "carrying":
+        return Finding.CARRY_OVER
+    return Finding.SAME if claims.tip == seen.ledger.tip else _judge_chains(seen)
+
+
+def _judge_chains(seen: Seen) -> Finding:
+    """Compare what two different tips go back to."""
+    ledger, after = seen.ledger, seen.first_after
+    if not _is_whole(seen):
+        return Finding.DIFFERENT
+    if after is not None and after.prev == ledger.tip and _follows(after, ledger.position):
+        return Finding.AHEAD
+    if seen.tip_known:
+        return Finding.BEHIND
+    return Finding.CARRY_OVER if _was_trimmed(seen) else Finding.FORK
+
+
+def _is_whole(seen: Seen) -> bool:
+    """Whether the outbox ends where the memory says that it does."""
+    last, claims = seen.last, seen.claims
+    return last is not None and last.tip == claims.tip and last.position == claims.last
+
+
+def _was_trimmed(seen: Seen) -> bool:
+    """Whether all that is left in the outbox comes after the ledger's end, with a gap between."""
+    return seen.first is not None and seen.first.position > seen.ledger.position
 
 
 def _follows(entry: Entry, position: Position) -> bool:

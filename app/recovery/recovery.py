@@ -1,7 +1,7 @@
 """Recovery: after a restart, a flush or a failover nobody may sell from a memory that was not checked.
 
 It compares what the hot store claims with the ledger, under a lease, repairs what must be, and opens the gate
-for a new epoch.
+for a new epoch. `docs/recovery.md` has the table of what can be found.
 """
 
 import asyncio
@@ -9,27 +9,47 @@ import contextlib
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from redis.asyncio import Redis
 
-from app.domain.chain import Entry
-from app.domain.events import Position
-from app.errors import FencedError, UnavailableError
+from app.errors import ConfigurationError, FencedError, UnavailableError
 from app.hotstore import outbox
 from app.hotstore.gate import Claims, Gate
 from app.hotstore.keys import Keys
-from app.ledger.recovery_rows import LedgerTip, RecoveryRows
+from app.hotstore.scan import Scan
+from app.ledger.recovery_rows import RecoveryRows
+from app.ledger.snapshot_rows import LedgerTip
 from app.ledger.writer import Writer
-from app.recovery.findings import Finding, judge
+from app.recovery.carry_over import CarryOver
+from app.recovery.findings import Finding, Seen, judge
+from app.recovery.fork import Fork
 from app.recovery.rebuild import rebuild
+from app.recovery.replay import replay
 
 _log = structlog.get_logger()
 
 LEASE_SECONDS = 30.0
-BRANCH_CHUNK = 1_000
+DRAIN_CHUNK = 1_000
 DRAIN_POLL_SECONDS = 0.02
+PROGRESS_SECONDS = 2.0
+"""How often the log says how far a long repair is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What recovery goes by.
+
+    `settle_seconds` is how long an old home's replies may still be on their way, `clock_ahead_seconds` how far a
+    shard's clock may be ahead of Postgres' before it is pulled back.
+    """
+
+    horizon_seconds: float
+    outbox_max: int
+    settle_seconds: float = 3.0
+    clock_ahead_seconds: float = 60.0
 
 
 class Recovery:
@@ -42,9 +62,8 @@ class Recovery:
         gate: Gate,
         rows: RecoveryRows,
         writer: Writer,
+        rules: Rules,
         *,
-        horizon_seconds: float,
-        outbox_max: int,
         progress: Callable[[str, int], None] = lambda _what, _count: None,
     ) -> None:
         self._client = client
@@ -52,32 +71,39 @@ class Recovery:
         self._gate = gate
         self._rows = rows
         self._writer = writer
-        self._horizon = timedelta(seconds=horizon_seconds)
-        self._outbox_max = outbox_max
-        self._progress = progress
+        self._rules = rules
+        self._tell = progress
+        self._told_at = 0.0
+        self._fork = Fork(client, keys, gate, rows)
         self._holder = f"{socket.gethostname()}:{os.getpid()}"
+        self._one = asyncio.Lock()
 
-    async def ensure_open(self, *, force_rebuild: bool = False) -> Finding | None:
+    async def ensure_open(self, *, force_rebuild: bool = False, doubt: bool = False) -> Finding | None:
         """Open the gate if it is shut; return what was found, or None if there was nothing (for us) to do.
 
+        With `doubt` an open gate is shut first: what is behind it is compared once more.
         Raises `UnavailableError` while Postgres is away: the gate stays shut until it is back.
         """
-        await self._gate.load_library()
-        if not force_rebuild and (await self._gate.is_open() or await self._gate.adopt()):
-            return None
-        fence = await self._rows.take_lease(self._holder, seconds=LEASE_SECONDS)
-        if fence is None:
-            return None
-        keeper = asyncio.create_task(self._keep_lease(fence))
-        try:
-            return await self._recover(fence, force_rebuild=force_rebuild)
-        except FencedError as error:
-            _log.warning("recovery.fenced", detail=str(error))
-            return None
-        finally:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
-            await self._rows.end_lease(fence)
+        async with self._one:
+            await self._gate.load_library()
+            is_open = await self._gate.is_open() or await self._gate.adopt()
+            if is_open and not force_rebuild and not doubt:
+                return None
+            fence = await self._rows.take_lease(self._holder, seconds=LEASE_SECONDS)
+            if fence is None:
+                return None
+            keeper = asyncio.create_task(self._keep_lease(fence))
+            try:
+                if is_open and doubt:
+                    await self._gate.shut(fence=fence)
+                return await self._recover(fence, force_rebuild=force_rebuild)
+            except FencedError as error:
+                _log.warning("recovery.fenced", detail=str(error))
+                return None
+            finally:
+                keeper.cancel()
+                await asyncio.gather(keeper, return_exceptions=True)
+                await self._rows.end_lease(fence)
 
     async def _keep_lease(self, fence: int) -> None:
         """A rebuild may take longer than a lease lasts: without this, two workers would fence each other for ever."""
@@ -88,57 +114,151 @@ class Recovery:
                 ours = await self._rows.extend_lease(fence, seconds=LEASE_SECONDS)
 
     async def _recover(self, fence: int, *, force_rebuild: bool) -> Finding:
-        claims, ledger = await self._gate.claims(), await self._rows.tip()
+        claims = await self._gate.claims()
+        installation = await self._rows.installation(begin=True)
+        if claims.installation not in {"", installation}:
+            raise ConfigurationError(
+                "this hot store belongs to another installation than this ledger: give both addresses of one, "
+                "or a SELLABLE_PREFIX of its own"
+            )
+        epoch = await self._next_epoch(claims)
+        await self._let_old_home_end(claims, epoch)
+        ledger = await self._rows.tip()
         finding = await self._compare(claims, ledger)
-        if force_rebuild and finding in {Finding.SAME, Finding.AHEAD}:
+        _log.info("recovery.found", finding=finding.value, epoch=epoch)
+        if force_rebuild and finding in {Finding.SAME, Finding.AHEAD, Finding.BEHIND}:
             await self._gate.shut(fence=fence)
             await self._drain()
             finding = Finding.DIFFERENT
-        tip = claims.tip
-        if finding is Finding.DIFFERENT:
-            await self._keep_branch()
-        if finding in {Finding.EMPTY, Finding.DIFFERENT}:
-            since = datetime.now(UTC) - self._horizon
-            async with self._rows.rebuild_rows() as rows:
-                ledger = await rebuild(self._gate, rows, fence=fence, since=since, progress=self._progress)
-            tip = ledger.tip
-        await self._open(fence, claims, ledger, tip, finding)
+        ledger, tip = await self._repair(finding, claims, ledger, fence=fence, epoch=epoch)
+        if finding is Finding.CARRY_OVER:
+            epoch += 1  # what was booked has the one before
+        await self._open(fence, epoch, claims, ledger, tip, finding, installation)
         return finding
 
     async def _compare(self, claims: Claims, ledger: LedgerTip) -> Finding:
         known = self._gate.knows_layout(claims)
         if not claims.present or not known:
-            return judge(claims, ledger, None, None, layout_known=known)
+            return judge(Seen(claims, ledger, layout_known=known))
         after = await outbox.read_after(self._client, self._keys, ledger.position, entries_max=1)
+        first = await outbox.read_first(self._client, self._keys)
         last = await outbox.read_last(self._client, self._keys)
-        return judge(claims, ledger, after[0] if after else None, last, layout_known=known)
+        tip_known = last is not None and bool(await self._rows.known_entries([last]))
+        return judge(
+            Seen(
+                claims,
+                ledger,
+                first=first,
+                first_after=after[0] if after else None,
+                last=last,
+                tip_known=tip_known,
+            )
+        )
 
-    async def _open(self, fence: int, claims: Claims, ledger: LedgerTip, tip: str, finding: Finding) -> None:
-        last_epoch = claims.last.epoch if claims.last else 0
-        epoch = max(await self._rows.highest_epoch(), last_epoch, claims.epoch) + 1
+    async def _repair(
+        self, finding: Finding, claims: Claims, ledger: LedgerTip, *, fence: int, epoch: int
+    ) -> tuple[LedgerTip, str]:
+        """Make the memory one that continues the ledger; return where that is, and the memory's tip."""
+        match finding:
+            case Finding.SAME | Finding.AHEAD:
+                return ledger, claims.tip
+            case Finding.BEHIND:
+                caught_up = await replay(self._gate, self._rows, claims, fence=fence, progress=self._progress)
+                if caught_up is not None:
+                    return caught_up, caught_up.tip
+            case Finding.FORK:
+                branch = await self._fork.keep_branch(finding)
+                mended = await self._fork.mend(branch, claims, fence=fence, epoch=epoch)
+                if mended is not None:
+                    return mended, mended.tip
+            case Finding.CARRY_OVER:
+                return await self._carry_over(claims, ledger, fence=fence, epoch=epoch)
+            case Finding.DIFFERENT:
+                await self._fork.keep_branch(finding)
+        ledger = await self._rebuild(fence)
+        return ledger, ledger.tip
+
+    async def _rebuild(self, fence: int) -> LedgerTip:
+        since = datetime.now(UTC) - timedelta(seconds=self._rules.horizon_seconds)
+        async with self._rows.snapshot() as rows:
+            return await rebuild(self._gate, rows, fence=fence, since=since, progress=self._progress)
+
+    async def _carry_over(
+        self, claims: Claims, ledger: LedgerTip, *, fence: int, epoch: int
+    ) -> tuple[LedgerTip, str]:
+        """Book what the hot store holds beyond the ledger. Broken off, it begins again with what was booked."""
+        if claims.state != "carrying":
+            await self._fork.keep_branch(Finding.CARRY_OVER)
+            await self._gate.rebase(
+                fence=fence,
+                tip=ledger.tip,
+                last=str(ledger.position),
+                recorded_at_ms=claims.at_ms,
+                state="carrying",
+            )
+        await self._drain()
+        ledger = await self._rows.tip()
+        await self._rows.add_epoch(epoch, ledger, home=claims.run_id, finding=Finding.CARRY_OVER.value)
+        async with self._rows.snapshot() as rows:
+            scan = Scan(self._client, self._keys)
+            await CarryOver(self._gate, scan, rows, fence=fence, epoch=epoch).run(self._progress)
+        return ledger, (await self._gate.claims()).tip
+
+    async def _open(
+        self,
+        fence: int,
+        epoch: int,
+        claims: Claims,
+        ledger: LedgerTip,
+        tip: str,
+        finding: Finding,
+        installation: str,
+    ) -> None:
         await self._rows.add_epoch(epoch, ledger, home=claims.run_id, finding=finding.value)
+        at_ms_max = await self._rows.clock_ms() + int(self._rules.clock_ahead_seconds * 1000)
         position = await self._gate.open(
-            fence=fence, epoch=epoch, tip=tip, run_id=claims.run_id, outbox_max=self._outbox_max
+            fence=fence,
+            epoch=epoch,
+            tip=tip,
+            run_id=claims.run_id,
+            outbox_max=self._rules.outbox_max,
+            installation=installation,
+            at_ms_max=at_ms_max,
         )
         _log.info("recovery.opened", finding=finding.value, position=str(position))
 
+    async def _next_epoch(self, claims: Claims) -> int:
+        last_epoch = claims.last.epoch if claims.last else 0
+        return max(await self._rows.highest_epoch(), last_epoch, claims.epoch) + 1
+
+    async def _let_old_home_end(self, claims: Claims, epoch: int) -> None:
+        """On a new home: every process must have left the old one, and its last replies must be over.
+
+        Noting an epoch makes them leave. A server that was merely restarted, on its own data, is no new home.
+        """
+        home = await self._rows.last_home()
+        if home in {None, claims.run_id}:
+            return
+        if claims.home == home and not claims.was_promoted:
+            return
+        ledger = await self._rows.tip()
+        await self._rows.add_epoch(epoch, ledger, home=claims.run_id, finding="new_home")
+        _log.info("recovery.waits_for_old_home", seconds=self._rules.settle_seconds)
+        await asyncio.sleep(self._rules.settle_seconds)
+
     async def _drain(self) -> None:
-        """Persist what the shut hot store has beyond the ledger, so that a rebuild loses none of it."""
+        """Persist what the shut hot store has beyond the ledger, so that nothing of it is lost."""
         at, _tip = await self._writer.position()
-        while entries := await outbox.read_after(self._client, self._keys, at, entries_max=BRANCH_CHUNK):
+        while entries := await outbox.read_after(self._client, self._keys, at, entries_max=DRAIN_CHUNK):
             written = await self._writer.write(entries)
             if written is None:  # a worker is at it
                 await asyncio.sleep(DRAIN_POLL_SECONDS)
             at = written or (await self._writer.position())[0]
 
-    async def _keep_branch(self) -> None:
-        """Keep every outbox entry that the ledger does not have: it cannot be applied, but it can be listed."""
-        at, kept = Position(0, 0), 0
-        while entries := await self._branch_after(at):
-            kept += await self._rows.keep_branch(entries)
-            at = entries[-1].position
-        if kept:
-            _log.error("recovery.branch_kept", events=kept, table="lost_event")
-
-    async def _branch_after(self, at: Position) -> list[Entry]:
-        return await outbox.read_after(self._client, self._keys, at, entries_max=BRANCH_CHUNK)
+    def _progress(self, what: str, count: int) -> None:
+        """Tell whoever started this, and now and then the log."""
+        self._tell(what, count)
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at > PROGRESS_SECONDS:
+            self._told_at = now
+            _log.info("recovery.progress", what=what, done=count)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
 
 import structlog
 from redis.asyncio import Redis
@@ -20,6 +21,8 @@ _log = structlog.get_logger()
 BLOCK_MS = 100
 PAUSE_SECONDS = 0.02
 MARKS_MAX = 10_000
+DOUBT_SECONDS = 30.0
+"""A comparison shuts the gate for a moment: not more often than this."""
 
 
 class Persist:
@@ -34,6 +37,7 @@ class Persist:
         *,
         batch_events_max: int,
         trim_margin_seconds: float,
+        on_doubt: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
         self._client = client
         self._keys = keys
@@ -41,6 +45,9 @@ class Persist:
         self._writer = writer
         self._batch_events_max = batch_events_max
         self._trim_margin_seconds = trim_margin_seconds
+        self._on_doubt = on_doubt
+        self._broken = 0
+        self._doubted_at = -DOUBT_SECONDS
         self._marks: deque[tuple[float, Position]] = deque(maxlen=MARKS_MAX)
         self._at: Position | None = None
         self._ahead: list[Entry] = []
@@ -60,6 +67,7 @@ class Persist:
         except ChainBrokenError as error:
             self._at, self._ahead = None, []
             _log.error("persist.chain_broken", detail=str(error))
+            await self._doubt()
             raise
         except BaseException:
             self._at, self._ahead = None, []  # ask the ledger where it is: a commit may have gone through
@@ -67,9 +75,18 @@ class Persist:
         if written is None:  # another worker holds the position
             self._at, self._ahead = None, []
             return False
-        self._at = written
+        self._at, self._broken = written, 0
         await self._publish(written)
         return bool(entries)
+
+    async def _doubt(self) -> None:
+        """The ledger may have gone back: it is asked for its position once more, and then the stores are compared."""
+        self._broken += 1
+        now = time.monotonic()
+        if self._on_doubt is None or self._broken < 2 or now - self._doubted_at < DOUBT_SECONDS:
+            return
+        self._doubted_at = now
+        await self._on_doubt()
 
     async def _read(self, at: Position) -> list[Entry]:
         """Return the next batch: the one read ahead if it has anything, else wait for the first entry."""

@@ -25,9 +25,7 @@ end
 local function encode_lines(lines)
   local parts = {}
   for i, line in ipairs(lines) do
-    parts[i] = table.concat({
-      '["', line.sku, '","', line.warehouse, '",', line.quantity, ',', line.deducted, ']',
-    })
+    parts[i] = '["' .. line.sku .. '","' .. line.warehouse .. '",' .. line.quantity .. ',' .. line.deducted .. ']'
   end
   return '[' .. table.concat(parts, ',') .. ']'
 end

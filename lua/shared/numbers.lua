@@ -19,9 +19,17 @@ local function moment(text)
   return nil
 end
 
--- The texts of small counts, made once: turning a number into text is what an event spends most of its time on.
+-- An integer as text. Turning a number into text is what an event spends most of its time on: small ones are kept.
+local TEXTS_MAX = 4096
 local TEXTS = {}
-for n = 0, 255 do TEXTS[n] = n .. '' end
+
+local function text_of(n)
+  local text = TEXTS[n]
+  if text then return text end
+  text = string.format('%d', n)
+  if n >= 0 and n < TEXTS_MAX then TEXTS[n] = text end
+  return text
+end
 
 -- Byte order, which for UTF-8 is code point order. Lua's own `<` follows the server's locale.
 local function before(left, right)

@@ -11,21 +11,25 @@ local gate = {}
 -- +xadd and without +hset an event would be written and its counts would not.
 local INNER_COMMANDS = {
   'time', 'xadd', 'xlen', 'xtrim', 'hmget', 'hgetall', 'hset', 'hdel', 'hget', 'zadd', 'zrem',
-  'zrange', 'get', 'set', 'unlink', 'xrange',
+  'zrange', 'get', 'set', 'unlink', 'hlen', 'scan', 'xrange',
 }
 
 local function meta_of(meta_key)
   local got = redis.call('HMGET', meta_key, 'epoch', 'state', 'layout', 'tip', 'at', 'last', 'outbox_max')
   return {
-    epoch = got[1], state = got[2], layout = got[3], tip = got[4] or '', at = tonumber(got[5] or '0'),
+    epoch = got[1], state = got[2], layout = got[3], tip = got[4] or '', at = got[5] or '0',
     last = got[6] or '', outbox_max = tonumber(got[7] or '0'),
   }
 end
 
--- Milliseconds since 1970, never running backwards within a shard.
+-- Milliseconds since 1970, never running backwards within a shard: as a number, and as text, which is what
+-- records and events want (turning a large number into text is dear).
 local function clock(at)
   local time = redis.call('TIME')
-  return math.max(at, tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
+  local text = time[1] .. string.sub('00000' .. time[2], -6, -4)
+  local now, latest = tonumber(text), tonumber(at)
+  if latest > now then return latest, at end
+  return now, text
 end
 
 local function tag_of(meta_key)
@@ -47,9 +51,10 @@ local function enter(keys, args)
   local refusal = refusal_of(meta, keys[1])
   if not refusal and args[1] ~= meta.epoch then refusal = 'STALE_EPOCH' end
   if refusal then return nil, { refusal, '' } end
+  local now, now_text = clock(meta.at)
   return {
     meta_key = keys[1], tag = tag_of(keys[1]), epoch = meta.epoch, tip = meta.tip, last = meta.last,
-    outbox_max = meta.outbox_max, now = clock(meta.at), who = args[2], stocks = {}, loaded = {}, moves = {},
+    outbox_max = meta.outbox_max, now = now, now_text = now_text, who = args[2], stocks = {}, loaded = {}, moves = {},
   }
 end
 
@@ -68,12 +73,10 @@ end
 -- and, where it is about another document than a lock, [kind of document, its id, the fields that changed];
 -- an event of the inbox goes on with [the ids it is known by besides, its place in its sequence].
 local function body_of(shard, event)
-  return table.concat({
-    '[', SCHEMA, ',"', event.kind, '",', string.format('%d', shard.now), ',', quoted(event.op), ',', quoted(event.fingerprint), ',',
-    quoted(shard.who), ',', event.reason or 'null', ',', event.occurred_at or 'null', ',',
-    quoted(event.lock_id), ',', event.lock or 'null', ',[', table.concat(shard.moves, ','), ']',
-    event.document and (',' .. event.document) or '', ']',
-  })
+  return '[' .. SCHEMA .. ',"' .. event.kind .. '",' .. shard.now_text .. ',' .. quoted(event.op) .. ','
+    .. quoted(event.fingerprint) .. ',' .. quoted(shard.who) .. ',' .. (event.reason or 'null') .. ','
+    .. (event.occurred_at or 'null') .. ',' .. quoted(event.lock_id) .. ',' .. (event.lock or 'null')
+    .. ',[' .. table.concat(shard.moves, ',') .. ']' .. (event.document and (',' .. event.document) or '') .. ']'
 end
 
 -- HSET and HDEL of any number of items: `unpack` of thousands would fail half-way.
@@ -96,7 +99,8 @@ local function commit(shard, event)
   if not position then return nil end
   -- From here on nothing can fail.
   local tip = string.sub(redis.sha1hex(shard.tip .. body), 1, 16)
-  redis.call('HSET', shard.meta_key, 'tip', tip, 'at', shard.now, 'last', position)
+  redis.call('HSET', shard.meta_key, 'tip', tip, 'at', shard.now_text, 'last', position)
+  shard.tip, shard.last = tip, position
   for _, stock in ipairs(shard.loaded) do write_stock(stock) end
   return position
 end

@@ -55,7 +55,8 @@ local function end_step(shard, lock, outcome, event, changes)
   return lock_answer(outcome, lock, position)
 end
 
--- lines from ARGV[first] on: a count, then sku, quantity, warehouse ('' for any). nil if one is no number.
+-- lines from ARGV[first] on: a count, then sku, quantity, warehouse ('' for any); and the index after them.
+-- nil if one is no number.
 local function read_lines(args, first)
   local count = natural(args[first])
   if not count or #args < first + 3 * count then return nil end
@@ -66,7 +67,7 @@ local function read_lines(args, first)
     if not quantity or quantity < 1 then return nil end
     lines[i] = { sku = args[at + 1], quantity = quantity, warehouse = args[at + 3] }
   end
-  return lines
+  return lines, first + 3 * count + 1
 end
 
 -- Lines that may be left out, from ARGV[first] on: whether they could be read, and the lines or nil for all.

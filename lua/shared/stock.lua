@@ -26,14 +26,14 @@ local function touch(stock, warehouse, place, state)
 end
 
 write_stock = function(stock)
-  local set, gone = { 'v', TEXTS[stock.version] or stock.version }, {}
+  local set, gone = { 'v', text_of(stock.version) }, {}
   for warehouse, states in pairs(stock.touched) do
     local place = stock.places[warehouse]
     for state in pairs(states) do
       local count = place[state]
       if count ~= 0 or state == 'a' then
         set[#set + 1] = warehouse .. ':' .. state
-        set[#set + 1] = TEXTS[count] or count
+        set[#set + 1] = text_of(count)
       else
         gone[#gone + 1] = warehouse .. ':' .. state
       end
@@ -42,6 +42,19 @@ write_stock = function(stock)
   if #set == 2 and #gone == 0 and not next(stock.touched) then return end
   call_with('HSET', stock.key, set)
   call_with('HDEL', stock.key, gone)
+end
+
+-- Which place and count a field is of: {warehouse, state}. The fields of a shop are few, so most were met before.
+local PLACES_MAX = 4096
+local places_of_fields, places_met = {}, 0
+
+local function place_of_field(field)
+  local found = places_of_fields[field]
+  if found then return found end
+  if places_met == PLACES_MAX then places_of_fields, places_met = {}, 0 end
+  found = { string.sub(field, 1, -3), string.sub(field, -1) }
+  places_of_fields[field], places_met = found, places_met + 1
+  return found
 end
 
 local function load_stock(shard, sku)
@@ -55,8 +68,9 @@ local function load_stock(shard, sku)
     if field == 'v' then
       stock.version = count
     else
-      local place = place_of(stock, string.sub(field, 1, -3))
-      place[string.sub(field, -1)] = count
+      local met = place_of_field(field)
+      local place = place_of(stock, met[1])
+      place[met[2]] = count
       place.new = false
     end
   end
@@ -74,10 +88,8 @@ end
 
 -- What a move over two warehouses says in addition: where it leads, and the state after it there.
 local function other_end(place, to_warehouse, reason)
-  return table.concat({
-    ',', reason or 'null', ',"', to_warehouse, '",[', place.a, ',', place.l, ',', place.d, ',', place.t, ',', place.b,
-    ']',
-  })
+  return ',' .. (reason or 'null') .. ',"' .. to_warehouse .. '",[' .. text_of(place.a) .. ',' .. text_of(place.l) .. ','
+    .. text_of(place.d) .. ',' .. text_of(place.t) .. ',' .. text_of(place.b) .. ']'
 end
 
 -- Stages one move and notes it for the event: the new version and the state after it.
@@ -96,11 +108,10 @@ local function move(shard, stock, warehouse, source, target, quantity, reason, t
   place.new, there.new = false, false
   stock.version = stock.version + 1
   local a, l, d, t, b = place.a, place.l, place.d, place.t, place.b
-  shard.moves[#shard.moves + 1] = table.concat({
-    '["', stock.sku, '",', TEXTS[stock.version] or stock.version, ',"', warehouse, '","', source, '","', target, '",',
-    TEXTS[quantity] or quantity, ',[', TEXTS[a] or a, ',', TEXTS[l] or l, ',', TEXTS[d] or d, ',', TEXTS[t] or t, ',',
-    TEXTS[b] or b, ']', to_warehouse and other_end(there, to_warehouse, reason) or reason and (',' .. reason) or '', ']',
-  })
+  shard.moves[#shard.moves + 1] = '["' .. stock.sku .. '",' .. text_of(stock.version) .. ',"' .. warehouse .. '","'
+    .. source .. '","' .. target .. '",' .. text_of(quantity)
+    .. ',[' .. text_of(a) .. ',' .. text_of(l) .. ',' .. text_of(d) .. ',' .. text_of(t) .. ',' .. text_of(b) .. ']'
+    .. (to_warehouse and other_end(there, to_warehouse, reason) or reason and (',' .. reason) or '') .. ']'
 end
 
 -- True while every staged count fits into an exact number.

@@ -1,9 +1,11 @@
--- Where what is noted as come in for an order is not what its events moved.
+-- Where what is noted as come in for an order is not what its events moved; of events that were not archived.
 SELECT
     purchase_order_id, sku, noted.good, noted.damaged, moved.good AS good_moved, moved.damaged AS damaged_moved
 FROM (
     SELECT purchase_order_id, sku, sum(good) AS good, sum(damaged) AS damaged
-    FROM purchase_order_receipt GROUP BY purchase_order_id, sku
+    FROM purchase_order_receipt
+    WHERE (epoch, n) > ALL (SELECT archived_month.epoch, archived_month.n FROM archived_month)
+    GROUP BY purchase_order_id, sku
 ) AS noted
 FULL JOIN (
     SELECT

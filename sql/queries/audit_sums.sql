@@ -1,4 +1,5 @@
--- Where the projection is not what the moves come to, per SKU and warehouse; in one snapshot.
+-- Where the projection is not what the moves come to, per SKU and warehouse; in one snapshot. Where moves were archived,
+-- sums start at the balance that was written before.
 WITH sums AS (
     SELECT
         sku, warehouse,
@@ -10,6 +11,11 @@ WITH sums AS (
         SELECT sku, coalesce(to_warehouse, warehouse) AS warehouse, target AS place, quantity AS units FROM move
         UNION ALL
         SELECT sku, warehouse, source AS place, -quantity AS units FROM move
+        UNION ALL
+        SELECT balance_base.sku, balance_base.warehouse, start.place, start.units FROM balance_base
+        CROSS JOIN LATERAL (VALUES
+            ('available'::place, available), ('locked', locked), ('damaged', damaged), ('in_transit', in_transit)
+        ) AS start (place, units)
     ) AS half
     GROUP BY sku, warehouse
 )

@@ -16,8 +16,9 @@ class Reply:
 class Client:
     """One keep-alive connection; `None` instead of a reply means that nobody knows what happened."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, answer_seconds_max: float = 30.0) -> None:
         self._where = (host, port)
+        self._answer_seconds_max = answer_seconds_max
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def post(self, path: str, body: Any, *, key: str = "", lose_reply: bool = False) -> Reply | None:
@@ -27,14 +28,21 @@ class Client:
             f"POST {quote(path)} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n"
             f"content-length: {len(content)}\r\n" + (f"idempotency-key: {key}\r\n" if key else "") + "\r\n"
         )
+        return await self._ask(head.encode() + content, lose_reply=lose_reply)
+
+    async def get(self, path: str) -> Reply | None:
+        """Ask for a page; `path` is encoded already."""
+        return await self._ask(f"GET {path} HTTP/1.1\r\nhost: test\r\n\r\n".encode())
+
+    async def _ask(self, request: bytes, *, lose_reply: bool = False) -> Reply | None:
         try:
             reader, writer = await self._connected()
-            writer.write(head.encode() + content)
+            writer.write(request)
             await writer.drain()
             if lose_reply:
                 await self.close()
                 return None
-            return await asyncio.wait_for(_read(reader), 30)
+            return await asyncio.wait_for(_read(reader), self._answer_seconds_max)
         except (OSError, EOFError, TimeoutError, asyncio.IncompleteReadError):
             await self.close()
             return None

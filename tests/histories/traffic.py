@@ -108,11 +108,15 @@ class Shopper:
     async def run(self, commands: int) -> None:
         """Send commands, and some of them again."""
         for _ in range(commands):
-            again = self._said and self._chance.random() < 0.15
-            command = self._chance.choice(self._said[-20:]) if again else self._new()
-            self._said.append(command)
-            await self._send(command)
+            await self.act()
         await self._client.close()
+
+    async def act(self) -> None:
+        """Send a command: a new one, or one of its own again."""
+        again = self._said and self._chance.random() < 0.15
+        command = self._chance.choice(self._said[-20:]) if again else self._new()
+        self._said.append(command)
+        await self._send(command)
 
     async def _send(self, command: Command) -> None:
         call = Call(command, time.monotonic())

@@ -1,5 +1,6 @@
 """The application on a real hot store, with a ledger that only pretends; and a client that sends paths as they are."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 
 from app.api.app import create_app
 from app.domain.answers import LockView, TransferView
+from app.domain.events import Position
 from app.errors import UnavailableError
 from app.hotstore import wire
 from app.hotstore.keys import Keys
@@ -20,11 +22,15 @@ from app.ledger import database
 from app.ledger.counts import CountRows
 from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
+from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
+from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.shortages import ShortageRows
+from app.ledger.snapshots import Snapshots
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.buffers import Buffers
+from app.operations.compensations import Compensations
 from app.operations.durability import Durabilities
 from app.operations.exchanges import Exchanges
 from app.operations.inbox import Inbox
@@ -33,8 +39,10 @@ from app.operations.locks import Locks
 from app.operations.once import Once
 from app.operations.openings import OpeningRow, Openings
 from app.operations.operations import Operations
+from app.operations.past import Past
 from app.operations.past_locks import PastLocks
 from app.operations.purchase_orders import PurchaseOrders
+from app.operations.reconciliations import Reconciliations
 from app.operations.returns import Returns
 from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
@@ -78,6 +86,21 @@ class PretendLedger:
         if self.away:
             raise UnavailableError("Postgres is away")
         return self.transfers.get(transfer_id)
+
+
+@dataclass
+class PretendWatch:
+    """The ledger is where a test says; it has no event of an ended epoch."""
+
+    persisted: list[str]
+
+    async def reached(self, position: Position) -> bool:
+        while not self.persisted[0] or Position.parse(self.persisted[0]) < position:
+            await asyncio.sleep(0.005)
+        return Position.parse(self.persisted[0]).epoch == position.epoch
+
+    async def close(self) -> None:
+        self.persisted[0] = ""
 
 
 @dataclass
@@ -151,12 +174,9 @@ def operations_on(
 ) -> tuple[Operations, Durabilities]:
     hot = HotStore(caller, Keys(settings.prefix), library(), order=settings.order)
 
-    async def persisted_position() -> str:
-        return persisted[0]
-
     levels = Durabilities(
         hot_level=lambda: "disk",
-        persisted=persisted_position,
+        watch=PretendWatch(persisted),
         wait_seconds=settings.durability_wait_seconds,
     )
     availability = Availability(
@@ -188,6 +208,9 @@ def operations_on(
             wait_seconds=settings.inbox_wait_seconds,
             horizon_seconds=settings.horizon_seconds,
         ),
+        past=Past(hot, PastRows(engine), levels),
+        reconciliations=Reconciliations(hot, Snapshots(engine, 0), ReconciliationRows(engine)),
+        compensations=Compensations(hot, ReconciliationRows(engine), CountRows(engine), levels),
     )
     return operations, levels
 

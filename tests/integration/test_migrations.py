@@ -176,9 +176,10 @@ async def test_facts_cannot_be_edited_by_their_owner(
             "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = $1::regclass", table
         )]  # fmt: skip
         assert partitions
-        for statement in (f"UPDATE {table} SET n = n + 1", f"DELETE FROM {table}", f"TRUNCATE {table}"):  # noqa: S608
-            with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await connection.execute(statement)
+        for name in (table, *partitions):
+            for statement in (f"UPDATE {name} SET n = n + 1", f"DELETE FROM {name}", f"TRUNCATE {name}"):  # noqa: S608
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await connection.execute(statement)
 
 
 # The statements

@@ -18,6 +18,7 @@ from app.domain.commands import (
     OpeningRow,
     Receive,
     Replace,
+    Return,
     Unlock,
 )
 from app.domain.events import Counts
@@ -278,6 +279,22 @@ async def test_an_order_of_1114_lines_over_900_skus(store: HotStore) -> None:
     assert (await store.lock(Lock("L", lines))).outcome is Outcome.REPEATED
     assert (await store.unlock(Unlock("L"))).outcome is Outcome.UNLOCKED
     assert await counts(store, skus[0]) == Counts(2)
+
+
+async def test_no_unit_of_another_product_came_back(store: HotStore) -> None:
+    """Zero units are no excess; and the lock they were noted on goes on as before."""
+    await stock(store, A=3, B=3)
+    await store.lock(Lock("L", (Line("A", 2),)))
+    await store.deduct(Deduct("L", "parcel"))
+    none = Return("first", N, (Booking("B", Place.CUSTOMER, Place.AVAILABLE, 0),), lock_id="L")
+    some = Return("second", N, (Booking("A", Place.CUSTOMER, Place.AVAILABLE, 2),), lock_id="L")
+    more = Return("third", N, (Booking("B", Place.CUSTOMER, Place.AVAILABLE, 1),), lock_id="L")
+    answers = [await store.return_goods(command) for command in (none, some, more)]
+    assert [answer.outcome for answer in answers] == [
+        Outcome.RETURNED,
+        Outcome.RETURNED,
+        Outcome.QUANTITY_EXCEEDS_SHIPMENT,
+    ]
 
 
 @pytest.mark.parametrize("end", ["cancelled", "shipped"])

@@ -367,10 +367,16 @@ class Pair:
     def _check_inbox(self) -> None:
         """When SKUs were counted, and how far the sources are; each in the events too."""
         keys, skus = self.shard.keys, sorted({sku for sku, _ in self.model.counted})
-        reads = [("HGETALL", keys.sequences), *(("HGETALL", keys.counted(sku)) for sku in skus)]
-        sequences, *counted = self.shard.wire.call_many(reads)
-        wanted = {f"{source}{{{warehouse}": str(n) for (source, warehouse), n in self.model.sequences.items()}
-        _same("sequences", _pairs(sequences), wanted)
+        sources = sorted({source for source, _ in self.model.sequences})
+        reads = [("HGETALL", keys.sequences(source)) for source in sources]
+        found = self.shard.wire.call_many(reads + [("HGETALL", keys.counted(sku)) for sku in skus])
+        counted = found[len(sources) :]
+        far = {
+            (source, warehouse): int(number)
+            for source, fields in zip(sources, found, strict=False)
+            for warehouse, number in _pairs(fields).items()
+        }
+        _same("sequences", far, self.model.sequences)
         _same("sequences of the events", self.projection.sequences, self.model.sequences)
         for sku, fields in zip(skus, counted, strict=True):
             there = {warehouse: json.loads(text) for warehouse, text in _pairs(fields).items()}
@@ -388,7 +394,7 @@ class Pair:
         wanted |= {keys.transfer(transfer_id) for transfer_id in self.model.transfers}
         wanted |= {keys.op(op) for op in self.model.ops}
         wanted |= {keys.counted(sku) for sku, _ in self.model.counted}
-        wanted |= {keys.sequences} if self.model.sequences else set()
+        wanted |= {keys.sequences(source) for source, _ in self.model.sequences}
         _same("keys", there - {keys.due}, wanted)
 
     def _check_stocks(self, fields_by_sku: dict[str, list[str]]) -> None:

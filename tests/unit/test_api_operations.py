@@ -5,12 +5,13 @@ import io
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 import structlog
 
-from app.errors import NotReadyError, UnavailableError
+from app.domain.events import Position
+from app.errors import NotReadyError, OutcomeUnknownError
 from app.hotstore.replies import Stock
 from app.hotstore.store import HotStore
 from app.operations.availability import Availability
@@ -20,53 +21,77 @@ from app.telemetry import Metrics, configure_logging
 
 
 class Ledger:
-    """A position that a test moves; counts how often it was asked."""
+    """A position that a test moves, and the events of ended epochs that it has."""
 
-    def __init__(self, position: str = "") -> None:
+    def __init__(self, position: str = "", *has: str) -> None:
         self.position = position
+        self.has = has
         self.away = False
-        self.asked = 0
 
-    async def persisted(self) -> str:
-        self.asked += 1
-        if self.away:
-            raise UnavailableError("Postgres is away")
-        return self.position
+    async def reached(self, position: Position) -> bool:
+        while self.away or not self.position or Position.parse(self.position) < position:
+            await asyncio.sleep(0.005)
+        return Position.parse(self.position).epoch == position.epoch or str(position) in self.has
+
+    async def close(self) -> None:
+        self.away = True
+
+
+class Held(NamedTuple):
+    epoch: int
+    by_all: bool
 
 
 def durabilities(ledger: Ledger, wait_seconds: float = 10.0, hot: Durability = "memory") -> Durabilities:
-    return Durabilities(hot_level=lambda: hot, persisted=ledger.persisted, wait_seconds=wait_seconds)
-
-
-async def test_one_task_asks_for_all_and_ends_with_them() -> None:
-    ledger = Ledger("1-1")
-    levels = durabilities(ledger)
-    waiting = [asyncio.create_task(levels.reach(f"1-{n}", "ledger")) for n in range(2, 52)]
-    await asyncio.sleep(0)
-    ledger.position = "1-60"
-    assert set(await asyncio.gather(*waiting)) == {"ledger"}
-    assert ledger.asked <= 2
-    poller = cast("asyncio.Task[None]", levels._poller)
-    await poller
-    assert await levels.reach("1-60", "ledger") == "ledger"
-    await levels.close()
+    return Durabilities(lambda: hot, ledger, wait_seconds)
 
 
 @pytest.mark.parametrize("hot", ["memory", "disk"])
 async def test_after_the_time_the_honest_level_is_told(hot: Durability) -> None:
     ledger = Ledger("1-1")
     ledger.away = True
-    levels = durabilities(ledger, 0.05, hot)
-    assert await levels.reach("1-2", "ledger") == hot
-    assert not levels._waiters
-    await levels.close()
+    assert await durabilities(ledger, 0.05, hot).reach("1-2", "ledger") == hot
 
 
 async def test_positions_are_numbers_not_texts() -> None:
     levels = durabilities(Ledger("1-9"), 0.05)
     assert await levels.reach("1-10", "ledger") == "memory"
     assert await levels.reach("1-8", "ledger") == "ledger"
-    await levels.close()
+
+
+async def test_what_an_ended_epoch_took_along_is_not_acknowledged() -> None:
+    levels = durabilities(Ledger("2-0", "1-8"), hot="disk")
+    assert await levels.reach("1-8", "ledger") == "ledger"
+    with pytest.raises(OutcomeUnknownError):
+        await levels.reach("1-9", "ledger")
+    assert await levels.reach("1-9", "ledger", again=True) == "disk"  # the hot store has just told of it
+
+
+REPLICAS = [
+    ("disk", True, Held(1, True), "replica"),
+    ("disk", True, Held(1, False), "disk"),
+    ("disk", False, Held(1, True), "disk"),
+    ("memory", True, Held(1, True), "memory"),
+    ("disk", True, Held(2, True), "memory"),  # another epoch's memory may not have it
+    ("disk", True, None, "memory"),
+]
+
+
+@pytest.mark.parametrize(("hot", "has_replicas", "held", "reached"), REPLICAS)
+async def test_what_replicas_say_of_this_epoch_counts(
+    hot: Durability, has_replicas: bool, held: Held | None, reached: str
+) -> None:
+    async def replicas() -> Held | None:
+        return held
+
+    levels = Durabilities(lambda: hot, Ledger("1-1"), 0.05, replicas, lambda: has_replicas)
+    assert await levels.reach("1-2", "replica") == reached
+
+
+async def test_a_server_that_stopped_to_keep_what_it_is_told_is_believed_no_more() -> None:
+    told = iter(["disk", "memory"])
+    levels = Durabilities(lambda: cast("Durability", next(told)), Ledger("1-1"), 0.05)
+    assert await levels.reach("1-2", "ledger") == "memory"
 
 
 class Shelf:

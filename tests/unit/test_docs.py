@@ -52,10 +52,14 @@ def test_commands_and_options(text: str) -> None:
     for line in re.findall(r"sellable ((?:[a-z]|--)[^`\n]*)", "\n".join(code(text))):
         name, *words = line.split("#")[0].split()
         assert name in known, f"sellable {name}"
+        command = known[name]
+        while isinstance(command, TyperGroup):  # the options are those of its own command
+            assert words[:1] == [] or words[0] in command.commands, line
+            if not words:
+                break
+            command, words = command.commands[words[0]], words[1:]
         options = {
-            option
-            for parameter in known[name].params
-            for option in (*parameter.opts, *parameter.secondary_opts)
+            option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
         }
         assert {word for word in words if word.startswith("--")} <= options, line
 

@@ -24,8 +24,12 @@ def build_hot(
     metrics: Metrics,
     *,
     level: Callable[[], Durability],
+    on_shut: Callable[[], None] = lambda: None,
 ) -> tuple[HotRoutes, Line]:
-    """Return the hot routes and the line that they use, which is not started yet."""
+    """Return the hot routes and the line that they use, which is not started yet.
+
+    `on_shut` is called when it may be another server, or another epoch, from now on.
+    """
     keys = Keys(read_api_keys(settings.api_keys.get_secret_value()))
     counts = HotCounts()
     pages = Pages(
@@ -34,13 +38,18 @@ def build_hot(
     cache: NearCache[PageBytes] = NearCache(
         redis_keys, pages.render, entries_max=settings.near_cache_entries_max
     )
+
+    def shut() -> None:
+        on_shut()
+        cache.on_shut()
+
     line = Line(
         redis_url,
         redis_keys,
         library(),
         deadline_seconds=settings.call_deadline_seconds,
         on_push=cache.on_push,
-        on_shut=cache.on_shut,
+        on_shut=shut,
     )
     pages.cache, cache.line = cache, line
     checkout = Checkout(

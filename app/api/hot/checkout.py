@@ -28,6 +28,7 @@ from app.hotstore import calls, replies
 from app.hotstore.keys import Keys as RedisKeys
 from app.hotstore.library import Library
 from app.hotstore.line import Line
+from app.hotstore.lock_batches import LockBatches
 from app.hotstore.wire import meaning_of
 from app.settings import Durability
 
@@ -104,6 +105,7 @@ class Checkout:
         self._line = line
         self._meta = redis_keys.meta
         self._library = library
+        self._batches = LockBatches(line.call, redis_keys, library)
         self._order = calls.ranked(order)
         self._ttl_seconds = ttl_seconds
         self._durability = durability
@@ -200,7 +202,7 @@ class Checkout:
         except ProblemError as error:
             _send_problem(error.problem, respond, self._counts, route)
             return
-        name, echo, epoch = self._library.function(function), args[0], self._line.epoch
+        echo, epoch = args[0], self._line.epoch
 
         def on_reply(reply: Any) -> None:
             if type(reply) is list and reply[0] == Outcome.STALE_EPOCH:
@@ -214,7 +216,11 @@ class Checkout:
                 _log.exception("a request failed", method="POST", route=route)
                 _send_problem(problems.internal_error(), respond, self._counts, route)
 
-        self._line.call(("FCALL", name, 1, self._meta, epoch, who, *args), on_reply)
+        if function == "lock":
+            self._batches.call(epoch, who, args, on_reply)
+        else:
+            name = self._library.function(function)
+            self._line.call(("FCALL", name, 1, self._meta, epoch, who, *args), on_reply)
 
     def _answer(
         self, function: str, route: str, command: Command, echo: object, reply: Any, respond: Respond

@@ -182,28 +182,26 @@ class Pages:
             self._targets[target] = entry
 
     def _sku_of(self, target: bytes) -> str | None:
-        """Return the SKU of a target; None if it is not that simple."""
+        """Return the SKU of a target; None if it is not that simple.
+
+        Plain text needs no check here: what is no SKU is not in the hot store, and then the application has its say.
+        """
         raw = target[len(ONE) :]
         if b"?" in raw or b"/" in raw or b"#" in raw or not raw.isascii():
             return None
+        if b"%" not in raw:
+            return raw.decode()
         try:
-            return check_sku(decode_percent(raw) if b"%" in raw else raw.decode())
+            return check_sku(decode_percent(raw))
         except ValueError:
             return None
 
 
 def _body_of(sku: str, fields: dict[str, str]) -> bytes:
     """Return the bytes of `views.of_page`; a code needs no escaping in JSON. A test holds the two together."""
-    available: dict[str, int] = {}
-    buffers: dict[str, int] = {}
-    for name, value in fields.items():
-        if name.endswith(":a"):
-            available[name[:-2]] = int(value)
-        elif name.endswith(":b"):
-            buffers[name[:-2]] = int(value)
-    parts, total = [], 0
-    for warehouse in sorted(available):
-        sellable = max(0, available[warehouse] - buffers.get(warehouse, 0))
+    total, parts = 0, []
+    for warehouse in sorted([name[:-2] for name in fields if name[-2:] == ":a"]):
+        sellable = max(0, int(fields[warehouse + ":a"]) - int(fields.get(warehouse + ":b", 0)))
         total += sellable
         parts.append(f'"{warehouse}":{{"sellable":{sellable}}}')
     in_stock = "true" if total > 0 else "false"

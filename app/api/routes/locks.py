@@ -5,14 +5,15 @@ from fastapi import APIRouter, Depends, Response
 from app.api import problems
 from app.api.auth import Needs
 from app.api.bodies import ConfirmBody, DeductBody, ExtendBody, LockBody, ReplaceBody, UnlockBody
-from app.api.dependencies import Conf, Key, MetricsOf, Ops, Who, level, require_key
+from app.api.dependencies import Conf, Key, MetricsOf, Ops, Who, level, moment_of, require_key
 from app.api.openapi import READ, WRITE, errors
 from app.api.replies import LockReply, StepReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_lock, of_step
-from app.api.words import LockIdInPath
+from app.api.words import AsOf, LockIdInPath
 from app.domain.commands import Lock, Step
 from app.domain.outcomes import Outcome
+from app.domain.past import TooOld, Unknown
 from app.operations.durability import Told
 from app.telemetry import Metrics
 
@@ -49,10 +50,18 @@ async def create_lock(body: LockBody, ops: Ops, settings: Conf, who: Who, metric
 @reading.get(
     "/v1/locks/{lock_id}",
     response_model=LockReply,
-    responses=errors(*READ, "unknown_lock", "unavailable"),
+    responses=errors(*READ, "unknown_lock", "as_of_too_old", "unavailable"),
 )
-async def read_lock(lock_id: LockIdInPath, ops: Ops) -> Response:
-    """Return a lock as it is now."""
+async def read_lock(lock_id: LockIdInPath, ops: Ops, as_of: AsOf = None) -> Response:
+    """Return a lock: as it is now, or as it was at a time, inclusive."""
+    if as_of is not None:
+        match await ops.past.lock(lock_id, moment_of(as_of)):
+            case TooOld(reach):
+                return problems.as_of_too_old(reach).response()
+            case Unknown():
+                return problems.unknown_lock(lock_id).response()
+            case then:
+                return json_response(of_lock(then))
     answer = await ops.locks.get(lock_id)
     if answer.lock is None:
         return problems.of_answer(answer).response()

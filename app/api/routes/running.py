@@ -1,13 +1,14 @@
 """Running it: is the process alive, can it serve, what are its figures. Open to everybody."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from app.api import problems
-from app.api.dependencies import HealthOf, MetricsOf
+from app.api.dependencies import Conf, HealthOf, MetricsOf, Ops
 from app.api.openapi import errors
 from app.api.replies import StatusReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response
+from app.api.warehouses import WarehouseWatch
 from app.telemetry import METRICS_TYPE
 
 router = APIRouter(route_class=StrictRoute, tags=["running it"])
@@ -34,6 +35,8 @@ async def read_readiness(health: HealthOf) -> Response:
         **errors("invalid_request"),
     },
 )
-async def read_metrics(metrics: MetricsOf) -> Response:
-    """Return the figures of this process."""
+async def read_metrics(request: Request, ops: Ops, settings: Conf, metrics: MetricsOf) -> Response:
+    """Return the figures of this process, and how the warehouses stand."""
+    watch: WarehouseWatch = request.app.state.warehouses
+    await watch.tell(ops.reconciliations, settings, metrics)
     return Response(metrics.expose(), headers={"content-type": METRICS_TYPE})

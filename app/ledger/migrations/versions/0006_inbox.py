@@ -3,7 +3,7 @@
 from app.ledger.migrations.files import run_file
 
 revision = "0006"
-down_revision = "0003"
+down_revision = "0008"
 
 
 def upgrade() -> None:

@@ -1,0 +1,142 @@
+"""`sellable reconcile`: a warehouse's snapshot against the ledger, as of its time."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+from app.commands.progress import meter
+from app.commands.reconciliations import write_reports
+from app.commands.service import find_service
+from app.domain.reconciliation import Reconciliation, Status
+from app.errors import SellableError, UnavailableError
+from app.operations.reconciliations import Refused
+from app.operations.snapshots.formats import CsvLines, Format, JsonBody, NdjsonLines
+from app.operations.snapshots.spool import SNAPSHOT_BYTES_MAX, Asked, SnapshotError, Spool
+
+DIFFERS = 1
+CHUNK_BYTES = 65_536
+POLL_SECONDS = 0.2
+WAIT_SECONDS_MAX = 300.0
+WHO = "sellable reconcile"
+_REFUSED = {
+    Refused.FUTURE: "the snapshot's time is in the future",
+    Refused.TOO_OLD: "the snapshot's time is before the ledger begins",
+    Refused.UNKNOWN_WAREHOUSE: "nothing was ever booked in this warehouse",
+}
+
+OpenStores = Callable[[str, str], AbstractAsyncContextManager[Any]]
+
+
+async def reconcile(
+    *,
+    file: Path,
+    warehouse: str,
+    as_of: str,
+    rows: int | None,
+    data_dir: Path,
+    open_stores: OpenStores,
+    as_json: bool = False,
+    html: Path | None = None,
+    csv: Path | None = None,
+) -> int:
+    """Compare `file` (.csv, .ndjson or .json) and print what differs; return 0, or 1 if anything does.
+
+    Raises `SellableError` if it cannot be compared: nothing was filed then.
+    """
+    service = find_service(data_dir, "redis", "database")
+    asked = Asked(warehouse, _time_ms(as_of), rows)
+    async with open_stores(service.redis, service.database) as stores:
+        await stores.check()
+        operations = stores.operations()
+        try:
+            reconciliation_id = await _begin(operations.reconciliations, file, asked)
+            found = await _run(stores, operations, reconciliation_id)
+            await write_reports(operations.reconciliations, reconciliation_id, html=html, csv=csv)
+        finally:
+            await operations.locks.durabilities.close()
+    _print(found, as_json=as_json)
+    return DIFFERS if found.totals["discrepancies"] else 0
+
+
+def _time_ms(text: str) -> int:
+    from app.domain.times import time_ms  # noqa: PLC0415 - it brings the web framework along
+
+    try:
+        return time_ms(text)
+    except ValueError as error:
+        raise SellableError(f"--as-of {error}") from None
+
+
+async def _begin(reconciliations: Any, file: Path, asked: Asked) -> str:
+    if refused := await reconciliations.check(asked):
+        raise SellableError(_REFUSED[refused])
+    try:
+        with Spool() as spool:
+            _read(file, _format(file, spool, asked))
+            begun = await reconciliations.begin(asked, spool, who=WHO)
+    except SnapshotError as error:
+        lines = "; ".join(f"{field}: {message}" for field, message in error.errors)
+        raise SellableError(f"{file.name} cannot be compared ({error.code}): {lines}") from None
+    return str(begun.reconciliation_id)
+
+
+def _format(file: Path, spool: Spool, asked: Asked) -> Format:
+    match file.suffix.lower():
+        case ".json":
+            return JsonBody(spool, _time_ms, asked)
+        case ".ndjson" | ".jsonl":
+            return NdjsonLines(spool, asked)
+    return CsvLines(spool, asked)
+
+
+def _read(file: Path, form: Format) -> None:
+    size = file.stat().st_size
+    if size > SNAPSHOT_BYTES_MAX:
+        raise SellableError(f"{file.name} has more than {SNAPSHOT_BYTES_MAX:,} bytes")
+    with file.open("rb") as source, meter("reading", size, "bytes") as display:
+        done = 0
+        while chunk := source.read(CHUNK_BYTES):
+            form.feed(chunk)
+            done += len(chunk)
+            display.update(done)
+    form.finish()
+
+
+async def _run(stores: Any, operations: Any, reconciliation_id: str) -> Reconciliation:
+    """Run it here, unless the worker was quicker; wait for the ledger until its time has come."""
+    from app.reconcile.reconcile import STEPS  # noqa: PLC0415 - only to size the bar
+
+    give_up_at = asyncio.get_running_loop().time() + WAIT_SECONDS_MAX
+    with meter("comparing", STEPS, "steps") as display:
+        run = stores.reconcile(lambda _what, count: display.update(count))
+        while asyncio.get_running_loop().time() < give_up_at:
+            await run.run_once(reconciliation_id)
+            found: Reconciliation = await operations.reconciliations.find(reconciliation_id)
+            if found.status is Status.FAILED:
+                raise SellableError(found.failure or "it failed")
+            if found.status is Status.DONE:
+                await operations.compensations.go_on(who="policy")
+                return found
+            await asyncio.sleep(POLL_SECONDS)
+    raise UnavailableError("the ledger is too far behind to compare a count with it; the worker will")
+
+
+def _print(found: Reconciliation, *, as_json: bool) -> None:
+    totals = found.totals
+    if as_json:
+        head = {"reconciliation_id": found.reconciliation_id, "warehouse": found.warehouse}
+        print(json.dumps(head | {"totals": totals}, ensure_ascii=False))
+        return
+    print(
+        f"{found.reconciliation_id}: {totals['skus']:,} SKUs compared, {totals['skus_differing']:,} differ: "
+        f"{totals['units_more']:,} units more there, {totals['units_less']:,} less"
+    )
+    for cause, sums in totals["by_cause"].items():
+        print(f"  {cause}: {sums['discrepancies']:,} (+{sums['units_more']:,} -{sums['units_less']:,})")
+    if totals["alarm"]:
+        print("alarm: far too many differ; is it a snapshot of this warehouse, and whole?")
+    if totals["discrepancies"]:
+        print(f"look closer: sellable reconciliations show {found.reconciliation_id}")

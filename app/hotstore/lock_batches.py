@@ -1,0 +1,80 @@
+"""Locks on their way: those that come in one turn of the loop go to the hot store in one call.
+
+A call costs Redis about as much as a fifth of a lock, whatever it carries. So locks share calls, a few in each:
+many small calls keep Redis and this process busy at the same time, where one large one would let each wait for the
+other. They share nothing else: each has its own answer, and when a shared call fails, each is asked for alone.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from hiredis import ReplyError
+
+from app.domain.outcomes import Outcome
+from app.hotstore.calls import Args
+from app.hotstore.connection import OnReply, hand_over
+from app.hotstore.keys import Keys
+from app.hotstore.library import Library
+
+ORDERS_MAX = 8
+ARGUMENTS_MAX = 120
+"""An order of many lines goes alone: nobody shall wait for it who need not."""
+_FOR_ALL = frozenset({Outcome.NOT_READY, Outcome.UNKNOWN_LAYOUT, Outcome.STALE_EPOCH})
+
+Send = Callable[[tuple[Any, ...], OnReply], None]
+
+
+class _Order(NamedTuple):
+    args: Args
+    on_reply: OnReply
+
+
+class LockBatches:
+    """Gathers locks and sends them by `send`; each `on_reply` gets what the function `lock` would have replied."""
+
+    def __init__(self, send: Send, keys: Keys, library: Library) -> None:
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._meta = keys.meta
+        self._one = library.function("lock")
+        self._several = library.function("locks")
+        self._waiting: dict[tuple[str, str], list[_Order]] = {}
+
+    def call(self, epoch: str, who: str, args: Args, on_reply: OnReply) -> None:
+        """Send a lock with the others of this turn; `args` as `calls.lock` makes them."""
+        if len(args) > ARGUMENTS_MAX:
+            self._send_one(epoch, who, _Order(args, on_reply))
+            return
+        if not self._waiting:
+            self._loop.call_soon(self._flush)
+        orders = self._waiting.setdefault((epoch, who), [])
+        orders.append(_Order(args, on_reply))
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for (epoch, who), orders in waiting.items():
+            for first in range(0, len(orders), ORDERS_MAX):
+                self._send_several(epoch, who, orders[first : first + ORDERS_MAX])
+
+    def _send_one(self, epoch: str, who: str, order: _Order) -> None:
+        self._send(("FCALL", self._one, 1, self._meta, epoch, who, *order.args), order.on_reply)
+
+    def _send_several(self, epoch: str, who: str, orders: list[_Order]) -> None:
+        if len(orders) == 1:
+            self._send_one(epoch, who, orders[0])
+            return
+
+        def on_reply(reply: Any) -> None:
+            if type(reply) is list and type(reply[0]) is list and len(reply) == len(orders):
+                for order, answer in zip(orders, reply, strict=True):
+                    hand_over(order.on_reply, answer)
+            elif isinstance(reply, ReplyError) or (type(reply) is list and reply[0] not in _FOR_ALL):
+                for order in orders:  # one of them broke the call: the others need not suffer for it
+                    self._send_one(epoch, who, order)
+            else:
+                for order in orders:
+                    hand_over(order.on_reply, reply)
+
+        args = [argument for order in orders for argument in order.args]
+        self._send(("FCALL", self._several, 1, self._meta, epoch, who, *args), on_reply)

@@ -1,0 +1,207 @@
+"""Snapshots in the ledger: a table each while it is compared, and what the comparison files."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import IO, Any, NamedTuple
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.domain.events import Position
+from app.domain.reconciliation import TREATED, Action, Rule, Treatment
+from app.ledger import database
+from app.ledger.queries import sql
+from app.ledger.writer import moment
+
+DUPLICATES_MAX = 100
+"""SKUs named that a snapshot has twice."""
+_COLUMNS = ("line", "sku", "on_hand", "damaged")
+
+
+class CauseStep(NamedTuple):
+    """A statement that finds one cause; `window`: it is told how far from the snapshot's time it looks."""
+
+    statement: str
+    window: bool = False
+
+
+CAUSES = (
+    CauseStep("cause_parked"),
+    CauseStep("cause_quarantined"),
+    CauseStep("cause_applied_twice"),
+    CauseStep("cause_in_transit"),
+    CauseStep("cause_shipped_after_cut", window=True),
+    CauseStep("cause_count_before_move", window=True),
+    CauseStep("cause_count_after_move", window=True),
+    CauseStep("cause_missing_shipment"),
+    CauseStep("cause_missing_receipt"),
+    CauseStep("cause_missing_transfer"),
+    CauseStep("cause_unexplained"),
+)
+"""In order of precedence: the first that fits is told."""
+
+
+class Content(NamedTuple):
+    """A snapshot that was read to its end; `as_of` in ms since 1970, `file` has its lines as COPY reads them."""
+
+    warehouse: str
+    as_of: int
+    fingerprint: str
+    lines: int
+    counts_damaged: bool
+    whole: bool
+    file: IO[bytes]
+
+
+class Duplicate(NamedTuple):
+    """A SKU that a snapshot has on two lines, or more."""
+
+    sku: str
+    first_line: int
+    last_line: int
+
+
+class DuplicateLinesError(Exception):
+    """A snapshot has SKUs more than once."""
+
+    def __init__(self, duplicates: Sequence[Duplicate]) -> None:
+        super().__init__("SKUs come more than once")
+        self.duplicates = duplicates
+
+
+class Begun(NamedTuple):
+    """The reconciliation of a snapshot; not `new`: the same snapshot came before."""
+
+    reconciliation_id: str
+    new: bool
+
+
+class Claim(NamedTuple):
+    """A reconciliation whose time has come; nobody else runs it while its transaction lasts."""
+
+    number: int
+    reconciliation_id: str
+    warehouse: str
+    as_of: datetime
+    lines: int
+    counts_damaged: bool
+    whole: bool
+
+
+class Policy(NamedTuple):
+    """What is done about differences: rules in order, and when a person must look at all of them."""
+
+    rules: tuple[Rule, ...]
+    apply_units_max: int
+    differing_share_max: float
+    window: timedelta
+
+
+class Snapshots:
+    """One shard's. Raises `UnavailableError` while Postgres is away."""
+
+    def __init__(self, engine: AsyncEngine, shard: int) -> None:
+        self._engine = engine
+        self._shard = shard
+
+    async def begin(self, content: Content, position: Position, who: str) -> Begun:
+        """Keep a snapshot until the ledger has passed `position`; raise `DuplicateLinesError`: nothing is kept then."""
+        identity = (content.warehouse, moment(content.as_of), content.fingerprint)
+        async with database.driver_transaction(self._engine) as pg:
+            row = await pg.fetchrow(
+                sql("begin_reconciliation"), *identity, content.lines, content.counts_damaged, content.whole,
+                who, self._shard, *position,
+            )  # fmt: skip
+            if row is None:
+                return Begun(await pg.fetchval(sql("find_same_reconciliation"), *identity), new=False)
+            table = _table(row["number"])
+            await pg.execute(f"CREATE UNLOGGED TABLE {table} (LIKE snapshot_line)")
+            await pg.copy_to_table(table, source=content.file, columns=_COLUMNS)
+            duplicates = await pg.fetch(_about("find_duplicate_lines", table), DUPLICATES_MAX)
+            if duplicates:
+                raise DuplicateLinesError([Duplicate(*found) for found in duplicates])
+            await pg.execute(f"ANALYZE {table}")
+        return Begun(row["reconciliation_id"], new=True)
+
+    @asynccontextmanager
+    async def claimed(self, reconciliation_id: str | None = None) -> AsyncIterator["Comparison | None"]:
+        """Take the oldest reconciliation whose time has come, or this one; None if there is none.
+
+        All that is read and filed meanwhile is one snapshot, and nothing of it is seen before the end.
+        """
+        async with database.driver_transaction(self._engine, isolation="repeatable_read") as pg:
+            row = await pg.fetchrow(sql("claim_reconciliation"), reconciliation_id)
+            yield None if row is None else Comparison(pg, Claim(*row))
+
+    async def fail(self, number: int, why: str) -> None:
+        """Give a reconciliation up."""
+        async with database.driver_transaction(self._engine) as pg:
+            await pg.execute(sql("fail_reconciliation"), number, why)
+            await pg.execute(f"DROP TABLE IF EXISTS {_table(number)}")
+
+
+class Comparison:
+    """The comparison of one snapshot, in the transaction that has claimed it."""
+
+    def __init__(self, pg: Any, claim: Claim) -> None:
+        self._pg = pg
+        self.claim = claim
+
+    async def is_there(self) -> bool:
+        """Whether the snapshot still has all of its lines: its table does not survive a crash of Postgres."""
+        if await self._pg.fetchval("SELECT to_regclass($1)", self._table) is None:
+            return False
+        # The table's name is ours: a word of ours and a number.
+        there: int = await self._pg.fetchval(f"SELECT count(*) FROM {self._table}")  # noqa: S608
+        return there == self.claim.lines
+
+    async def compare(self) -> None:
+        """File every difference."""
+        claim = self.claim
+        values = (claim.number, claim.warehouse, claim.as_of, claim.counts_damaged)
+        await self._pg.execute(_about("compare_snapshot", self._table), *values)
+        await self._pg.execute("ANALYZE discrepancy")
+
+    async def explain(self, window: timedelta, step: Callable[[str], None]) -> None:
+        """Find the likely cause of each; `step` is told which is looked for."""
+        for cause in CAUSES:
+            step(cause.statement)
+            values = (self.claim.number, window) if cause.window else (self.claim.number,)
+            await self._pg.execute(sql(cause.statement), *values)
+
+    async def treat(self, policy: Policy, *, by_itself: bool) -> None:
+        """Decide what is done about each; not `by_itself`: what would be applied is proposed."""
+        number = self.claim.number
+        for rule in policy.rules:
+            action = Action.PROPOSE if rule.action is Action.APPLY and not by_itself else rule.action
+            values = (number, str(rule.cause), rule.units_max, str(TREATED[action]))
+            await self._pg.execute(sql("treat_by_rule"), *values)
+        await self._pg.execute(sql("treat_by_rule"), number, None, None, str(Treatment.PROPOSED))
+        if await self._pg.fetchval(sql("approved_units"), number) > policy.apply_units_max:
+            await self._pg.execute(sql("propose_approved"), number)
+
+    async def figures(self) -> tuple[Any, list[Any]]:
+        """Return how many SKUs were compared, and the differences by cause and kind."""
+        number = self.claim.number
+        skus = await self._pg.fetchrow(sql("total_skus"), number, self.claim.warehouse)
+        return skus, await self._pg.fetch(sql("total_discrepancies"), number)
+
+    async def finish(self, totals: dict[str, Any]) -> None:
+        """Say what it came to, and throw the snapshot away."""
+        text = msgspec.json.encode(totals).decode()
+        await self._pg.execute(sql("finish_reconciliation"), self.claim.number, text)
+        await self._pg.execute(f"DROP TABLE {self._table}")
+
+    @property
+    def _table(self) -> str:
+        return _table(self.claim.number)
+
+
+def _table(number: int) -> str:
+    return f"snapshot_line_{number}"
+
+
+def _about(name: str, table: str) -> str:
+    """Return a statement about one snapshot's own table."""
+    return sql(name).replace("snapshot_line", table)

@@ -1,0 +1,379 @@
+"""The formats of a snapshot, each fed with bytes as they come: CSV, NDJSON and JSON.
+
+CSV: `sku,on_hand[,damaged][,warehouse]`, one line each; the last line may be `#rows=N`. NDJSON: an object a line; the
+last may be `{"rows":N}`. Both must end with the end of a line, so that a number that was cut in two is never taken
+for a smaller one; with the count of rows a cut between two lines shows as well. JSON ends where its braces end.
+"""
+
+import csv
+import re
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import ijson.backends.yajl2_c as parser
+import msgspec
+from ijson import sendable_list
+from ijson.common import JSONError
+
+from app.operations.snapshots.spool import (
+    Asked,
+    SnapshotError,
+    Spool,
+    bounded,
+    columns_wrong,
+    cut_off,
+    shown,
+    sku_of,
+    units,
+    warehouse_of,
+    wrong_warehouse,
+)
+
+LINE_BYTES_MAX = 4_096
+ROWS_MAX = 20_000_000
+"""More lines than any snapshot of 256 MiB can have."""
+_TRAILER = re.compile(r"#rows=([0-9]{1,9})")
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
+_ESCAPE_BYTES = 5
+_COUNT_NAMES = frozenset({"sku", "on_hand", "damaged"})
+
+T = TypeVar("T")
+
+
+class Format(Protocol):
+    """Reads one snapshot into a spool. Both methods raise `SnapshotError`."""
+
+    def feed(self, chunk: bytes) -> None:
+        """Read some more."""
+        ...
+
+    def finish(self) -> Asked:
+        """End: check that it is whole, and return what is asked."""
+        ...
+
+
+class _Lines:
+    """What CSV and NDJSON share: whole lines, numbered from 1."""
+
+    def __init__(self, spool: Spool, asked: Asked) -> None:
+        self._spool = spool
+        self._asked = asked
+        self._rest = b""
+        self._number = 0
+        self._rows: int | None = asked.rows
+        self._ended = False
+
+    def feed(self, chunk: bytes) -> None:
+        """Read the lines that are complete."""
+        lines = (self._rest + chunk).split(b"\n")
+        self._rest = lines.pop()
+        for line in lines:
+            self._read(line.removesuffix(b"\r"))
+        if len(self._rest) > LINE_BYTES_MAX:
+            raise SnapshotError((f"line {self._number + 1}", f"is longer than {LINE_BYTES_MAX} bytes"))
+
+    def finish(self) -> Asked:
+        """Check that the last line is whole, and that none is missing."""
+        if self._rest and self._ended:
+            raise SnapshotError((f"line {self._number + 1}", "comes after the last line"))
+        if self._rest and not self._is_trailer(self._rest):
+            raise cut_off(f"line {self._number + 1} does not end: the file seems to be cut off")
+        self._spool.finish(self._rows)
+        return self._asked
+
+    def _read(self, line: bytes) -> None:
+        self._number += 1
+        if len(line) > LINE_BYTES_MAX:
+            raise SnapshotError((f"line {self._number}", f"is longer than {LINE_BYTES_MAX} bytes"))
+        if not line:
+            return
+        if self._ended:
+            raise SnapshotError((f"line {self._number}", "comes after the last line"))
+        try:
+            self._row(line)
+        except ValueError as error:
+            if isinstance(error, SnapshotError):
+                raise
+            self._spool.complain(f"line {self._number}", str(error))
+
+    def _end(self, rows: int) -> None:
+        """The trailer: so many lines were written."""
+        if self._asked.rows is not None and rows != self._asked.rows:
+            raise cut_off(f"its last line says {rows} lines, the request {self._asked.rows}")
+        self._rows, self._ended, self._spool.whole = rows, True, True
+
+    def _row(self, line: bytes) -> None:
+        raise NotImplementedError
+
+    def _is_trailer(self, line: bytes) -> bool:
+        raise NotImplementedError
+
+
+class CsvLines(_Lines):
+    """A CSV file with a header, in UTF-8."""
+
+    def __init__(self, spool: Spool, asked: Asked) -> None:
+        super().__init__(spool, asked)
+        self._header: list[str] = []
+
+    def finish(self) -> Asked:
+        """Check that there was a header at least."""
+        if not self._header and not self._rest:
+            raise SnapshotError(("line 1", columns_wrong(())))
+        return super().finish()
+
+    def _row(self, line: bytes) -> None:
+        try:
+            text = line.decode()
+        except UnicodeDecodeError:
+            raise ValueError("is not UTF-8") from None
+        if not self._header:
+            self._read_header(text.removeprefix("\ufeff"))
+        elif not self._is_trailer(line):
+            self._add(_fields(text))
+
+    def _read_header(self, text: str) -> None:
+        header = [column.strip().lower() for column in _fields(text)]
+        if wrong := columns_wrong(header):
+            raise SnapshotError(("line 1", wrong))
+        self._header = header
+
+    def _add(self, fields: list[str]) -> None:
+        if len(fields) != len(self._header):
+            raise ValueError(f"has {len(fields)} fields, but the header names {len(self._header)}")
+        values = dict(zip(self._header, fields, strict=True))
+        if values.get("warehouse", self._asked.warehouse) != self._asked.warehouse:
+            raise wrong_warehouse(f"line {self._number}", values["warehouse"], self._asked.warehouse)
+        damaged = values.get("damaged", "")
+        self._spool.add(
+            self._number,
+            sku_of(values["sku"]),
+            units(values["on_hand"], "on_hand"),
+            units(damaged, "damaged") if damaged else None,
+        )
+
+    def _is_trailer(self, line: bytes) -> bool:
+        found = _TRAILER.fullmatch(line.decode("latin-1"))
+        if found:
+            self._end(int(found[1]))
+        return found is not None
+
+
+def _fields(text: str) -> list[str]:
+    """Split one line; a quoted field with a line break in it holds no SKU that there can be."""
+    if '"' not in text:
+        return text.split(",")
+    try:
+        return next(csv.reader([text], strict=True))
+    except (csv.Error, StopIteration) as error:
+        raise ValueError(f"is not proper CSV: {error}") from None
+
+
+class _Count(msgspec.Struct, forbid_unknown_fields=True):
+    sku: str
+    on_hand: int
+    damaged: int | None = None
+    warehouse: str | None = None
+
+
+class _Trailer(msgspec.Struct, forbid_unknown_fields=True):
+    rows: int
+
+
+class NdjsonLines(_Lines):
+    """An object a line."""
+
+    _counts = msgspec.json.Decoder(_Count)
+    _trailers = msgspec.json.Decoder(_Trailer)
+
+    def _row(self, line: bytes) -> None:
+        if self._number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if self._is_trailer(line):
+            return
+        count = _decoded(line, self._counts)
+        if (count.warehouse or self._asked.warehouse) != self._asked.warehouse:
+            raise wrong_warehouse(f"line {self._number}", count.warehouse or "", self._asked.warehouse)
+        damaged = None if count.damaged is None else bounded(count.damaged, "damaged")
+        self._spool.add(self._number, sku_of(count.sku), bounded(count.on_hand, "on_hand"), damaged)
+
+    def _is_trailer(self, line: bytes) -> bool:
+        if not line.lstrip(b" {\t").startswith(b'"rows"'):
+            return False
+        try:
+            rows = self._trailers.decode(line).rows
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return False
+        self._end(rows)
+        return True
+
+
+def _decoded(line: bytes, decoder: "msgspec.json.Decoder[_Count]") -> _Count:
+    # The decoder takes the last of two; no SKU has a quote in it, so names can be counted as they are.
+    if any(line.count(name) > 1 for name in (b'"sku"', b'"on_hand"', b'"damaged"', b'"warehouse"')):
+        raise ValueError("has a member twice")
+    try:
+        return decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"is not a count: {error}") from None
+
+
+class JsonBody:
+    """One object: {"warehouse", "as_of", "counts": [{"sku", "on_hand", "damaged"?}], "rows"?}, in any order."""
+
+    def __init__(self, spool: Spool, time_ms: Callable[[str], int], asked: Asked | None = None) -> None:
+        """`asked`: what was said beside the body, which must agree with it."""
+        self._spool = spool
+        self._time_ms = time_ms
+        spool.place = "counts[{}]"
+        self._beside = asked
+        self._events = sendable_list()
+        self._parser = parser.basic_parse_coro(self._events)
+        self._tail = b""
+        self._head: dict[str, object] = {}
+        self._name = ""
+        self._depth = 0
+        self._count: dict[str, object] | None = None
+        self._index = -1
+
+    def feed(self, chunk: bytes) -> None:
+        """Read some more."""
+        if _SURROGATE_ESCAPE.search(self._tail + chunk):
+            raise SnapshotError(("body", "write characters beyond \\uffff as UTF-8, not as two escapes"))
+        self._tail = chunk[-_ESCAPE_BYTES:]
+        try:
+            self._parser.send(chunk)
+        except JSONError as error:
+            raise _not_json(error) from None
+        self._take()
+
+    def finish(self) -> Asked:
+        """Check that it is whole, and what it says."""
+        try:
+            self._parser.close()
+        except JSONError as error:
+            if "premature" in str(error) or "incomplete" in str(error).lower():
+                raise cut_off("the JSON text ends before its last brace") from None
+            raise _not_json(error) from None
+        self._take()
+        if self._depth or "counts" not in self._head:
+            raise SnapshotError(("counts", "Field required"))
+        asked = self._asked()
+        self._spool.whole = True
+        self._spool.finish(asked.rows)
+        return asked
+
+    def _asked(self) -> Asked:
+        for name in ("warehouse", "as_of"):
+            if name not in self._head:
+                raise SnapshotError((name, "Field required"))
+            if not isinstance(self._head[name], str):
+                raise SnapshotError((name, "must be a text"))
+        rows = self._head.get("rows")
+        if rows is not None and (type(rows) is not int or not 0 <= rows <= ROWS_MAX):
+            raise SnapshotError(("rows", "must be a whole number"))
+        asked = Asked(
+            _named("warehouse", warehouse_of, str(self._head["warehouse"])),
+            _named("as_of", self._time_ms, str(self._head["as_of"])),
+            rows if isinstance(rows, int) else None,
+        )
+        return self._agreed(asked)
+
+    def _agreed(self, asked: Asked) -> Asked:
+        beside = self._beside
+        if beside is None:
+            return asked
+        if beside.warehouse != asked.warehouse:
+            raise wrong_warehouse("warehouse", asked.warehouse, beside.warehouse)
+        if beside.as_of != asked.as_of:
+            raise SnapshotError(("as_of", "differs from what the request says beside the body"))
+        if asked.rows is not None and beside.rows not in {None, asked.rows}:
+            raise cut_off(f"the body says {asked.rows} lines, the request {beside.rows}")
+        return asked if beside.rows is None else beside
+
+    def _take(self) -> None:
+        for event, value in self._events:
+            self._step(event, value)
+        del self._events[:]
+
+    def _step(self, event: str, value: object) -> None:
+        """One token: depth 1 is the body, 2 the list, 3 a count."""
+        if event == "map_key":
+            self._key(str(value))
+        elif event in {"start_map", "start_array"}:
+            self._open(event)
+        elif event in {"end_map", "end_array"}:
+            self._close()
+        elif self._depth == 1:
+            self._head[self._name] = value
+        elif self._depth == 3 and self._count is not None:
+            self._count[self._name] = value
+        else:
+            raise SnapshotError((self._place(), "must be an object"))
+
+    def _key(self, name: str) -> None:
+        known = {"warehouse", "as_of", "counts", "rows"} if self._depth == 1 else _COUNT_NAMES
+        holder = self._head if self._depth == 1 else self._count
+        field = name if self._depth == 1 else f"{self._place()}.{name}"
+        if name not in known:
+            raise SnapshotError((field, "Extra inputs are not permitted"))
+        if holder is not None and name in holder:
+            raise SnapshotError((field, "is given more than once"))
+        self._name = name
+
+    def _open(self, event: str) -> None:
+        wanted = ("start_map", "start_array", "start_map")
+        if self._depth >= len(wanted) or event != wanted[self._depth]:
+            raise SnapshotError((self._place(), "must be something else than a list or object here"))
+        if self._depth == 1:
+            if self._name != "counts":
+                raise SnapshotError((self._name, "must not be a list"))
+            self._head["counts"] = True
+        if self._depth == 2:
+            self._index += 1
+            self._count = {}
+        self._depth += 1
+
+    def _close(self) -> None:
+        self._depth -= 1
+        if self._depth == 2 and self._count is not None:
+            try:
+                self._add(self._count)
+            except ValueError as error:
+                self._spool.complain(f"counts[{self._index}]", str(error))
+            self._count = None
+
+    def _add(self, count: dict[str, object]) -> None:
+        for name in ("sku", "on_hand"):
+            if name not in count:
+                raise ValueError(f"has no {name}")
+        if not isinstance(count["sku"], str):
+            raise ValueError("sku must be a text")  # noqa: TRY004 - a wrong line, not a wrong call
+        damaged = count.get("damaged")
+        self._spool.add(
+            self._index,
+            sku_of(count["sku"]),
+            _whole(count["on_hand"], "on_hand"),
+            None if damaged is None else _whole(damaged, "damaged"),
+        )
+
+    def _place(self) -> str:
+        return "body" if self._depth < 2 else f"counts[{max(self._index, 0)}]"
+
+
+def _whole(value: object, noun: str) -> int:
+    if type(value) is not int:
+        raise ValueError(f"{noun} {shown(str(value))} is not a whole number")
+    return bounded(value, noun)
+
+
+def _named(name: str, check: Callable[[str], T], text: str) -> T:
+    try:
+        return check(text)
+    except ValueError as error:
+        raise SnapshotError((name, str(error))) from None
+
+
+def _not_json(error: Exception) -> SnapshotError:
+    said = str(error).strip().splitlines() or [""]
+    return SnapshotError(("body", f"is not JSON: {said[0]}"))

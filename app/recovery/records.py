@@ -1,0 +1,174 @@
+"""From the ledger's rows to the hot store's records, field by field."""
+
+import json
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from app.domain.events import Counts, Document, Event, Move, Position, Told
+from app.domain.words import Place
+from app.hotstore.gate import Step
+from app.hotstore.records import Kind, Record
+from app.ledger.snapshot_rows import SnapshotRows
+from app.ledger.writer import OPENS_LOCK
+
+_ENDED = frozenset({"released", "deducted"})
+_LETTERS = ("a", "l", "d", "t", "b")
+_PLACES = {place.name.lower(): place.value for place in Place}
+_OPENS_TRANSFER = frozenset({"transfer"})
+_encoder = msgspec.json.Encoder()
+
+
+def stock_fields(warehouse: str, counts: Iterable[int]) -> dict[str, int]:
+    """Return the fields of a SKU in one warehouse; a zero is absent but for `available`."""
+    return {
+        f"{warehouse}:{letter}": count
+        for letter, count in zip(_LETTERS, counts, strict=True)
+        if count or letter == "a"
+    }
+
+
+async def stock_records(rows: AsyncIterator[Any]) -> AsyncIterator[Record]:
+    """Gather rows (sku, warehouse, version, counts…), in SKU order, into a record a SKU."""
+    sku, highest = None, 0
+    fields: dict[str, int | str] = {}
+    async for row in rows:
+        if row[0] != sku:
+            if sku is not None:
+                yield Record("stock", sku, fields)
+            sku, highest, fields = row[0], 0, {}
+        highest = max(highest, row[2])
+        fields["v"] = highest
+        warehouse = row[1]
+        fields[warehouse + ":a"] = row[3]
+        for letter, count in zip("ldtb", row[4:], strict=True):
+            if count:
+                fields[f"{warehouse}:{letter}"] = count
+    if sku is not None:
+        yield Record("stock", sku, fields)
+
+
+async def document_records(kind: Kind, rows: AsyncIterator[Any]) -> AsyncIterator[Record]:
+    """Turn rows (id, opened_epoch, opened_n, record) into records of locks or transfers."""
+    async for row in rows:
+        fields = {name: text_of(value) for name, value in row["record"].items()}
+        fields["p"] = str(Position(row["opened_epoch"], row["opened_n"]))
+        yield Record(kind, row["id"], fields, fresh=True)
+
+
+async def op_records(rows: AsyncIterator[Any]) -> AsyncIterator[Record]:
+    """Turn rows (op, fingerprint, epoch, n, lock, document) into what the ids were used for."""
+    async for row in rows:
+        position = Position(row["epoch"], row["n"])
+        yield Record(
+            "op", row["op"], {"": op_text(row["fingerprint"], position, row["lock"], row["document"])}
+        )
+
+
+async def inbox_records(rows: SnapshotRows, skus: Sequence[str] | None = None) -> AsyncIterator[Record]:
+    """When some SKUs, or all, were counted, and how far every source is."""
+    counted: dict[str, dict[str, str]] = {}
+    async for row in rows.counted(skus):
+        if row["sku"] not in counted:
+            for sku, fields in counted.items():
+                yield Record("counted", sku, fields, fresh=True)
+            counted = {}
+        counted.setdefault(row["sku"], {})[row["warehouse"]] = text_of(row["counts"])
+    for sku, fields in counted.items():
+        yield Record("counted", sku, fields, fresh=True)
+    sources: dict[str, dict[str, str]] = {}
+    async for row in rows.sequences():
+        sources.setdefault(row["source"], {})[row["warehouse"]] = str(row["number"])
+    for source, fields in sources.items():
+        yield Record("sequences", source, fields, fresh=True)
+
+
+def op_text(
+    fingerprint: str, position: Position, lock: Mapping[str, Any] | None, document: Mapping[str, Any] | None
+) -> str:
+    """Return what the hot store keeps of an id; one that was carried over kept its own text."""
+    if document and "op" in document:
+        return str(document["op"])
+    return f"{fingerprint} {position} {_answer(lock, document)}"
+
+
+def _answer(lock: Mapping[str, Any] | None, document: Mapping[str, Any] | None) -> str:
+    """Return what a repeat is told, as the function had kept it: nothing where the record itself is the answer."""
+    if document:  # a receipt only names its order: it has no record, and its repeat no answer
+        return text_of([document["s"], document["n"]])
+    if lock is None or "s" not in lock or lock["s"] in _ENDED:  # a return of a lock needs no answer
+        return ""
+    return text_of([lock["s"], lock.get("x"), lock["n"]])
+
+
+def text_of(value: Any) -> str:
+    """Return a record's field as the hot store has it: text as it is, the rest as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def step_of(row: Any) -> Step:
+    """Turn an event of the ledger (`sql/queries/events_after.sql`) into a step of a replay."""
+    position = Position(row["epoch"], row["n"])
+    moves = [_move(move) for move in row["moves"] or []]
+    document = (
+        None
+        if row["document_kind"] is None
+        else Document(row["document_kind"], row["document_id"], row["document"])
+    )
+    told = Told([tuple(known) for known in row["told"]]) if row["told"] else None
+    event = Event(
+        row["schema"], row["kind"], row["recorded_at"], row["op"], row["fingerprint"], row["who"], row["reason"],
+        row["occurred_at"], row["lock_id"], row["lock"], moves, document, told,
+    )  # fmt: skip
+    body = _encoder.encode(event).decode()
+    return Step(
+        row["prev"], position, row["tip"], event.recorded_at, body, list(_records_of(event, position))
+    )
+
+
+def _move(parts: list[Any]) -> Move:
+    sku, version, warehouse, source, target, quantity, after, reason, to_warehouse, to_after, at = parts
+    there = Counts(*to_after) if to_after else None
+    ends = _PLACES[source], _PLACES[target]
+    return Move(sku, version, warehouse, *ends, quantity, Counts(*after), reason, to_warehouse, there, at)
+
+
+def _records_of(event: Event, position: Position) -> Iterable[Record]:
+    """What an event left behind: all of it, whatever was there before."""
+    for move in event.moves:
+        yield _stock_after(move.sku, move.version, move.warehouse, move.after)
+        if move.to_warehouse is not None and move.to_after is not None:
+            yield _stock_after(move.sku, move.version, move.to_warehouse, move.to_after)
+    if event.lock_id is not None and event.lock is not None:
+        opens = event.kind in OPENS_LOCK
+        yield _changed("lock", event.lock_id, event.lock, position, opens=opens)
+    document = event.document
+    if document is not None and document.kind == "transfer":
+        opens = event.kind in _OPENS_TRANSFER
+        yield _changed("transfer", document.id, document.fields, position, opens=opens)
+    if event.op is not None and event.fingerprint is not None:
+        is_told = event.op.startswith("event:")  # its repeat needs no answer
+        fields = document.fields if document and not is_told else None
+        text = op_text(event.fingerprint, position, None if is_told else event.lock, fields)
+        yield Record("op", event.op, {"": text})
+    for op, told_fingerprint, units in event.told.ids if event.told else ():
+        yield Record("op", op, {"": f"{told_fingerprint} {position} {units}"})
+
+
+def _stock_after(sku: str, version: int, warehouse: str, counts: Counts) -> Record:
+    fields: dict[str, int | str] = {"v": version, **stock_fields(warehouse, counts)}
+    gone = [f"{warehouse}:{letter}" for letter in _LETTERS if f"{warehouse}:{letter}" not in fields]
+    return Record("stock", sku, fields, gone)
+
+
+def _changed(
+    kind: Kind, record_id: str, changes: Mapping[str, Any], position: Position, *, opens: bool
+) -> Record:
+    """What changed; a record that is opened, or carried over whole, begins anew."""
+    fields = {name: text_of(value) for name, value in changes.items() if value is not None}
+    whole = opens or "p" in changes
+    if opens:
+        fields["p"] = str(position)
+    gone = [name for name, value in changes.items() if value is None]
+    return Record(kind, record_id, fields, gone, fresh=whole)

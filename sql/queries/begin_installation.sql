@@ -1,0 +1,1 @@
+INSERT INTO installation (id) VALUES ($1) ON CONFLICT DO NOTHING

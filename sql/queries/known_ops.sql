@@ -1,0 +1,1 @@
+SELECT op FROM event WHERE op = ANY(CAST(:ops AS text[]))

@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT FROM stock WHERE stock.sku = :sku)

@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT FROM stock WHERE warehouse = :warehouse) AS known

@@ -1,0 +1,3 @@
+SELECT DISTINCT ON (transfer_id) transfer_id AS id, opened_epoch, opened_n, record
+FROM transfer WHERE shard = $1 AND transfer_id = ANY ($2::text[])
+ORDER BY transfer_id, opened_epoch DESC, opened_n DESC

@@ -1,0 +1,17 @@
+-- What the events after a position were about.
+SELECT
+    array(
+        SELECT DISTINCT sku FROM move WHERE shard = $1 AND (epoch, n) > ($2, $3)
+    ) AS skus,
+    array(
+        SELECT DISTINCT lock_id FROM event WHERE shard = $1 AND (epoch, n) > ($2, $3) AND lock_id IS NOT NULL
+    ) AS locks,
+    array(
+        SELECT DISTINCT document_id FROM event
+        WHERE shard = $1 AND (epoch, n) > ($2, $3) AND document_kind = 'transfer'
+    ) AS transfers,
+    array(
+        SELECT DISTINCT op FROM event WHERE shard = $1 AND (epoch, n) > ($2, $3) AND op IS NOT NULL
+        UNION
+        SELECT op FROM event_id WHERE shard = $1 AND (epoch, n) > ($2, $3)
+    ) AS ops

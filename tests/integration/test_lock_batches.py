@@ -1,0 +1,145 @@
+"""Locks that share a call: each gets what it would have got alone, and leaves what it would have left."""
+
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from app.domain.chain import tip_after
+from app.domain.commands import Line, Lock, Opening, OpeningRow
+from app.hotstore import calls
+from app.hotstore.line import Line as RedisLine
+from app.hotstore.lock_batches import ORDERS_MAX, LockBatches
+from tests.integration.test_connection import eventually
+from tests.integration.test_functions_tables import everything
+from tests.properties.rig import Server, Shard
+
+pytest_plugins = ["tests.properties.fixtures"]
+
+SKUS = ("A", "B", "C")
+WAREHOUSES = ("north", "south")
+STOCK = Opening(tuple(OpeningRow(sku, warehouse, 6, 1) for sku in SKUS for warehouse in WAREHOUSES))
+NO_ORDER = calls.ranked(())
+
+
+def some_orders(rng: random.Random) -> list[Lock]:
+    """Few ids and few units: repeats, reused ids, shortages and locks."""
+
+    def line() -> Line:
+        return Line(rng.choice((*SKUS, "unheard of")), rng.randint(1, 4), rng.choice(("", "", "south")))
+
+    return [
+        Lock(
+            f"L{rng.randint(1, 9)}",
+            tuple(line() for _ in range(rng.choice((1, 1, 2)))),
+            ttl_ms=rng.choice((None, 100)),
+        )
+        for _ in range(rng.randint(1, 12))
+    ]
+
+
+def left_behind(shard: Shard) -> dict[str, Any]:
+    """Every key, and the events in one chain; without the tips, which follow from the time of the opening."""
+    found = everything(shard)
+    outbox, meta = found.pop(shard.keys.outbox), found.pop(shard.keys.meta)
+    tip = ""
+    for _, (_, prev, _, body) in outbox:
+        assert prev == tip
+        tip = tip_after(prev, body)
+    meta = dict(zip(meta[::2], meta[1::2], strict=True))
+    assert meta.pop("tip") == tip
+    return {**found, "meta": meta, "events": [body for _, (_, _, _, body) in outbox[1:]]}
+
+
+def test_each_is_answered_as_if_it_were_alone(shard: Shard) -> None:
+    for seed in range(60):
+        orders = some_orders(random.Random(seed))
+        seen: list[Any] = []
+        for together in (False, True):
+            shard.reset()
+            shard.do(STOCK)
+            args = [calls.lock(order, NO_ORDER) for order in orders]
+            if together:
+                answers = shard.fcall("locks", "1", "who", *(argument for one in args for argument in one))
+            else:
+                answers = [shard.fcall("lock", "1", "who", *one) for one in args]
+            seen.append((answers, left_behind(shard)))
+        assert seen[0] == seen[1], f"seed {seed}"
+
+
+def test_nothing_is_done_when_one_cannot_be_read(shard: Shard) -> None:
+    shard.do(STOCK)
+    before = everything(shard)
+    good = calls.lock(Lock("good", (Line("A", 1),)), NO_ORDER)
+    bad = [*good[:-2], "nan", ""]
+    assert shard.fcall("locks", "1", "who", *good, *bad)[0] == "INVALID_ARGUMENT"
+    assert shard.fcall("locks", "2", "who", *good, *good)[0] == "STALE_EPOCH"
+    assert everything(shard) == before
+
+
+@pytest_asyncio.fixture
+async def line(proof_server: Server, shard: Shard) -> AsyncIterator[RedisLine]:
+    line = RedisLine(proof_server.url, shard.keys, shard.library, deadline_seconds=10)
+    line.start()
+    await eventually(lambda: line.epoch)
+    yield line
+    await line.close()
+
+
+class Asked:
+    """Sends through a line and remembers which functions were called."""
+
+    def __init__(self, line: RedisLine) -> None:
+        self.functions: list[str] = []
+        self._line = line
+
+    def __call__(self, command: tuple[Any, ...], on_reply: Any) -> None:
+        self.functions.append(command[1].rpartition("_")[0])
+        self._line.call(command, on_reply)
+
+
+async def test_those_of_one_turn_share_a_call(shard: Shard, line: RedisLine) -> None:
+    shard.do(STOCK)
+    asked, answers = Asked(line), {}
+    batches = LockBatches(asked, shard.keys, shard.library)
+    for n in range(ORDERS_MAX + 1):
+        args = calls.lock(Lock(f"L{n}", (Line("A", 1),)), NO_ORDER)
+        batches.call(line.epoch, "", args, lambda reply, n=n: answers.__setitem__(n, reply))
+    await eventually(lambda: len(answers) == ORDERS_MAX + 1)
+    assert asked.functions == ["locks", "lock"]
+    assert {n: answer[:2] for n, answer in answers.items()} == {
+        n: ["LOCKED", f"L{n}"] for n in range(ORDERS_MAX + 1)
+    }
+
+
+async def test_who_is_kept_apart_and_a_long_order_goes_alone(shard: Shard, line: RedisLine) -> None:
+    shard.do(STOCK)
+    asked, answers = Asked(line), {}
+    batches = LockBatches(asked, shard.keys, shard.library)
+    long = tuple(Line(f"no {n}", 1) for n in range(60))
+    for name, who, lines in (("a", "x", None), ("b", "y", None), ("c", "x", long)):
+        args = calls.lock(Lock(name, lines or (Line("A", 1),)), NO_ORDER)
+        batches.call(line.epoch, who, args, lambda reply, name=name: answers.__setitem__(name, reply[0]))
+    await eventually(lambda: len(answers) == 3)
+    assert asked.functions == ["lock", "lock", "lock"]
+    assert answers == {"a": "LOCKED", "b": "LOCKED", "c": "INSUFFICIENT_STOCK"}
+
+
+@pytest.mark.parametrize("broken", range(3))
+async def test_one_that_breaks_the_call_breaks_no_other(shard: Shard, line: RedisLine, broken: int) -> None:
+    shard.do(STOCK)
+    shard.wire.call("SET", shard.keys.stock("broken"), "no hash")
+    answers: dict[int, Any] = {}
+    batches = LockBatches(line.call, shard.keys, shard.library)
+    for n in range(3):
+        args = calls.lock(Lock(f"L{n}", (Line("broken" if n == broken else "A", 1),)), NO_ORDER)
+        batches.call(line.epoch, "", args, lambda reply, n=n: answers.__setitem__(n, reply))
+    await eventually(lambda: len(answers) == 3)
+    failed = answers.pop(broken)
+    assert isinstance(failed, Exception)
+    assert "WRONGTYPE" in str(failed)
+    assert {tuple(answer[:2]) for answer in answers.values()} <= {
+        (outcome, f"L{n}") for n in range(3) for outcome in ("LOCKED", "REPEATED")
+    }

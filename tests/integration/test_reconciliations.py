@@ -1,0 +1,180 @@
+"""Reconciliations: a snapshot against the ledger as of its time, through the application."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.bootstrap import Stores
+from app.domain.commands import Adjust, Booking, Deduct, Line, Lock, Receive
+from app.domain.words import Place
+from tests.integration.reconciling import differences, done, now_ms, reconciled, send, text_of
+from tests.integration.warehouse import House, house_on, problem
+
+
+@pytest.fixture
+async def house(stores: Stores) -> AsyncIterator[House]:
+    """A has 10 in north and 5 in south; B is known in north."""
+    async with house_on(stores) as house:
+        await house.caught_up()
+        yield house
+
+
+async def test_what_agrees_differs_in_nothing(house: House) -> None:
+    told = await reconciled(house, "sku,on_hand,damaged\nA,10,0\nB,0,\n", await now_ms(house))
+    assert (told["discrepancies"], told["next"]) == ([], None)
+    assert told["totals"]["skus"] == 2
+
+
+async def test_as_of_its_time_not_of_now(house: House) -> None:
+    hot = house.stores.hot
+    await hot.lock(Lock("L", (Line("A", 3, "north"),)))
+    at = await now_ms(house)
+    await hot.deduct(Deduct("L", "s"))
+    await hot.receive(Receive("r", "north", (Booking("B", Place.SUPPLIER, Place.AVAILABLE, 7),)))
+    assert (await reconciled(house, "sku,on_hand\nA,10\n", at))["discrepancies"] == []
+    assert (await reconciled(house, "sku,on_hand\nA,7\nB,7\n", await now_ms(house)))["discrepancies"] == []
+
+
+async def test_each_kind(house: House) -> None:
+    hot = house.stores.hot
+    await hot.receive(Receive("r", "north", (
+        Booking("C", Place.SUPPLIER, Place.AVAILABLE, 4), Booking("D", Place.SUPPLIER, Place.DAMAGED, 6),
+    )))  # fmt: skip
+    told = await reconciled(
+        house, "sku,on_hand,damaged\nA,8,1\nB,50,0\nNEW,3,2\nD,0,1\n", await now_ms(house)
+    )
+    assert differences(told) == {
+        ("A", "on_hand"): ("less", "unexplained", 10, 8, -2),
+        ("A", "damaged"): ("more", "unexplained", 0, 1, 1),
+        ("B", "on_hand"): ("more", "unexplained", 0, 50, 50),
+        ("C", "on_hand"): ("unknown_to_warehouse", "count_before_move", 4, 0, -4),
+        ("D", "damaged"): ("less", "unexplained", 6, 1, -5),
+        ("NEW", "on_hand"): ("unknown_to_us", "unexplained", 0, 3, 3),
+        ("NEW", "damaged"): ("unknown_to_us", "unexplained", 0, 2, 2),
+    }
+    totals = told["totals"]
+    assert (totals["skus"], totals["skus_differing"], totals["discrepancies"]) == (5, 5, 7)
+    assert (totals["units_more"], totals["units_less"]) == (56, 11)
+    assert totals["by_kind"] == {"less": 2, "more": 2, "unknown_to_us": 2, "unknown_to_warehouse": 1}
+
+
+async def test_damaged_units_count_where_somebody_counted_them(house: House) -> None:
+    lines = (Booking("A", Place.AVAILABLE, Place.DAMAGED, 2),)
+    await house.stores.hot.adjust(Adjust("a", "north", lines))
+    at = await now_ms(house)
+    assert (await reconciled(house, "sku,on_hand\nA,8\n", at))["discrepancies"] == []
+    assert (await reconciled(house, "sku,on_hand,damaged\nA,8,\nB,0,0\n", at))["discrepancies"] == []
+    told = await reconciled(house, "sku,on_hand,damaged\nA,8,1\n", at)
+    assert differences(told) == {("A", "damaged"): ("less", "unexplained", 2, 1, -1)}
+
+
+async def test_the_three_formats_say_the_same(house: House) -> None:
+    at = await now_ms(house)
+    csv = await send(house, '\ufeffsku,on_hand,damaged\r\n"A",9,0\r\nB,0,0\r\n', at)
+    assert csv.status_code == 202
+    ndjson = '{"sku":"A","on_hand":9,"damaged":0}\n{"on_hand":0,"sku":"B","damaged":0}\n'
+    again = await send(house, ndjson, at, "application/x-ndjson")
+    assert again.status_code in {200, 202}
+    counts = [{"sku": "A", "on_hand": 9, "damaged": 0}, {"sku": "B", "on_hand": 0, "damaged": 0}]
+    body = {"as_of": text_of(at), "counts": counts, "warehouse": "north"}
+    json_told = await house.http.post("/v1/reconciliations", json=body)
+    assert json_told.status_code in {200, 202}
+    for answer in (csv, again, json_told):
+        told = await done(house, answer.json()["reconciliation_id"])
+        assert differences(told) == {("A", "on_hand"): ("less", "unexplained", 10, 9, -1)}
+
+
+async def test_the_same_snapshot_again_answers_with_the_first(house: House) -> None:
+    at = await now_ms(house)
+    first = await send(house, "sku,on_hand\nA,9\n", at)
+    told = await done(house, first.json()["reconciliation_id"])
+    again = await send(house, "sku,on_hand\r\nA,9\r\n#rows=1\r\n", at)
+    assert (first.status_code, again.status_code) == (202, 200)
+    assert again.json() == first.json()
+    assert await done(house, again.json()["reconciliation_id"]) == told
+    assert (await send(house, "sku,on_hand\nA,8\n", at)).status_code == 202
+
+
+LONG = "sku,on_hand\n" + "".join(f"S{n},1\n" for n in range(300))
+BAD: list[tuple[str, str, str, str, str, str]] = [
+    # name, body, type, code, field, part of the message
+    ("duplicate", "sku,on_hand\nA,1\nB,2\nA,3\n", "csv", "invalid_request", "line 4", "line 2 already"),
+    ("negative", "sku,on_hand\nA,-1\n", "csv", "invalid_request", "line 2", "must not be negative"),
+    ("fractional", "sku,on_hand\nA,1.5\n", "csv", "invalid_request", "line 2", "not a whole number"),
+    ("huge", "sku,on_hand\nA,1000000001\n", "csv", "invalid_request", "line 2", "above"),
+    ("a bad code", "sku,on_hand\nA ,1\n", "csv", "invalid_request", "line 2", "blank"),
+    ("no on_hand", "sku,quantity\nA,1\n", "csv", "invalid_request", "line 1", "on_hand is missing"),
+    ("another column", "sku,on_hand,price\nA,1,2\n", "csv", "invalid_request", "line 1", "'price' is not known"),
+    ("too few fields", "sku,on_hand\nA\n", "csv", "invalid_request", "line 2", "has 1 fields"),
+    ("an open quote", 'sku,on_hand\n"A,1\n', "csv", "invalid_request", "line 2", "not proper CSV"),
+    ("empty", "", "csv", "invalid_request", "line 1", "sku is missing"),
+    ("no lines", "sku,on_hand\n", "csv", "invalid_request", "counts", "no lines"),
+    ("another warehouse", "sku,on_hand,warehouse\nA,1,south\n", "csv", "wrong_warehouse", "line 2", "'south'"),
+    ("cut in a line", "sku,on_hand\nA,1\nB,1", "csv", "snapshot_incomplete", "body", "does not end"),
+    ("cut between lines", LONG + "#rows=301\n", "csv", "snapshot_incomplete", "body", "301 lines and has 300"),
+    ("lines after the last", "sku,on_hand\nA,1\n#rows=1\nB,1\n", "csv", "invalid_request", "line 4", "after the last"),
+    ("negative", '{"sku":"A","on_hand":-1}\n', "ndjson", "invalid_request", "line 1", "negative"),
+    ("fractional", '{"sku":"A","on_hand":1.5}\n', "ndjson", "invalid_request", "line 1", "not a count"),
+    ("unknown member", '{"sku":"A","on_hand":1,"x":1}\n', "ndjson", "invalid_request", "line 1", "not a count"),
+    ("member twice", '{"sku":"A","sku":"B","on_hand":1}\n', "ndjson", "invalid_request", "line 1", "twice"),
+    ("another warehouse", '{"sku":"A","on_hand":1,"warehouse":"south"}\n', "ndjson", "wrong_warehouse", "line 1", "so"),
+    ("cut in a line", '{"sku":"A","on_hand":1}\n{"sku":"B"', "ndjson", "snapshot_incomplete", "body", "line 2"),
+    ("cut between lines", '{"sku":"A","on_hand":1}\n{"rows":2}\n', "ndjson", "snapshot_incomplete", "body", "2 lines"),
+    ("not JSON", "{'warehouse'}", "json", "invalid_request", "body", "not JSON"),
+    ("cut", '{"warehouse":"north","counts":[{"sku":"A","on_h', "json", "snapshot_incomplete", "body", "ends before"),
+    ("no counts", '{"warehouse":"north","as_of":"AT"}', "json", "invalid_request", "counts", "required"),
+    ("empty", '{"warehouse":"north","as_of":"AT","counts":[]}', "json", "invalid_request", "counts", "no lines"),
+    ("fewer than told", '{"warehouse":"north","as_of":"AT","rows":2,"counts":[{"sku":"A","on_hand":1}]}', "json",
+     "snapshot_incomplete", "body", "2 lines"),
+    ("fractional", '{"warehouse":"north","as_of":"AT","counts":[{"sku":"A","on_hand":1.0}]}', "json",
+     "invalid_request", "counts[0]", "not a whole number"),
+    ("duplicate", '{"warehouse":"north","as_of":"AT","counts":[{"sku":"A","on_hand":1},{"sku":"A","on_hand":1}]}',
+     "json", "invalid_request", "counts[1]", "counts[0] already"),
+    ("half a pair", '{"warehouse":"north","as_of":"AT","counts":[{"sku":"\\ud800","on_hand":1}]}', "json",
+     "invalid_request", "body", "UTF-8"),
+    ("unknown member", '{"warehouse":"north","as_of":"AT","x":1}', "json", "invalid_request", "x", "Extra"),
+    ("nested", '{"warehouse":"north","as_of":"AT","counts":[[1]]}', "json", "invalid_request", "counts[0]", "must"),
+    ("unknown warehouse", '{"warehouse":"nowhere","as_of":"AT","counts":[{"sku":"A","on_hand":1}]}', "json",
+     "unknown_warehouse", "warehouse", "nowhere"),
+]  # fmt: skip
+TYPES = {"csv": "text/csv", "ndjson": "application/x-ndjson", "json": "application/json"}
+
+
+async def test_a_snapshot_that_cannot_be_used_is_named_and_nothing_is_kept(house: House) -> None:
+    at = await now_ms(house)
+    for name, body, kind, code, field, message in BAD:
+        query = {} if kind == "json" else {"warehouse": "north", "as_of": text_of(at)}
+        answer = await house.http.post(
+            "/v1/reconciliations", content=body.replace("AT", text_of(at)), params=query,
+            headers={"content-type": TYPES[kind]},
+        )  # fmt: skip
+        told = problem(answer, 422, code)
+        assert told["errors"][0]["field"] == field, (name, kind, told)
+        assert message in told["errors"][0]["message"], (name, kind, told)
+    assert (await house.http.get("/v1/reconciliations")).json()["items"] == []
+
+
+async def test_times_that_cannot_be_compared(house: House) -> None:
+    problem(await send(house, "sku,on_hand\nA,1\n", text_of(2**42)), 422, "invalid_request")
+    problem(await send(house, "sku,on_hand\nA,1\n", "2001-01-01T00:00:00Z"), 422, "snapshot_too_old")
+    problem(await send(house, "sku,on_hand\nA,1\n", 0, warehouse="nowhere"), 422, "unknown_warehouse")
+    problem(await house.http.post("/v1/reconciliations", content="x", headers={"content-type": "text/csv"}), 422,
+            "invalid_request")  # fmt: skip
+    answer = await send(house, "sku,on_hand\nA,1\n", await now_ms(house), "text/plain")
+    assert answer.status_code in {415, 422}
+    missing = await house.http.get("/v1/reconciliations/R1-none")
+    problem(missing, 404, "unknown_reconciliation")
+
+
+async def test_pages_of_differences(house: House) -> None:
+    told = await reconciled(house, LONG, await now_ms(house))
+    assert len(told["discrepancies"]) == 301  # 300 that nobody knows, and A
+    seen, after, path = [], "", f"/v1/reconciliations/{told['reconciliation_id']}"
+    while after is not None:
+        query = {"limit": 120} | ({"after": after} if after else {})
+        page = (await house.http.get(path, params=query)).json()
+        seen += page["discrepancies"]
+        after = page["next"]
+    assert seen == told["discrepancies"]
+    assert json.dumps(seen)

@@ -1,0 +1,324 @@
+"""What recovery can find when it compares the stores, and what it does then: a test a finding, on real servers."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from app.bootstrap import Stores
+from app.commands.lost import lost
+from app.domain.commands import (
+    Arrival,
+    Booking,
+    Confirm,
+    Deduct,
+    Line,
+    Lock,
+    OpeningRow,
+    Receive,
+    Transfer,
+    TransferReceive,
+    TransferShip,
+    Unlock,
+)
+from app.domain.outcomes import Outcome
+from app.domain.words import Place
+from app.errors import FencedError
+from app.hotstore.gate import Gate
+from app.ledger.snapshot_rows import SnapshotRows
+from app.recovery.findings import Finding
+from tests.integration.test_worker import differences, drain, fetch, persist_of, some_traffic, until, working
+from tests.recovery import copy_of_ledger, copy_of_memory, put_back_ledger, put_back_memory
+
+
+async def memory_of(stores: Stores) -> dict[str, object]:
+    """Every record, as it is."""
+    found: dict[str, object] = {}
+    for key in await stores.client.keys("*"):
+        kind = await stores.client.type(key)
+        if kind == "hash" and key != stores.keys.meta:
+            found[key] = await stores.client.hgetall(key)
+        elif kind == "string":
+            found[key] = await stores.client.get(key)
+        elif kind == "zset":
+            found[key] = await stores.client.zrange(key, 0, -1, withscores=True)
+    return found
+
+
+async def more_traffic(stores: Stores) -> None:
+    hot = stores.hot
+    await hot.opening([OpeningRow("New", "east", 7)])
+    await hot.lock(Lock("four", (Line("B", 1), Line("New", 2))))
+    await hot.unlock(Unlock("two", "key-1", (Line("A", 1),), 'the "customer"'))
+    await hot.deduct(Deduct("one", "s2"))
+    await hot.transfer(Transfer("T", "east", "north", (Line("New", 3),)))
+    await hot.ship_transfer(TransferShip("T", "s1", None, (Line("New", 2),)))
+    await hot.receive_transfer(TransferReceive("T", "r1", None, (Arrival("New", 1, damaged=1),)))
+    await hot.receive(
+        Receive("r9", "south", (Booking("A", Place.SUPPLIER, Place.AVAILABLE, 6),), None, "PO-1")
+    )
+
+
+async def found(stores: Stores) -> Finding | None:
+    return await stores.recovery().ensure_open()
+
+
+async def test_behind_what_the_ledger_has_is_replayed(stores: Stores) -> None:
+    await some_traffic(stores)
+    copy = await copy_of_memory(stores)
+    await more_traffic(stores)
+    await drain(stores)
+    whole = await memory_of(stores)
+    await put_back_memory(stores, copy)
+    assert await found(stores) is Finding.BEHIND
+    assert await memory_of(stores) == whole
+    await more_traffic(stores)  # every id is known
+    await drain(stores)
+    assert await differences(stores) == []
+    assert await fetch(stores, "SELECT count(*) FROM event WHERE lock_id = 'four'") == [(1,)]
+    assert await fetch(stores, "SELECT count(*) FROM lost_event") == [(0,)]
+
+
+async def test_a_replay_that_breaks_off_goes_on_where_it_was(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await some_traffic(stores)
+    copy = await copy_of_memory(stores)
+    await more_traffic(stores)
+    await drain(stores)
+    whole = await memory_of(stores)
+    await put_back_memory(stores, copy)
+    replay = Gate.replay
+
+    async def half(self, steps, *, fence):
+        await replay(self, steps[:3], fence=fence)
+        raise FencedError("killed")
+
+    monkeypatch.setattr(Gate, "replay", half)
+    assert await found(stores) is None
+    assert not await stores.gate.is_open()
+    monkeypatch.setattr(Gate, "replay", replay)
+    assert await found(stores) is Finding.BEHIND
+    assert await memory_of(stores) == whole
+    await drain(stores)
+    assert await differences(stores) == []
+
+
+async def test_a_replayed_entry_can_be_read_again_by_a_ledger_that_went_back(stores: Stores) -> None:
+    await some_traffic(stores)
+    await drain(stores)
+    copy = await copy_of_memory(stores)
+    await copy_of_ledger(stores)
+    await more_traffic(stores)
+    await drain(stores)
+    await put_back_memory(stores, copy)
+    assert await found(stores) is Finding.BEHIND
+    await put_back_ledger(stores)
+    await drain(stores)
+    assert await differences(stores) == []
+    assert await fetch(stores, "SELECT count(*) FROM event WHERE lock_id = 'four'") == [(1,)]
+
+
+async def fork(stores: Stores) -> None:
+    """Two branches: the hot store's has `more_traffic`, the ledger's another order of the same units."""
+    await some_traffic(stores)
+    await drain(stores)
+    at_fork = await copy_of_memory(stores)
+    await more_traffic(stores)
+    branch = await copy_of_memory(stores)
+    await put_back_memory(stores, at_fork)
+    assert await found(stores) is Finding.SAME
+    await stores.hot.lock(Lock("other", (Line("B", 2),), ttl_ms=None))
+    await stores.hot.confirm(Confirm("two", "key-2"))
+    await drain(stores)
+    await put_back_memory(stores, branch)
+
+
+async def test_fork_the_ledger_s_branch_wins_and_the_other_is_listed(stores: Stores) -> None:
+    await fork(stores)
+    assert await found(stores) is Finding.FORK
+    await drain(stores)
+    assert await differences(stores) == []
+    lost = await fetch(stores, "SELECT event ->> 1, lock_id, finding FROM lost_event ORDER BY epoch, n")
+    assert lost == [
+        ("opening", None, "fork"), ("lock", "four", "fork"), ("unlock", "two", "fork"), ("deduct", "one", "fork"),
+        ("transfer", None, "fork"), ("transfer_ship", None, "fork"), ("transfer_receive", None, "fork"),
+        ("receive", None, "fork"),
+    ]  # fmt: skip
+    assert (await stores.hot.read_lock("four")).outcome is Outcome.UNKNOWN_LOCK
+    assert (await stores.hot.read_lock("other")).lock.status == "held"
+    corrected = await fetch(
+        stores, "SELECT sku, warehouse, before, after FROM stock_correction ORDER BY 1, 2"
+    )
+    assert [row[:2] for row in corrected] == [
+        ("A", "north"), ("A", "south"), ("B", "north"), ("New", "east"), ("New", "north"),
+    ]  # fmt: skip
+    again = await stores.hot.lock(Lock("four", (Line("B", 1),)))
+    assert again.outcome is Outcome.LOCKED
+    await drain(stores)
+    assert await differences(stores) == []
+
+
+async def test_what_was_lost_is_told_with_orders_skus_and_quantities(
+    stores: Stores, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await fork(stores)
+    await found(stores)
+    capsys.readouterr()
+    lines, text = await told(stores, capsys, as_json=False), await told(stores, capsys, as_json=True)
+    assert "lock of lock four: 1 B in north, available -> locked; 2 New in east" in lines
+    assert "SKU B in north: available 2 -> 1, locked 1 -> 2" in lines
+    assert "8 events lost, 5 counts set right" in lines
+    listed = json.loads(text)
+    assert listed["events"][1]["lines"][0] == {
+        "sku": "B", "warehouse": "north", "source": "available", "target": "locked", "quantity": 1,
+    }  # fmt: skip
+    assert listed["counts"][0]["before"] != listed["counts"][0]["after"]
+
+
+async def told(stores: Stores, capsys: pytest.CaptureFixture[str], *, as_json: bool) -> str:
+    @asynccontextmanager
+    async def opened(_redis: str, _database: str) -> AsyncIterator[Stores]:
+        yield stores
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SELLABLE_REDIS_URL", "redis://x")
+        patch.setenv("SELLABLE_DATABASE_URL", "postgresql://x")
+        assert await lost(as_json=as_json, data_dir=Path(), open_stores=opened) == 0
+    return capsys.readouterr().out
+
+
+async def test_a_fork_is_mended_without_touching_the_rest(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stores.hot.opening([OpeningRow("Far", "west", 1)])
+    await fork(stores)
+
+    def rebuilds(*_args):
+        raise AssertionError("a fork of a few events needs no rebuild")
+
+    monkeypatch.setattr(SnapshotRows, "stock_lines", rebuilds)
+    assert await found(stores) is Finding.FORK
+
+
+async def test_a_long_fork_is_rebuilt(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.recovery.fork.FORK_EVENTS_MAX", 1)
+    await fork(stores)
+    assert await found(stores) is Finding.FORK
+    assert await fetch(stores, "SELECT count(*) FROM lost_event WHERE finding = 'fork'") == [(8,)]
+    await drain(stores)
+    assert await differences(stores) == []
+
+
+async def go_back_and_trim(stores: Stores) -> None:
+    """Postgres comes from an older copy, and what it lacks is trimmed."""
+    await some_traffic(stores)
+    await drain(stores)
+    await copy_of_ledger(stores)
+    await more_traffic(stores)
+    await drain(stores)
+    await stores.hot.lock(Lock("late", (Line("B", 1),)))
+    await drain(stores)
+    await put_back_ledger(stores)
+
+
+async def test_carry_over_books_what_the_hot_store_holds(stores: Stores) -> None:
+    await go_back_and_trim(stores)
+    before = await memory_of(stores)
+    await stores.client.function_flush()
+    assert await found(stores) is Finding.CARRY_OVER
+    await drain(stores)
+    assert await differences(stores) == []
+    after = await memory_of(stores)
+    assert _without_versions(after) == _without_versions(before)
+    booked = await fetch(stores, "SELECT count(*) FROM event WHERE kind = 'carry_over' AND lock_id = 'four'")
+    assert booked == [(1,)]
+    await stores.client.flushall()  # what was booked is enough to rebuild from, ids too
+    assert await found(stores) is Finding.EMPTY
+    assert _without_versions(await memory_of(stores)) == _without_versions(before)
+    await more_traffic(stores)
+    await drain(stores)
+    assert await differences(stores) == []
+
+
+def _without_versions(memory: dict) -> dict:
+    return {
+        key: {name: value for name, value in record.items() if name != "v"}
+        if isinstance(record, dict) and ":stock:" in key
+        else record
+        for key, record in memory.items()
+    }
+
+
+async def test_a_carry_over_that_breaks_off_goes_on(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    await go_back_and_trim(stores)
+    before = await memory_of(stores)
+    await stores.client.function_flush()
+    carry, calls = Gate.carry, iter(range(100))
+
+    async def once(self, steps, *, fence, epoch):
+        if next(calls):
+            raise FencedError("killed")
+        await carry(self, steps, fence=fence, epoch=epoch)
+
+    monkeypatch.setattr(Gate, "carry", once)
+    assert await found(stores) is None
+    monkeypatch.setattr(Gate, "carry", carry)
+    assert await found(stores) is Finding.CARRY_OVER
+    await drain(stores)
+    assert await differences(stores) == []
+    assert _without_versions(await memory_of(stores)) == _without_versions(before)
+
+
+async def test_a_ledger_that_went_back_beneath_a_running_store_is_noticed(stores: Stores) -> None:
+    await go_back_and_trim(stores)
+    async with working(stores):
+        await stores.hot.lock(Lock("after", (Line("B", 1),)))
+
+        async def carried() -> bool:
+            rows = await fetch(stores, "SELECT count(*) FROM event WHERE kind = 'carry_over'")
+            return rows != [(0,)] and await stores.gate.is_open()
+
+        await until(carried)
+    await drain(stores)
+    assert await differences(stores) == []
+
+
+async def test_a_lock_that_ended_in_the_gap_is_not_open_any_more(stores: Stores) -> None:
+    await some_traffic(stores)
+    await drain(stores)
+    await copy_of_ledger(stores)
+    await stores.hot.deduct(Deduct("one", "s2"))
+    await stores.hot.unlock(Unlock("two"))
+    await drain(stores)
+    await stores.hot.forget("one", ["deduct:one{s1", "deduct:one{s2"])
+    await stores.hot.unlock(Unlock("three"))
+    await drain(stores)
+    await put_back_ledger(stores)
+    await stores.client.function_flush()
+    assert await found(stores) is Finding.CARRY_OVER
+    await drain(stores)
+    assert await differences(stores) == []
+    assert await fetch(stores, "SELECT status FROM lock WHERE lock_id = 'one'") == [("released",)]
+
+
+async def test_postgres_away_the_gate_stays_shut(stores: Stores) -> None:
+    persist = persist_of(stores)
+    await some_traffic(stores)
+    await stores.client.function_flush()
+    recovery = stores.recovery()
+
+    async def away(*_args, **_kwargs):
+        raise OSError("away")
+
+    recovery._rows.take_lease = away
+    with pytest.raises(OSError, match="away"):
+        await recovery.ensure_open()
+    assert not await stores.gate.is_open()
+    assert await asyncio.wait_for(found(stores), 10) is Finding.AHEAD
+    while await persist.run_once():
+        pass
+    assert await differences(stores) == []
