@@ -391,6 +391,21 @@ class ShortageCaseListReply(_Reply):
     next: Next
 
 
+class EventReply(_Reply):
+    """What became of one event; `event_id` null where none could be read."""
+
+    event_id: str | None
+    status: Literal["applied", "duplicate", "parked", "quarantined", "rejected"]
+    detail: Annotated[str, Field(description="what was odd about it, or what it waits for")] = ""
+
+
+class EventsReply(_Reply):
+    """An answer for each event, in their order."""
+
+    results: list[EventReply]
+    durability: Annotated[Durability, Field(description="the level that was reached by what was applied")]
+
+
 class ResolvedLockReply(_Reply):
     """What became of a lock: `unchanged` holds nothing of it (any more), or the case is closed."""
 

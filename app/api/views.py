@@ -18,12 +18,12 @@ from app.api.bodies import (
     ReturnLine,
     StockTakeBody,
 )
-from app.api.words import time_ms
 from app.domain.answers import LockView, TransferView
 from app.domain.events import Counts
 from app.domain.past import Explanation, PastMove, StockThen
 from app.domain.purchase_orders import Arrived, Expected, OpenLine, OrderStatus, PurchaseOrder
 from app.domain.shortages import Shortage
+from app.domain.times import time_ms
 from app.operations.availability import Page
 from app.operations.durability import Told
 from app.operations.purchase_orders import Received
