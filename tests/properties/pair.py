@@ -13,7 +13,8 @@ from app.domain import chain
 from app.domain.answers import Answer, LockView, TransferView
 from app.domain.commands import Command, Fact, Receive
 from app.domain.events import Counts, Position
-from app.domain.model import Model, Moved
+from app.domain.model import Model
+from app.domain.model_shelves import Moved
 from app.domain.outcomes import Outcome
 from app.domain.words import OPEN_STATUSES, TRANSFER_ENDED, LockStatus
 from app.hotstore import outbox
