@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from app.bootstrap import Stores
 from app.domain.commands import Deduct, Line, Lock, OpeningRow, Unlock
@@ -64,9 +65,7 @@ async def words(stores: Stores) -> dict[str, Any]:
     return dict(json.loads(await stores.client.hget(stores.keys.meta, "worker") or "{}"))
 
 
-async def test_a_full_outbox_refuses_new_obligations_only(
-    stores: Stores, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_full_outbox_refuses_new_obligations_only(stores: Stores) -> None:
     stores = with_settings(stores, outbox_max=10)
     backlog = duty_of(stores, "backlog")
     await stores.hot.opening([OpeningRow("A", "north", 100)])
@@ -79,9 +78,10 @@ async def test_a_full_outbox_refuses_new_obligations_only(
     assert (await stores.hot.deduct(Deduct("one", "s"))).outcome is Outcome.DEDUCTED
     for i in range(7):
         assert (await stores.hot.unlock(Unlock(f"L{i}"))).outcome is Outcome.UNLOCKED
-    await backlog.run_once()
+    with capture_logs() as logs:
+        await backlog.run_once()
     assert ((await words(stores))["level"], (await words(stores))["entries"]) == ("hard", 18)
-    assert "backlog.level" in capsys.readouterr().out
+    assert [(log["event"], log["log_level"]) for log in logs] == [("backlog.level", "error")]
     await stores.words.refresh()
     assert "new locks are refused: 18 events wait, the limit is 10 (its entries)" in stores.words.notes()
     persist = duty_of(stores, "persist")
@@ -195,7 +195,7 @@ async def locked_up(stores: Stores, server: EmbeddedPostgres) -> AsyncIterator[N
 
 @pytest.mark.parametrize("trouble", [stopped, read_only, full, locked_up])
 async def test_nothing_is_lost_while_postgres_cannot(
-    stores: Stores, postgres_server: EmbeddedPostgres, trouble: Any, capsys: pytest.CaptureFixture[str]
+    stores: Stores, postgres_server: EmbeddedPostgres, trouble: Any
 ) -> None:
     await stores.hot.opening([OpeningRow("A", "north", 1_000)])
 
@@ -211,15 +211,16 @@ async def test_nothing_is_lost_while_postgres_cannot(
         await stores.words.refresh()
         return stores.words.notes() == []
 
-    async with working(stores):
-        await until(persisted)
-        async with trouble(stores, postgres_server):
-            for i in range(20):
-                assert (await stores.hot.lock(Lock(f"L{i}", (Line("A", 1),)))).outcome is Outcome.LOCKED
-            await until(waits)
-        await until(persisted)
-        await until(at_ease)
-    assert "duty.failed" not in capsys.readouterr().out
+    with capture_logs() as logs:
+        async with working(stores):
+            await until(persisted)
+            async with trouble(stores, postgres_server):
+                for i in range(20):
+                    assert (await stores.hot.lock(Lock(f"L{i}", (Line("A", 1),)))).outcome is Outcome.LOCKED
+                await until(waits)
+            await until(persisted)
+            await until(at_ease)
+    assert not [log for log in logs if log["event"] == "duty.failed"]
     assert await fetch(stores, "SELECT count(*) FROM event WHERE kind = 'lock'") == [(20,)]
     assert await fetch(stores, "SELECT count(*) FROM quarantine") == [(0,)]
     assert await differences(stores) == []
