@@ -134,6 +134,9 @@ ReconciliationId = Annotated[str, typer.Argument(help="The reconciliation's id."
 OfWarehouse = Annotated[str | None, typer.Option("--warehouse", help="Only of this one.")]
 Skus = Annotated[list[str] | None, typer.Option("--sku", help="Only this SKU; may be repeated.")]
 OfCause = Annotated[str | None, typer.Option("--cause", callback=_cause, help="Only with this likely cause.")]
+Parked = Annotated[str | None, typer.Argument(metavar="[SUBJECT]", help="A SKU, `lock L1` or `transfer T1`.")]
+ParkedSku = Annotated[str, typer.Argument(help="The SKU whose moves are parked.")]
+Reason = Annotated[str, typer.Option(help="Why they are given up; it stays in the ledger.")]
 HERE = Path(".sellable")
 
 cli = typer.Typer(
@@ -388,6 +391,30 @@ cli.add_typer(books, name="ledger")
 def check_ledger(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: FBT002 - a switch
     """Check that nothing in the ledger is missing or was edited. Safe on a live system."""
     _run("ledger", as_json=as_json, data_dir=data_dir, failed=NOT_COMPARED, needs="open_ledger")
+
+
+quarantine = typer.Typer(
+    help="What the ledger could not book, and what waits behind it.", no_args_is_help=True
+)
+cli.add_typer(quarantine, name="quarantine")
+
+
+@quarantine.command("list")
+def list_quarantine(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: FBT002 - a switch
+    """Print what is parked, since when and why."""
+    _run("quarantine", action="list", as_json=as_json, data_dir=data_dir, needs="open_stores")
+
+
+@quarantine.command("retry")
+def retry_quarantine(subject: Parked = None, data_dir: DataDir = HERE) -> None:
+    """Book what is parked as far as it can be, of one SKU or document or of all."""
+    _run("quarantine", action="retry", subject=subject, data_dir=data_dir, needs="open_stores")
+
+
+@quarantine.command("drop")
+def drop_quarantine(sku: ParkedSku, reason: Reason, data_dir: DataDir = HERE) -> None:
+    """Give a SKU's parked moves up; the difference to the hot store is booked as an event with the reason."""
+    _run("quarantine", action="drop", subject=sku, reason=reason, data_dir=data_dir, needs="open_stores")
 
 
 @cli.command(hidden=True)

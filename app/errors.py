@@ -27,3 +27,7 @@ class HotStoreFullError(SellableError):
 
 class FencedError(SellableError):
     """Another recovery took over: this one must stop."""
+
+
+class NewerSchemaError(SellableError):
+    """An event was written by newer code than this: leave it to a newer worker."""

@@ -33,6 +33,10 @@ class Settings(BaseSettings):
         "sets two installations on one Redis apart: letters, digits, - and _",
         pattern=r"^[A-Za-z0-9_-]{0,32}$",
     )
+    redis_shared: bool = _setting(
+        False,  # noqa: FBT003 - a default
+        "start on a Redis that holds other programs' keys, too",
+    )
     api_keys: SecretStr = _setting(
         SecretStr(""),
         "keys and scopes: name:secret:scope+scope,… with scopes read, checkout, warehouse, admin; none: open, "
@@ -85,6 +89,33 @@ class Settings(BaseSettings):
         unit="events",
         promise="4, 11",
         ge=1_000,
+    )
+    outbox_soft: int = _setting(
+        500_000, "at this many unpersisted events there is an alarm", unit="events", promise="4, 11", ge=1
+    )
+    outbox_bytes_max: int = _setting(
+        2_147_483_648,
+        "at this size of the outbox, less a reserve for open locks, new locks are refused",
+        unit="bytes",
+        promise="4, 11",
+        ge=1_000_000,
+    )
+    outbox_bytes_soft: int = _setting(
+        536_870_912, "at this size of the outbox there is an alarm", unit="bytes", promise="4, 11", ge=1
+    )
+    disk_free_bytes_min: int = _setting(
+        268_435_456,
+        "with less free under a Redis of this machine new locks are refused; twice as much is an alarm",
+        unit="bytes",
+        promise="11",
+        ge=0,
+    )
+    ring_entries_max: int = _setting(
+        50_000,
+        "how many acknowledged and not yet persisted commands an API process remembers, to name what is lost",
+        unit="commands",
+        promise="5, 6",
+        ge=0,
     )
     trim_margin_seconds: float = _setting(
         10.0,
@@ -159,6 +190,15 @@ class Settings(BaseSettings):
     )
     closed_lock_days_kept: int = _setting(
         0, "how long ended locks stay among the others; 0: for ever", unit="days", ge=0, le=36_500
+    )
+
+    check_slice_seconds: float = _setting(
+        5.0,
+        "how long the worker rests between two slices of its check of hot store, projection and moves; 0: no check",
+        unit="s",
+        promise="13",
+        ge=0,
+        le=3_600,
     )
 
     @field_validator("reconcile_policy")

@@ -318,6 +318,28 @@ BEGIN
         AND side.units IS DISTINCT FROM 0;
 END $$;
 
+-- Numbers that a source has left out: later events of it wait for them. A schema without an inbox has none.
+CREATE FUNCTION missing_sequences(of_warehouse text)
+RETURNS TABLE (source text, first_number bigint, last_number bigint) LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF to_regclass('inbox_sequence') IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT known.source, known.before + 1, known.number - 1
+    FROM (
+        SELECT told.source, told.number, lag(told.number) OVER (PARTITION BY told.source ORDER BY told.number) AS before
+        FROM (
+            SELECT inbox_sequence.source, inbox_sequence.number FROM inbox_sequence
+            WHERE inbox_sequence.warehouse = of_warehouse
+            UNION
+            SELECT inbox.source, inbox.sequence FROM inbox JOIN inbox_sequence USING (source, warehouse)
+            WHERE inbox.warehouse = of_warehouse AND inbox.status = 'parked' AND inbox.sequence > inbox_sequence.number
+        ) AS told
+    ) AS known
+    WHERE known.number > known.before + 1;
+END $$;
+
 -- How far the ledger is, per shard; the row is the worker's lease. Ids up to forgotten_… were dropped from the hot store.
 CREATE TABLE position (
     shard           smallint PRIMARY KEY,
@@ -527,15 +549,47 @@ CREATE TABLE drift (
 );
 CREATE UNIQUE INDEX drift_open ON drift (shard, what, place, left_name, right_name) WHERE gone_at IS NULL;
 
--- How far the running check is: where its next slice begins, and when it last was through.
+-- Who runs the check that never ends, until when nobody else may, and when it last came through.
 CREATE TABLE daily_check (
     shard       smallint    PRIMARY KEY,
-    part        text        NOT NULL,
-    after       text        NOT NULL,
+    holder      text        NOT NULL,
+    until       timestamptz NOT NULL,
     began_at    timestamptz NOT NULL,
     finished_at timestamptz,
     compared    bigint      NOT NULL DEFAULT 0
 );
+
+-- What Postgres refused of events, and what waits behind it; the rest of the same events is booked.
+-- The whole event, as it came: of each one of which any part is in quarantine.
+CREATE TABLE quarantined_event (
+    shard    smallint    NOT NULL,
+    epoch    bigint      NOT NULL,
+    n        bigint      NOT NULL,
+    body     bytea       NOT NULL,
+    found_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (shard, epoch, n)
+);
+
+-- Parts of events, in order, by what they are about: the moves of a SKU, the record of a lock or transfer.
+CREATE TABLE quarantine (
+    shard     smallint    NOT NULL,
+    epoch     bigint      NOT NULL,
+    n         bigint      NOT NULL,
+    part      text        NOT NULL CHECK (part IN ('move', 'document', 'event')),
+    line      integer     NOT NULL,
+    subject   text        NOT NULL,
+    version   bigint,
+    sqlstate  text,
+    error     text,
+    parked_at timestamptz NOT NULL DEFAULT now(),
+    ended_at  timestamptz,
+    ended_as  text        CHECK (ended_as IN ('applied', 'dropped', 'kept raw')),
+    reason    text,
+    PRIMARY KEY (shard, epoch, n, part, line),
+    FOREIGN KEY (shard, epoch, n) REFERENCES quarantined_event
+);
+CREATE INDEX quarantine_open ON quarantine (shard, part, subject, epoch, n, line) WHERE ended_at IS NULL;
+COMMENT ON COLUMN quarantine.sqlstate IS 'why Postgres refused it; null: it waits behind one that was refused';
 
 -- A fact is never edited; a correction is a new fact. (A superuser can; `sellable ledger check` finds it.)
 REVOKE UPDATE, DELETE, TRUNCATE ON event, move FROM PUBLIC;

@@ -43,9 +43,10 @@ class Way:
         pending: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=64)
 
         async def take() -> None:
-            while data := await reader.read(READ_BYTES):
-                if not self.drops:
-                    await pending.put((loop.time() + self.delay_seconds, data))
+            with contextlib.suppress(OSError):  # a reset is an end too
+                while data := await reader.read(READ_BYTES):
+                    if not self.drops:
+                        await pending.put((loop.time() + self.delay_seconds, data))
             await pending.put((0.0, b""))
 
         async def give() -> None:

@@ -551,9 +551,10 @@ class TreatedReply(_Reply):
 
 
 class StatusReply(_Reply):
-    """How the process is."""
+    """How the process is; `notes` has what somebody should know though it can serve."""
 
     status: str
+    notes: list[str] | None = None
 
 
 class FieldError(_Reply):

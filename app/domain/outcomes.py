@@ -57,6 +57,8 @@ class Outcome(StrEnum):
     # Done: `on_hand` or a buffer was set.
     OPENED = "OPENED"
     BUFFERED = "BUFFERED"
+    # Done: what a SKU has was said again.
+    COMPENSATED = "COMPENSATED"
     # Read.
     READ = "READ"
     # Written for a WAIT to ask about.
@@ -73,6 +75,7 @@ class Outcome(StrEnum):
     REPLAYED = "REPLAYED"
     CARRIED = "CARRIED"
     TRIMMED = "TRIMMED"
+    LIMITED = "LIMITED"
     LOCK_OPEN = "LOCK_OPEN"
     TRANSFER_OPEN = "TRANSFER_OPEN"
     FORGOTTEN = "FORGOTTEN"

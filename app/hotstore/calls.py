@@ -155,6 +155,11 @@ def buffer(command: Buffer) -> Args:
     return args
 
 
+def compensate(sku: str, op: str, reason: str) -> Args:
+    """The fingerprint is the SKU's: an op stands for one drop."""
+    return [op, "compensate", _json(reason), sku]
+
+
 def ranked(order: Sequence[str]) -> Args:
     """Warehouses in rank order: a count, then codes."""
     return [len(order), *order]

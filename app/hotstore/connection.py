@@ -155,7 +155,9 @@ class Connection(asyncio.Protocol):
         if self._expired:
             self._expired -= 1
         self.proven_at = slot.sent_at
-        slot.tell(reply)
+        # Late is unknown, even if nobody had the time to say so before: a new home may have been opened meanwhile.
+        is_late = self.received_at > slot.deadline
+        slot.tell(OutcomeUnknownError("the hot store did not answer in time") if is_late else reply)
 
     def pause_writing(self) -> None:
         """Take no more calls: the server does not read."""

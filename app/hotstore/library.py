@@ -47,6 +47,8 @@ COMMANDS = (
     "recall",
     "reads",
     "mark",
+    "limit",
+    "compensate",
     "recovery",
     "repair",
 )

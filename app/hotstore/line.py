@@ -65,6 +65,7 @@ class Line:
         self._tasks: list[asyncio.Task[None]] = []
         self.epoch = ""
         """The epoch whose gate is open, as of the last beat; '' while it is shut or not known."""
+        self._epoch_min = 0
 
     # For callers
 
@@ -220,7 +221,16 @@ class Line:
         is_open = isinstance(reply, list) and reply[0] == Outcome.READ
         self._set_epoch(reply[1] if is_open else "")
 
+    def leave(self, epoch_min: int) -> None:
+        """Believe no memory of an earlier epoch from now on: a newer one was opened elsewhere."""
+        self._epoch_min = epoch_min
+        if self.epoch and int(self.epoch) < epoch_min and self._connection is not None:
+            _log.warning("line.left_old_epoch", epoch=self.epoch, newest=epoch_min)
+            self._connection.close()
+
     def _set_epoch(self, epoch: str) -> None:
+        if epoch and int(epoch) < self._epoch_min:
+            epoch = ""
         if epoch != self.epoch:
             self.epoch = epoch
             self._on_shut()

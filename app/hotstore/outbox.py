@@ -8,14 +8,10 @@ from redis.asyncio import Redis
 from app.domain.chain import Entry, tip_after
 from app.domain.events import Event, Position
 from app.domain.words import SCHEMA
-from app.errors import SellableError
+from app.errors import NewerSchemaError
 from app.hotstore.keys import Keys
 
 _event = msgspec.json.Decoder(Event)
-
-
-class NewerSchemaError(SellableError):
-    """An event was written by newer code than this: leave it to a newer worker."""
 
 
 def _entry(entry_id: str, fields: dict[str, str]) -> Entry:
@@ -32,12 +28,23 @@ def _entry(entry_id: str, fields: dict[str, str]) -> Entry:
 async def read_after(
     client: Redis, keys: Keys, after: Position, *, entries_max: int, block_ms: int | None = None
 ) -> list[Entry]:
-    """Read up to `entries_max` entries after a position, waiting up to `block_ms` for the first."""
+    """Read up to `entries_max` entries after a position, waiting up to `block_ms` for the first.
+
+    They end before an event of a newer format; raises `NewerSchemaError` if that is the first.
+    """
     streams: dict[str, str] = {keys.outbox: str(after)}
     found: Any = await client.xread(streams, count=entries_max, block=block_ms)  # type: ignore[arg-type]
     if not found:
         return []
-    return [_entry(entry_id, fields) for entry_id, fields in found[0][1]]
+    entries: list[Entry] = []
+    for entry_id, fields in found[0][1]:
+        try:
+            entries.append(_entry(entry_id, fields))
+        except NewerSchemaError:
+            if not entries:
+                raise
+            break
+    return entries
 
 
 async def read_first(client: Redis, keys: Keys) -> Entry | None:

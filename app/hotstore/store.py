@@ -32,6 +32,7 @@ from app.hotstore.calls import Args
 from app.hotstore.keys import Keys
 from app.hotstore.library import Library
 from app.hotstore.replies import Stock
+from app.hotstore.ring import Ring
 
 
 class Caller(Protocol):
@@ -57,13 +58,22 @@ class HotStore:
         *,
         order: Sequence[str] = (),
         on_shut: Callable[[], None] = lambda: None,
+        ring: Ring | None = None,
     ) -> None:
         self._caller = caller
         self._keys = keys
         self._library = library
         self._order = calls.ranked(order)
         self._on_shut = on_shut
+        self._ring = ring
+        self._epoch_min = 0
         self.epoch = ""
+
+    def leave(self, epoch_min: int) -> None:
+        """Write to no memory of an earlier epoch from now on: a newer one was opened elsewhere."""
+        self._epoch_min = epoch_min
+        if self.epoch and int(self.epoch) < epoch_min:
+            self._shut()
 
     # Commands
 
@@ -149,6 +159,10 @@ class HotStore:
         """Set buffers in one warehouse absolutely."""
         return await self._write("buffer", who, calls.buffer(command))
 
+    async def compensate(self, sku: str, op: str, reason: str, who: str = "") -> Answer:
+        """Say again what a SKU has, so that the ledger can drop moves that it cannot book."""
+        return await self._write("compensate", who, calls.compensate(sku, op, reason))
+
     # Reads
 
     async def read_stock(self, skus: Sequence[str]) -> tuple[str, list[Stock | None]]:
@@ -179,6 +193,10 @@ class HotStore:
         """Drop outbox entries below `keep_from` ('' for none), and publish how far the ledger is."""
         return await self._write("trim", "", [keep_from, persisted])
 
+    async def limit(self, entries: int, words: str) -> Answer:
+        """Refuse new obligations from so many outbox entries on, and keep the worker's words beside it."""
+        return await self._write("limit", "", [entries, words])
+
     async def forget(self, lock_id: str, ops: Sequence[str]) -> Answer:
         """Drop an ended lock ('' for none) and ops, once they are persisted and past the horizon."""
         return await self._write("forget", "", [lock_id, *ops])
@@ -202,12 +220,16 @@ class HotStore:
             reply = await self._call(function, [epoch, who, *args])
             if reply[0] != Outcome.STALE_EPOCH:
                 _check_echo(function, reply, args)
+                if self._ring is not None and function in _WRITES:
+                    self._ring.add(function, reply, args)
                 return reply
             self.epoch = ""
         raise NotReadyError("the epoch changed twice during one command")
 
     async def _refresh_epoch(self) -> str:
         reply = await self._read("read_due", [0])
+        if int(reply[1]) < self._epoch_min:
+            raise NotReadyError("this hot store is an old one: a newer epoch was opened elsewhere")
         self.epoch = reply[1]
         return self.epoch
 
@@ -247,6 +269,10 @@ _ECHOES = frozenset({"lock", "confirm", "extend", "unlock", "deduct", "replace",
         "fact",
     }
 )
+
+
+_WRITES = _ECHOES - {"expire"} | {"opening"}
+"""Commands of callers: what they were told is remembered."""
 
 
 def _check_echo(function: str, reply: Sequence[str], args: Args) -> None:

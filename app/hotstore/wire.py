@@ -5,6 +5,7 @@ with the same id.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,11 +74,15 @@ class FunctionCaller:
         Raises `NotReadyError` if it surely did not run, `OutcomeUnknownError` if nobody can tell, and
         `HotStoreFullError` if the memory is full.
         """
+        deadline = time.monotonic() + self._deadline_seconds
         try:
             async with asyncio.timeout(self._deadline_seconds), self._room:
-                return await self._call("FCALL_RO" if read else "FCALL", function, 1, key, *args)
+                reply = await self._call("FCALL_RO" if read else "FCALL", function, 1, key, *args)
         except TimeoutError:
             raise OutcomeUnknownError("the hot store did not answer in time") from None
+        if time.monotonic() > deadline:  # this process stood still: late is unknown
+            raise OutcomeUnknownError("the hot store did not answer in time")
+        return reply
 
     async def _call(self, *command: str | int) -> Any:
         try:

@@ -1,10 +1,13 @@
 """Connections to the ledger."""
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -12,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from app.errors import ConfigurationError, UnavailableError
 
 CONNECT_SECONDS = 5.0
+TRANSACTION_SECONDS_MAX = 30.0
+"""After this the connection is given up: on one that is half-open an answer would be waited for, for ever."""
 
 # A frozen process gives its leases up: Postgres ends what idles in a transaction or runs for too long.
 _SERVER_SETTINGS = {
@@ -22,7 +27,14 @@ _SERVER_SETTINGS = {
     "tcp_keepalives_count": "3",
 }
 
+# The same towards the server, of whose silence nothing else would tell.
+_KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 25_000))
+
 AWAY = (OSError, TimeoutError, InterfaceError, OperationalError, asyncpg.PostgresConnectionError)
+_AWAY_CLASSES = frozenset({"08", "40", "53", "57", "58"})
+"""SQLSTATE classes of a server that cannot now: connection, rollback, resources (a full disk), operator, system."""
+_AWAY_STATES = frozenset({"25006", "25P03", "55P03"})
+"""Read-only (a standby, or set so), timed out in a transaction, a lock not to be had."""
 
 
 def open_engine(url: str, *, connections_max: int = 5) -> AsyncEngine:
@@ -33,18 +45,36 @@ def open_engine(url: str, *, connections_max: int = 5) -> AsyncEngine:
         raise ConfigurationError("the database URL cannot be read: it must be postgresql://…") from None
     if target.get_backend_name() != "postgresql":
         raise ConfigurationError("the database URL must be postgresql://…")
-    return create_async_engine(
+    engine = create_async_engine(
         target.set(drivername="postgresql+asyncpg"),
         pool_size=connections_max,
         max_overflow=0,
         pool_pre_ping=True,
         connect_args={"server_settings": _SERVER_SETTINGS, "timeout": CONNECT_SECONDS},
     )
+    event.listen(engine.sync_engine, "connect", _keep_alive)
+    return engine
+
+
+def _keep_alive(connection: Any, _record: Any) -> None:
+    """Let the kernel notice within half a minute that nobody is at the other end any more."""
+    channel = connection.driver_connection._transport.get_extra_info("socket")  # noqa: SLF001 - it has no other door
+    if channel is None or channel.family == socket.AF_UNIX:
+        return
+    channel.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE:
+        if hasattr(socket, name):  # not every system knows each
+            channel.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def is_away(error: BaseException) -> bool:
     """Whether an error says that Postgres cannot be reached, rather than that it refused."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    state = str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
+    if state[:2] in _AWAY_CLASSES or state in _AWAY_STATES:
+        return True
+    if isinstance(error, asyncpg.InterfaceError) and "closed" in str(error):
         return True
     return isinstance(error, AWAY) or "cannot connect now" in str(error).lower()
 
@@ -53,7 +83,7 @@ def is_away(error: BaseException) -> bool:
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Run in one transaction; raise `UnavailableError` if Postgres cannot be reached."""
     try:
-        async with engine.begin() as connection:
+        async with engine.begin() as connection, _deadline(connection, TRANSACTION_SECONDS_MAX):
             yield connection
     except Exception as error:
         if is_away(error):
@@ -75,22 +105,42 @@ async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 @asynccontextmanager
-async def driver_transaction(engine: AsyncEngine, **options: Any) -> AsyncIterator[Any]:
+async def driver_transaction(
+    engine: AsyncEngine, *, seconds_max: float | None = None, **options: Any
+) -> AsyncIterator[Any]:
     """Run in one transaction of asyncpg itself, for COPY, arrays, cursors and scripts; yields its connection.
 
     SQLAlchemy begins a transaction only with a statement of its own, so one around it would be none at all.
-    `options` are asyncpg's, such as isolation="repeatable_read".
+    After `seconds_max` its connection is given up. `options` are asyncpg's, such as isolation="repeatable_read".
     """
     try:
-        async with engine.connect() as connection:
-            raw = await connection.get_raw_connection()
-            pg: Any = raw.driver_connection
-            async with pg.transaction(**options):
-                yield pg
+        async with (
+            engine.connect() as connection,
+            _deadline(connection, seconds_max) as pg,
+            pg.transaction(**options),
+        ):
+            yield pg
     except Exception as error:
         if is_away(error):
             raise UnavailableError(f"Postgres cannot be reached: {_first_line(error)}") from error
         raise
+
+
+@asynccontextmanager
+async def _deadline(connection: AsyncConnection, seconds_max: float | None) -> AsyncIterator[Any]:
+    """Yield asyncpg's connection, and terminate it at the deadline: whoever waits on it is told that it is gone.
+
+    A timeout of asyncpg's own would not do: it ends with a ROLLBACK, which waits for its answer again.
+    """
+    pg: Any = (await connection.get_raw_connection()).driver_connection
+    if seconds_max is None:
+        yield pg
+        return
+    timer = asyncio.get_running_loop().call_later(seconds_max, pg.terminate)
+    try:
+        yield pg
+    finally:
+        timer.cancel()
 
 
 def _first_line(error: BaseException) -> str:

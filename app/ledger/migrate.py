@@ -1,5 +1,6 @@
 """Bringing a database to the schema that this code needs, and refusing one that is too old."""
 
+import re
 from pathlib import Path
 
 import structlog
@@ -17,6 +18,8 @@ _log = structlog.get_logger()
 
 # One migration at a time on a database, whoever starts it: an arbitrary but fixed number.
 _MIGRATION_LOCK = 7_315_001
+_NUMBER = re.compile(r"\d{4}")
+"""What names a schema of ours."""
 
 
 def _config(connection: Connection | None = None) -> Config:
@@ -39,6 +42,7 @@ async def migrate(engine: AsyncEngine) -> str:
 
     def run(connection: Connection) -> str:
         current = _revision(connection)
+        _refuse_foreign(current)
         if current is None or current in _known_revisions():
             upgrade(_config(connection), "head")
         return str(_revision(connection))
@@ -55,7 +59,16 @@ async def check_schema(engine: AsyncEngine) -> None:
     async with database.snapshot(engine) as connection:
         current = await connection.run_sync(_revision)
     head = str(ScriptDirectory.from_config(_config()).get_current_head())
+    _refuse_foreign(current)
     if current is None or (current in _known_revisions() and current != head):
         raise ConfigurationError(
             f"the database is at schema {current or 'none'}, this version needs {head}: run `sellable migrate`"
+        )
+
+
+def _refuse_foreign(current: str | None) -> None:
+    """Raise `ConfigurationError` if another program's migrations run in this database."""
+    if current is not None and not _NUMBER.fullmatch(current):
+        raise ConfigurationError(
+            f"the database is at schema {current}, which is no schema of Sellable: give it a database of its own"
         )

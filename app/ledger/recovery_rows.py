@@ -4,12 +4,13 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.chain import Entry
-from app.domain.events import Counts, Position
+from app.domain.events import Counts, Event, Move, Position
+from app.domain.words import SCHEMA
 from app.ledger import database
 from app.ledger.queries import sql, statement
 from app.ledger.snapshot_rows import LedgerTip, SnapshotRows
@@ -22,6 +23,49 @@ class Correction(NamedTuple):
     warehouse: str
     before: Counts
     after: Counts
+
+
+class Acknowledged(Protocol):
+    """A command that a process had answered; `moves` are [sku, warehouse, source, target, quantity]."""
+
+    @property
+    def position(self) -> Position:
+        """Where its event stood."""
+        ...
+
+    @property
+    def at_ms(self) -> int:
+        """When it was answered, by that process' clock."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """What kind of command it was."""
+        ...
+
+    @property
+    def lock_id(self) -> str | None:
+        """The lock it was about, if it was about one."""
+        ...
+
+    @property
+    def op(self) -> str | None:
+        """Its own id, if it had one."""
+        ...
+
+    @property
+    def moves(self) -> list[list[Any]]:
+        """What it moved, as far as known."""
+        ...
+
+
+def _event_of(one: Acknowledged) -> Event:
+    """Return it as an event, without what the process was not told: versions and the counts it left."""
+    moves = [
+        Move(sku, 0, warehouse, source, target, quantity, Counts())
+        for sku, warehouse, source, target, quantity in one.moves
+    ]
+    return Event(SCHEMA, one.kind, one.at_ms, one.op, None, None, None, None, one.lock_id, None, moves)
 
 
 class RecoveryRows:
@@ -62,6 +106,26 @@ class RecoveryRows:
                 (await connection.execute(statement("highest_epoch"), {"shard": self._shard})).scalar_one()
             )
 
+    async def newest_epoch(self) -> int:
+        """Return the highest epoch that was noted; 0 if none was."""
+        async with database.driver_transaction(self._engine) as pg:
+            return int(await pg.fetchval(sql("newest_epoch"), self._shard))
+
+    async def reached(self) -> Position:
+        """Return the position of the newest event in the ledger."""
+        return (await self.tip()).position
+
+    async def file(self, named: Sequence[Acknowledged]) -> int:
+        """Keep those commands that the ledger does not know, and return how many that were."""
+        columns = zip(
+            *((*one.position, one.lock_id, json.dumps(_event_of(one))) for one in named), strict=True
+        )
+        async with database.driver_transaction(self._engine) as pg:
+            done = await pg.execute(
+                sql("file_lost_events"), self._shard, *(list(column) for column in columns)
+            )
+        return int(done.rsplit(" ", 1)[-1])
+
     async def last_home(self) -> str | None:
         """Return the run id of the server that the last epoch was given to; None if there was no epoch."""
         async with database.driver_transaction(self._engine) as pg:
@@ -74,7 +138,10 @@ class RecoveryRows:
             return int(await pg.fetchval(sql("clock_ms")))
 
     async def add_epoch(self, epoch: int, before: LedgerTip, *, home: str, finding: str) -> None:
-        """Note an epoch before it is opened, so that its number is never given out again."""
+        """Note an epoch before it is opened, so that its number is never given out again.
+
+        From then on no worker writes what it read from a memory of an earlier one.
+        """
         values = {
             "shard": self._shard,
             "epoch": epoch,
@@ -85,6 +152,7 @@ class RecoveryRows:
             "finding": finding,
         }
         async with database.transaction(self._engine) as connection:
+            await connection.execute(statement("wait_for_writer"), {"shard": self._shard})
             await connection.execute(statement("add_epoch"), values)
 
     async def known_entries(self, entries: Sequence[Entry]) -> set[Position]:

@@ -13,9 +13,10 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.chain import ChainBrokenError, Entry, check_chain
-from app.domain.events import Counts, Move, Position, Told
+from app.domain.events import Counts, Event, Move, Position, Told
 from app.domain.words import Place
 from app.ledger import database
+from app.ledger.parking import Parking, Subject
 from app.ledger.partitions import Month, ensure_month
 from app.ledger.queries import sql
 from app.ledger.seal import seal_of
@@ -74,7 +75,7 @@ class _Records:
 
 
 @dataclass(slots=True)
-class _Fold:
+class Fold:
     """What a batch comes to: the last counts of each place, and each document's changes.
 
     `receipts` has the [good, damaged] units that came in, by (purchase order, SKU, epoch, n). `ids` are those that
@@ -91,6 +92,8 @@ class _Fold:
     transfers: _Records = field(default_factory=_Records)
     receipts: dict[tuple[str, str, int, int], list[int]] = field(default_factory=dict)
     months: set[Month] = field(default_factory=set)
+    held: frozenset[Subject] = frozenset()
+    parked: Parking = field(default_factory=Parking)
     ids: list[tuple[Any, ...]] = field(default_factory=list)
     sequences: dict[tuple[str, str], int] = field(default_factory=dict)
     counted: dict[tuple[str, str, datetime], bool] = field(default_factory=dict)
@@ -111,20 +114,23 @@ class Writer:
             row = await pg.fetchrow(sql("read_position"), self._shard)
         return Position(row["epoch"], row["n"]), row["tip"]
 
-    async def write(self, entries: Sequence[Entry]) -> Position | None:
+    async def write(self, entries: Sequence[Entry], *, home_epoch: int | None = None) -> Position | None:
         """Persist entries that continue the position; return the new position, or None if another worker was there.
+
+        `home_epoch`: the epoch of the memory they were read from. None is returned too when a newer one was noted.
 
         Raises `ChainBrokenError` if they don't continue it, `UnavailableError` while Postgres is away.
         """
-        async with database.driver_transaction(self._engine) as pg:
-            row = await pg.fetchrow(sql("lease_position"), self._shard)
+        seconds_max = database.TRANSACTION_SECONDS_MAX
+        async with database.driver_transaction(self._engine, seconds_max=seconds_max) as pg:
+            row = await self._lease(pg, home_epoch)
             if row is None:
                 return None
             at = Position(row["epoch"], row["n"])
             rest = [entry for entry in entries if entry.position > at]
             if not rest:
                 return at
-            fold = _Fold()
+            fold = Fold(held=await self._held(pg) if row["has_parked"] else frozenset())
             for entry in check_chain(rest, at, row["tip"]):
                 self._add(fold, entry)
             await self._check_versions(pg, fold)
@@ -137,10 +143,25 @@ class Writer:
         self._months |= fold.months
         return last.position
 
-    def _add(self, fold: _Fold, entry: Entry) -> None:
+    async def _lease(self, pg: Any, home_epoch: int | None) -> Any:
+        """Return the position's row, this transaction's alone; None if it is another's, or a newer memory's."""
+        row = await pg.fetchrow(sql("lease_position"), self._shard)
+        is_over = row is not None and home_epoch is not None and home_epoch < row["newest_epoch"]
+        return None if is_over else row
+
+    async def _held(self, pg: Any) -> frozenset[Subject]:
+        """Return whose parts are parked: what comes after them has to wait behind them."""
+        rows = await pg.fetch(sql("parked_subjects"), self._shard)
+        return frozenset(Subject(row["part"], row["subject"]) for row in rows)
+
+    def _add(self, fold: Fold, entry: Entry) -> None:
+        self._add_event(fold, entry)
+        self._add_moves(fold, entry, range(len(entry.event.moves)))
+        self._add_document(fold, entry)
+
+    def _add_event(self, fold: Fold, entry: Entry) -> None:
         event = entry.event
-        recorded_at = moment(event.recorded_at)
-        occurred_at = recorded_at if event.occurred_at is None else moment(event.occurred_at)
+        recorded_at, occurred_at = _times_of(event)
         fold.months.add(Month.of(recorded_at))
         lock = None if event.lock is None else _json(event.lock)
         about = event.document
@@ -150,7 +171,26 @@ class Writer:
             event.fingerprint, event.who, event.reason, event.lock_id, lock, entry.prev, entry.tip, *document,
             seal_of(entry),
         ))  # fmt: skip
-        for line, move in enumerate(event.moves):
+        if event.told is not None:
+            self._add_told(fold, entry.position, recorded_at, event.told)
+
+    def _add_told(self, fold: Fold, position: Position, at: datetime, told: Told) -> None:
+        fold.ids += ((self._shard, *position, at, *known) for known in told.ids)
+        if told.sequence is not None:
+            source, warehouse, number = told.sequence
+            fold.sequences[source, warehouse] = number
+
+    def _add_moves(self, fold: Fold, entry: Entry, lines: Iterable[int]) -> None:
+        """Fold these moves of an event; those of a SKU that is held are parked behind what holds it."""
+        event = entry.event
+        recorded_at, occurred_at = _times_of(event)
+        fold.months.add(Month.of(recorded_at))
+        about = event.document
+        for line in lines:
+            move = event.moves[line]
+            if (subject := Subject.of_move(move)) in fold.held:
+                fold.parked.add(entry, subject, line=line, version=move.version)
+                continue
             self._add_move(fold, entry.position, line, move)
             fold.moves.append((
                 self._shard, *entry.position, line, move.sku, move.version, move.warehouse, _PLACES[move.source],
@@ -158,21 +198,20 @@ class Writer:
                 occurred_at if move.occurred_at is None else moment(move.occurred_at),
                 move.to_warehouse, *(move.to_after or _NO_OTHER_END),
             ))  # fmt: skip
-        _add_records(fold, entry, recorded_at)
-        if event.kind == "receive" and about is not None and about.kind == "purchase_order":
-            _add_receipt(fold, entry.position, about.id, event.moves)
-        if event.kind == "count":
-            _add_counted(fold, min(occurred_at, recorded_at), event.moves)
-        if event.told is not None:
-            self._add_told(fold, entry.position, recorded_at, event.told)
+            if event.kind == "receive" and about is not None and about.kind == "purchase_order":
+                _add_receipt(fold, entry.position, about.id, (move,))
+            if event.kind == "count":
+                _add_counted(fold, min(occurred_at, recorded_at), (move,))
 
-    def _add_told(self, fold: _Fold, position: Position, at: datetime, told: Told) -> None:
-        fold.ids += ((self._shard, *position, at, *known) for known in told.ids)
-        if told.sequence is not None:
-            source, warehouse, number = told.sequence
-            fold.sequences[source, warehouse] = number
+    def _add_document(self, fold: Fold, entry: Entry) -> None:
+        """Fold what an event says of its lock or transfer, unless that is held."""
+        subject = Subject.of_document(entry.event)
+        if subject is None or subject not in fold.held:
+            _add_records(fold, entry, moment(entry.event.recorded_at))
+        else:
+            fold.parked.add(entry, subject)
 
-    def _add_move(self, fold: _Fold, position: Position, line: int, move: Move) -> None:
+    def _add_move(self, fold: Fold, position: Position, line: int, move: Move) -> None:
         before = fold.last_versions.get(move.sku)
         if before is None:
             fold.first_versions[move.sku] = move.version
@@ -185,7 +224,7 @@ class Writer:
         if move.to_warehouse is not None and move.to_after is not None:
             fold.stock[move.sku, move.to_warehouse] = (move.version, move.to_after)
 
-    async def _check_versions(self, pg: Any, fold: _Fold) -> None:
+    async def _check_versions(self, pg: Any, fold: Fold) -> None:
         rows = await pg.fetch(sql("read_versions"), list(fold.first_versions))
         known = {row["sku"]: row["version"] for row in rows}
         for sku, version in fold.first_versions.items():
@@ -200,8 +239,9 @@ class Writer:
             if made and self._months:  # not at the start, when nobody could make them ahead
                 _log.error("ledger.partition_was_missing", made=made)
 
-    async def _store(self, pg: Any, fold: _Fold) -> None:
-        await pg.copy_records_to_table("event", records=fold.events, columns=_EVENT_COLUMNS)
+    async def _store(self, pg: Any, fold: Fold) -> None:
+        if fold.events:
+            await pg.copy_records_to_table("event", records=fold.events, columns=_EVENT_COLUMNS)
         if fold.moves:
             await pg.copy_records_to_table("move", records=fold.moves, columns=_MOVE_COLUMNS)
             rows = [
@@ -223,8 +263,9 @@ class Writer:
             await pg.execute(
                 sql("fold_receipts"), *_columns((*key, *units) for key, units in fold.receipts.items())
             )
+        await fold.parked.store(pg, self._shard)
 
-    async def _store_told(self, pg: Any, fold: _Fold) -> None:
+    async def _store_told(self, pg: Any, fold: Fold) -> None:
         if fold.ids:
             await pg.copy_records_to_table("event_id", records=fold.ids, columns=_ID_COLUMNS)
         if fold.sequences:
@@ -234,7 +275,7 @@ class Writer:
             rows = [(*key, damaged) for key, damaged in fold.counted.items()]
             await pg.execute(sql("fold_counted"), self._shard, *_columns(rows))
 
-    async def _balance(self, pg: Any, fold: _Fold) -> None:
+    async def _balance(self, pg: Any, fold: Fold) -> None:
         """Note the counts of SKUs every BALANCE_MOVES moves: nobody has to sum all of them from the beginning."""
         due = [
             sku
@@ -244,9 +285,9 @@ class Writer:
         if due:
             await pg.execute(sql("add_balances"), due)
 
-    async def _note_shortages(self, pg: Any, fold: _Fold) -> None:
+    async def _note_shortages(self, pg: Any, fold: Fold) -> None:
         """Open a case where less is there than is promised; close it where there is enough again."""
-        at = fold.events[-1][_EVENT_COLUMNS.index("recorded_at")]
+        at = fold.moves[-1][_MOVE_COLUMNS.index("recorded_at")]
         short = {place: after.available for place, (_, after) in fold.stock.items() if after.available < 0}
         if short:
             skus, warehouses = _columns(short)
@@ -256,7 +297,13 @@ class Writer:
             await pg.execute(sql("close_shortages"), *_columns(enough), at)
 
 
-def _add_records(fold: _Fold, entry: Entry, at: datetime) -> None:
+def _times_of(event: Event) -> tuple[datetime, datetime]:
+    """Return when an event was recorded and when it happened."""
+    recorded_at = moment(event.recorded_at)
+    return recorded_at, recorded_at if event.occurred_at is None else moment(event.occurred_at)
+
+
+def _add_records(fold: Fold, entry: Entry, at: datetime) -> None:
     """Fold what an event says of its lock, and of another document."""
     event = entry.event
     if event.lock_id is not None and event.lock is not None:
@@ -276,7 +323,7 @@ def _columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _add_receipt(fold: _Fold, position: Position, order_id: str, moves: Sequence[Move]) -> None:
+def _add_receipt(fold: Fold, position: Position, order_id: str, moves: Sequence[Move]) -> None:
     """Add what came in for a purchase order, whether anybody has planned it or not."""
     for move in moves:
         if move.source != Place.SUPPLIER:  # the opposite of what was counted since
@@ -285,7 +332,7 @@ def _add_receipt(fold: _Fold, position: Position, order_id: str, moves: Sequence
         units[move.target == Place.DAMAGED] += move.quantity
 
 
-def _add_counted(fold: _Fold, at: datetime, moves: Sequence[Move]) -> None:
+def _add_counted(fold: Fold, at: datetime, moves: Sequence[Move]) -> None:
     """Note which SKUs were counted, and whether their damaged units were."""
     for move in moves:
         if move.occurred_at is None:  # else it is the opposite, as of another count

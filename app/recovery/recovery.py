@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from redis.asyncio import Redis
 
-from app.errors import ConfigurationError, FencedError, UnavailableError
+from app.errors import FencedError, UnavailableError
 from app.hotstore import outbox
 from app.hotstore.gate import Claims, Gate
 from app.hotstore.keys import Keys
@@ -23,6 +23,7 @@ from app.hotstore.scan import Scan
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.snapshot_rows import LedgerTip
 from app.ledger.writer import Writer
+from app.recovery.belonging import refuse_mismatch
 from app.recovery.carry_over import CarryOver
 from app.recovery.findings import Finding, Seen, judge
 from app.recovery.fork import Fork
@@ -115,12 +116,8 @@ class Recovery:
 
     async def _recover(self, fence: int, *, force_rebuild: bool) -> Finding:
         claims = await self._gate.claims()
+        refuse_mismatch(claims.installation, await self._rows.installation())
         installation = await self._rows.installation(begin=True)
-        if claims.installation not in {"", installation}:
-            raise ConfigurationError(
-                "this hot store belongs to another installation than this ledger: give both addresses of one, "
-                "or a SELLABLE_PREFIX of its own"
-            )
         epoch = await self._next_epoch(claims)
         await self._let_old_home_end(claims, epoch)
         ledger = await self._rows.tip()

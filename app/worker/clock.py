@@ -35,11 +35,14 @@ class ClockWatch:
         self._steady_seconds = steady_seconds
         self._offset: float | None = None
         self._paused_since: float | None = None
+        self.hot_seconds = 0.0
+        """What the hot store's clock said when it was last asked."""
 
     async def agrees(self) -> bool:
         """Whether locks may expire now. After 15 minutes of disagreement the new time is taken as right."""
         steady = self._steady_seconds()
-        offset = await self._hot_seconds() - steady
+        self.hot_seconds = await self._hot_seconds()
+        offset = self.hot_seconds - steady
         if self._offset is None:
             self._offset = await self._ledger_seconds() - steady
         if abs(offset - self._offset) <= self._jump_seconds_max:

@@ -22,17 +22,19 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="keep calls and logs of rows that fail in this directory")
     given = parser.parse_args()
     wanted = [word for word in given.only.split(",") if word]
-    chosen = [row for row in TABLE if not wanted or any(word in row.name for word in wanted)]
+    chosen = [row for row in TABLE if row.in_short or not given.short]
+    if wanted:
+        chosen = [row for row in TABLE if any(word in row.name for word in wanted)]
     rows, began = [], time.monotonic()
     for number, scenario in enumerate(chosen, start=1):
         print(f"[{number}/{len(chosen)}] {scenario.name} …", file=sys.stderr, flush=True)
         row = run(scenario, seed=given.seed, short=given.short, keep=given.keep).row
         rows.append(row)
         print(report.line(row), file=sys.stderr, flush=True)
-    told = report.Report(rows, seed=given.seed, short=given.short, seconds=time.monotonic() - began)
-    print(told.table())
-    if given.write:
-        told.write(given.write)
+        told = report.Report(rows, seed=given.seed, short=given.short, seconds=time.monotonic() - began)
+        if given.write:
+            told.write(given.write)  # after each row: a run that is broken off has told something
+    print(told.table() if rows else "no such row")
     return 1 if any(row.why for row in rows) or not rows else 0
 
 

@@ -6,11 +6,13 @@ Nothing of it is in the service. Every call that leaves a process has a name her
 them is armed, by whom, and which process dies there; it is taken away first, so that only one does.
 """
 
+import asyncio
 import functools
+import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +38,31 @@ def main() -> None:
         _start_armed()
     elif command in {"serve", "worker"} and os.environ.get(ARMED):
         _arm(command, Path(os.environ[ARMED]))
+    if command in {"serve", "worker"}:
+        signal.signal(signal.SIGUSR2, _tell_tasks)
     if command == "worker":
         for name in [name for name in os.environ if name.startswith(OF_WORKER)]:
             os.environ[name.removeprefix(OF_WORKER)] = os.environ[name]
     from app.cli import main as sellable  # noqa: PLC0415 - only now is everything in place
 
     sellable()
+
+
+def _tell_tasks(*_: object) -> None:
+    """Write down what every task waits for: a run that hangs asks for it."""
+    for one in gc.get_objects():
+        if isinstance(one, asyncio.Task) and not one.done():
+            print(one.get_name(), *_frames_of(one), sep="\n  ", file=sys.stderr)
+    sys.stderr.flush()
+
+
+def _frames_of(task: "asyncio.Task[Any]") -> Iterator[str]:
+    """Where a task is, from its outermost coroutine to what it waits for."""
+    inner: Any = task.get_coro()
+    while inner is not None:
+        frame = getattr(inner, "cr_frame", None) or getattr(inner, "ag_frame", None)
+        yield f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}" if frame else repr(inner)
+        inner = getattr(inner, "cr_await", None) or getattr(inner, "ag_await", None)
 
 
 def _start_armed() -> None:

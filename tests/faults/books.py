@@ -19,14 +19,15 @@ QUIET_SECONDS = 2.2
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """`corrections` are the events that recovery wrote; `named` the (kind, id) of what the service lists as lost."""
+    """`named` are the (kind, id) of what the service lists as lost; `read_at` is on the recorder's clock."""
 
     rows: list[Row]
     named: set[tuple[str, str]]
     differences: list[str]
     lag_seconds: float
-    corrections: int = 0
-    problems: list[str] = field(default_factory=list)
+    held: set[str] = field(default_factory=set)
+    """Locks that are held and would expire."""
+    read_at: float = 0.0
 
 
 async def settle(stores: Stores, database_url: str, *, limit_seconds: float) -> float:
@@ -63,10 +64,13 @@ async def read_books(stores: Stores, database_url: str, *, settle_seconds: float
     try:
         rows = await _events(connection)
         named = await _named(connection)
+        held = await connection.fetch(
+            "SELECT lock_id FROM lock WHERE record->>'s' = 'held' AND coalesce(record->>'x', '') <> ''"
+        )
     finally:
         await connection.close()
     found = [str(one) async for one in stores.verify(lambda _what, _done: None).differences()]
-    return Books(rows, named, found, lag_seconds)
+    return Books(rows, named, found, lag_seconds, {row["lock_id"] for row in held}, time.monotonic())
 
 
 async def _events(connection: Any) -> list[Row]:

@@ -13,12 +13,10 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from redis.exceptions import RedisError
-
 from tests.faults.house import House
+from tests.proxy import Proxy
 from tests.servers import until
 
-ROLES = ("api", "worker", "redis", "postgres")
 POINT_SECONDS_MAX = 5.0
 
 
@@ -33,6 +31,10 @@ class Fault(ABC):
 
     def heal(self, house: House) -> None:  # noqa: B027 - most faults leave nothing to heal
         """Take its cause away."""
+
+    def was_felt(self, house: House) -> bool:  # noqa: ARG002
+        """Whether there is a trace of it, where one can be looked for: a fault that missed shows nothing."""
+        return True
 
 
 @dataclass
@@ -93,21 +95,13 @@ class RedisFiles(Fault):
 
     what: str
     """`power-cut`, `delete`, `chop BYTES`: see `redis_life`."""
-    lag_seconds: float = 0.0
-    """For so long the worker stands still before, so that the last events are nowhere but in Redis."""
     name: str = ""
     _before: list[int] = field(default_factory=list)
 
     def strike(self, house: House, chance: random.Random) -> None:  # noqa: ARG002
-        worker = house.pids("worker")[0]
-        if self.lag_seconds:
-            os.kill(worker, signal.SIGSTOP)
-            time.sleep(self.lag_seconds)
         (house.redis_directory / "before-start").write_text(self.what)
         self._before = house.pids("redis")
         os.kill(self._before[0], signal.SIGKILL)
-        if self.lag_seconds:
-            os.kill(worker, signal.SIGCONT)
 
     def heal(self, house: House) -> None:
         house.until_restarted("redis", self._before)
@@ -210,10 +204,169 @@ class Network(Fault):
         house.outside.do(mend)
 
 
-def redis_is(house: House) -> bool:
-    """Whether Redis answers."""
-    try:
+@dataclass
+class Together(Fault):
+    """Several faults at once."""
+
+    faults: tuple[Fault, ...]
+    name: str = ""
+
+    def strike(self, house: House, chance: random.Random) -> None:
+        for fault in self.faults:
+            fault.strike(house, chance)
+
+    def heal(self, house: House) -> None:
+        for fault in self.faults:
+            fault.heal(house)
+
+
+@dataclass
+class Lagging(Fault):
+    """A fault that strikes while the ledger is behind: the worker stands still for so long before."""
+
+    fault: Fault
+    seconds: float
+    name: str = ""
+
+    def strike(self, house: House, chance: random.Random) -> None:
+        worker = house.pids("worker")[0]
+        os.kill(worker, signal.SIGSTOP)
+        time.sleep(self.seconds)
+        self.fault.strike(house, chance)
+        os.kill(worker, signal.SIGCONT)
+
+    def heal(self, house: House) -> None:
+        self.fault.heal(house)
+
+
+@dataclass
+class Failover(Fault):
+    """The primary is left for its replica, which missed what was written in the last `behind_seconds`.
+
+    `old` is what becomes of the old primary meanwhile: `leave` (it runs on, nobody talks to it), `kill`, or `stop`: it
+    was only frozen, the API's connections to it stay, and it goes on when it wakes up. Healing makes it the new
+    primary's replica, so that the next failover leads back to it.
+    """
+
+    behind_seconds: float = 0.0
+    old: str = "leave"
+    name: str = ""
+
+    def strike(self, house: House, chance: random.Random) -> None:  # noqa: ARG002
+        old, new = house.primary, house.standby
+        link = house.proxies[house.link(old, new)]
+        if self.behind_seconds:
+            house.outside.do(setattr, link.to_client, "drops", True)
+            time.sleep(self.behind_seconds)
+        if self.old == "kill":
+            old.stop(immediate=True)
+        elif self.old == "stop":
+            os.kill(old.pid or 0, signal.SIGSTOP)
+        with house.client(new) as client:
+            client.execute_command("REPLICAOF", "NO", "ONE")
+        house.outside.do(self._lead_to, house, new.port)
+
+    def _lead_to(self, house: House, port: int) -> None:
+        for who in ("api-redis", "worker-redis"):
+            proxy = house.proxies[who]
+            proxy.target = ("127.0.0.1", port)
+            if self.old != "stop" or who == "worker-redis":
+                proxy.cut()
+
+    def heal(self, house: House) -> None:
+        new, old = house.primary, house.standby
+        if self.old == "kill":
+            old.start()
+        elif self.old == "stop":
+            os.kill(old.pid or 0, signal.SIGCONT)
+            time.sleep(2.0)  # so long does it believe that it is the primary
+        for link in (house.link(old, new), house.link(new, old)):
+            if link in house.proxies:
+                house.outside.do(self._mend, house.proxies[link])
+        house.replicate(new, old)
+
+    def _mend(self, link: Proxy) -> None:
+        link.to_client.drops = False
+        link.cut()
+
+
+@dataclass
+class DiskFull(Fault):
+    """A file of somebody else takes the last byte of a server's small disk."""
+
+    which: str
+    name: str = ""
+
+    def strike(self, house: House, chance: random.Random) -> None:  # noqa: ARG002
+        with (
+            contextlib.suppress(OSError),
+            (house.data / self.which / "filler").open("wb", buffering=0) as filler,
+        ):
+            for size in (1 << 20, 1 << 12, 1):
+                with contextlib.suppress(OSError):
+                    while filler.write(b"x" * size) == size:
+                        pass
+
+    def heal(self, house: House) -> None:
+        (house.data / self.which / "filler").unlink()
+
+    def was_felt(self, house: House) -> bool:
+        said = (house.data / "logs" / f"{self.which}.log").read_text(errors="replace")
+        return any(sign in said for sign in ("No space left", "Short write", "AOF write error"))
+
+
+@dataclass
+class MemoryFull(Fault):
+    """Redis may take no more memory than it has."""
+
+    name: str = ""
+
+    def strike(self, house: House, chance: random.Random) -> None:  # noqa: ARG002
         with house.client() as client:
-            return bool(client.ping())
-    except (RedisError, OSError):
-        return False
+            client.config_set("maxmemory", max(1, int(client.info("memory")["used_memory"])))
+
+    def heal(self, house: House) -> None:
+        with house.client() as client:
+            client.config_set("maxmemory", 0)
+
+
+@dataclass
+class ClockMoved(Fault):
+    """The clock that Redis sees jumps, and comes back when it is healed."""
+
+    seconds: int
+    name: str = ""
+
+    def strike(self, house: House, chance: random.Random) -> None:  # noqa: ARG002
+        house.set_clock(self.seconds)
+        with house.client() as client:
+            until(lambda: abs(client.time()[0] - time.time() - self.seconds) < 10)
+
+    def heal(self, house: House) -> None:
+        house.set_clock(0)
+
+
+_POISON = """
+local meta = redis.call('HMGET', KEYS[1], 'tip', 'epoch', 'at')
+local move = string.format('["POISON",%s,"north","j","a",1,[%s,0,0,0,0],"%s"]', ARGV[1], ARGV[1], ARGV[2])
+local body = string.format('[2,"adjust",%s,"adjust:poison-%s","%s","somebody",null,null,null,null,[%s]]',
+  meta[3], ARGV[1], string.rep('0', 16), move)
+local position = redis.call('XADD', KEYS[2], meta[2] .. '-*', 'p', meta[1], 'e', body)
+redis.call('HSET', KEYS[1], 'tip', string.sub(redis.sha1hex(meta[1] .. body), 1, 16), 'last', position)
+redis.call('HSET', KEYS[3], 'v', ARGV[1], 'north:a', ARGV[1])
+return position
+"""
+
+
+@dataclass
+class Poison(Fault):
+    """An event that the hot store has and Postgres will never take: its move's reason holds a NUL."""
+
+    name: str = ""
+    _count: int = 0
+
+    def strike(self, house: House, chance: random.Random) -> None:  # noqa: ARG002
+        self._count += 1
+        keys = ("{s0}:meta", "{s0}:outbox", "{s0}:stock:POISON")
+        with house.client() as client:
+            client.eval(_POISON, len(keys), *keys, str(self._count), "\\u0000")

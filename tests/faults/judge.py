@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
-from app.domain.commands import OpeningRow
+from app.domain.commands import Extend, Lock, OpeningRow
 from app.domain.outcomes import Outcome
 from app.domain.words import Place
 from tests.faults.books import Books
@@ -11,6 +11,8 @@ from tests.faults.load import Recorder
 from tests.histories.check import DONE, Checker, Row, name_of, name_of_row
 from tests.histories.traffic import Call
 
+LATE_SECONDS = 5.0
+"""A sweep every quarter of a second, and what a loaded machine makes of it."""
 OURS = frozenset({"open", "opening"})
 
 
@@ -26,6 +28,8 @@ class Judgement:
     oversold: int = 0
     contradictions: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
+    released_early: list[str] = field(default_factory=list)
+    outlived: list[str] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
 
     @property
@@ -85,6 +89,7 @@ def judge(recorder: Recorder, books: Books, opening: list[OpeningRow], *, may_lo
     replay = Replay(kept, books.rows, opening)
     verdict = replay.run()
     found.oversold = replay.oversold
+    _check_expiry(found, recorder, books)
     found.contradictions = [] if may_lose else verdict.problems
     found.examples += verdict.problems[:3]
     return found
@@ -104,6 +109,27 @@ def _without_lost_reply(call: Call, positions: set[str]) -> Call:
         return call
     there = call.reply.body["position"].removeprefix("s0-") in positions
     return call if there else Call(call.command, call.invoked)
+
+
+def _check_expiry(found: Judgement, recorder: Recorder, books: Books) -> None:
+    """By our own clock: nothing expired before its time, and nothing is held long after it."""
+    expired = {row.lock_id for row in books.rows if row.kind == "expire"}
+    extended = {call.command.lock_id for call in recorder.calls if isinstance(call.command, Extend)}
+    for call in recorder.calls:
+        lock = call.command
+        if (
+            not isinstance(lock, Lock)
+            or lock.ttl_ms is None
+            or call.reply is None
+            or call.reply.status != 201
+        ):
+            continue
+        age_seconds = books.read_at - call.invoked
+        if lock.lock_id in expired and age_seconds < lock.ttl_ms / 1000:
+            found.released_early.append(lock.lock_id)
+        late = age_seconds > lock.ttl_ms / 1000 + LATE_SECONDS
+        if lock.lock_id in books.held - extended and late:
+            found.outlived.append(lock.lock_id)
 
 
 def _doubled(rows: list[Row]) -> int:

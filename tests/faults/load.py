@@ -14,7 +14,8 @@ from tests.histories.traffic import SKUS, WAREHOUSES, Call, History, Shopper, re
 CLIENTS = 16
 READERS = 2
 ANSWER_SECONDS_MAX = 12.0
-LEDGER_SHARE = 0.1
+Levels = tuple[tuple[str, float], ...]
+"""Levels that are asked for, each with its share of the commands."""
 OPENING = [
     OpeningRow(sku, warehouse, 150 if n % 3 == 0 else 4_000, 5 if n % 4 == 0 else 0)
     for n, sku in enumerate(SKUS)
@@ -69,18 +70,21 @@ class Buyer(Shopper):
         shared: list[str],
         *,
         pace_seconds: float,
-        ledger: float,
+        levels: Levels,
     ) -> None:
         super().__init__(client, recorder.history, seed, shared)
         self._recorder = recorder
         self._pace_seconds = pace_seconds
-        self._ledger = ledger
+        self._levels = levels
 
     async def _send(self, command: Command) -> None:
         await asyncio.sleep(self._chance.expovariate(1 / self._pace_seconds))
         path, body, key = request_of(command)
-        if self._chance.random() < self._ledger:
-            body = body | {"durability": "ledger"}
+        pick = self._chance.random()
+        for level, share in self._levels:
+            if 0 <= pick < share:
+                body = body | {"durability": level}
+            pick -= share
         lose_reply = self._chance.random() < 0.01
         call = Call(command, time.monotonic())
         self._history.calls.append(call)
@@ -129,13 +133,13 @@ class Load:
     """Buyers and readers on one API, until it is stopped; to be used inside the loop."""
 
     def __init__(
-        self, api: str, recorder: Recorder, *, seed: int, commands_per_second: float, ledger: float
+        self, api: str, recorder: Recorder, *, seed: int, commands_per_second: float, levels: Levels
     ) -> None:
         self._where = urlsplit(api)
         self._recorder = recorder
         self._seed = seed
         self._pace_seconds = CLIENTS / commands_per_second
-        self._ledger = ledger
+        self._levels = levels
         self._tasks: list[asyncio.Task[None]] = []
         self._clients: list[Client] = []
         self._stopping = False
@@ -149,7 +153,7 @@ class Load:
                 self._seed * 1_000 + n,
                 shared,
                 pace_seconds=self._pace_seconds,
-                ledger=self._ledger,
+                levels=self._levels,
             )
             self._tasks.append(asyncio.create_task(self._go_on(buyer)))
         for n in range(READERS):

@@ -6,6 +6,7 @@
 `chop BYTES` (its last bytes), or `power-cut` (each file is cut back to its length at its last fsync).
 With FAULTS_WATCH_FSYNC set, Redis runs under ptrace, stopped at each fsync and fdatasync only (a seccomp filter
 picks them), and the length of each file that was synced is kept in `synced`. It dies with its watcher.
+With FAULTS_CLOCK it sees the time that the file of this name says, such as `+86400`.
 Only the standard library: this runs by its path.
 """
 
@@ -35,10 +36,22 @@ def can_watch() -> bool:
     return sys.platform == "linux" and platform.machine() in FSYNC_NUMBERS
 
 
+def fake_time() -> Path | None:
+    """The library that shows a program another time, if this machine has it."""
+    return next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+
+
 def main() -> None:
     server, conf = sys.argv[1:3]
     directory = Path(conf).parent
     prepare(directory)
+    if "FAULTS_CLOCK" in os.environ:
+        os.environ |= {
+            "LD_PRELOAD": str(fake_time()),
+            "FAKETIME_TIMESTAMP_FILE": os.environ["FAULTS_CLOCK"],
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
     if os.environ.get("FAULTS_WATCH_FSYNC") and can_watch():
         sys.exit(watch([server, conf], directory))
     os.execv(server, [server, conf])  # noqa: S606 - it takes this process's place and number

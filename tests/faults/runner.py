@@ -1,7 +1,9 @@
 """Runs one row: a house, a load, its faults, and the judge."""
 
 import asyncio
+import os
 import random
+import signal
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -83,13 +85,13 @@ def _run(scenario: Scenario, place: Path, done: Run, *, short: bool, keep: Path 
             recorder,
             seed=row.seed,
             commands_per_second=COMMANDS_PER_SECOND,
-            ledger=scenario.ledger_share,
+            levels=scenario.levels,
         )
         outside.run(load.start())
         try:
             until(lambda: recorder.acknowledged() > WARM_UP_COMMANDS)
             _strike_all(scenario, house, row, chance, short=short)
-            time.sleep(1.0)
+            time.sleep(scenario.calm_seconds)
         except AssertionError as late:
             row.why.append(f"never ready again: {late}")
         finally:
@@ -113,6 +115,7 @@ def _strike_all(scenario: Scenario, house: House, row: Row, chance: random.Rando
         strike.healed_at = time.monotonic()
         strike.ready_at = house.until_ready(scenario.recover_seconds)
     row.notes += _missed(faults)
+    row.why += [f"{one.name or type(one).__name__} was not felt" for one in faults if not one.was_felt(house)]
 
 
 def _missed(faults: list[Fault]) -> list[str]:
@@ -150,9 +153,13 @@ def _judge(scenario: Scenario, house: House, done: Run) -> None:
         books = done.books = house.outside.run(_books(house, scenario.settle_seconds))
     except TimeoutError:
         row.why.append(f"the ledger did not catch up in {scenario.settle_seconds:.0f} s")
+        for pid in house.pids("worker"):
+            os.kill(pid, signal.SIGUSR2)  # its log shall say what it waits for
+        time.sleep(1.0)
         return
     row.lag_seconds = books.lag_seconds
     found = row.judgement = judge(done.recorder, books, house.opening, may_lose=bool(scenario.may_lose))
+    different = [one for one in found.differences if not scenario.excused or scenario.excused not in one]
     lost = {level: n for level, n in found.lost.items() if level not in scenario.may_lose}
     for wrong, text in (
         (sum(lost.values()), f"lost what was acknowledged: {lost}"),
@@ -162,7 +169,15 @@ def _judge(scenario: Scenario, house: House, done: Run) -> None:
             len(found.contradictions),
             f"{len(found.contradictions)} contradictions: {found.contradictions[:2]}",
         ),
-        (len(found.differences), f"verify: {len(found.differences)} differences: {found.differences[:2]}"),
+        (len(different), f"verify: {len(different)} differences: {different[:2]}"),
+        (
+            len(found.released_early),
+            f"{len(found.released_early)} locks expired before their time: {found.released_early[:3]}",
+        ),
+        (
+            len(found.outlived),
+            f"{len(found.outlived)} locks are held beyond their expiry: {found.outlived[:3]}",
+        ),
         (scenario.must_lose and not found.lost_total, "lost nothing, so this run would not see a loss"),
         (not found.acknowledged, "nothing was acknowledged"),
     ):

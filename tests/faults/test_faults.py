@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.faults.books import Books
-from tests.faults.faults import Kill, KillAt, RedisFiles
+from tests.faults.faults import Kill, KillAt, Lagging, RedisFiles
 from tests.faults.house import CannotBuildError, Plan
 from tests.faults.judge import judge
 from tests.faults.load import OPENING
@@ -23,7 +23,7 @@ SAMPLE = Scenario(
     faults=lambda: [
         Kill("api"),
         KillAt("worker", signal.SIGKILL, WORKER_POINTS[2:]),
-        RedisFiles("power-cut" if can_watch() else "nothing", lag_seconds=0.3),
+        Lagging(RedisFiles("power-cut" if can_watch() else "nothing"), 0.3),
         Kill("postgres", signal.SIGQUIT),
     ],
     times=(4, 4),

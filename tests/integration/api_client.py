@@ -110,6 +110,9 @@ class PretendHealth:
     async def readiness(self) -> list[str]:
         return self.reasons
 
+    def notes(self) -> list[str]:
+        return []
+
 
 class AsIs(httpx.AsyncBaseTransport):
     """Sends the path of the extension `target`, if there is one, where httpx would change it."""

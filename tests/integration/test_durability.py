@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from urllib.parse import urlsplit
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.bootstrap import Stores, open_stores
 from app.domain.commands import Line, Lock, OpeningRow
@@ -210,9 +211,9 @@ async def test_after_an_epoch_ended_the_event_itself_is_looked_for(
     [("appendonly", "no"), ("appendfsync", "everysec"), ("no-appendfsync-on-rewrite", "yes")],
 )
 async def test_a_setting_that_is_changed_at_run_time_is_noticed(
-    redis_server: EmbeddedValkey, name: str, value: str, capsys: pytest.CaptureFixture[str]
+    redis_server: EmbeddedValkey, name: str, value: str
 ) -> None:
-    with servers.valkey() as server:
+    with capture_logs() as logs, servers.valkey() as server:
         async with open_stores(server.url, "postgresql://nobody@127.0.0.1:1/nowhere") as stores:
             await stores.check()
             assert stores.level.level == "disk"
@@ -224,7 +225,7 @@ async def test_a_setting_that_is_changed_at_run_time_is_noticed(
             await until(lambda: _is(stores.level, "disk"))
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
-    assert name in capsys.readouterr().out
+    assert name in str(logs)
 
 
 async def _is(level: HotLevel, wanted: str) -> bool:

@@ -109,6 +109,7 @@ async def revise(url: str, revision: str | None) -> None:
 async def start_worker(redis_server: EmbeddedValkey, url: str, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setenv("SELLABLE_REDIS_URL", redis_server.url)
     monkeypatch.setenv("SELLABLE_DATABASE_URL", url)
+    servers.flush(redis_server)  # what another test left belongs to another ledger
     async with open_worker() as duties:
         return len(duties)
 

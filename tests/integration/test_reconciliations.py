@@ -1,13 +1,22 @@
 """Reconciliations: a snapshot against the ledger as of its time, through the application."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
+import httpx
 import pytest
 
+from app.api.app import create_app
 from app.bootstrap import Stores
-from app.domain.commands import Adjust, Booking, Deduct, Line, Lock, Receive
+from app.domain.commands import Adjust, Booking, Deduct, Line, Lock, OpeningRow, Receive
+from app.domain.reconciliation import Status
 from app.domain.words import Place
+from app.ledger import database
+from app.ledger.snapshots import Begun
+from app.operations.snapshots.spool import Asked, Spool
+from tests.integration.api_client import PretendHealth
 from tests.integration.reconciling import differences, done, now_ms, reconciled, send, text_of
 from tests.integration.warehouse import House, house_on, problem
 
@@ -34,6 +43,14 @@ async def test_as_of_its_time_not_of_now(house: House) -> None:
     await hot.receive(Receive("r", "north", (Booking("B", Place.SUPPLIER, Place.AVAILABLE, 7),)))
     assert (await reconciled(house, "sku,on_hand\nA,10\n", at))["discrepancies"] == []
     assert (await reconciled(house, "sku,on_hand\nA,7\nB,7\n", await now_ms(house)))["discrepancies"] == []
+
+
+async def test_the_time_is_inclusive(house: House) -> None:
+    at = await now_ms(house)
+    for number, occurred_at in enumerate((at - 1, at, at + 1)):
+        line = Booking("A", Place.ADJUSTMENT, Place.AVAILABLE, 10**number)
+        await house.stores.hot.adjust(Adjust(f"a{number}", "north", (line,), occurred_at))
+    assert (await reconciled(house, "sku,on_hand\nA,21\n", at))["discrepancies"] == []
 
 
 async def test_each_kind(house: House) -> None:
@@ -178,3 +195,120 @@ async def test_pages_of_differences(house: House) -> None:
         after = page["next"]
     assert seen == told["discrepancies"]
     assert json.dumps(seen)
+
+
+# Bodies that do not come to their end
+
+
+def app_of(house: House) -> Any:
+    return create_app(house.operations, house.stores.settings, PretendHealth())
+
+
+async def test_a_connection_that_ends_in_the_middle_leaves_nothing(house: House) -> None:
+    """What came until then reads like a smaller snapshot, to its last line."""
+    at, answered = text_of(await now_ms(house)), list[Any]()
+    messages = iter((
+        {"type": "http.request", "body": b"sku,on_hand\nA,9\n", "more_body": True},
+        {"type": "http.disconnect"},
+    ))  # fmt: skip
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/reconciliations", "raw_path": b"/v1/reconciliations",
+        "query_string": f"warehouse=north&as_of={at}".encode(), "http_version": "1.1", "scheme": "http",
+        "headers": [(b"content-type", b"text/csv"), (b"content-length", b"4000")],
+    }  # fmt: skip
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def answer(message: Any) -> None:
+        answered.append(message)
+
+    await app_of(house)(scope, receive, answer)
+    assert answered == []
+    assert (await house.http.get("/v1/reconciliations")).json()["items"] == []
+
+
+async def test_too_large_and_too_many(house: House) -> None:
+    transport = httpx.ASGITransport(app_of(house))
+    at, ended = await now_ms(house), asyncio.Event()
+    query = {"warehouse": "north", "as_of": text_of(at)}
+    headers = {"content-type": "text/csv"}
+
+    async def slow(on_hand: int) -> AsyncIterator[bytes]:
+        yield b"sku,on_hand\n"
+        await ended.wait()
+        yield f"A,{on_hand}\n".encode()
+
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+
+        async def post(content: Any, **more: str) -> httpx.Response:
+            return await http.post(
+                "/v1/reconciliations", params=query, content=content, headers=headers | more
+            )
+
+        slow_ones = [asyncio.create_task(post(slow(number))) for number in range(2)]
+        async with asyncio.timeout(10):
+            while (await post(b"")).status_code != 503:
+                await asyncio.sleep(0.01)
+        refused = await post(b"sku,on_hand\nA,9\n")
+        problem(refused, 503, "busy")
+        assert refused.headers["retry-after"]
+        ended.set()
+        assert [(await one).status_code for one in slow_ones] == [202, 202]
+        problem(await post(b"x", **{"content-length": str(2**28 + 1)}), 413, "payload_too_large")
+
+
+async def taken_in(stores: Stores, on_hand: int, at: int) -> Begun:
+    with Spool() as spool:
+        spool.add(2, "A", on_hand, None)
+        spool.finish(None)
+        return await stores.operations().reconciliations.begin(Asked("north", at, None), spool)
+
+
+async def test_it_waits_until_the_ledger_has_all_up_to_the_request(stores: Stores) -> None:
+    """No worker runs: nothing is compared before the ledger has what the hot store had when it was asked."""
+    (persist,) = [duty for duty in stores.duties() if duty.name == "persist"]
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    while await persist.run_once():
+        pass
+    await stores.hot.opening([OpeningRow("A", "north", 12)])
+    begun = await taken_in(stores, 12, 2**41)
+    assert await stores.reconcile().run_once() is None
+    while await persist.run_once():
+        pass
+    assert await stores.reconcile().run_once() == begun.reconciliation_id
+    found = await stores.operations().reconciliations.find(begun.reconciliation_id)
+    assert found is not None
+    assert (found.status, found.totals["discrepancies"]) == (Status.DONE, 0)
+    assert await stores.reconcile().run_once() is None
+
+
+async def test_a_snapshot_that_did_not_survive_fails_and_may_come_again(stores: Stores) -> None:
+    """Its table is unlogged: a crash of Postgres empties it."""
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    (persist,) = [duty for duty in stores.duties() if duty.name == "persist"]
+    while await persist.run_once():
+        pass
+    begun = await taken_in(stores, 9, 2**41)
+    assert not (await taken_in(stores, 9, 2**41)).new
+    async with database.driver_transaction(stores.engine) as pg:
+        (table,) = await pg.fetchrow("SELECT 'snapshot_line_' || number FROM reconciliation")
+        await pg.execute(f"TRUNCATE {table}")
+    assert await stores.reconcile().run_once() == begun.reconciliation_id
+    found = await stores.operations().reconciliations.find(begun.reconciliation_id)
+    assert found is not None
+    assert (found.status, found.failure) == (
+        Status.FAILED, "the snapshot was lost when Postgres crashed: send it again",
+    )  # fmt: skip
+    async with database.driver_transaction(stores.engine) as pg:
+        assert await pg.fetchval("SELECT to_regclass($1)", table) is None
+    again = await taken_in(stores, 9, 2**41)
+    assert again.new
+    assert again.reconciliation_id != begun.reconciliation_id
+
+
+async def test_two_at_once_are_one(stores: Stores) -> None:
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    begun = await asyncio.gather(*(taken_in(stores, 9, 2**41) for _ in range(4)))
+    assert len({one.reconciliation_id for one in begun}) == 1
+    assert sum(one.new for one in begun) == 1

@@ -13,6 +13,7 @@ from app.hotstore.keys import Keys as RedisKeys
 from app.hotstore.library import library
 from app.hotstore.line import Line
 from app.hotstore.near_cache import NearCache
+from app.hotstore.ring import Ring
 from app.settings import Durability, Settings, read_api_keys
 from app.telemetry import Metrics
 
@@ -24,6 +25,7 @@ def build_hot(
     metrics: Metrics,
     *,
     level: Callable[[], Durability],
+    ring: Ring | None = None,
     on_shut: Callable[[], None] = lambda: None,
 ) -> tuple[HotRoutes, Line]:
     """Return the hot routes and the line that they use, which is not started yet.
@@ -62,6 +64,7 @@ def build_hot(
         ttl_seconds=settings.lock_ttl_seconds,
         durability=settings.durability,
         level=level,
+        ring=ring,
     )
     metrics.collectors.append(partial(hand_over, counts=counts, cache=cache.counts))
     return HotRoutes(pages, checkout), line

@@ -29,6 +29,7 @@ from app.hotstore.keys import Keys as RedisKeys
 from app.hotstore.library import Library
 from app.hotstore.line import Line
 from app.hotstore.lock_batches import LockBatches
+from app.hotstore.ring import Ring
 from app.hotstore.wire import meaning_of
 from app.settings import Durability
 
@@ -99,7 +100,9 @@ class Checkout:
         ttl_seconds: int,
         durability: Durability,
         level: Callable[[], Durability],
+        ring: Ring | None = None,
     ) -> None:
+        self._ring = ring
         self._keys = keys
         self._counts = counts
         self._line = line
@@ -211,6 +214,8 @@ class Checkout:
                 decline()  # nothing was changed, and the application asks for the epoch first
                 return
             try:
+                if self._ring is not None and type(reply) is list and reply[1] == echo:
+                    self._ring.add(function, reply, args)
                 self._answer(function, route, command, echo, reply, respond)
             except Exception:  # noqa: BLE001 - whatever it is, somebody waits for an answer
                 _log.exception("a request failed", method="POST", route=route)

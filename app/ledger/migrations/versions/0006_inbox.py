@@ -3,7 +3,7 @@
 from app.ledger.migrations.files import run_file
 
 revision = "0006"
-down_revision = "0008"
+down_revision = "0005"
 
 
 def upgrade() -> None:

@@ -1,0 +1,114 @@
+"""The ring: what this process has acknowledged and the ledger may not have yet.
+
+A flush or a failover takes what was not carried over. What can't be known can't be listed: so each API process
+remembers what it told its callers, and after a change of epoch the ledger is told what is missing.
+"""
+
+import json
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from app.domain.events import Position
+
+WROTE = frozenset(
+    {
+        "LOCKED", "CONFIRMED", "EXTENDED", "UNLOCKED", "DEDUCTED", "REPLACED", "RECEIVED", "RETURNED", "ADJUSTED",
+        "EXCHANGED", "TRANSFER_REQUESTED", "TRANSFER_SHIPPED", "TRANSFER_RECEIVED", "TRANSFER_CANCELLED", "OPENED",
+        "BUFFERED",
+    }
+)  # fmt: skip
+"""Outcomes of an event that was written just now."""
+_LOCK_STEPS = frozenset({"lock", "replace", "exchange", "unlock", "deduct", "confirm", "extend"})
+_BOOKINGS = frozenset({"receive", "return", "adjust"})
+_TAKES = frozenset({"lock", "replace", "exchange"})
+_ENDS = {"unlock": ("l", "a"), "deduct": ("l", "c")}
+_LINES_AT = {"unlock": 4, "deduct": 3}
+"""Where a step's own lines begin in its arguments, if it has any."""
+
+
+class Acknowledged(NamedTuple):
+    """A command that was answered: `moves` are [sku, warehouse, source, target, quantity], as far as known."""
+
+    position: Position
+    at_ms: int
+    kind: str
+    lock_id: str | None
+    op: str | None
+    moves: list[list[Any]]
+
+
+class _Kept(NamedTuple):
+    at: float
+    function: str
+    reply: Sequence[str]
+    args: Sequence[str | int]
+
+
+class Ring:
+    """The newest `entries_max` acknowledged commands; the oldest make room."""
+
+    def __init__(self, entries_max: int) -> None:
+        self._entries: deque[_Kept] = deque(maxlen=entries_max)
+
+    def __len__(self) -> int:
+        """Return how many are kept."""
+        return len(self._entries)
+
+    def add(self, function: str, reply: Sequence[str], args: Sequence[str | int]) -> None:
+        """Remember a reply that told of an event; others are not kept."""
+        if reply[0] in WROTE:
+            self._entries.append(_Kept(time.time(), function, reply, args))
+
+    def drop(self, persisted: Position) -> None:
+        """Forget what the ledger has; commands answered out of order go with those before them."""
+        entries = self._entries
+        while entries and Position.parse(entries[0].reply[2]) <= persisted:
+            entries.popleft()
+
+    def begins_before(self, epoch: int) -> bool:
+        """Whether the oldest command is of an earlier epoch."""
+        return bool(self._entries) and Position.parse(self._entries[0].reply[2]).epoch < epoch
+
+    def before(self, epoch: int) -> list[Acknowledged]:
+        """Return what was acknowledged in earlier epochs; it stays until `forget`."""
+        return [_named(kept) for kept in self._entries if Position.parse(kept.reply[2]).epoch < epoch]
+
+    def forget(self, epoch: int) -> None:
+        """Forget what was acknowledged in earlier epochs."""
+        kept = [one for one in self._entries if Position.parse(one.reply[2]).epoch >= epoch]
+        self._entries = deque(kept, maxlen=self._entries.maxlen)
+
+
+def _named(kept: _Kept) -> Acknowledged:
+    function, reply, args = kept.function, kept.reply, kept.args
+    position, at_ms = Position.parse(reply[2]), int(kept.at * 1000)
+    if function in _LOCK_STEPS:
+        return Acknowledged(position, at_ms, function, reply[1], None, _moves_of_step(kept))
+    if function in _BOOKINGS:
+        return Acknowledged(position, at_ms, function, None, str(args[0]), _moves_of_booking(args))
+    return Acknowledged(position, at_ms, function, None, f"{function}:{args[0]}", [])
+
+
+def _moves_of_step(kept: _Kept) -> list[list[Any]]:
+    """What a step moved: its own lines if it named some, else those of the lock."""
+    function, args = kept.function, list(kept.args)
+    held = json.loads(kept.reply[5])
+    if function in _TAKES:
+        return [[sku, warehouse, "a", "l", quantity] for sku, warehouse, quantity, _ in held]
+    if function not in _ENDS:
+        return []
+    asked = args[_LINES_AT[function] + 1 :]
+    if asked:
+        rows = zip(asked[::3], asked[1::3], asked[2::3], strict=False)
+        return [[sku, warehouse or "", *_ENDS[function], int(quantity)] for sku, quantity, warehouse in rows]
+    return [[sku, warehouse, *_ENDS[function], quantity] for sku, warehouse, quantity, _ in held]
+
+
+def _moves_of_booking(args: Sequence[str | int]) -> list[list[Any]]:
+    """Lines of sku, source, target, quantity, reason, after a count."""
+    count, rows = int(args[5]), args[6:]
+    return [
+        [rows[at], args[3], rows[at + 1], rows[at + 2], int(rows[at + 3])] for at in range(0, 5 * count, 5)
+    ]

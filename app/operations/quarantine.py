@@ -1,0 +1,84 @@
+"""The quarantine: what the ledger could not book, tried again or given up."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from app.domain.outcomes import Outcome
+from app.errors import SellableError, UnavailableError
+from app.hotstore.store import HotStore
+from app.ledger.quarantine import Parked
+
+DROPPED_SECONDS_MAX = 30.0
+POLL_SECONDS = 0.05
+
+
+class Rows(Protocol):
+    """The part of the ledger that keeps the quarantine."""
+
+    async def parked(self, subject: str | None = None) -> list[Parked]:
+        """Return what is parked, the oldest first."""
+        ...
+
+    async def retry(self, part: str, subject: str) -> int:
+        """Book what is parked of a subject as far as it can be; return how many parts were."""
+        ...
+
+
+class Retried(NamedTuple):
+    """What a retry came to: parts booked, and what is still parked (None: nothing)."""
+
+    parked: Parked
+    booked: int
+    left: Parked | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """What a person does about poison. Raises `UnavailableError` while Postgres is away."""
+
+    hot: HotStore
+    rows: Rows
+
+    async def parked(self) -> Sequence[Parked]:
+        """Return what stands still, and behind which event."""
+        return await self.rows.parked()
+
+    async def retry(self, subject: str | None = None) -> list[Retried]:
+        """Try to book what is parked, of one subject or of all, each in order."""
+        retried = []
+        for parked in await self.rows.parked(subject):
+            booked = await self.rows.retry(parked.part, parked.subject)
+            left = [one for one in await self.rows.parked(parked.subject) if one.part == parked.part]
+            retried.append(Retried(parked, booked, left[0] if left else None))
+        return retried
+
+    async def drop(self, sku: str, reason: str, who: str) -> tuple[int, str]:
+        """Give a SKU's parked moves up: the ledger books the difference to the hot store instead, for this reason.
+
+        Returns how many moves were dropped and the position of the compensating event, once the worker has booked
+        it. Raises `SellableError` if none are parked, and `UnavailableError` if no worker books it in time.
+        """
+        parked = await self._moves_of(sku)
+        if parked is None:
+            raise SellableError(f"no move of SKU {sku} is parked")
+        op = f"drop:{sku}:{parked.first_position}:{parked.parts}"
+        answer = await self.hot.compensate(sku, op, reason, who)
+        if answer.outcome not in {Outcome.COMPENSATED, Outcome.REPEATED}:
+            raise SellableError(f"the hot store does not know SKU {sku}: {answer.outcome}")
+        try:
+            async with asyncio.timeout(DROPPED_SECONDS_MAX):
+                await self._gone(sku, parked.first_position)
+        except TimeoutError:
+            raise UnavailableError(
+                f"event {answer.position} drops it, but no worker has booked that yet"
+            ) from None
+        return parked.parts, answer.position
+
+    async def _gone(self, sku: str, first_position: str) -> None:
+        while (left := await self._moves_of(sku)) and left.first_position == first_position:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_SECONDS)  # the worker that books it is another process
+
+    async def _moves_of(self, sku: str) -> Parked | None:
+        return next((one for one in await self.rows.parked(sku) if one.part == "move"), None)

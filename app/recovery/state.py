@@ -1,0 +1,36 @@
+"""Why the gate is shut, in a sentence for a person."""
+
+from redis.exceptions import RedisError
+
+from app.errors import UnavailableError
+from app.hotstore.gate import Gate
+from app.ledger.recovery_rows import RecoveryRows
+
+_STATES = {
+    "": "the hot store's memory is empty: it is rebuilt from the ledger before anything is sold",
+    "ready": "the hot store was restarted or replaced: its memory is compared with the ledger first",
+    "shut": "the hot store's memory is being compared with the ledger",
+    "rebuilding": "the hot store is being rebuilt from the ledger",
+    "carrying": "the ledger came back from an older copy: what the hot store holds is being booked",
+}
+
+
+async def why_shut(gate: Gate, rows: RecoveryRows) -> list[str]:
+    """Return what is going on, and what it waits for."""
+    try:
+        claims = await gate.claims()
+    except (RedisError, OSError) as error:
+        return [f"Redis cannot be reached: {error}"]
+    reasons = [_STATES.get(claims.state, f"the hot store is in the state {claims.state!r}")]
+    if claims.present and not gate.knows_layout(claims):
+        reasons = ["the hot store's keys have another layout: it is rebuilt from the ledger first"]
+    try:
+        newest = await rows.newest_epoch()
+    except (UnavailableError, OSError):
+        return [
+            *reasons,
+            "Postgres cannot be reached, and only the ledger can tell what the memory should be",
+        ]
+    if claims.epoch < newest and claims.state == "ready":
+        reasons.append(f"epoch {newest} was opened elsewhere: this memory has epoch {claims.epoch}")
+    return reasons

@@ -1,0 +1,2 @@
+UPDATE quarantine SET ended_at = now(), ended_as = $6, reason = $7
+WHERE shard = $1 AND epoch = $2 AND n = $3 AND part = $4 AND line = $5

@@ -1,0 +1,242 @@
+"""The ring of acknowledged commands, and processes that leave an old primary, on real servers."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from app.api.hot.asgi import HotAsgi
+from app.bootstrap import Stores, open_api, open_stores
+from app.domain.commands import Booking, Deduct, Line, Lock, OpeningRow, Receive, Unlock
+from app.domain.events import Position
+from app.domain.words import Place
+from app.embedded.valkey import EmbeddedValkey
+from app.errors import NotReadyError, OutcomeUnknownError
+from app.hotstore.connection import Connection
+from app.hotstore.line import Line as RedisLine
+from app.hotstore.line import LineCaller
+from app.hotstore.ring import Ring
+from app.hotstore.store import HotStore
+from app.ledger.recovery_rows import RecoveryRows
+from app.ledger.writer import Writer
+from app.operations.epoch_watch import EpochWatch
+from app.recovery.findings import Finding
+from app.settings import Settings
+from tests import servers
+from tests.integration.test_recovery_findings import told
+from tests.integration.test_worker import differences, drain, fetch, until, working
+
+
+async def nobody(_epoch: int) -> None:
+    """Leaves nothing."""
+
+
+def ringed(stores: Stores) -> tuple[HotStore, Ring, EpochWatch]:
+    """A process' store, its ring, and what watches."""
+    ring = Ring(1_000)
+    store = HotStore(stores.hot._caller, stores.keys, stores.hot._library, ring=ring)
+    rows = RecoveryRows(stores.engine, 0)
+    return store, ring, EpochWatch(rows, nobody, ring=ring)
+
+
+async def test_a_flush_s_losses_are_named(stores: Stores, capsys: pytest.CaptureFixture[str]) -> None:
+    store, ring, watch = ringed(stores)
+    await store.opening([OpeningRow("A", "north", 10), OpeningRow("B", "south", 5)])
+    await store.lock(Lock("kept", (Line("A", 1),)))
+    await drain(stores)
+    await watch.look()
+    assert len(ring) == 0
+    await store.lock(Lock("gone", (Line("A", 2), Line("B", 1))))
+    await store.deduct(Deduct("kept", "s1"))
+    await store.unlock(Unlock("gone", "key", (Line("A", 1),)))
+    await store.receive(Receive("r1", "north", (Booking("A", Place.SUPPLIER, Place.AVAILABLE, 4),)))
+    await store.unlock(Unlock("gone", "key", (Line("A", 1),)))  # a repeat is no event
+    await stores.client.flushall()
+    assert await stores.recovery().ensure_open() is Finding.EMPTY
+    await watch.look()
+    assert await fetch(stores, "SELECT count(*) FROM lost_event") == [(0,)]  # the worker may still bring it
+    await drain(stores)
+    await watch.look()
+    capsys.readouterr()
+    lines = (await told(stores, capsys, as_json=False)).splitlines()
+    assert [line.partition("  ")[2].partition("  ")[2] for line in lines] == [
+        "lock of lock gone: 2 A in north, available -> locked; 1 B in south, available -> locked  [named]",
+        "deduct of lock kept: 1 A in north, locked -> customer  [named]",
+        "unlock of lock gone: 1 A in , locked -> available  [named]",
+        "receive (receipt:r1): 4 A in north, supplier -> available  [named]",
+        "",
+    ]
+    assert len(ring) == 0
+    assert await differences(stores) == []
+
+
+async def test_nothing_is_named_that_the_ledger_or_a_branch_knows(stores: Stores) -> None:
+    store, ring, watch = ringed(stores)
+    await store.opening([OpeningRow("A", "north", 10)])
+    await store.lock(Lock("one", (Line("A", 1),)))
+    await stores.client.function_flush()
+    assert await stores.recovery().ensure_open() is Finding.AHEAD
+    await drain(stores)
+    await watch.look()
+    assert await fetch(stores, "SELECT count(*) FROM lost_event") == [(0,)]
+    assert len(ring) == 0
+
+
+async def test_the_ring_is_bounded() -> None:
+    ring = Ring(3)
+    for n in range(5):
+        ring.add("lock", ["LOCKED", "x", f"1-{n}", "held", "", "[]"], [])
+    ring.add("lock", ["REPEATED", "x", "1-9", "held", "", "[]"], [])
+    assert [one.position.n for one in ring.before(2)] == [2, 3, 4]
+    ring.drop(Position(1, 3))
+    assert len(ring) == 1
+
+
+async def test_both_ways_into_an_api_process_fill_its_ring(stores: Stores) -> None:
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await drain(stores)
+    settings = Settings(redis_url=stores.redis_url, database_url=_url_of(stores))
+    async with open_api(settings) as served:
+        transport = httpx.ASGITransport(HotAsgi(served.app, served.hot))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            await until(lambda: _is_ready(http))
+            for lock_id, more in (("hot", {}), ("cold", {"durability": "ledger"})):
+                body = {"lock_id": lock_id, "lines": [{"sku": "A", "quantity": 1}]} | more
+                async with asyncio.timeout(15):
+                    assert (await http.post("/v1/locks", json=body)).status_code == 201
+            await stores.client.flushall()
+            assert await stores.recovery().ensure_open() is Finding.EMPTY
+            async with working(stores):
+                await until(lambda: fetch(stores, "SELECT 1 FROM lost_event HAVING count(*) = 2"))
+    lost = await fetch(stores, "SELECT lock_id FROM lost_event ORDER BY 1")
+    assert lost == [("cold",), ("hot",)]
+
+
+async def _is_ready(http: httpx.AsyncClient) -> bool:
+    return (await http.get("/readyz")).status_code == 200
+
+
+def _url_of(stores: Stores) -> str:
+    return stores.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+# The old primary
+
+
+async def test_a_process_leaves_a_memory_of_an_earlier_epoch(stores: Stores) -> None:
+    line = RedisLine(stores.redis_url, stores.keys, stores.hot._library, deadline_seconds=5)
+    store = HotStore(LineCaller(line), stores.keys, stores.hot._library)
+    line.start()
+    try:
+        await until(lambda: _true(line.epoch))
+        await store.opening([OpeningRow("A", "north", 10)])
+
+        async def leave(epoch_min: int) -> None:
+            store.leave(epoch_min)
+            line.leave(epoch_min)
+
+        rows = RecoveryRows(stores.engine, 0)
+        watch = EpochWatch(rows, leave)
+        await watch.look()
+        await store.lock(Lock("here", (Line("A", 1),)))
+        await rows.add_epoch(7, await rows.tip(), home="another", finding="new_home")
+        await watch.look()
+        for _ in range(2):
+            await until(lambda: _true(line._connection))
+            with pytest.raises((NotReadyError, OutcomeUnknownError)):
+                await store.lock(Lock("not here", (Line("A", 1),)))
+        assert not line.epoch
+    finally:
+        await line.close()
+    assert (await stores.hot.read_lock("not here")).outcome == "UNKNOWN_LOCK"
+
+
+async def _true(value: object) -> bool:
+    return bool(value)
+
+
+async def test_postgres_away_does_not_stop_locks(stores: Stores) -> None:
+    store, _, watch = ringed(stores)
+    await store.opening([OpeningRow("A", "north", 10)])
+    await watch.look()
+
+    async def away() -> int:
+        raise OSError("away")
+
+    watch._epochs.newest_epoch = away
+    with pytest.raises(OSError, match="away"):
+        await watch.look()
+    assert (await store.lock(Lock("one", (Line("A", 1),)))).outcome == "LOCKED"
+
+
+async def test_a_worker_writes_nothing_of_an_old_home(stores: Stores) -> None:
+    """It read the entries before the new epoch was noted, and comes to write them after."""
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await drain(stores)
+    await stores.hot.lock(Lock("tail", (Line("A", 1),)))
+    from app.hotstore import outbox  # noqa: PLC0415
+
+    writer = Writer(stores.engine, 0)
+    at, _ = await writer.position()
+    entries = await outbox.read_after(stores.client, stores.keys, at, entries_max=10)
+    rows = RecoveryRows(stores.engine, 0)
+    await rows.add_epoch(2, await rows.tip(), home="another", finding="new_home")
+    assert await writer.write(entries, home_epoch=1) is None
+    assert (await writer.position())[0] == at
+    assert await writer.write(entries, home_epoch=2) == entries[-1].position
+
+
+async def test_a_reply_after_the_deadline_is_never_success() -> None:
+    loop = asyncio.get_running_loop()
+    told_of: list[object] = []
+    connection = Connection(loop, in_flight_max=9, on_push=lambda _: None, on_lost=lambda _: None)
+
+    class Nowhere(asyncio.Transport):
+        def set_write_buffer_limits(self, high=None, low=None) -> None:
+            """Unlimited."""
+
+        def write(self, data) -> None:
+            """Away."""
+
+    connection.connection_made(Nowhere())
+    connection.call(("PING",), told_of.append, deadline_seconds=-1)
+    connection.call(("PING",), told_of.append, deadline_seconds=60)
+    connection.data_received(b"+PONG\r\n+PONG\r\n")
+    assert isinstance(told_of[0], OutcomeUnknownError)
+    assert told_of[1] == "PONG"
+
+
+async def test_a_new_home_is_opened_only_when_the_old_one_s_replies_are_over(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    sleep = asyncio.sleep
+
+    async def quick(seconds: float) -> None:
+        waited.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr("app.recovery.recovery.asyncio.sleep", quick)
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.client.function_flush()
+    assert await stores.recovery().ensure_open() is Finding.AHEAD  # the same process: nobody else can answer
+    assert 3.0 not in waited
+    await drain(stores)
+    with servers.valkey() as other:
+        async with open_stores(other.url, _url_of(stores), settings=Settings()) as moved:
+            assert await moved.recovery().ensure_open() is Finding.EMPTY
+            assert 3.0 in waited
+            assert (await fetch(stores, "SELECT max(epoch) FROM epoch")) == [(3,)]
+
+
+async def test_a_restart_on_its_own_data_is_no_new_home(
+    stores: Stores, redis_server: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    redis_server.stop(immediate=True)
+    redis_server.start()
+    await stores.client.connection_pool.disconnect()
+
+    recovery = stores.recovery()
+    monkeypatch.setattr(recovery, "_rules", recovery._rules.__class__(60, 0, settle_seconds=1e9))
+    assert await asyncio.wait_for(recovery.ensure_open(), 20) is Finding.AHEAD

@@ -1,0 +1,285 @@
+"""Poison: events that Postgres refuses for what they say. Only what they are about stands still."""
+
+import asyncio
+import itertools
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.bootstrap import Stores
+from app.commands.quarantine import quarantine
+from app.domain.chain import tip_after
+from app.domain.commands import Confirm, Deduct, Line, Lock, OpeningRow
+from app.domain.events import Position
+from app.domain.words import SCHEMA
+from app.errors import NewerSchemaError, SellableError
+from app.ledger.check import LedgerCheck
+from tests.integration.test_durability import until, working
+from tests.integration.test_worker import differences, fetch
+
+Moves = list[list[Any]]
+POISONS: dict[str, dict[str, Any]] = {
+    "a number no column has": {"quantity": 2**70},
+    "a character no text has": {"reason": "a\0b"},
+    "a place nobody knows": {"target": "z"},
+}
+
+
+async def plant(stores: Stores, *moves: Any, **event: Any) -> str:
+    """An event as no function of ours would write it, behind all others; the SKUs' counts stay as they are."""
+    client, keys = stores.client, stores.keys
+    tip, epoch, at = await client.hmget(keys.meta, ["tip", "epoch", "at"])
+    fields: dict[str, Any] = {
+        "schema": SCHEMA, "kind": "adjust", "recorded_at": int(at), "op": None, "fingerprint": None, "who": "planted",
+        "reason": None, "occurred_at": None, "lock_id": None, "lock": None, "moves": list(moves),
+    }  # fmt: skip
+    body = json.dumps(list((fields | event).values()), separators=(",", ":"))
+    position = await client.xadd(keys.outbox, {"p": tip, "e": body}, id=f"{epoch}-*")
+    tip = tip_after(tip, body)
+    await client.hset(keys.meta, mapping={"tip": tip, "last": position})
+    return str(position)
+
+
+async def move_of(stores: Stores, sku: str, **poison: Any) -> list[Any]:
+    """The next move of a SKU in north: 5 units more, as the hot store would count them; then poisoned."""
+    key = stores.keys.stock(sku)
+    version = int(await stores.client.hincrby(key, "v", 1))
+    available = int(await stores.client.hincrby(key, "north:a", 5))
+    locked = int(await stores.client.hget(key, "north:l") or 0)
+    good = {
+        "source": "j",
+        "target": "a",
+        "quantity": 5,
+        "after": [available, locked, 0, 0, 0],
+        "reason": None,
+    }
+    move = good | poison
+    return [
+        sku,
+        version,
+        "north",
+        move["source"],
+        move["target"],
+        move["quantity"],
+        move["after"],
+        move["reason"],
+    ]
+
+
+async def drain(stores: Stores) -> None:
+    (persist,) = [duty for duty in stores.duties() if duty.name == "persist"]
+    while await persist.run_once():
+        pass
+
+
+async def persisted(stores: Stores) -> bool:
+    last, done = await stores.client.hmget(stores.keys.meta, ["last", "persisted"])
+    return last == done
+
+
+async def parked(stores: Stores) -> dict[str, int]:
+    return {one.subject: one.parts for one in await stores.quarantine().parked()}
+
+
+async def faults(stores: Stores) -> list[str]:
+    check = LedgerCheck(stores.engine, 0, now=datetime.now(UTC))
+    return [str(fault) async for fault in check.faults() if not fault.what.startswith("table")]
+
+
+@pytest.mark.parametrize("poison", POISONS.values(), ids=POISONS)
+async def test_one_poisonous_move_stops_its_sku_and_nothing_else(
+    stores: Stores, poison: dict[str, Any]
+) -> None:
+    await stores.hot.opening([OpeningRow(f"S{i}", "north", 100) for i in range(40)])
+    for i in range(20):
+        await stores.hot.lock(Lock(f"before-{i}", (Line(f"S{i}", 1),)))
+    where = await plant(stores, await move_of(stores, "S0"), await move_of(stores, "S1", **poison))
+    for i in range(20):
+        await stores.hot.lock(Lock(f"after-{i}", (Line("S1", 1), Line(f"S{i + 2}", 1))))
+    with capture_logs() as logs:
+        await drain(stores)
+    assert await parked(stores) == {"S1": 21}
+    assert "ledger.quarantined" in [log["event"] for log in logs]
+    rows = await fetch(stores, "SELECT sku, available FROM stock WHERE sku IN ('S0', 'S1', 'S2') ORDER BY 1")
+    assert rows == [("S0", 104), ("S1", 99), ("S2", 98)]
+    assert await fetch(stores, "SELECT count(*) FROM event") == [(1 + 1 + 20 + 1 + 20,)]
+    raw = (await fetch(stores, "SELECT body FROM quarantined_event ORDER BY epoch, n"))[0][0]
+    assert (await stores.quarantine().parked())[0].first_position == where
+    assert json.loads(raw)[10][1][0] == "S1"
+    assert await differences(stores) == ["SKU S1 moves parked: in quarantine 21, to be expected 0"]
+
+
+async def test_events_whose_own_columns_are_refused_keep_their_moves(stores: Stores) -> None:
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await plant(stores, await move_of(stores, "A"), who="a\0b")
+    await plant(stores, recorded_at=10**18)
+    await stores.hot.opening([OpeningRow("A", "north", 20)])
+    await drain(stores)
+    assert await parked(stores) == {}
+    assert await faults(stores) == []
+    assert await fetch(stores, "SELECT who FROM event WHERE kind = 'adjust' ORDER BY n") == [(None,), (None,)]
+    assert await fetch(stores, "SELECT count(*), bool_and(ended_as = 'kept raw') FROM quarantine") == [
+        (2, True)
+    ]
+    assert await differences(stores) == []
+
+
+async def test_a_document_that_is_refused_waits_and_its_moves_do_not(stores: Stores) -> None:
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.lock(Lock("L", (Line("A", 2),)))
+    await stores.client.hset(stores.keys.lock("L"), "v", 2)
+    await plant(stores, lock_id="L", lock={"v": 2, "q": "a\0b"}, kind="extend")
+    await stores.hot.confirm(Confirm("L"))
+    await stores.hot.deduct(Deduct("L", "s"))
+    await drain(stores)
+    assert await parked(stores) == {"lock L": 3}
+    assert await fetch(stores, "SELECT available, locked FROM stock") == [(8, 0)]
+    assert [line.partition(":")[0] for line in await differences(stores)] == [
+        "lock L documents parked",
+        "SKU A north locked",  # of open locks the ledger knows no more than that
+    ]
+
+
+async def test_poison_in_each_batch_does_not_slow_the_others_down_more_and_more(stores: Stores) -> None:
+    """One in each batch of 50: whatever came before, no more is parked than is about its SKU."""
+    stores = stores_with(stores, batch_events_max=50)
+    await stores.hot.opening([OpeningRow(f"S{i}", "north", 1_000) for i in range(100)])
+    shares = []
+    for batch in range(8):
+        await plant(stores, await move_of(stores, f"S{batch}", quantity=2**70))
+        for i in range(49):
+            await stores.hot.lock(Lock(f"{batch}-{i}", (Line(f"S{8 + i}", 1), Line(f"S{i % 8}", 1))))
+        await drain(stores)
+        booked = "SELECT count(*) FROM move WHERE NOT (sku = ANY ('{S0,S1,S2,S3,S4,S5,S6,S7}'))"
+        shares.append((await fetch(stores, booked))[0][0])
+    assert [later - before for before, later in itertools.pairwise(shares)] == [49] * 7
+    assert set(await parked(stores)) == {f"S{i}" for i in range(8)}
+
+
+def stores_with(stores: Stores, **settings: Any) -> Stores:
+    from dataclasses import replace  # noqa: PLC0415
+
+    return replace(stores, settings=stores.settings.model_copy(update=settings))
+
+
+async def refuse_the_sku(stores: Stores) -> str:
+    """A SKU that the ledger refuses until somebody mends it there."""
+    await stores.hot.opening(
+        [OpeningRow("A", "north", 10), OpeningRow("A", "south", 3), OpeningRow("B", "north", 10)]
+    )
+    await drain(stores)
+    await fetch(
+        stores, "ALTER TABLE stock ADD CONSTRAINT mended CHECK (sku <> 'A' OR available <> 8) NOT VALID"
+    )
+    where = (await stores.hot.lock(Lock("L", (Line("A", 2, "north"), Line("B", 1))))).position
+    await stores.hot.deduct(Deduct("L", "s1", (Line("A", 1, "north"),)))
+    await drain(stores)
+    assert await parked(stores) == {"A": 2}
+    return where
+
+
+async def mend(stores: Stores) -> None:
+    await fetch(stores, "ALTER TABLE stock DROP CONSTRAINT IF EXISTS mended")
+
+
+async def test_retry_books_what_was_parked_in_order_once_it_can(
+    stores: Stores, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        where = await refuse_the_sku(stores)
+        (again,) = await stores.quarantine().retry()
+        assert (again.booked, again.left and again.left.parts) == (0, 2)
+        assert (await stores.quarantine().parked())[0].first_position == where
+    finally:
+        await mend(stores)
+    (again,) = await stores.quarantine().retry("A")
+    assert (again.booked, again.left) == (2, None)
+    await stores.hot.deduct(Deduct("L", "s2"))
+    await drain(stores)
+    assert await parked(stores) == {}
+    assert await differences(stores) == []
+    assert await faults(stores) == []
+
+
+async def test_drop_leaves_an_event_that_books_the_difference(
+    stores: Stores, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SELLABLE_REDIS_URL", stores.redis_url)
+    url = stores.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    monkeypatch.setenv("SELLABLE_DATABASE_URL", url)
+
+    async def run(action: str, **more: Any) -> int:
+        from pathlib import Path  # noqa: PLC0415
+
+        from app.bootstrap import open_stores  # noqa: PLC0415
+
+        return await quarantine(action=action, data_dir=Path("nowhere"), open_stores=open_stores, **more)
+
+    try:
+        await refuse_the_sku(stores)
+        assert await run("list", as_json=True) == 0
+        assert json.loads(capsys.readouterr().out.splitlines()[-1])["items"][0]["parts"] == 2
+        assert await run("retry") == 3
+        with pytest.raises(SellableError, match="reason"):
+            await run("drop", subject="A", reason=" ")
+        with pytest.raises(SellableError, match="no move of SKU B"):
+            await run("drop", subject="B", reason="why not")
+        await stores.hot.lock(Lock("M", (Line("A", 1, "north"),)))
+        await drain(stores)
+        async with working(stores):
+            assert await run("drop", subject="A", reason='the "label" was wrong') == 0
+    finally:
+        await mend(stores)
+    assert "3 moves dropped" in capsys.readouterr().out
+    await stores.hot.deduct(Deduct("L", "s2"))
+    await drain(stores)
+    assert await parked(stores) == {}
+    assert await differences(stores) == []
+    rows = await fetch(stores, "SELECT reason, count(*) FROM event WHERE kind = 'compensate' GROUP BY 1")
+    assert rows == [('the "label" was wrong', 1)]
+    assert await faults(stores) == []
+    ended = "SELECT ended_as, reason, count(*) FROM quarantine GROUP BY 1, 2"
+    assert await fetch(stores, ended) == [("dropped", 'the "label" was wrong', 3)]
+
+
+async def test_a_drop_that_is_refused_as_well_waits_behind_the_others(stores: Stores) -> None:
+    try:
+        await refuse_the_sku(stores)
+        assert (await stores.hot.compensate("A", "drop:1", "why not")).outcome == "COMPENSATED"
+        await drain(stores)
+        assert await parked(stores) == {"A": 2 + 2 * 4}
+    finally:
+        await mend(stores)
+    (again,) = await stores.quarantine().retry()
+    assert (again.booked, again.left) == (10, None)
+    assert await differences(stores) == []
+
+
+async def test_a_newer_format_is_left_to_a_newer_worker(stores: Stores) -> None:
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    before = Position.parse(await stores.hot.read_last())
+    await plant(stores, schema=SCHEMA + 1)
+    (persist,) = [duty for duty in stores.duties() if duty.name == "persist"]
+    assert await persist.run_once()  # what comes before it is booked
+    with pytest.raises(NewerSchemaError):
+        await persist.run_once()
+    assert await fetch(stores, "SELECT epoch, n FROM position") == [tuple(before)]
+    assert await fetch(stores, "SELECT count(*) FROM quarantine") == [(0,)]
+    leased = "SELECT n FROM position WHERE shard = 0 FOR UPDATE NOWAIT"
+    assert await fetch(stores, leased) == [(before.n,)]
+
+
+async def test_a_worker_goes_on_past_poison_under_load(stores: Stores) -> None:
+    await stores.hot.opening([OpeningRow(f"S{i}", "north", 1_000) for i in range(10)])
+    async with working(stores):
+        for n in range(5):
+            await asyncio.gather(
+                *(stores.hot.lock(Lock(f"{n}-{i}", (Line(f"S{i % 10}", 1),))) for i in range(40))
+            )
+            await plant(stores, await move_of(stores, "S3", quantity=2**70))
+        await until(lambda: persisted(stores))
+    assert set(await parked(stores)) == {"S3"}
+    assert [line.partition(":")[0] for line in await differences(stores)] == ["SKU S3 moves parked"]
