@@ -372,6 +372,13 @@ class PromiseReply(_Reply):
     units: Count
 
 
+class RemedyReply(_Reply):
+    """Units that another warehouse can spare: a transfer from there would fill the gap."""
+
+    source: Annotated[str, Field(alias="from", examples=["south"])]
+    quantity: Count
+
+
 class ShortageCaseReply(_Reply):
     """A case: less is on the shelf than is promised. It closes by itself when there is enough again."""
 
@@ -382,6 +389,7 @@ class ShortageCaseReply(_Reply):
     opened_at: Time
     locks: list[PromiseReply] = Field(description="the open locks concerned, latest first; the first 100")
     suggested: list[str] = Field(description="the locks to break until nothing is short, by a setting")
+    transfers: list[RemedyReply] = Field(description="what other warehouses could send instead, as of now")
 
 
 class ShortageCaseListReply(_Reply):

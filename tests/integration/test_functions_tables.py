@@ -4,6 +4,7 @@ Every outcome that a function's header names occurs at least once; a refusal cha
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -636,6 +637,24 @@ CASES = {
     ),
     "more damaged ones are gone than there were": Case(
         (TEN,), told("adjusted", -1, state=Place.DAMAGED), O.INSUFFICIENT_DAMAGED, at_north(10)
+    ),
+    "more damaged ones are gone than there were, in its turn": Case(
+        (TEN,),
+        told("adjusted", -1, state=Place.DAMAGED, sequence=1),
+        O.INSUFFICIENT_DAMAGED,
+        at_north(10),
+        noted=True,
+    ),
+    "a transfer that had left before a count, and arrived after it": Case(
+        (
+            TEN,
+            MOVE,
+            Count("c", N, (GONE,), START_MS - 5),
+            told("transfer_received", 6, "e2", warehouse=S, document_id="T"),
+        ),
+        replace(told("transfer_shipped", 6, document_id="T"), occurred_at=START_MS - 9),
+        O.BOOKED,
+        at_north(3) | {("A", S): Counts(6)},
     ),
     "more damaged ones are gone than there were, booked": Case(
         (TEN,), told("adjusted", -1, state=Place.DAMAGED, mode="force"), O.BOOKED, at_north(9)

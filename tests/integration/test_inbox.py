@@ -445,3 +445,70 @@ async def test_what_comes_back_of_a_lock_that_was_forgotten(house: House) -> Non
     problem(await give_back("r2"), 409, "quantity_exceeds_shipment")
     assert await counts(house) == (10, 0, 0)
     assert await house.differences() == []
+
+
+ROUTES = {
+    "/v1/returns": {
+        "return_id": "R",
+        "warehouse": "north",
+        "lines": [{"sku": "A", "quantity": 1, "condition": "sellable"}],
+    },
+    "/v1/adjustments": {
+        "adjustment_id": "R",
+        "warehouse": "north",
+        "lines": [{"sku": "A", "quantity": 1, "reason": "x"}],
+    },
+    "/v1/purchase-orders/P/receipts": {"receipt_id": "R", "lines": [{"sku": "A", "quantity": 1}]},
+    "/v1/transfers/T/ship": {"shipment_id": "s"},
+    "/v1/transfers/T/receive": {"receipt_id": "r", "lines": [{"sku": "A", "quantity": 1}]},
+}
+
+
+@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize("seconds", [-3_600, 10 * 365.25 * 86_400])
+async def test_routes_refuse_times_that_nobody_meant(house: House, path: str, seconds: float) -> None:
+    refused = problem(
+        await house.http.post(path, json=ROUTES[path] | {"occurred_at": ago(seconds)}), 422, "invalid_request"
+    )
+    assert refused["errors"][0]["field"] == "occurred_at"
+
+
+async def test_what_routes_refuse_events_book_or_keep(house: House) -> None:
+    """An unknown order, more than a transfer sent, goods returned twice."""
+    http = house.http
+    receipt = {"receipt_id": "R", "lines": [{"sku": "A", "quantity": 1}]}
+    problem(await http.post("/v1/purchase-orders/P/receipts", json=receipt), 404, "unknown_purchase_order")
+    assert (await send(house, event("e1", purchase_order_id="P")))[0][0] == "parked"
+    move = {"transfer_id": "T", "from": "north", "to": "south", "lines": [{"sku": "A", "quantity": 2}]}
+    await http.post("/v1/transfers", json=move)
+    await http.post("/v1/transfers/T/ship", json={"shipment_id": "s"})
+    arrived = {"receipt_id": "r", "lines": [{"sku": "A", "quantity": 3}]}
+    problem(await http.post("/v1/transfers/T/receive", json=arrived), 409, "quantity_exceeds_transfer")
+    told = event("e2", "transfer_received", quantity=3, warehouse="south", transfer_id="T")
+    assert await send(house, told) == [("applied", "beyond its transfer")]
+    assert await counts(house, warehouse="south") == (8, 0, 0)
+    problem(
+        await http.post("/v1/transfers", json=move | {"transfer_id": "U", "to": "north"}),
+        422,
+        "invalid_request",
+    )
+    lock = {"lock_id": "L", "lines": [{"sku": "A", "quantity": 1, "warehouse": "north"}]}
+    await http.post("/v1/locks", json=lock)
+    await http.post("/v1/locks/L/deduct", json={"shipment_id": "s"})
+    back = {"return_id": "r1", "warehouse": "north", "lock_id": "L"}
+    lines = {"lines": [{"sku": "A", "quantity": 1, "condition": "sellable"}]}
+    assert (await http.post("/v1/returns", json=back | lines)).status_code == 201
+    problem(
+        await http.post("/v1/returns", json=back | lines | {"return_id": "r2"}),
+        409,
+        "quantity_exceeds_shipment",
+    )
+    assert await send(house, event("e3", "returned", quantity=1, lock_id="L")) == [
+        ("applied", "more than was shipped")
+    ]
+    swap = {"exchange_id": "x", "warehouse": "north", "returned": lines["lines"]}
+    wanted = {"lock": {"lock_id": "M", "lines": [{"sku": "A", "quantity": 99}]}}
+    there = await counts(house)
+    problem(await http.post("/v1/exchanges", json=swap | wanted), 409, "insufficient_stock")
+    assert await counts(house) == there
+    assert await house.differences() == []

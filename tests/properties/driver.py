@@ -6,7 +6,7 @@ model's state, so that most of them do something; ids are few, so that repeats a
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.domain.commands import (
     Adjust,
@@ -80,6 +80,7 @@ _WEIGHTS = {
     "forget": 3,
     "reopen": 1,
     "fact": 20,
+    "count": 4,
     "again": 10,
 }
 
@@ -99,6 +100,7 @@ class Chooser:
         self._keys = 0
         self._transfers = 0
         self._facts = 0
+        self._counts = 0
 
     def next(self) -> Step:
         name = self._rng.choices(self._names, self._weights)[0]
@@ -255,6 +257,19 @@ class Chooser:
             return Count(self._document_id(), self._rng.choice(WAREHOUSES), bookings, when, content=counted)
         when = self._rng.choice((None, *_TIMES))
         return Adjust(self._document_id(), self._rng.choice(WAREHOUSES), bookings, when)
+
+    def _count(self) -> Count:
+        """Mostly of one SKU in one place, so that there are many."""
+        rng = self._rng
+        self._counts += 1
+        ways = [
+            (Place.ADJUSTMENT, Place.AVAILABLE),
+            (Place.AVAILABLE, Place.ADJUSTMENT),
+            (Place.ADJUSTMENT, Place.DAMAGED),
+        ]
+        lines = tuple(replace(line, sku=SKUS[0]) for line in self._bookings(*ways)[:1])
+        when = rng.choice((None, *_TIMES, START_MS - rng.randrange(20)))
+        return Count(f"c{self._counts}", WAREHOUSES[0], lines, when)
 
     def _opening(self) -> Opening:
         rng = self._rng
