@@ -34,6 +34,7 @@ from app.ledger.counts import CountRows
 from app.ledger.drift import DriftRows
 from app.ledger.future_locks import FutureLocks
 from app.ledger.horizon import Horizon
+from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
 from app.ledger.lost import LostRows
 from app.ledger.migrate import check_schema, migrate
@@ -54,10 +55,14 @@ from app.operations.compensations import Compensations
 from app.operations.durability import Durabilities
 from app.operations.epoch_watch import EpochWatch
 from app.operations.exchanges import Exchanges
+from app.operations.inbox import Inbox
+from app.operations.inbox_counts import InboxCounts
 from app.operations.locks import Locks
+from app.operations.once import Once
 from app.operations.openings import Openings
 from app.operations.operations import Operations
 from app.operations.past import Past
+from app.operations.past_locks import PastLocks
 from app.operations.purchase_orders import PurchaseOrders
 from app.operations.quarantine import Quarantine
 from app.operations.reconciliations import Reconciliations
@@ -75,7 +80,7 @@ from app.recovery.recovery import Recovery, Rules
 from app.recovery.state import why_shut
 from app.settings import Settings, read_settings
 from app.telemetry import Metrics
-from app.worker import check, forget, keep_books, overdue, reconcile, recover
+from app.worker import check, forget, inbox, keep_books, overdue, reconcile, recover
 from app.worker.backlog import Backlog, Figures, Limits
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
@@ -198,22 +203,17 @@ class Stores:
     def operations(self) -> Operations:
         """What the API and the commands can do."""
         settings = self.settings
-        durabilities = Durabilities(
-            hot_level=lambda: self.level.level,
-            watch=self.watch,
-            wait_seconds=settings.durability_wait_seconds,
-            replicas=self.replicas.held,
-            has_replicas=lambda: self.level.has_replicas,
-        )
+        durabilities = self.durabilities()
         ledger = Ledger(self.engine)
+        once, past = Once(ledger, settings.horizon_seconds), PastLocks(self.hot, ledger)
         return Operations(
             locks=Locks(self.hot, ledger, durabilities),
             availability=Availability(
                 self.hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
             ),
             stock=StockCounts(self.hot),
-            returns=Returns(self.hot, durabilities),
-            adjustments=Adjustments(self.hot, durabilities),
+            returns=Returns(self.hot, durabilities, once, past),
+            adjustments=Adjustments(self.hot, durabilities, once),
             openings=Openings(self.hot),
             exchanges=Exchanges(self.hot, durabilities),
             transfers=Transfers(self.hot, Ledger(self.engine), durabilities),
@@ -221,6 +221,7 @@ class Stores:
             purchase_orders=PurchaseOrders(self.hot, PlanRows(self.engine), ledger, durabilities),
             stock_takes=StockTakes(self.hot, ledger, CountRows(self.engine), durabilities),
             shortages=Shortages(self.hot, ShortageRows(self.engine), durabilities, settings.shortage_choice),
+            inbox=self.inbox(durabilities),
             past=Past(self.hot, PastRows(self.engine), durabilities),
             reconciliations=Reconciliations(
                 self.hot, Snapshots(self.engine, SHARD), ReconciliationRows(self.engine)
@@ -228,6 +229,31 @@ class Stores:
             compensations=Compensations(
                 self.hot, ReconciliationRows(self.engine), CountRows(self.engine), durabilities
             ),
+        )
+
+    def inbox(self, durabilities: Durabilities) -> Inbox:
+        """What takes events of warehouse systems; the worker tries those that wait again."""
+        ledger, settings = Ledger(self.engine), self.settings
+        return Inbox(
+            self.hot,
+            ledger,
+            InboxRows(self.engine, SHARD),
+            InboxCounts(self.hot, CountRows(self.engine), durabilities),
+            PastLocks(self.hot, ledger),
+            durabilities,
+            settings.rules,
+            wait_seconds=settings.inbox_wait_seconds,
+            horizon_seconds=settings.horizon_seconds,
+        )
+
+    def durabilities(self) -> Durabilities:
+        """What waits until a write is as safe as was asked for."""
+        return Durabilities(
+            hot_level=lambda: self.level.level,
+            watch=self.watch,
+            wait_seconds=self.settings.durability_wait_seconds,
+            replicas=self.replicas.held,
+            has_replicas=lambda: self.level.has_replicas,
         )
 
     def duties(self) -> list[Duty]:
@@ -268,6 +294,7 @@ class Stores:
                 ahead_seconds_max=settings.clock_jump_seconds_max,
             ).duty(),
             forget.duty(self.hot, horizon),
+            inbox.duty(self.inbox(self.durabilities())),
             self._reconcile_duty(),
             overdue.duty(
                 ReconciliationRows(self.engine), settings.reconciled, settings.reconcile_age_seconds_max

@@ -6,8 +6,10 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.codes import check_code, check_warehouse
+from app.domain.inbox import Limits, Rules, read_sources
 from app.domain.reconciliation import read_policy
 from app.domain.shortages import Choice
+from app.domain.times import SKEW_SECONDS_MAX
 from app.errors import ConfigurationError
 
 Durability = Literal["memory", "disk", "replica", "ledger"]
@@ -131,6 +133,24 @@ class Settings(BaseSettings):
     shortage_choice: Choice = _setting(
         "latest", "which locks a shortage suggests to break first: latest or largest", promise="2"
     )
+    inbox_wait_seconds: float = _setting(
+        300.0,
+        "how long a warehouse event waits for its turn or its document before it is booked and flagged",
+        unit="s",
+        promise="8",
+        gt=0,
+    )
+    inbox_units_max: int = _setting(
+        100_000, "a warehouse event about more units waits for a person", unit="units", promise="8", ge=1
+    )
+    inbox_skew_seconds: int = _setting(
+        SKEW_SECONDS_MAX, "how far a source's clock may be ahead of ours", unit="s", promise="8", ge=0
+    )
+    inbox_sources: str = _setting(
+        "",
+        "sources with other limits: source:units:seconds,… (units_max and skew_seconds of each)",
+        promise="8",
+    )
     clock_jump_seconds_max: float = _setting(
         60.0, "a jump of the hot store's clock beyond this pauses expiry", unit="s", promise="10", gt=0
     )
@@ -193,6 +213,17 @@ class Settings(BaseSettings):
         for warehouse in filter(None, value.split(",")):
             check_warehouse(warehouse)
         return value
+
+    @field_validator("inbox_sources")
+    @classmethod
+    def _sources_have_limits(cls, value: str) -> str:
+        read_sources(value)
+        return value
+
+    @property
+    def rules(self) -> Rules:
+        """Return what sources of warehouse events may say before a person looks at it."""
+        return Rules(Limits(self.inbox_units_max, self.inbox_skew_seconds), read_sources(self.inbox_sources))
 
     @property
     def reconciled(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from app.errors import FencedError
 from app.hotstore.gate import CHUNK, MISLOADED, Gate
 from app.hotstore.records import Record
 from app.ledger.snapshot_rows import LedgerTip, SnapshotRows
-from app.recovery.records import document_records, op_records
+from app.recovery.records import document_records, inbox_records, op_records
 
 Progress = Callable[[str, int], None]
 
@@ -30,6 +30,7 @@ async def rebuild(
         ("locks", document_records("lock", rows.locks(since))),
         ("transfers", document_records("transfer", rows.transfers(since))),
         ("ids", op_records(rows.ops(since))),
+        ("counts and sequences", inbox_records(rows)),
     ):
         count = 0
         async for chunk in chunks(records, CHUNK):

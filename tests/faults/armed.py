@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncpg.transaction import Transaction
-from redis.asyncio.client import Redis
+from redis.asyncio.client import Pipeline, Redis
 from redis.asyncio.connection import AbstractConnection
 
 from app.hotstore.line import Line
@@ -135,6 +135,16 @@ def _arm_client(reach: Callable[[str], None]) -> None:
         reach(f"{_name_of(command)}:before")
         return await send(self, *command, **options)
 
+    run = Pipeline.execute
+
+    async def armed_run(self: Pipeline, raise_on_error: bool = True) -> Any:
+        name = _name_of(self.command_stack[0][0]) if self.command_stack else ""
+        reach(f"{name}:before")
+        replies = await run(self, raise_on_error)
+        reach(f"{name}:after")
+        return replies
+
+    Pipeline.execute = armed_run  # type: ignore[method-assign]
     Redis.execute_command = armed  # type: ignore[method-assign]
     AbstractConnection.send_command = armed_send  # type: ignore[method-assign]
 

@@ -63,6 +63,8 @@ class KillAt(Fault):
     number: signal.Signals
     points: tuple[tuple[str, str], ...]
     """(command, point): see `armed`."""
+    cause: Fault | None = None
+    """What has to happen first, such as the death of Redis for an instant of the recovery from it."""
     name: str = ""
     missed: list[str] = field(default_factory=list)
     _before: list[int] = field(default_factory=list)
@@ -77,6 +79,8 @@ class KillAt(Fault):
         order = house.armed_file.with_suffix(".new")
         order.write_text(f"{command} {point} {pid} {int(self.number)}")
         order.rename(house.armed_file)
+        if self.cause is not None:
+            self.cause.strike(house, chance)
         deadline = time.monotonic() + POINT_SECONDS_MAX
         while house.armed_file.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -86,6 +90,8 @@ class KillAt(Fault):
             os.kill(chance.choice(self._before), self.number)  # it strikes all the same
 
     def heal(self, house: House) -> None:
+        if self.cause is not None:
+            self.cause.heal(house)
         house.until_restarted(self.role, self._before)
 
 

@@ -198,6 +198,47 @@ MEMORY = [
     ),
 ]
 
+RECOVERY_POINTS = _each(
+    "worker", "open:before", "open:after", "rebuild_begin:before", "rebuild_begin:after", "rebuild_stock:after",
+    "rebuild_load:before", "rebuild_load:after",
+)  # fmt: skip
+RECOVERIES = [
+    Scenario(
+        name="kill -9 of the worker while it opens the gate",
+        faults=lambda: [KillAt("worker", signal.SIGKILL, RECOVERY_POINTS[:2], cause=Kill("redis"))],
+        times=(8, 2),
+        ready_seconds_max=15.0,
+        gap_seconds=(1.0, 2.0),
+        in_short=False,
+        about="Redis is killed, and the worker before or after it opens the new epoch",
+    ),
+    Scenario(
+        name="kill -9 of the worker while it rebuilds",
+        faults=lambda: [KillAt("worker", signal.SIGKILL, RECOVERY_POINTS, cause=Flush())],
+        times=(14, 7),
+        may_lose=BELOW_LEDGER,
+        ready_seconds_max=15.0,
+        gap_seconds=(1.0, 2.0),
+        in_short=False,
+        about="FLUSHALL, and the worker dies before or after a step of the rebuild",
+    ),
+    Scenario(
+        name="kill -9 of the worker while it replays what Redis missed",
+        faults=lambda: [
+            KillAt(
+                "worker", signal.SIGKILL, _each("worker", f"replay:{when}"), cause=RedisFiles("chop 20000")
+            )
+            for when in ("before", "after")
+        ],
+        times=(6, 2),
+        may_lose=BELOW_LEDGER,
+        ready_seconds_max=15.0,
+        gap_seconds=(1.0, 2.0),
+        in_short=False,
+        about="the AOF is truncated, and the worker dies before or after a step of the replay",
+    ),
+]
+
 STOPS = [
     Scenario(
         name="SIGSTOP of each part for 5 s",
@@ -335,4 +376,4 @@ LIMITS = [
     ),
 ]
 
-TABLE: list[Scenario] = [*KILLS, *POSTGRES, *MEMORY, *STOPS, *NETWORK, *FAILOVERS, *LIMITS]
+TABLE: list[Scenario] = [*KILLS, *POSTGRES, *MEMORY, *RECOVERIES, *STOPS, *NETWORK, *FAILOVERS, *LIMITS]
