@@ -32,7 +32,8 @@ from app.recovery.replay import replay
 
 _log = structlog.get_logger()
 
-LEASE_SECONDS = 30.0
+LEASE_SECONDS = 8.0
+"""How long the next worker waits for one that died while it recovered; a live one extends it three times as often."""
 DRAIN_CHUNK = 1_000
 DRAIN_POLL_SECONDS = 0.02
 PROGRESS_SECONDS = 2.0
