@@ -5,7 +5,9 @@
 --   damaged units, be it of none, says that those were counted too.
 -- Event count, moves adjustment <-> available, adjustment <-> damaged; MOVED_SINCE: count again.
 
-register('count', function(keys, args)
+local function count_stock(keys, args)
   local count = natural(args[8])
   return book(keys, args, 'count', 'ADJUSTED', nil, count and args[9 + 5 * count] or '')
-end, { 'allow-oom' })
+end
+
+register('count', count_stock, { 'allow-oom' })

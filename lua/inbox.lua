@@ -10,7 +10,7 @@
 --       18 '' or `force` (book it whatever is missing), `hold` (in its turn let those behind it
 --       pass), `pass` (let them pass now), `drop` (never book it)
 --       19 reason as JSON ('' for none)  20 what is odd about it, or why it is dropped, as JSON ('' for nothing)
--- Events receive, deduct, return, adjust, transfer_ship, transfer_receive as those of the routes; told (a document
+-- Event receive, deduct, return, adjust, transfer_ship, transfer_receive as those of the routes; told (a document
 --   that was known), hold, drop: without moves. Each carries the ids it is known by, and its place in the sequence.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT, REPEATED (also if
 --   somebody else told of its document), ID_REUSED, EARLY (others come before it in the sequence), HELD, OTHER_CONTENT
