@@ -53,6 +53,10 @@ class SnapshotRows:
         while rows := await cursor.fetch(ROWS_CHUNK):
             yield [row[0] for row in rows]
 
+    def parked_moves(self) -> AsyncIterator[Any]:
+        """Yield (epoch, n, lines, body) of events of which moves wait in quarantine, in order."""
+        return self._stream("parked_moves")
+
     async def stock_sums(self) -> tuple[int, int]:
         """Return how many SKUs there are, and the sum of all counts."""
         row = await self._pg.fetchrow(sql("sum_stock"), self._shard)

@@ -10,6 +10,7 @@ from app.domain.events import Counts, Document, Event, Move, Position, Told
 from app.domain.words import Place
 from app.hotstore.gate import Step
 from app.hotstore.records import Kind, Record
+from app.ledger.parking import event_of
 from app.ledger.snapshot_rows import SnapshotRows
 from app.ledger.writer import OPENS_LOCK
 
@@ -47,6 +48,31 @@ async def stock_records(rows: AsyncIterator[Any]) -> AsyncIterator[Record]:
                 fields[f"{warehouse}:{letter}"] = count
     if sku is not None:
         yield Record("stock", sku, fields)
+
+
+async def parked_records(rows: AsyncIterator[Any]) -> list[Record]:
+    """Turn moves that wait in quarantine into what the last of each SKU left: they happened, booked or not."""
+    versions: dict[str, int] = {}
+    left: dict[str, dict[str, Counts]] = {}
+    async for row in rows:
+        event = event_of(row["body"])
+        for move in (event.moves[line] for line in row["lines"]):
+            versions[move.sku] = move.version
+            places = left.setdefault(move.sku, {})
+            places[move.warehouse] = move.after
+            if move.to_warehouse is not None and move.to_after is not None:
+                places[move.to_warehouse] = move.to_after
+    return [_parked_record(sku, version, left[sku]) for sku, version in versions.items()]
+
+
+def _parked_record(sku: str, version: int, places: Mapping[str, Counts]) -> Record:
+    fields: dict[str, int | str] = {"v": version}
+    gone = []
+    for warehouse, counts in places.items():
+        kept = stock_fields(warehouse, counts)
+        fields |= kept
+        gone += [name for letter in _LETTERS if (name := f"{warehouse}:{letter}") not in kept]
+    return Record("stock", sku, fields, gone)
 
 
 async def document_records(kind: Kind, rows: AsyncIterator[Any]) -> AsyncIterator[Record]:

@@ -14,6 +14,7 @@ from app.commands.quarantine import quarantine
 from app.domain.chain import tip_after
 from app.domain.commands import Confirm, Deduct, Line, Lock, OpeningRow
 from app.domain.events import Position
+from app.domain.outcomes import Outcome
 from app.domain.words import SCHEMA
 from app.errors import NewerSchemaError, SellableError
 from app.ledger.check import LedgerCheck
@@ -282,3 +283,23 @@ async def test_a_worker_goes_on_past_poison_under_load(stores: Stores) -> None:
         await until(lambda: persisted(stores))
     assert set(await parked(stores)) == {"S3"}
     assert [line.partition(":")[0] for line in await differences(stores)] == ["SKU S3 moves parked"]
+
+
+@pytest.mark.parametrize("poison", POISONS.values(), ids=POISONS)
+async def test_a_rebuild_does_not_forget_what_is_parked(stores: Stores, poison: dict[str, Any]) -> None:
+    """What waits in quarantine happened: it must not be for sale again because the hot store was lost."""
+    await stores.hot.opening(
+        [OpeningRow(sku, place, 10) for sku in ("S0", "S1") for place in ("north", "south")]
+    )
+    await plant(stores, await move_of(stores, "S1", **poison))
+    await stores.hot.lock(
+        Lock("L", (Line("S1", 15, "north"), Line("S1", 2, "south"), Line("S0", 3, "south")))
+    )
+    await drain(stores)
+    assert await parked(stores) == {"S1": 3}
+    before = {sku: await stores.client.hgetall(stores.keys.stock(sku)) for sku in ("S0", "S1")}
+    await stores.client.flushall()
+    stores.hot.epoch = ""
+    await stores.recovery().ensure_open()
+    assert {sku: await stores.client.hgetall(stores.keys.stock(sku)) for sku in ("S0", "S1")} == before
+    assert (await stores.hot.lock(Lock("M", (Line("S1", 1, "north"),)))).outcome is Outcome.INSUFFICIENT_STOCK
