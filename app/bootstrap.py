@@ -12,9 +12,11 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.domain.events import Position
 from app.domain.reconciliation import read_policy
 from app.errors import ConfigurationError, NotReadyError, SellableError, UnavailableError
 from app.hotstore import wire
+from app.hotstore.backlog import OutboxRoom
 from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
@@ -23,13 +25,16 @@ from app.hotstore.replicas import Replicas
 from app.hotstore.ring import Ring
 from app.hotstore.scan import Scan
 from app.hotstore.store import HotStore
+from app.hotstore.words import WorkerWords
 from app.ledger import database
 from app.ledger.archive import Archive
 from app.ledger.audit import Audit
 from app.ledger.check import LedgerCheck
 from app.ledger.counts import CountRows
+from app.ledger.drift import DriftRows
 from app.ledger.future_locks import FutureLocks
 from app.ledger.horizon import Horizon
+from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
 from app.ledger.lost import LostRows
 from app.ledger.migrate import check_schema, migrate
@@ -37,6 +42,7 @@ from app.ledger.partitions import Partitions
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
 from app.ledger.quarantine import QuarantiningWriter
+from app.ledger.queries import statement
 from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.shortages import ShortageRows
@@ -49,10 +55,14 @@ from app.operations.compensations import Compensations
 from app.operations.durability import Durabilities
 from app.operations.epoch_watch import EpochWatch
 from app.operations.exchanges import Exchanges
+from app.operations.inbox import Inbox
+from app.operations.inbox_counts import InboxCounts
 from app.operations.locks import Locks
+from app.operations.once import Once
 from app.operations.openings import Openings
 from app.operations.operations import Operations
 from app.operations.past import Past
+from app.operations.past_locks import PastLocks
 from app.operations.purchase_orders import PurchaseOrders
 from app.operations.quarantine import Quarantine
 from app.operations.reconciliations import Reconciliations
@@ -62,6 +72,7 @@ from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
 from app.reconcile.reconcile import Reconcile
+from app.reconcile.rounds import Rounds
 from app.reconcile.verify import Verify
 from app.recovery.belonging import check_installation, refuse_foreign_keys
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
@@ -69,7 +80,8 @@ from app.recovery.recovery import Recovery, Rules
 from app.recovery.state import why_shut
 from app.settings import Settings, read_settings
 from app.telemetry import Metrics
-from app.worker import forget, keep_books, overdue, reconcile, recover
+from app.worker import check, forget, inbox, keep_books, overdue, reconcile, recover
+from app.worker.backlog import Backlog, Figures, Limits
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
 from app.worker.expire import Sweeper
@@ -85,6 +97,10 @@ if TYPE_CHECKING:
 SHARD = 0
 SETTLE_SECONDS = 1.0
 """Beyond a call's deadline, until a new home is opened: time for every process to notice that the old one is over."""
+CATCH_UP_SECONDS = 3.0
+"""How long the running check waits for the ledger before it leaves a slice to the next round."""
+BOOKS_SECONDS = 15.0
+"""How often an API process asks the ledger what its metrics say of the books."""
 
 Progress = Callable[[str, int], None]
 
@@ -103,6 +119,7 @@ class Stores:
     level: HotLevel
     watch: LedgerWatch
     replicas: Replicas
+    words: WorkerWords
 
     async def check(self) -> HotServer:
         """Refuse servers that would break a promise, or do not belong together; read the level the hot store gives."""
@@ -151,6 +168,23 @@ class Stores:
         """What compares the stores."""
         return Verify(Scan(self.client, self.keys), Audit(self.engine, SHARD), progress=progress)
 
+    def rounds(self) -> Rounds:
+        """What compares the stores all the time."""
+        verify = Verify(Scan(self.client, self.keys), Audit(self.engine, SHARD), settled=self._caught_up)
+        return Rounds(verify, DriftRows(self.engine, SHARD), self._epoch)
+
+    async def _caught_up(self) -> bool:
+        """Wait a little until the ledger has all that the hot store has now; whether it has."""
+        last = Position.parse(await self.hot.read_last())
+        try:
+            async with asyncio.timeout(CATCH_UP_SECONDS):
+                return await self.watch.reached(last)
+        except TimeoutError:
+            return False
+
+    async def _epoch(self) -> str:
+        return (await self.hot.read_last()).partition("-")[0]
+
     def reconcile(self, progress: Progress = lambda _what, _count: None) -> Reconcile:
         """What compares a warehouse's snapshots with the ledger."""
         settings = self.settings
@@ -169,22 +203,17 @@ class Stores:
     def operations(self) -> Operations:
         """What the API and the commands can do."""
         settings = self.settings
-        durabilities = Durabilities(
-            hot_level=lambda: self.level.level,
-            watch=self.watch,
-            wait_seconds=settings.durability_wait_seconds,
-            replicas=self.replicas.held,
-            has_replicas=lambda: self.level.has_replicas,
-        )
+        durabilities = self.durabilities()
         ledger = Ledger(self.engine)
+        once, past = Once(ledger, settings.horizon_seconds), PastLocks(self.hot, ledger)
         return Operations(
             locks=Locks(self.hot, ledger, durabilities),
             availability=Availability(
                 self.hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
             ),
             stock=StockCounts(self.hot),
-            returns=Returns(self.hot, durabilities),
-            adjustments=Adjustments(self.hot, durabilities),
+            returns=Returns(self.hot, durabilities, once, past),
+            adjustments=Adjustments(self.hot, durabilities, once),
             openings=Openings(self.hot),
             exchanges=Exchanges(self.hot, durabilities),
             transfers=Transfers(self.hot, Ledger(self.engine), durabilities),
@@ -192,6 +221,7 @@ class Stores:
             purchase_orders=PurchaseOrders(self.hot, PlanRows(self.engine), ledger, durabilities),
             stock_takes=StockTakes(self.hot, ledger, CountRows(self.engine), durabilities),
             shortages=Shortages(self.hot, ShortageRows(self.engine), durabilities, settings.shortage_choice),
+            inbox=self.inbox(durabilities),
             past=Past(self.hot, PastRows(self.engine), durabilities),
             reconciliations=Reconciliations(
                 self.hot, Snapshots(self.engine, SHARD), ReconciliationRows(self.engine)
@@ -199,6 +229,31 @@ class Stores:
             compensations=Compensations(
                 self.hot, ReconciliationRows(self.engine), CountRows(self.engine), durabilities
             ),
+        )
+
+    def inbox(self, durabilities: Durabilities) -> Inbox:
+        """What takes events of warehouse systems; the worker tries those that wait again."""
+        ledger, settings = Ledger(self.engine), self.settings
+        return Inbox(
+            self.hot,
+            ledger,
+            InboxRows(self.engine, SHARD),
+            InboxCounts(self.hot, CountRows(self.engine), durabilities),
+            PastLocks(self.hot, ledger),
+            durabilities,
+            settings.rules,
+            wait_seconds=settings.inbox_wait_seconds,
+            horizon_seconds=settings.horizon_seconds,
+        )
+
+    def durabilities(self) -> Durabilities:
+        """What waits until a write is as safe as was asked for."""
+        return Durabilities(
+            hot_level=lambda: self.level.level,
+            watch=self.watch,
+            wait_seconds=self.settings.durability_wait_seconds,
+            replicas=self.replicas.held,
+            has_replicas=lambda: self.level.has_replicas,
         )
 
     def duties(self) -> list[Duty]:
@@ -220,9 +275,14 @@ class Stores:
         horizon = Horizon(
             self.engine, SHARD, seconds=settings.horizon_seconds, entries_max=settings.horizon_entries_max
         )
+        checking = []
+        if settings.check_slice_seconds:
+            checking.append(check.duty(self.rounds().run_once, slice_seconds=settings.check_slice_seconds))
         return [
+            *checking,
             recover.duty(recovery),
             persist.duty(),
+            self._backlog(lambda: persist.trouble).duty(),
             Sweeper(self.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
             Timekeeper(
                 self.hot,
@@ -234,6 +294,7 @@ class Stores:
                 ahead_seconds_max=settings.clock_jump_seconds_max,
             ).duty(),
             forget.duty(self.hot, horizon),
+            inbox.duty(self.inbox(self.durabilities())),
             self._reconcile_duty(),
             overdue.duty(
                 ReconciliationRows(self.engine), settings.reconciled, settings.reconcile_age_seconds_max
@@ -247,6 +308,21 @@ class Stores:
                 closed_lock_days_kept=settings.closed_lock_days_kept,
             ),
         ]
+
+    def _backlog(self, trouble: Callable[[], str]) -> Backlog:
+        settings = self.settings
+        limits = Limits(
+            settings.outbox_soft,
+            settings.outbox_max,
+            settings.outbox_bytes_soft,
+            settings.outbox_bytes_max,
+            settings.disk_free_bytes_min,
+        )
+        return Backlog(OutboxRoom(self.client, self.keys), self.hot, limits, self._figures, trouble)
+
+    async def _figures(self) -> Figures:
+        async with database.snapshot(self.engine) as connection:
+            return Figures(*(await connection.execute(statement("backlog_figures"))).one())
 
     def _reconcile_duty(self) -> Duty:
         run, compensations = self.reconcile(), self.operations().compensations
@@ -317,6 +393,7 @@ def _stores_of(settings: Settings, redis_url: str, client: Redis, engine: AsyncE
         level,
         LedgerWatch(engine, SHARD),
         replicas,
+        WorkerWords(client, keys),
     )
 
 
@@ -364,7 +441,8 @@ async def open_worker() -> AsyncIterator[list[Duty]]:
         watch = EpochWatch(RecoveryRows(stores.engine, SHARD), _leaving(stores, store, line))
         watch.start()
         try:
-            yield replace(stores, hot=store).duties()
+            async with _kept(stores):
+                yield replace(stores, hot=store).duties()
         finally:
             await watch.close()
             await line.close()
@@ -397,6 +475,22 @@ class _Health:
             return [str(error)]
         return self._stores.level.problems
 
+    def notes(self) -> list[str]:
+        return self._stores.words.notes()
+
+    def tell(self, metrics: Metrics) -> None:
+        """Bring the gauges up to date; what nobody has said is left as it was."""
+        level, words = self._stores.level, self._stores.words.words
+        metrics.set_gauge("sellable_hot_store_fsyncs", level.level == "disk")
+        metrics.set_gauge("sellable_hot_store_replicas", level.replicas)
+        if words:
+            metrics.set_gauge("sellable_outbox_events", words["entries"])
+            metrics.set_gauge("sellable_outbox_bytes", words["bytes"])
+            metrics.set_gauge("sellable_outbox_limit_events", words["limit"])
+            metrics.set_gauge("sellable_outbox_level", ("ok", "soft", "hard").index(words["level"]))
+            metrics.set_gauge("sellable_ledger_waits", bool(words["trouble"]))
+            metrics.set_gauge("sellable_quarantined", words["quarantined"])
+
 
 @dataclass(frozen=True, slots=True)
 class Api:
@@ -413,15 +507,25 @@ async def open_api(settings: Settings) -> AsyncIterator[Api]:
     async with open_stores(settings=settings) as stores:
         await stores.check()
         async with _line_of(stores) as (api, line, epochs):
-            kept = asyncio.create_task(stores.level.keep(), name="level")
             line.start()
             epochs.start()
             try:
-                yield api
+                async with _kept(stores):
+                    yield api
             finally:
                 await epochs.close()
-                kept.cancel()
-                await asyncio.gather(kept, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _kept(stores: Stores) -> AsyncIterator[None]:
+    """Keep reading what the hot store can keep, and what the worker says."""
+    tasks = [asyncio.create_task(one.keep()) for one in (stores.level, stores.words)]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -452,9 +556,21 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch]
     )
     live = replace(stores, hot=store)
     operations = live.operations()
-    app = create_app(operations, stores.settings, _Health(live), metrics=metrics)
+    health = _Health(live)
+    metrics.collectors.append(health.tell)
+    app = create_app(operations, stores.settings, health, metrics=metrics)
+    books = asyncio.create_task(_watch_books(DriftRows(stores.engine, SHARD), metrics), name="books")
     try:
         yield Api(app, hot, protocol_class(hot)), line, epochs
     finally:
+        books.cancel()
+        await asyncio.gather(books, return_exceptions=True)
         await operations.locks.durabilities.close()
         await line.close()
+
+
+async def _watch_books(rows: DriftRows, metrics: Metrics) -> None:
+    while True:
+        with contextlib.suppress(UnavailableError):
+            metrics.set_books(*await rows.figures())
+        await asyncio.sleep(BOOKS_SECONDS)

@@ -44,6 +44,17 @@ def _warehouse(code: str) -> str:
         raise typer.BadParameter(str(error)) from error
 
 
+def _reason(text: str) -> str:
+    from app.domain.codes import REASON_LENGTH_MAX, check_reason  # noqa: PLC0415 - only when a command needs it
+
+    if not text.strip() or len(text) > REASON_LENGTH_MAX:
+        raise typer.BadParameter(f"must have 1 to {REASON_LENGTH_MAX} characters")
+    try:
+        return check_reason(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 def _cause(cause: str | None) -> str | None:
     from app.domain.reconciliation import Cause  # noqa: PLC0415 - only when a command needs it
 
@@ -83,7 +94,7 @@ def _sku(code: str) -> str:
 
 def _moment(text: str | None) -> str | None:
     if text is not None:
-        from app.api.words import time_ms  # noqa: PLC0415 - only when a command needs it
+        from app.domain.times import time_ms  # noqa: PLC0415 - only when a command needs it
 
         try:
             at = time_ms(text)
@@ -101,6 +112,11 @@ AsOf = Annotated[
 ]
 Moves = Annotated[int, typer.Option(min=1, max=1_000, help="How many moves to print, the newest first.")]
 LockIds = Annotated[list[str], typer.Argument(help="The locks that give back what is short.")]
+Source = Annotated[str, typer.Argument(help="Who told it.")]
+EventId = Annotated[str, typer.Argument(help="The event's id, which is its source's own.")]
+DropReason = Annotated[str, typer.Option("--reason", callback=_reason, help="Why it shall never be booked.")]
+
+
 Snapshot = Annotated[
     Path,
     typer.Argument(metavar="SNAPSHOT", exists=True, dir_okay=False, help="A .csv, .ndjson or .json file."),
@@ -210,7 +226,7 @@ def explain(
     data_dir: DataDir = HERE,
 ) -> None:
     """Print where every unit of SKU is, or was at a time, and the moves that brought it there."""
-    from app.api.words import time_ms  # noqa: PLC0415 - only when a command needs it
+    from app.domain.times import time_ms  # noqa: PLC0415 - only when a command needs it
 
     at = None if as_of is None else time_ms(as_of)
     _run("explain", sku=sku, as_of=at, moves=moves, as_json=as_json, data_dir=data_dir, needs="open_stores")
@@ -250,6 +266,43 @@ def resolve_shortage(shortage_id: ShortageId, lock_ids: LockIds, data_dir: DataD
         action="resolve",
         shortage_id=shortage_id,
         lock_ids=lock_ids,
+        data_dir=data_dir,
+        needs="open_operations",
+    )
+
+
+inbox = typer.Typer(help="Warehouse events that wait.", no_args_is_help=True)
+cli.add_typer(inbox, name="inbox")
+
+
+@inbox.command("list")
+def list_inbox(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: FBT002 - a switch
+    """Print the events that wait for their turn, their document or a person."""
+    _run("inbox", action="list", as_json=as_json, data_dir=data_dir, needs="open_operations")
+
+
+@inbox.command("retry")
+def retry_event(source: Source, event_id: EventId, data_dir: DataDir = HERE) -> None:
+    """Book an event that waits, whatever is missing."""
+    _run(
+        "inbox",
+        action="retry",
+        source=source,
+        event_id=event_id,
+        data_dir=data_dir,
+        needs="open_operations",
+    )
+
+
+@inbox.command("drop")
+def drop_event(source: Source, event_id: EventId, reason: DropReason, data_dir: DataDir = HERE) -> None:
+    """Never book an event that waits."""
+    _run(
+        "inbox",
+        action="drop",
+        source=source,
+        event_id=event_id,
+        reason=reason,
         data_dir=data_dir,
         needs="open_operations",
     )

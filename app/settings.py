@@ -6,8 +6,10 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.codes import check_code, check_warehouse
+from app.domain.inbox import Limits, Rules, read_sources
 from app.domain.reconciliation import read_policy
 from app.domain.shortages import Choice
+from app.domain.times import SKEW_SECONDS_MAX
 from app.errors import ConfigurationError
 
 Durability = Literal["memory", "disk", "replica", "ledger"]
@@ -88,6 +90,26 @@ class Settings(BaseSettings):
         promise="4, 11",
         ge=1_000,
     )
+    outbox_soft: int = _setting(
+        500_000, "at this many unpersisted events there is an alarm", unit="events", promise="4, 11", ge=1
+    )
+    outbox_bytes_max: int = _setting(
+        2_147_483_648,
+        "at this size of the outbox, less a reserve for open locks, new locks are refused",
+        unit="bytes",
+        promise="4, 11",
+        ge=1_000_000,
+    )
+    outbox_bytes_soft: int = _setting(
+        536_870_912, "at this size of the outbox there is an alarm", unit="bytes", promise="4, 11", ge=1
+    )
+    disk_free_bytes_min: int = _setting(
+        268_435_456,
+        "with less free under a Redis of this machine new locks are refused; twice as much is an alarm",
+        unit="bytes",
+        promise="11",
+        ge=0,
+    )
     ring_entries_max: int = _setting(
         50_000,
         "how many acknowledged and not yet persisted commands an API process remembers, to name what is lost",
@@ -110,6 +132,24 @@ class Settings(BaseSettings):
     )
     shortage_choice: Choice = _setting(
         "latest", "which locks a shortage suggests to break first: latest or largest", promise="2"
+    )
+    inbox_wait_seconds: float = _setting(
+        300.0,
+        "how long a warehouse event waits for its turn or its document before it is booked and flagged",
+        unit="s",
+        promise="8",
+        gt=0,
+    )
+    inbox_units_max: int = _setting(
+        100_000, "a warehouse event about more units waits for a person", unit="units", promise="8", ge=1
+    )
+    inbox_skew_seconds: int = _setting(
+        SKEW_SECONDS_MAX, "how far a source's clock may be ahead of ours", unit="s", promise="8", ge=0
+    )
+    inbox_sources: str = _setting(
+        "",
+        "sources with other limits: source:units:seconds,… (units_max and skew_seconds of each)",
+        promise="8",
     )
     clock_jump_seconds_max: float = _setting(
         60.0, "a jump of the hot store's clock beyond this pauses expiry", unit="s", promise="10", gt=0
@@ -152,6 +192,15 @@ class Settings(BaseSettings):
         0, "how long ended locks stay among the others; 0: for ever", unit="days", ge=0, le=36_500
     )
 
+    check_slice_seconds: float = _setting(
+        5.0,
+        "how long the worker rests between two slices of its check of hot store, projection and moves; 0: no check",
+        unit="s",
+        promise="13",
+        ge=0,
+        le=3_600,
+    )
+
     @field_validator("reconcile_policy")
     @classmethod
     def _policy_is_readable(cls, value: str) -> str:
@@ -164,6 +213,17 @@ class Settings(BaseSettings):
         for warehouse in filter(None, value.split(",")):
             check_warehouse(warehouse)
         return value
+
+    @field_validator("inbox_sources")
+    @classmethod
+    def _sources_have_limits(cls, value: str) -> str:
+        read_sources(value)
+        return value
+
+    @property
+    def rules(self) -> Rules:
+        """Return what sources of warehouse events may say before a person looks at it."""
+        return Rules(Limits(self.inbox_units_max, self.inbox_skew_seconds), read_sources(self.inbox_sources))
 
     @property
     def reconciled(self) -> tuple[str, ...]:

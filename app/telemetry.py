@@ -56,6 +56,19 @@ def _json_formatter(shared: list[Any]) -> logging.Formatter:
     )
 
 
+GAUGES = {
+    "sellable_hot_store_fsyncs": "Whether the hot store fsyncs before it answers: level disk, else memory.",
+    "sellable_hot_store_replicas": "Replicas of the hot store that follow now.",
+    "sellable_outbox_events": "Entries in the outbox, as the worker last said.",
+    "sellable_outbox_bytes": "Memory of the outbox.",
+    "sellable_outbox_limit_events": "At so many entries new obligations are refused.",
+    "sellable_outbox_level": "0: ok, 1: beyond a soft limit, 2: new obligations are refused.",
+    "sellable_ledger_waits": "1 while nothing can be persisted.",
+    "sellable_quarantined": "SKUs and documents in quarantine.",
+}
+"""How things stand, by name; none has a label."""
+
+
 class Metrics:
     """The figures of one process. Labels are route templates, methods, statuses and outcomes: a bounded set."""
 
@@ -86,6 +99,7 @@ class Metrics:
             ("event",),
             registry=self.registry,
         )
+        self._gauges = {name: Gauge(name, text, registry=self.registry) for name, text in GAUGES.items()}
         self._gate_open = Gauge(
             "sellable_gate_open",
             "1 while the hot store's memory was checked and commands are taken.",
@@ -109,6 +123,16 @@ class Metrics:
                 ("alarm", "1: too many SKUs differ, or the last snapshot is too old."),
             )
         }
+        self._books = {
+            name: Gauge(f"sellable_{name}", what, registry=self.registry)
+            for name, what in (
+                ("drift_open", "Figures of hot store, projection and moves that should be one and are not."),
+                ("check_age_seconds", "Time since a check of them all came through, in seconds."),
+                ("ledger_months_ahead", "For how many months after this one the ledger has room."),
+            )
+        }
+        for gauge in self._books.values():
+            gauge.set(float("nan"))
         self.collectors: list[Callable[[Metrics], None]] = []
         """Called before the figures are told: they bring what was counted elsewhere."""
 
@@ -134,6 +158,10 @@ class Metrics:
         """Note hits, misses or invalidations of the near cache."""
         self._near_cache.labels(event).inc(count)
 
+    def set_gauge(self, name: str, value: float) -> None:
+        """Say how something of `GAUGES` stands now."""
+        self._gauges[name].set(value)
+
     def set_gate(self, *, epoch: str, unpersisted: int) -> None:
         """Note which epoch is open ('' for none), and how much is not known to be in the ledger."""
         self._gate_open.set(bool(epoch))
@@ -144,6 +172,12 @@ class Metrics:
         """Note how a warehouse stands: some of age_seconds, skus_differing, units_more, units_less, alarm."""
         for name, value in figures.items():
             self._reconciliations[name].labels(warehouse).set(value)
+
+    def set_books(self, drift_open: int, check_age_seconds: float | None, months_ahead: int) -> None:
+        """Note what the ledger says of itself; None for a check that never came through."""
+        self._books["drift_open"].set(drift_open)
+        self._books["check_age_seconds"].set(float("nan") if check_age_seconds is None else check_age_seconds)
+        self._books["ledger_months_ahead"].set(months_ahead)
 
     def expose(self) -> bytes:
         """Return the figures as Prometheus reads them."""

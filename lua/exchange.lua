@@ -32,9 +32,10 @@ local function original_exchange(shard, lock_id, op)
   return { 'REPEATED', lock_id, op.position, then_[1], expires_at, lines, current }
 end
 
-local function take_back(shard, warehouse, returned)
+local function take_back(shard, warehouse, returned, at)
   for _, line in ipairs(returned) do
-    move(shard, load_stock(shard, line.sku), warehouse, line.source, line.target, line.quantity, line.reason)
+    local stock = load_stock(shard, line.sku)
+    fact_move(shard, stock, warehouse, line.source, line.target, line.quantity, line.reason, nil, at)
   end
 end
 
@@ -49,7 +50,7 @@ local function exchange(keys, args)
   end
   if load_lock(shard, lock_id) then return { 'ID_REUSED', lock_id, '', 'lock' } end
   if backlog_is_full(shard) then return { 'BACKLOG_FULL', lock_id } end
-  take_back(shard, args[9], request.returned)
+  take_back(shard, args[9], request.returned, request.occurred_at)
   local sourced, shortages = source_lines(shard, request.lines, request.asked, request.order, {})
   if not sourced then return { 'INSUFFICIENT_STOCK', lock_id, shortages } end
   take_stock(shard, sourced)

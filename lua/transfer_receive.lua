@@ -4,7 +4,7 @@
 --       7… lines (a count, then sku, good, damaged, lost: units, one of them at least 1)
 -- Event transfer_receive, moves in_transit -> available, in_transit -> damaged, in_transit -> adjustment.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
---   REPEATED, ID_REUSED, UNKNOWN_TRANSFER, TRANSFER_NOT_OPEN (it has ended),
+--   REPEATED, ID_REUSED, UNKNOWN_TRANSFER, UNCHANGED (events told of all of it), TRANSFER_NOT_OPEN (it has ended),
 --   QUANTITY_EXCEEDS_TRANSFER (more than was shipped), QUANTITY_TOO_LARGE, TRANSFER_RECEIVED.
 
 local ARRIVALS = { 'good', 'damaged', 'lost' }
@@ -27,10 +27,10 @@ local function read_arrivals(args, first)
   return lines
 end
 
-local function arrive(shard, warehouse, line, asked)
+local function arrive(shard, warehouse, line, asked, at)
   local stock = load_stock(shard, line.sku)
-  if asked.good > 0 then move(shard, stock, warehouse, 't', 'a', asked.good) end
-  if asked.damaged > 0 then move(shard, stock, warehouse, 't', 'd', asked.damaged) end
+  if asked.good > 0 then fact_move(shard, stock, warehouse, 't', 'a', asked.good, nil, nil, at) end
+  if asked.damaged > 0 then fact_move(shard, stock, warehouse, 't', 'd', asked.damaged, nil, nil, at) end
   if asked.lost > 0 then move(shard, stock, warehouse, 't', 'j', asked.lost, '"lost in transfer"') end
   line.received = line.received + asked.good
   line.damaged = line.damaged + asked.damaged
@@ -42,12 +42,16 @@ local function receive_transfer(keys, args)
   local occurred_at = moment(args[6])
   local shard, transfer, answer = begin_transfer_step(keys, args, wanted and (occurred_at or args[6] == ''))
   if answer then return answer end
+  if shard.told then
+    wanted, answer = untold_of_transfer(shard, transfer, transfer.b, args[4], wanted)
+    if answer then return answer end
+  end
   if not transfer_is_open(transfer) then return transfer_answer('TRANSFER_NOT_OPEN', transfer, shard.last) end
   local lines = decode_transfer_lines(transfer.n)
   local taken, refused = take_units(transfer, lines, wanted, on_the_way, ARRIVALS)
   if not taken then return refused end
   for _, line in ipairs(lines) do
-    if taken[line.sku] then arrive(shard, transfer.b, line, taken[line.sku]) end
+    if taken[line.sku] then arrive(shard, transfer.b, line, taken[line.sku], occurred_at) end
   end
   local event = { kind = 'transfer_receive', op = args[4], fingerprint = args[5], occurred_at = occurred_at }
   return end_transfer_step(shard, transfer, 'TRANSFER_RECEIVED', event, lines)

@@ -4,7 +4,7 @@
 --       7… lines (a count, then sku, quantity, ''); without them: all that is left
 -- Event transfer_ship, moves locked at the source -> in_transit at the destination.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
---   REPEATED, ID_REUSED, UNKNOWN_TRANSFER, TRANSFER_NOT_OPEN (nothing is left to ship),
+--   REPEATED, ID_REUSED, UNKNOWN_TRANSFER, UNCHANGED (events told of all of it), TRANSFER_NOT_OPEN (nothing is left to ship),
 --   QUANTITY_EXCEEDS_TRANSFER, QUANTITY_TOO_LARGE, TRANSFER_SHIPPED.
 
 local function ship_transfer(keys, args)
@@ -13,6 +13,10 @@ local function ship_transfer(keys, args)
   local shard, transfer, answer = begin_transfer_step(keys, args, valid and (occurred_at or args[6] == ''))
   if answer then return answer end
   local lines = decode_transfer_lines(transfer.n)
+  if shard.told then
+    wanted, answer = untold_of_transfer(shard, transfer, transfer.a, args[4], wanted)
+    if answer then return answer end
+  end
   if sum_of(lines, unshipped) == 0 then return transfer_answer('TRANSFER_NOT_OPEN', transfer, shard.last) end
   local taken, refused = take_units(transfer, lines, wanted or {}, unshipped, {})
   if not taken then return refused end
@@ -20,7 +24,7 @@ local function ship_transfer(keys, args)
     local asked = taken[line.sku]
     local quantity = asked and asked.quantity or (wanted and 0 or unshipped(line))
     if quantity > 0 then
-      move(shard, load_stock(shard, line.sku), transfer.a, 'l', 't', quantity, nil, transfer.b)
+      fact_move(shard, load_stock(shard, line.sku), transfer.a, 'l', 't', quantity, nil, transfer.b, occurred_at)
       line.shipped = line.shipped + quantity
     end
   end

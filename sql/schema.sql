@@ -318,6 +318,28 @@ BEGIN
         AND side.units IS DISTINCT FROM 0;
 END $$;
 
+-- Numbers that a source has left out: later events of it wait for them. A schema without an inbox has none.
+CREATE FUNCTION missing_sequences(of_warehouse text)
+RETURNS TABLE (source text, first_number bigint, last_number bigint) LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF to_regclass('inbox_sequence') IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT known.source, known.before + 1, known.number - 1
+    FROM (
+        SELECT told.source, told.number, lag(told.number) OVER (PARTITION BY told.source ORDER BY told.number) AS before
+        FROM (
+            SELECT inbox_sequence.source, inbox_sequence.number FROM inbox_sequence
+            WHERE inbox_sequence.warehouse = of_warehouse
+            UNION
+            SELECT inbox.source, inbox.sequence FROM inbox JOIN inbox_sequence USING (source, warehouse)
+            WHERE inbox.warehouse = of_warehouse AND inbox.status = 'parked' AND inbox.sequence > inbox_sequence.number
+        ) AS told
+    ) AS known
+    WHERE known.number > known.before + 1;
+END $$;
+
 -- How far the ledger is, per shard; the row is the worker's lease. Ids up to forgotten_… were dropped from the hot store.
 CREATE TABLE position (
     shard           smallint PRIMARY KEY,
@@ -363,6 +385,60 @@ CREATE TABLE lost_event (
     PRIMARY KEY (shard, epoch, n, tip)
 );
 COMMENT ON COLUMN lost_event.finding IS 'fork, different: a branch not taken; named: told by a process that had acknowledged it; carry_over: its effect was booked';
+
+-- Ids that an event of the inbox is known by besides its op: of the shipment, receipt, … that it tells of.
+CREATE TABLE event_id (
+    shard       smallint    NOT NULL,
+    epoch       bigint      NOT NULL,
+    n           bigint      NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    op          text        NOT NULL,
+    fingerprint text        NOT NULL,
+    units       text        NOT NULL
+);
+CREATE INDEX event_id_op ON event_id (op);
+CREATE INDEX event_id_position ON event_id (shard, epoch, n);
+
+-- How far a source's numbered events of a warehouse are.
+CREATE TABLE inbox_sequence (
+    shard     smallint NOT NULL,
+    source    text     NOT NULL,
+    warehouse text     NOT NULL,
+    number    bigint   NOT NULL,
+    PRIMARY KEY (source, warehouse)
+);
+
+-- What was counted when: a fact of before that comes later changes nothing of it.
+CREATE TABLE counted (
+    shard      smallint    NOT NULL,
+    sku        text        NOT NULL,
+    warehouse  text        NOT NULL,
+    counted_at timestamptz NOT NULL,
+    damaged    boolean     NOT NULL,
+    PRIMARY KEY (sku, warehouse, counted_at)
+);
+
+-- Events that are not booked yet, and what became of them: parked ones are tried again by the worker and booked at
+-- `until` whatever is missing, quarantined ones wait for a person.
+CREATE TABLE inbox (
+    source      text        NOT NULL,
+    event_id    text        NOT NULL,
+    status      text        NOT NULL CHECK (status IN ('parked', 'quarantined', 'applied', 'duplicate', 'dropped')),
+    why         text        NOT NULL,
+    event       jsonb       NOT NULL,
+    fingerprint text        NOT NULL,
+    warehouse   text        NOT NULL,
+    sequence    bigint,
+    who         text        NOT NULL,
+    received_at timestamptz NOT NULL DEFAULT now(),
+    until       timestamptz NOT NULL,
+    next_at     timestamptz NOT NULL DEFAULT now(),
+    tries       integer     NOT NULL DEFAULT 0,
+    closed_at   timestamptz,
+    PRIMARY KEY (source, event_id)
+);
+CREATE INDEX inbox_parked ON inbox (next_at) WHERE status = 'parked';
+CREATE INDEX inbox_open ON inbox (received_at) WHERE status IN ('parked', 'quarantined');
 
 -- What the hot store had, and what it was set to after the ledger, where a branch was not taken.
 CREATE TABLE stock_correction (
@@ -473,11 +549,11 @@ CREATE TABLE drift (
 );
 CREATE UNIQUE INDEX drift_open ON drift (shard, what, place, left_name, right_name) WHERE gone_at IS NULL;
 
--- How far the running check is: where its next slice begins, and when it last was through.
+-- Who runs the check that never ends, until when nobody else may, and when it last came through.
 CREATE TABLE daily_check (
     shard       smallint    PRIMARY KEY,
-    part        text        NOT NULL,
-    after       text        NOT NULL,
+    holder      text        NOT NULL,
+    until       timestamptz NOT NULL,
     began_at    timestamptz NOT NULL,
     finished_at timestamptz,
     compared    bigint      NOT NULL DEFAULT 0

@@ -27,6 +27,7 @@ from app.api.routes import (
     stock,
     stock_takes,
     transfers,
+    warehouse_events,
 )
 from app.api.uploads import Uploads
 from app.api.warehouses import WarehouseWatch
@@ -51,6 +52,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     stock_takes.router,
     shortages.router,
     shortages.reading,
+    warehouse_events.router,
     reconciliations.router,
     reconciliations.reading,
     running.router,

@@ -17,12 +17,12 @@ from app.api.words import (
     Ttl,
     Warehouse,
     Warehouses,
-    time_ms,
 )
 from app.domain import commands
 from app.domain.commands import Booking
 from app.domain.purchase_orders import Plan, PlannedLine
 from app.domain.reconciliation import Cause
+from app.domain.times import time_ms
 from app.domain.words import QUANTITY_MAX, Place
 from app.operations.stock_takes import CountedLine, StockTake
 

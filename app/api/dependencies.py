@@ -7,8 +7,8 @@ from fastapi import Depends, Header, Request
 
 from app.api.ports import Health
 from app.api.problems import ProblemError, invalid
-from app.api.words import time_ms
 from app.domain.codes import check_id
+from app.domain.times import time_ms
 from app.operations.operations import Operations
 from app.settings import Durability, Settings
 from app.telemetry import Metrics

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from app.api import problems
+from app.api.events import EVENT_SCHEMA
 from app.api.replies import ProblemReply
 
 DESCRIPTION = """
@@ -51,6 +52,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
                 _as_problems(operation["responses"])
                 if app.state.keys.open:
                     operation.pop("security", None)
+        schema.setdefault("components", {}).setdefault("schemas", {})["WarehouseEvent"] = EVENT_SCHEMA
         for name, shape in schema.get("components", {}).get("schemas", {}).items():
             if name.endswith("Reply"):
                 _without_defaults(shape)

@@ -8,3 +8,6 @@ class Health(Protocol):
 
     async def readiness(self) -> list[str]:
         """Return the reasons why it cannot, as sentences; none: it is ready."""
+
+    def notes(self) -> list[str]:
+        """Return what somebody should know though it can serve, as sentences."""

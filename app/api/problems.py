@@ -255,7 +255,7 @@ def of_answer(answer: Answer, command: Writing | None = None) -> Problem:
             code = "lock_id_reused" if answer.detail == "lock" else _code_reused(command)
             return Problem(code, "an id stands for one content; take a new id for another")
         case Outcome.UNKNOWN_LOCK if isinstance(command, Return):
-            detail = "no lock has this id, or it is past the horizon: then leave lock_id out"
+            detail = "no lock has this id; leave lock_id out if nobody knows what they were shipped for"
             return Problem("unknown_lock", detail, {"lock_id": command.lock_id})
         case Outcome.UNKNOWN_SKU:
             return _unknown_skus(answer, command)

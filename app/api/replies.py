@@ -372,6 +372,13 @@ class PromiseReply(_Reply):
     units: Count
 
 
+class RemedyReply(_Reply):
+    """Units that another warehouse can spare: a transfer from there would fill the gap."""
+
+    source: Annotated[str, Field(alias="from", examples=["south"])]
+    quantity: Count
+
+
 class ShortageCaseReply(_Reply):
     """A case: less is on the shelf than is promised. It closes by itself when there is enough again."""
 
@@ -382,6 +389,7 @@ class ShortageCaseReply(_Reply):
     opened_at: Time
     locks: list[PromiseReply] = Field(description="the open locks concerned, latest first; the first 100")
     suggested: list[str] = Field(description="the locks to break until nothing is short, by a setting")
+    transfers: list[RemedyReply] = Field(description="what other warehouses could send instead, as of now")
 
 
 class ShortageCaseListReply(_Reply):
@@ -389,6 +397,21 @@ class ShortageCaseListReply(_Reply):
 
     items: list[ShortageCaseReply]
     next: Next
+
+
+class EventReply(_Reply):
+    """What became of one event; `event_id` null where none could be read."""
+
+    event_id: str | None
+    status: Literal["applied", "duplicate", "parked", "quarantined", "rejected"]
+    detail: Annotated[str, Field(description="what was odd about it, or what it waits for")] = ""
+
+
+class EventsReply(_Reply):
+    """An answer for each event, in their order."""
+
+    results: list[EventReply]
+    durability: Annotated[Durability, Field(description="the level that was reached by what was applied")]
 
 
 class ResolvedLockReply(_Reply):
@@ -528,9 +551,10 @@ class TreatedReply(_Reply):
 
 
 class StatusReply(_Reply):
-    """How the process is."""
+    """How the process is; `notes` has what somebody should know though it can serve."""
 
     status: str
+    notes: list[str] | None = None
 
 
 class FieldError(_Reply):

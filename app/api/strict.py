@@ -37,23 +37,23 @@ def decode_percent(text: bytes) -> str:
 # Bodies
 
 
-async def read_body(request: Request) -> bytes:
-    """Return the body; stop reading, and raise `ProblemError`, once it is larger than 1 MiB."""
+async def read_body(request: Request, bytes_max: int = BODY_BYTES_MAX) -> bytes:
+    """Return the body; stop reading, and raise `ProblemError`, once it is larger than 1 MiB, or `bytes_max`."""
     length = request.headers.get("content-length", "0")
-    if length.isdecimal() and int(length[:DIGITS_MAX]) > BODY_BYTES_MAX:
-        raise _too_large()
+    if length.isdecimal() and int(length[:DIGITS_MAX]) > bytes_max:
+        raise _too_large(bytes_max)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > BODY_BYTES_MAX:
-            raise _too_large()
+        if len(body) > bytes_max:
+            raise _too_large(bytes_max)
     return bytes(body)
 
 
-def _too_large() -> ProblemError:
+def _too_large(bytes_max: int) -> ProblemError:
     # No `Connection: close`: with unread bytes it becomes a reset, which takes the answer with it. The server
     # throws away what still comes.
-    return ProblemError(Problem("payload_too_large", f"a body may have {BODY_BYTES_MAX} bytes"))
+    return ProblemError(Problem("payload_too_large", f"a body may have {bytes_max} bytes"))
 
 
 def parse_json(body: bytes) -> Any:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from fastapi import Request
 
 from app.api.problems import Problem, ProblemError, invalid
-from app.api.words import time_ms
+from app.domain.times import time_ms
 from app.operations.snapshots.formats import CsvLines, Format, JsonBody, NdjsonLines
 from app.operations.snapshots.spool import SNAPSHOT_BYTES_MAX, Asked, Spool
 

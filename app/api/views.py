@@ -18,12 +18,12 @@ from app.api.bodies import (
     ReturnLine,
     StockTakeBody,
 )
-from app.api.words import time_ms
 from app.domain.answers import LockView, TransferView
 from app.domain.events import Counts
 from app.domain.past import Explanation, PastMove, StockThen
 from app.domain.purchase_orders import Arrived, Expected, OpenLine, OrderStatus, PurchaseOrder
-from app.domain.shortages import Shortage
+from app.domain.shortages import Remedy, Shortage
+from app.domain.times import time_ms
 from app.operations.availability import Page
 from app.operations.durability import Told
 from app.operations.purchase_orders import Received
@@ -265,8 +265,8 @@ def of_stock_take(body: StockTakeBody, counted: Counted) -> dict[str, Any]:
     return head | {"counted_at": time_text(time_ms(body.counted_at))} | _booked(lines, counted.told)
 
 
-def of_case(case: Shortage, suggested: Sequence[str]) -> dict[str, Any]:
-    """Return a shortage case, with the locks to break."""
+def of_case(case: Shortage, suggested: Sequence[str], remedies: Sequence[Remedy]) -> dict[str, Any]:
+    """Return a shortage case, with the locks to break and what other warehouses could send."""
     return {
         "shortage_id": str(case.shortage_id),
         "sku": case.sku,
@@ -275,6 +275,7 @@ def of_case(case: Shortage, suggested: Sequence[str]) -> dict[str, Any]:
         "opened_at": time_text(case.opened_at),
         "locks": [promise._asdict() for promise in case.promises[:PROMISES_MAX]],
         "suggested": list(suggested),
+        "transfers": [{"from": remedy.warehouse, "quantity": remedy.units} for remedy in remedies],
     }
 
 

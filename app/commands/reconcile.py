@@ -62,7 +62,7 @@ async def reconcile(
 
 
 def _time_ms(text: str) -> int:
-    from app.api.words import time_ms  # noqa: PLC0415 - it brings the web framework along
+    from app.domain.times import time_ms  # noqa: PLC0415 - it brings the web framework along
 
     try:
         return time_ms(text)

@@ -35,17 +35,21 @@ async def shortages(
 
 async def _list(cases: Any, *, as_json: bool) -> int:
     found = await cases.list(0, CASES_MAX)
+    remedies = await cases.remedies(found) if found else []
     if as_json:
         items = [
             {**case._asdict(), "promises": [one._asdict() for one in case.promises],
-             "suggested": list(cases.suggested(case))}
-            for case in found
+             "suggested": list(cases.suggested(case)), "transfers": [one._asdict() for one in others]}
+            for case, others in zip(found, remedies, strict=True)
         ]  # fmt: skip
         print(json.dumps({"items": items}, ensure_ascii=False))
         return 0
-    for case in found:
+    for case, others in zip(found, remedies, strict=True):
         names = ", ".join(cases.suggested(case)) or "none"
-        print(f"{case.shortage_id}  SKU {case.sku} in {case.warehouse}: {case.units} short; break: {names}")
+        moves = "".join(f"; or move {one.units} from {one.warehouse}" for one in others)
+        print(
+            f"{case.shortage_id}  SKU {case.sku} in {case.warehouse}: {case.units} short; break: {names}{moves}"
+        )
     print(f"{len(found)} open")
     return 0
 

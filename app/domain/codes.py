@@ -11,6 +11,7 @@ from functools import lru_cache
 SKU_LENGTH_MAX = 64
 WAREHOUSE_LENGTH_MAX = 24
 ID_LENGTH_MAX = 128
+REASON_LENGTH_MAX = 500
 CACHED_MAX = 131_072
 """Codes of each kind whose check is remembered: the same come again and again."""
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.:/-]*")
@@ -51,3 +52,13 @@ def check_warehouse(text: str) -> str:
 def check_id(text: str) -> str:
     """Return a document's id (lock, shipment, …), or raise `ValueError`: 1-128 printable characters in NFC."""
     return check_code(text, ID_LENGTH_MAX)
+
+
+def check_reason(text: str) -> str:
+    """Return free text, or raise `ValueError` for control characters.
+
+    Postgres cannot keep NUL, and no log should be rewritten by a reason.
+    """
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise ValueError("must not contain control characters")
+    return text

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from app.domain.events import Document
 from app.domain.words import Place
@@ -245,9 +245,14 @@ class Adjust(Book):
 
 @dataclass(frozen=True, slots=True)
 class Count(Adjust):
-    """What a stock-take found to differ; `content` is what was counted, which a repeat must have again."""
+    """What a stock-take found to differ; `content` is what was counted, which a repeat must have again.
+
+    A booking of damaged units, be it of none, says that those were counted too. `since` is the position up to which
+    the difference knows what happened; '' for all of it.
+    """
 
     content: str = ""
+    since: str = ""
 
     namespace = "stock-take"
 
@@ -363,6 +368,73 @@ class Buffer:
     lines: tuple[Line, ...]
 
 
+FactMode = Literal["", "force", "hold", "pass", "drop"]
+"""How an event is taken: as it is; whatever is missing; only its turn, when it has come or now; never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One event of a warehouse system. `quantity` of an adjustment has its sign; `occurred_at` in ms.
+
+    `state` is where returned or adjusted units are. `document_id` is the lock, transfer or purchase order that it
+    names, `told_id` the shipment, receipt, return or adjustment that it tells of, '' for none.
+    """
+
+    source: str
+    event_id: str
+    type: str
+    occurred_at: int
+    warehouse: str
+    sku: str
+    quantity: int
+    damaged: int = 0
+    lost: int = 0
+    state: Place = Place.AVAILABLE
+    document_id: str = ""
+    told_id: str = ""
+    sequence: int | None = None
+    reason: str | None = None
+    mode: FactMode = ""
+    odd: str | None = None
+
+    kind: ClassVar[str] = "fact"
+
+    @property
+    def op(self) -> str:
+        """The event's id, which is its source's own."""
+        return f"event:{self.source}{{{self.event_id}"
+
+    @property
+    def fingerprint(self) -> str:
+        """The content that a repeat must have again."""
+        return _fingerprint(self.content, self.occurred_at, self.document_id, self.told_id, self.reason)
+
+    @property
+    def content(self) -> str:
+        """What it says about its SKU, whichever id it says it under."""
+        units = (self.quantity, self.damaged, self.lost, self.state)
+        return _fingerprint(self.type, self.warehouse, self.sku, *units)
+
+    @property
+    def document_op(self) -> str:
+        """The op of the document it tells of, as the command of a route has it; '' for none."""
+        if not self.told_id:
+            return ""
+        match self.type:
+            case "shipped":
+                return Deduct(self.document_id, self.told_id).op if self.document_id else ""
+            case "transfer_shipped":
+                return TransferShip(self.document_id, self.told_id).op if self.document_id else ""
+            case "transfer_received":
+                return TransferReceive(self.document_id, self.told_id).op if self.document_id else ""
+        namespaces = {
+            "received": Receive.namespace,
+            "returned": Return.namespace,
+            "adjusted": Adjust.namespace,
+        }
+        return f"{namespaces[self.type]}:{self.told_id}"
+
+
 Command = (
     Lock
     | Confirm
@@ -379,4 +451,5 @@ Command = (
     | TransferStep
     | Exchange
     | Buffer
+    | Fact
 )

@@ -28,6 +28,7 @@ class Move(NamedTuple):
 
     `source` and `target` are the letters of `words.Place`. Zero units make a SKU known, or note a new buffer.
     A move over two warehouses leads to `target` in `to_warehouse`, and left the counts `to_after` there.
+    `occurred_at` in ms, where that is another time than the event's (from schema 3 on).
     """
 
     sku: str
@@ -40,6 +41,7 @@ class Move(NamedTuple):
     reason: str | None = None
     to_warehouse: str | None = None
     to_after: Counts | None = None
+    occurred_at: int | None = None
 
 
 class Document(NamedTuple):
@@ -50,10 +52,21 @@ class Document(NamedTuple):
     fields: dict[str, Any]
 
 
+class Told(NamedTuple):
+    """What makes an event one of the inbox: ids it is known by besides its op, and its place in a sequence.
+
+    `ids` are (op, fingerprint, units as text), `sequence` is (source, warehouse, number).
+    """
+
+    ids: list[tuple[str, str, str]]
+    sequence: tuple[str, str, int] | None = None
+
+
 class Event(NamedTuple):
     """What one command did. Times in ms since 1970; `lock` has the record's fields that changed.
 
-    `document` is what it is about besides, such as a purchase order (from schema 2 on).
+    `document` is what it is about besides, such as a purchase order (from schema 2 on); `told` is of the inbox
+    (from schema 3 on).
     """
 
     schema: int
@@ -68,6 +81,7 @@ class Event(NamedTuple):
     lock: dict[str, Any] | None
     moves: list[Move]
     document: Document | None = None
+    told: Told | None = None
 
 
 class Position(NamedTuple):

@@ -1,6 +1,6 @@
 """Shortages: less is on the shelf than is promised. A person decides which promise is broken; here is a choice."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 Choice = Literal["latest", "largest"]
@@ -25,6 +25,20 @@ class Shortage(NamedTuple):
     opened_at: int
     closed_at: int | None = None
     promises: tuple[Promise, ...] = ()
+
+
+class Remedy(NamedTuple):
+    """Units that another warehouse can spare: a transfer from there would fill the gap, in part or all of it."""
+
+    warehouse: str
+    units: int
+
+
+def remedies(shortage: Shortage, sellable: Mapping[str, int]) -> list[Remedy]:
+    """Return what other warehouses can sell of the SKU, up to what is short, the fullest first."""
+    others = ((warehouse, units) for warehouse, units in sellable.items() if warehouse != shortage.warehouse)
+    found = [Remedy(warehouse, min(units, shortage.units)) for warehouse, units in others if units > 0]
+    return sorted(found, key=lambda remedy: (-remedy.units, remedy.warehouse))
 
 
 def suggested(shortage: Shortage, choice: Choice) -> list[str]:

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 LAYOUT = 1
 """The layout of the hot store's keys; another layout is a new epoch with a rebuild."""
-SCHEMA = 2
+SCHEMA = 3
 """The schema number of the events written; workers read this one and the one before."""
 
 QUANTITY_MAX = 1_000_000_000

@@ -9,10 +9,12 @@ from app.domain.commands import (
     Booking,
     Buffer,
     Confirm,
+    Count,
     Deduct,
     Exchange,
     Expire,
     Extend,
+    Fact,
     Line,
     Lock,
     OpeningRow,
@@ -69,10 +71,12 @@ def expire(command: Expire) -> Args:
 
 
 def book(command: Book) -> Args:
-    """receive, return and adjust alike; a return may end in the lock that it is of."""
+    """receive, return, adjust and count alike; a return may end in the lock that it is of."""
     args: Args = [command.op, command.fingerprint, _optional(command.occurred_at), command.warehouse]
     args += [msgspec.json.encode(command.document).decode() if command.document else ""]
     args += _bookings(command.lines)
+    if isinstance(command, Count):
+        return [*args, command.since]
     return [*args, command.lock_id] if isinstance(command, Return) and command.lock_id else args
 
 
@@ -97,6 +101,21 @@ def opening(rows: Sequence[OpeningRow]) -> Args:
     for row in rows:
         args += [row.sku, row.warehouse, row.on_hand, _optional(row.buffer)]
     return args
+
+
+def fact(command: Fact) -> Args:
+    """All of one event of a warehouse system; `mode` is '' or force, hold, drop."""
+    args: Args = [command.op, command.fingerprint, command.occurred_at, command.type, command.warehouse]
+    args += [
+        command.sku,
+        command.quantity,
+        command.damaged,
+        command.lost,
+        command.state.value,
+        command.document_id,
+    ]
+    args += [command.document_op, command.content, command.source, _optional(command.sequence), command.mode]
+    return [*args, _json(command.reason), _json(command.odd)]
 
 
 def transfer(command: Transfer) -> Args:

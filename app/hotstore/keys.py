@@ -42,6 +42,14 @@ class Keys:
         """Return the key of a transfer's record."""
         return f"{self.tag}transfer:{transfer_id}"
 
+    def counted(self, sku: str) -> str:
+        """Return the key of when a SKU was counted, by warehouse."""
+        return f"{self.tag}counted:{sku}"
+
+    def sequences(self, source: str) -> str:
+        """Return the key of how far a source's numbered events are, by warehouse."""
+        return f"{self.tag}sequences:{source}"
+
     def op(self, op: str) -> str:
         """Return the key of what an id was used for."""
         return f"{self.tag}op:{op}"

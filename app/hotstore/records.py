@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-Kind = Literal["stock", "lock", "transfer", "op"]
+Kind = Literal["stock", "lock", "transfer", "op", "counted", "sequences"]
 
 
 class Record(NamedTuple):

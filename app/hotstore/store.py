@@ -1,6 +1,6 @@
 """The hot store: one typed method a function. Which client carries the calls does not show."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from app.domain.answers import Answer
@@ -8,10 +8,12 @@ from app.domain.commands import (
     Adjust,
     Buffer,
     Confirm,
+    Count,
     Deduct,
     Exchange,
     Expire,
     Extend,
+    Fact,
     Lock,
     OpeningRow,
     Receive,
@@ -119,6 +121,19 @@ class HotStore:
         """Book a correction."""
         return await self._write("adjust", who, calls.book(command))
 
+    async def count(self, command: Count, who: str = "") -> Answer:
+        """Book what a count found to differ; MOVED_SINCE if the difference is not up to date."""
+        return await self._write("count", who, calls.book(command))
+
+    async def fact(self, command: Fact, who: str = "") -> Answer:
+        """Book an event of a warehouse system, or say why it has to wait; `detail` says what was odd about it."""
+        return await self._write("fact", who, calls.fact(command))
+
+    async def recall_lock(self, lock_id: str, fields: Mapping[str, str], who: str = "") -> Answer:
+        """Remember an ended lock again, as the ledger has it."""
+        flat = [item for pair in fields.items() for item in pair]
+        return await self._write("recall", who, [lock_id, *flat])
+
     async def opening(self, rows: Sequence[OpeningRow], who: str = "") -> tuple[Answer, int]:
         """Set `on_hand` absolutely; return the answer and how many rows changed something."""
         answer = await self._write("opening", who, calls.opening(rows))
@@ -177,6 +192,10 @@ class HotStore:
     async def trim(self, keep_from: str, persisted: str) -> Answer:
         """Drop outbox entries below `keep_from` ('' for none), and publish how far the ledger is."""
         return await self._write("trim", "", [keep_from, persisted])
+
+    async def limit(self, entries: int, words: str) -> Answer:
+        """Refuse new obligations from so many outbox entries on, and keep the worker's words beside it."""
+        return await self._write("limit", "", [entries, words])
 
     async def forget(self, lock_id: str, ops: Sequence[str]) -> Answer:
         """Drop an ended lock ('' for none) and ops, once they are persisted and past the horizon."""
@@ -246,6 +265,8 @@ _ECHOES = frozenset({"lock", "confirm", "extend", "unlock", "deduct", "replace",
         "transfer_receive",
         "transfer_cancel",
         "buffer",
+        "count",
+        "fact",
     }
 )
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.errors import UnavailableError
 from app.ledger import database
 from app.ledger.partitions import TABLES, Month
 from app.ledger.queries import sql
@@ -51,8 +52,8 @@ class Archive:
             async with database.driver_transaction(self._engine) as pg:
                 month = await self._oldest(pg)
                 return None if month is None else await self._archive(pg, month, now, months_kept)
-        except asyncpg.LockNotAvailableError:
-            if month is None:
+        except UnavailableError as error:
+            if month is None or not isinstance(error.__cause__, asyncpg.LockNotAvailableError):
                 raise
             return Waits(month, "somebody reads the ledger at length")
 
@@ -91,6 +92,8 @@ class Archive:
             return "the ledger has not passed its end"
         if row["locks"] or row["transfers"]:
             return f"{row['locks']} locks and {row['transfers']} transfers from then or before are open"
+        if row["parked"]:
+            return f"{row['parked']} parts of its events are in quarantine"
         return "the hot store still remembers ids of then" if row["remembered"] else ""
 
     async def _detach(self, pg: Any, month: Month) -> None:

@@ -55,6 +55,10 @@ class Audit:
             found[row.sku] = Projected(max(known.version, row.version), warehouses)
         return found
 
+    async def sums_of(self, skus: Sequence[str]) -> Sequence[Any]:
+        """Return where the projection of these SKUs is not the sum of their moves: a row each."""
+        return await self._all("audit_sums_of", {"skus": list(skus)})
+
     async def stock_at(self, sku: str, version: int) -> dict[str, Counts]:
         """Return the counts that a SKU's moves up to `version` left, by warehouse."""
         rows = await self._all("audit_stock_at", {"sku": sku, "version": version})

@@ -97,7 +97,9 @@ class LedgerCheck:
                 mine = await moves.of(entry.position)
                 for fault in _links(entry, at, tip, recorded_at):
                     yield fault
-                for fault in self._sealed(entry, kept, mine):
+                for fault in (
+                    self._sealed(entry, None, []) if row["apart"] else self._sealed(entry, kept, mine)
+                ):
                     yield fault
                 at, tip, recorded_at = entry.position, entry.tip, entry.event.recorded_at
             async for orphan in moves.before(None):

@@ -1,7 +1,7 @@
 """Counting: what the ledger says was on the shelf at a time, and turns, so that two counts don't mix."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -46,6 +46,13 @@ class CountRows:
             rows = (await connection.execute(statement("stock_as_of"), values)).all()
         shelves = {row.sku: Shelf(row.available + row.locked, row.damaged) for row in rows}
         return {sku: shelves.get(sku, Shelf(0, 0)) for sku in skus}
+
+    async def as_of_each(self, warehouse: str, times: Mapping[str, int]) -> dict[str, Shelf]:
+        """Return what was there of each SKU at a time (ms) of its own, inclusive; zeros for unknown SKUs."""
+        ats = [datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at) for at in times.values()]
+        async with database.driver_transaction(self._engine) as pg:
+            rows = await pg.fetch(sql("stock_as_of_each"), warehouse, list(times), ats)
+        return {row["sku"]: Shelf(row["on_hand"], row["damaged"]) for row in rows}
 
     async def changes(self, warehouse: str, position: Position) -> dict[str, Shelf]:
         """Return what one event added (+) to a warehouse and took (-) from it, by SKU."""

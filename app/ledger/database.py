@@ -31,6 +31,10 @@ _SERVER_SETTINGS = {
 _KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 25_000))
 
 AWAY = (OSError, TimeoutError, InterfaceError, OperationalError, asyncpg.PostgresConnectionError)
+_AWAY_CLASSES = frozenset({"08", "40", "53", "57", "58"})
+"""SQLSTATE classes of a server that cannot now: connection, rollback, resources (a full disk), operator, system."""
+_AWAY_STATES = frozenset({"25006", "25P03", "55P03"})
+"""Read-only (a standby, or set so), timed out in a transaction, a lock not to be had."""
 
 
 def open_engine(url: str, *, connections_max: int = 5) -> AsyncEngine:
@@ -66,6 +70,9 @@ def _keep_alive(connection: Any, _record: Any) -> None:
 def is_away(error: BaseException) -> bool:
     """Whether an error says that Postgres cannot be reached, rather than that it refused."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    state = str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
+    if state[:2] in _AWAY_CLASSES or state in _AWAY_STATES:
         return True
     if isinstance(error, asyncpg.InterfaceError) and "closed" in str(error):
         return True

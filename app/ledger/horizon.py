@@ -63,7 +63,12 @@ class Horizon:
         return Forgettable(
             {lock.lock_id: lock.ops for lock in locks},
             {transfer.transfer_id: transfer.ops for transfer in transfers},
-            [event.op for event in events if event.op and not event.lock_id and not _is_transfer(event)],
+            [
+                op
+                for event in events
+                if not event.lock_id and not _is_transfer(event)
+                for op in _ops_of(event)
+            ],
             cursor,
             full=len(events) == BATCH_EVENTS_MAX,
         )
@@ -73,6 +78,10 @@ class Horizon:
         values = {"shard": self._shard, "epoch": batch.cursor.epoch, "n": batch.cursor.n}
         async with database.transaction(self._engine) as connection:
             await connection.execute(statement("advance_forgotten"), values)
+
+
+def _ops_of(event: Any) -> list[str]:
+    return [event.op, *event.told_ids] if event.op else []
 
 
 def _is_transfer(event: Any) -> bool:

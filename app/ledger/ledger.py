@@ -1,6 +1,8 @@
 """Reading the ledger, and the rows that are Postgres' own."""
 
-from typing import NamedTuple
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -10,6 +12,16 @@ from app.domain.words import TransferStatus
 from app.ledger import database
 from app.ledger.past import lock_view
 from app.ledger.queries import statement
+
+
+def record_fields(record: dict[str, Any], opened: Position) -> dict[str, str]:
+    """Return a record's fields as the hot store has them."""
+    return {name: as_text(value) for name, value in record.items()} | {"p": str(opened)}
+
+
+def as_text(value: Any) -> str:
+    """Return a field's value as the hot store has it: text as it is, the rest as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 class KnownOp(NamedTuple):
@@ -31,6 +43,13 @@ class Ledger:
             row = (await connection.execute(statement("find_lock"), {"lock_id": lock_id})).one_or_none()
         return None if row is None else lock_view(row.lock_id, row.record)
 
+    async def find_ended(self, lock_id: str) -> dict[str, str] | None:
+        """Return the newest lock of this id, if it has ended, as the fields that the hot store has of it."""
+        async with database.snapshot(self._engine) as connection:
+            values = {"lock_id": lock_id}
+            row = (await connection.execute(statement("find_ended_lock"), values)).one_or_none()
+        return None if row is None else record_fields(row.record, Position(row.opened_epoch, row.opened_n))
+
     async def find_transfer(self, transfer_id: str) -> TransferView | None:
         """Return the newest transfer of this id, or None."""
         values = {"transfer_id": transfer_id}
@@ -48,6 +67,12 @@ class Ledger:
         async with database.snapshot(self._engine) as connection:
             row = (await connection.execute(statement("find_op"), {"op": op})).one_or_none()
         return None if row is None else KnownOp(row.fingerprint, Position(row.epoch, row.n))
+
+    async def find_ops(self, ops: Sequence[str]) -> dict[str, KnownOp]:
+        """Return what those of the ids that were ever used were used for; the newest events may be on their way."""
+        async with database.snapshot(self._engine) as connection:
+            rows = (await connection.execute(statement("find_ops"), {"ops": list(ops)})).all()
+        return {row.op: KnownOp(row.fingerprint, Position(row.epoch, row.n)) for row in rows}
 
     async def close(self) -> None:
         """Close all connections."""

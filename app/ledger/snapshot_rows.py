@@ -8,6 +8,8 @@ from app.domain.events import Position
 from app.ledger.queries import sql
 
 ROWS_CHUNK = 5_000
+COUNTS_MAX = 8
+"""Counts of a SKU in a warehouse that the hot store remembers."""
 
 
 class LedgerTip(NamedTuple):
@@ -51,6 +53,10 @@ class SnapshotRows:
         while rows := await cursor.fetch(ROWS_CHUNK):
             yield [row[0] for row in rows]
 
+    def parked_moves(self) -> AsyncIterator[Any]:
+        """Yield (epoch, n, lines, body) of events of which moves wait in quarantine, in order."""
+        return self._stream("parked_moves")
+
     async def stock_sums(self) -> tuple[int, int]:
         """Return how many SKUs there are, and the sum of all counts."""
         row = await self._pg.fetchrow(sql("sum_stock"), self._shard)
@@ -67,6 +73,14 @@ class SnapshotRows:
     def ops(self, since: datetime) -> AsyncIterator[Any]:
         """Yield (op, fingerprint, epoch, n, lock, document) of ids used after `since`, or on what is open."""
         return self._stream("remembered_ops", since)
+
+    def counted(self, skus: Sequence[str] | None = None) -> AsyncIterator[Any]:
+        """Yield (sku, warehouse, counts as [time in ms, 1 if damaged ones too]) of some SKUs, or all."""
+        return self._stream("all_counted", skus, COUNTS_MAX)
+
+    def sequences(self) -> AsyncIterator[Any]:
+        """Yield (source, warehouse, number), in the order of sources."""
+        return self._stream("all_sequences")
 
     def named_stock(self, skus: Sequence[str]) -> AsyncIterator[Any]:
         """Yield the rows of some SKUs as `stock` does."""

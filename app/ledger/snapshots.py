@@ -37,6 +37,7 @@ CAUSES = (
     CauseStep("cause_missing_shipment"),
     CauseStep("cause_missing_receipt"),
     CauseStep("cause_missing_transfer"),
+    CauseStep("cause_missing_sequence"),
     CauseStep("cause_unexplained"),
 )
 """In order of precedence: the first that fits is told."""

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.chain import ChainBrokenError, Entry, check_chain
-from app.domain.events import Counts, Event, Move, Position
+from app.domain.events import Counts, Event, Move, Position, Told
 from app.domain.words import Place
 from app.ledger import database
 from app.ledger.parking import Parking, Subject
@@ -33,6 +33,7 @@ _MOVE_COLUMNS = (
     "occurred_at", "to_warehouse", "to_available_after", "to_locked_after", "to_damaged_after", "to_in_transit_after",
     "to_buffer_after",
 )  # fmt: skip
+_ID_COLUMNS = ("shard", "epoch", "n", "recorded_at", "op", "fingerprint", "units")
 BALANCE_MOVES = 1_000
 """A SKU's counts are noted about every so many of its moves."""
 OPENS_LOCK = frozenset({"lock", "exchange"})
@@ -77,7 +78,9 @@ class _Records:
 class Fold:
     """What a batch comes to: the last counts of each place, and each document's changes.
 
-    `receipts` has the [good, damaged] units that came in, by (purchase order, SKU, epoch, n).
+    `receipts` has the [good, damaged] units that came in, by (purchase order, SKU, epoch, n). `ids` are those that
+    events of the inbox are known by besides their op, `sequences` how far a source is in a warehouse, `counted`
+    whether damaged units were counted too, by (SKU, warehouse, time).
     """
 
     events: list[tuple[Any, ...]] = field(default_factory=list)
@@ -91,6 +94,9 @@ class Fold:
     months: set[Month] = field(default_factory=set)
     held: frozenset[Subject] = frozenset()
     parked: Parking = field(default_factory=Parking)
+    ids: list[tuple[Any, ...]] = field(default_factory=list)
+    sequences: dict[tuple[str, str], int] = field(default_factory=dict)
+    counted: dict[tuple[str, str, datetime], bool] = field(default_factory=dict)
 
 
 class Writer:
@@ -165,6 +171,14 @@ class Writer:
             event.fingerprint, event.who, event.reason, event.lock_id, lock, entry.prev, entry.tip, *document,
             seal_of(entry),
         ))  # fmt: skip
+        if event.told is not None:
+            self._add_told(fold, entry.position, recorded_at, event.told)
+
+    def _add_told(self, fold: Fold, position: Position, at: datetime, told: Told) -> None:
+        fold.ids += ((self._shard, *position, at, *known) for known in told.ids)
+        if told.sequence is not None:
+            source, warehouse, number = told.sequence
+            fold.sequences[source, warehouse] = number
 
     def _add_moves(self, fold: Fold, entry: Entry, lines: Iterable[int]) -> None:
         """Fold these moves of an event; those of a SKU that is held are parked behind what holds it."""
@@ -180,11 +194,14 @@ class Writer:
             self._add_move(fold, entry.position, line, move)
             fold.moves.append((
                 self._shard, *entry.position, line, move.sku, move.version, move.warehouse, _PLACES[move.source],
-                _PLACES[move.target], move.quantity, move.reason, *move.after, recorded_at, occurred_at,
+                _PLACES[move.target], move.quantity, move.reason, *move.after, recorded_at,
+                occurred_at if move.occurred_at is None else moment(move.occurred_at),
                 move.to_warehouse, *(move.to_after or _NO_OTHER_END),
             ))  # fmt: skip
             if event.kind == "receive" and about is not None and about.kind == "purchase_order":
                 _add_receipt(fold, entry.position, about.id, (move,))
+            if event.kind == "count":
+                _add_counted(fold, min(occurred_at, recorded_at), (move,))
 
     def _add_document(self, fold: Fold, entry: Entry) -> None:
         """Fold what an event says of its lock or transfer, unless that is held."""
@@ -241,11 +258,22 @@ class Writer:
                 await pg.execute(sql(opening), self._shard, *_columns(_rows(records.opened)))
             if records.changed:
                 await pg.execute(sql(changing), *_columns(_rows(records.changed)))
+        await self._store_told(pg, fold)
         if fold.receipts:
             await pg.execute(
                 sql("fold_receipts"), *_columns((*key, *units) for key, units in fold.receipts.items())
             )
         await fold.parked.store(pg, self._shard)
+
+    async def _store_told(self, pg: Any, fold: Fold) -> None:
+        if fold.ids:
+            await pg.copy_records_to_table("event_id", records=fold.ids, columns=_ID_COLUMNS)
+        if fold.sequences:
+            far = [(*key, number) for key, number in fold.sequences.items()]
+            await pg.execute(sql("fold_sequences"), self._shard, *_columns(far))
+        if fold.counted:
+            rows = [(*key, damaged) for key, damaged in fold.counted.items()]
+            await pg.execute(sql("fold_counted"), self._shard, *_columns(rows))
 
     async def _balance(self, pg: Any, fold: Fold) -> None:
         """Note the counts of SKUs every BALANCE_MOVES moves: nobody has to sum all of them from the beginning."""
@@ -298,8 +326,18 @@ def _columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
 def _add_receipt(fold: Fold, position: Position, order_id: str, moves: Sequence[Move]) -> None:
     """Add what came in for a purchase order, whether anybody has planned it or not."""
     for move in moves:
+        if move.source != Place.SUPPLIER:  # the opposite of what was counted since
+            continue
         units = fold.receipts.setdefault((order_id, move.sku, *position), [0, 0])
         units[move.target == Place.DAMAGED] += move.quantity
+
+
+def _add_counted(fold: Fold, at: datetime, moves: Sequence[Move]) -> None:
+    """Note which SKUs were counted, and whether their damaged units were."""
+    for move in moves:
+        if move.occurred_at is None:  # else it is the opposite, as of another count
+            key = (move.sku, move.warehouse, at)
+            fold.counted[key] = fold.counted.get(key, False) or Place.DAMAGED in {move.source, move.target}
 
 
 def merged(record: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:

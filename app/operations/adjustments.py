@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from app.domain.commands import Adjust
 from app.hotstore.store import HotStore
 from app.operations.durability import Durabilities, Told
+from app.operations.once import Once
 from app.settings import Durability
 
 
@@ -14,7 +15,9 @@ class Adjustments:
 
     hot: HotStore
     durabilities: Durabilities
+    once: Once
 
     async def book(self, command: Adjust, wanted: Durability, *, who: str = "") -> Told:
-        """Book the correction; raise what `HotStore` raises."""
-        return await self.durabilities.settle(await self.hot.adjust(command, who), wanted)
+        """Book the correction; raise what `HotStore` raises, and `UnavailableError` if it is old, without Postgres."""
+        answer = await self.once.known(command) or await self.hot.adjust(command, who)
+        return await self.durabilities.settle(answer, wanted)

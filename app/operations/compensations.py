@@ -92,7 +92,9 @@ class Compensations:
                 return []
             await self._wait_for(await self.hot.read_last())
             known = await self.rows.known([_command(found, one).op for one in underway])
-            there = await self.counts.as_of(found.warehouse, [one.sku for one in underway], found.as_of)
+            there = await self.counts.as_of(
+                found.warehouse, sorted({one.sku for one in underway}), found.as_of
+            )
             treated = [await self._treat(found, one, known, there[one.sku], who) for one in underway]
             await self.rows.treat(
                 found.reconciliation_id, [(one.discrepancy, one.treatment) for one in treated]

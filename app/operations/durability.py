@@ -30,6 +30,8 @@ LASTING = frozenset(
         Outcome.TRANSFER_RECEIVED,
         Outcome.TRANSFER_CANCELLED,
         Outcome.BUFFERED,
+        Outcome.BOOKED,
+        Outcome.DROPPED,
     }
 )
 """Outcomes that tell of something written; refusals wait for nothing."""

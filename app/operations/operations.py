@@ -7,6 +7,7 @@ from app.operations.availability import Availability
 from app.operations.buffers import Buffers
 from app.operations.compensations import Compensations
 from app.operations.exchanges import Exchanges
+from app.operations.inbox import Inbox
 from app.operations.locks import Locks
 from app.operations.openings import Openings
 from app.operations.past import Past
@@ -35,6 +36,7 @@ class Operations:
     purchase_orders: PurchaseOrders
     stock_takes: StockTakes
     shortages: Shortages
+    inbox: Inbox
     past: Past
     reconciliations: Reconciliations
     compensations: Compensations

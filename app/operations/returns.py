@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 
 from app.domain.commands import Return
+from app.domain.outcomes import Outcome
 from app.hotstore.store import HotStore
 from app.operations.durability import Durabilities, Told
+from app.operations.once import Once
+from app.operations.past_locks import PastLocks
 from app.settings import Durability
 
 
@@ -14,11 +17,15 @@ class Returns:
 
     hot: HotStore
     durabilities: Durabilities
+    once: Once
+    past: PastLocks
 
     async def book(self, command: Return, wanted: Durability, *, who: str = "") -> Told:
-        """Book the goods; raise what `HotStore` raises.
+        """Book the goods; raise what `HotStore` raises, and `UnavailableError` if only the ledger could know.
 
-        A return of a lock that is past the horizon is refused as UNKNOWN_LOCK: what came back of it before can no
-        longer be checked in the hot store.
+        A lock that is past the horizon is held against as the ledger knows it.
         """
-        return await self.durabilities.settle(await self.hot.return_goods(command, who), wanted)
+        answer = await self.once.known(command) or await self.hot.return_goods(command, who)
+        if answer.outcome is Outcome.UNKNOWN_LOCK and await self.past.recall(command.lock_id):
+            answer = await self.hot.return_goods(command, who)
+        return await self.durabilities.settle(answer, wanted)

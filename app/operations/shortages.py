@@ -8,7 +8,7 @@ from typing import NamedTuple
 from app.domain.answers import Answer
 from app.domain.commands import Line, Unlock
 from app.domain.outcomes import Outcome
-from app.domain.shortages import Choice, Shortage, suggested
+from app.domain.shortages import Choice, Remedy, Shortage, remedies, suggested
 from app.domain.words import OPEN_STATUSES
 from app.errors import NotReadyError
 from app.hotstore.store import HotStore
@@ -62,6 +62,16 @@ class Shortages:
     def suggested(self, shortage: Shortage) -> Sequence[str]:
         """Return the locks to break, by the setting."""
         return suggested(shortage, self.choice)
+
+    async def remedies(self, cases: Sequence[Shortage]) -> Sequence[Sequence[Remedy]]:
+        """Return, for each case, what transfers from other warehouses could bring now."""
+        _, found = await self.hot.read_stock([*dict.fromkeys(case.sku for case in cases)])
+        sellable = {
+            stock.sku: {warehouse: counts.sellable for warehouse, counts in stock.warehouses.items()}
+            for stock in found
+            if stock is not None
+        }
+        return [remedies(case, sellable.get(case.sku, {})) for case in cases]
 
     async def resolve(
         self, shortage_id: int, lock_ids: Sequence[str], wanted: Durability, *, who: str = ""

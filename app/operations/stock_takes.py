@@ -20,6 +20,8 @@ from app.operations.durability import Durabilities, Told
 from app.settings import Durability
 
 REASON = "stock-take"
+TRIES_MAX = 10
+"""How often a difference is computed again because facts of before the count came in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,7 @@ class StockTakes:
         differences: dict[str, Shelf] | None = None
         if answer is None:
             async with self.counts.turn(take.warehouse):
-                await self._wait_for(await self.hot.read_last())
-                differences = await self._differences(take)
-                answer = await self.hot.adjust(_command(take, differences), who)
+                answer, differences = await self._count(take, who)
         told = await self.durabilities.settle(answer, wanted)
         if told.durability is None or (differences is not None and answer.outcome is Outcome.ADJUSTED):
             return Counted(told, differences or {})
@@ -81,6 +81,17 @@ class StockTakes:
         if answer.outcome is Outcome.REPEATED and not booked:
             raise UnavailableError("what this count came to is archived")
         return Counted(told, booked)
+
+    async def _count(self, take: StockTake, who: str) -> tuple[Answer, dict[str, Shelf]]:
+        """Book the differences to what the ledger knows; compute them anew if something came in between."""
+        for _ in range(TRIES_MAX):
+            last = await self.hot.read_last()
+            await self._wait_for(last)
+            differences = await self._differences(take)
+            answer = await self.hot.count(_command(take, differences, last), who)
+            if answer.outcome is not Outcome.MOVED_SINCE:
+                return answer, differences
+        raise UnavailableError("more happened before the count, while it was booked, than can be followed")
 
     async def _known(self, take: StockTake) -> Answer | None:
         command = _command(take, {})
@@ -105,15 +116,19 @@ def _difference(line: CountedLine, there: Shelf) -> Shelf:
     return Shelf(line.on_hand - there.on_hand, damaged - there.damaged)
 
 
-def _command(take: StockTake, differences: dict[str, Shelf]) -> Count:
-    lines = tuple(booking for sku, units in differences.items() for booking in _bookings(sku, units))
-    return Count(take.stock_take_id, take.warehouse, lines, take.counted_at, content=take.content)
+def _command(take: StockTake, differences: dict[str, Shelf], since: str = "") -> Count:
+    damaged = {line.sku for line in take.lines if line.damaged is not None}
+    found = differences.items()
+    lines = tuple(one for sku, units in found for one in bookings_of(sku, units, damaged=sku in damaged))
+    return Count(
+        take.stock_take_id, take.warehouse, lines, take.counted_at, content=take.content, since=since
+    )
 
 
-def _bookings(sku: str, units: Shelf) -> Iterator[Booking]:
+def bookings_of(sku: str, units: Shelf, *, damaged: bool) -> Iterator[Booking]:
     """The moves of one SKU; a count that agrees is a move of zero units, which keeps the count in the history."""
     yield _booking(sku, Place.AVAILABLE, units.on_hand)
-    if units.damaged:
+    if damaged:
         yield _booking(sku, Place.DAMAGED, units.damaged)
 
 

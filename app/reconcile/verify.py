@@ -17,6 +17,8 @@ from app.ledger.audit import Audit, Projected, ProjectedRecord
 SLICE = 500
 IN_FLIGHT_SECONDS_MAX = 10.0
 POLL_SECONDS = 0.05
+SETTLED_TRIES = 20
+"""How often what differs is looked at again when the ledger has caught up each time."""
 
 
 class Difference(NamedTuple):
@@ -34,6 +36,13 @@ class Difference(NamedTuple):
         return f"{self.what} {self.place}: {self.left} {self.left_figure}, {self.right} {self.right_figure}"
 
 
+class Slice(NamedTuple):
+    """A part of a comparison: all that was looked at (as `Difference.what` says it), and what differs of it."""
+
+    looked_at: tuple[str, ...]
+    differences: tuple[Difference, ...]
+
+
 class _Kind(NamedTuple):
     """Records of one kind: how each store tells of them, and the states in which neither may miss one."""
 
@@ -45,12 +54,26 @@ class _Kind(NamedTuple):
     open_statuses: frozenset[str]
 
 
+class _BehindError(Exception):
+    """The ledger does not catch up: what is on its way cannot be told from what differs."""
+
+
 class Verify:
-    """Compares one shard's stores. `progress` is told what is compared and how much was."""
+    """Compares one shard's stores. `progress` is told what is compared and how much was.
+
+    `settled` waits until the ledger has all that the hot store had when it was called, and says whether it has.
+    Without it, what does not come in time differs: so a person is told, who waits for an answer.
+    """
 
     def __init__(
-        self, scan: Scan, audit: Audit, *, progress: Callable[[str, int], None] = lambda _what, _count: None
+        self,
+        scan: Scan,
+        audit: Audit,
+        *,
+        progress: Callable[[str, int], None] = lambda _what, _count: None,
+        settled: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
+        self._settled = settled
         self._scan = scan
         self._audit = audit
         self._progress = progress
@@ -102,6 +125,52 @@ class Verify:
             what = f"SKU {row.subject}" if row.part == "move" else row.subject
             self._parked.add(what)
             yield Difference(what, f"{row.part}s parked", "in quarantine", row.parts, "to be expected", 0)
+
+    async def slices(self) -> AsyncIterator[Slice]:
+        """Compare everything once, a slice at a time; raise as `differences` does.
+
+        A slice that cannot be compared because the ledger is behind is left out: nothing was looked at.
+        """
+        self._parked.clear()
+        async for _ in self._in_quarantine():
+            pass  # it has an alarm of its own, and what else differs there follows from it
+        after = ""
+        while skus := await self._audit.skus_after(after, SLICE):
+            yield await self._slice_of_stock(skus)
+            after = skus[-1]
+        async for found in self._scan.all_skus(count=SLICE):
+            projected = await self._audit.stock(found)
+            if unknown := [sku for sku in found if sku not in projected]:
+                yield await self._slice_of_stock(unknown)
+        for kind in self._kinds:
+            async for ids in kind.walk(count=SLICE):
+                yield await self._slice_of_records(kind, ids)
+            after = ""
+            while ids := await kind.open_after(after, SLICE):
+                yield await self._slice_of_records(kind, ids)
+                after = ids[-1]
+
+    async def _slice_of_stock(self, skus: Sequence[str]) -> Slice:
+        within = [
+            Difference(
+                f"SKU {row.sku}", f"{row.warehouse} {row.place}".strip(),
+                "projection", _figure(row.projected), "sum of moves", _figure(row.units),
+            )
+            for row in await self._audit.sums_of(skus)
+            if f"SKU {row.sku}" not in self._parked
+        ]  # fmt: skip
+        try:
+            between = [difference async for difference in self._stock_slice(skus)]
+        except _BehindError:
+            return Slice((), ())
+        return Slice(tuple(f"SKU {sku}" for sku in skus), (*within, *between))
+
+    async def _slice_of_records(self, kind: _Kind, ids: Sequence[str]) -> Slice:
+        try:
+            differences = [difference async for difference in self._record_slice(kind, ids)]
+        except _BehindError:
+            return Slice((), ())
+        return Slice(tuple(f"{kind.name} {one}" for one in ids), tuple(differences))
 
     # Within the ledger
 
@@ -180,7 +249,8 @@ class Verify:
     async def _in_flight(self, here: Stock) -> AsyncIterator[Difference]:
         """Wait until the ledger has this version, and compare with the counts that its moves left."""
         version = 0
-        for _ in range(int(IN_FLIGHT_SECONDS_MAX / POLL_SECONDS)):
+        await self._settle()
+        for _ in range(self._tries()):
             version = (await self._audit.stock([here.sku])).get(here.sku, Projected(0, {})).version
             if version >= here.version:
                 for difference in _compare(
@@ -190,6 +260,14 @@ class Verify:
                 return
             await asyncio.sleep(POLL_SECONDS)
         yield Difference(f"SKU {here.sku}", "version", "hot store", here.version, "projection", version)
+
+    async def _settle(self) -> None:
+        if self._settled is not None and not await self._settled():
+            raise _BehindError
+
+    def _tries(self) -> int:
+        """How often to look again: the time that a person waits, or as often as one record may change meanwhile."""
+        return int(IN_FLIGHT_SECONDS_MAX / POLL_SECONDS) if self._settled is None else SETTLED_TRIES
 
     # Hot store and ledger: locks and transfers
 
@@ -210,8 +288,9 @@ class Verify:
     async def _record_slice(self, kind: _Kind, ids: Sequence[str]) -> AsyncIterator[Difference]:
         waiting = [one for one in ids if f"{kind.name} {one}" not in self._parked]
         differing: list[Difference] = []
-        for _ in range(int(IN_FLIGHT_SECONDS_MAX / POLL_SECONDS)):
+        for _ in range(self._tries()):
             hot = await kind.hot(waiting)
+            await self._settle()
             projected = await kind.projected(waiting)
             differing = []
             again = []

@@ -20,7 +20,7 @@ from app.hotstore.scan import Scan
 from app.ledger.recovery_rows import Correction, RecoveryRows
 from app.ledger.snapshot_rows import LedgerTip, SnapshotRows, Touched
 from app.recovery.findings import Finding
-from app.recovery.records import document_records, op_records, stock_records
+from app.recovery.records import document_records, inbox_records, op_records, stock_records
 
 _log = structlog.get_logger()
 
@@ -102,6 +102,9 @@ class Fork:
         for transfers in _slices(touched.transfers):
             found = await _gathered(document_records("transfer", rows.named_transfers(transfers)))
             await self._set([found.get(one, Record("transfer", one, {})) for one in transfers], fence)
+        for skus in _slices(touched.skus):
+            await self._set([Record("counted", sku, {}) for sku in skus], fence)
+            await self._set([record async for record in inbox_records(rows, skus)], fence)
         for ops in _slices(touched.ops):
             found = await _gathered(op_records(rows.named_ops(ops)))
             await self._set([found.get(one, Record("op", one, {})) for one in ops], fence)
@@ -147,6 +150,8 @@ def _note(touched: Touched, entries: list[Entry]) -> None:
             touched.transfers.add(event.document.id)
         if event.op is not None:
             touched.ops.add(event.op)
+        if event.told is not None:
+            touched.ops.update(op for op, _, _ in event.told.ids)
 
 
 async def _gathered(records: AsyncIterator[Record]) -> dict[str, Record]:

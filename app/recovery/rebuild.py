@@ -8,7 +8,7 @@ from app.errors import FencedError
 from app.hotstore.gate import CHUNK, MISLOADED, Gate
 from app.hotstore.records import Record
 from app.ledger.snapshot_rows import LedgerTip, SnapshotRows
-from app.recovery.records import document_records, op_records
+from app.recovery.records import document_records, inbox_records, op_records, parked_records
 
 Progress = Callable[[str, int], None]
 
@@ -26,10 +26,13 @@ async def rebuild(
     )
     await gate.clear(fence=fence)
     await _load_stock(gate, rows, fence, progress)
+    if parked := await parked_records(rows.parked_moves()):
+        await gate.mend(parked, fence=fence)
     for what, records in (
         ("locks", document_records("lock", rows.locks(since))),
         ("transfers", document_records("transfer", rows.transfers(since))),
         ("ids", op_records(rows.ops(since))),
+        ("counts and sequences", inbox_records(rows)),
     ):
         count = 0
         async for chunk in chunks(records, CHUNK):

@@ -1,15 +1,17 @@
 """From the ledger's rows to the hot store's records, field by field."""
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from app.domain.events import Counts, Document, Event, Move, Position
+from app.domain.events import Counts, Document, Event, Move, Position, Told
 from app.domain.words import Place
 from app.hotstore.gate import Step
 from app.hotstore.records import Kind, Record
+from app.ledger.parking import event_of
+from app.ledger.snapshot_rows import SnapshotRows
 from app.ledger.writer import OPENS_LOCK
 
 _ENDED = frozenset({"released", "deducted"})
@@ -48,6 +50,31 @@ async def stock_records(rows: AsyncIterator[Any]) -> AsyncIterator[Record]:
         yield Record("stock", sku, fields)
 
 
+async def parked_records(rows: AsyncIterator[Any]) -> list[Record]:
+    """Turn moves that wait in quarantine into what the last of each SKU left: they happened, booked or not."""
+    versions: dict[str, int] = {}
+    left: dict[str, dict[str, Counts]] = {}
+    async for row in rows:
+        event = event_of(row["body"])
+        for move in (event.moves[line] for line in row["lines"]):
+            versions[move.sku] = move.version
+            places = left.setdefault(move.sku, {})
+            places[move.warehouse] = move.after
+            if move.to_warehouse is not None and move.to_after is not None:
+                places[move.to_warehouse] = move.to_after
+    return [_parked_record(sku, version, left[sku]) for sku, version in versions.items()]
+
+
+def _parked_record(sku: str, version: int, places: Mapping[str, Counts]) -> Record:
+    fields: dict[str, int | str] = {"v": version}
+    gone = []
+    for warehouse, counts in places.items():
+        kept = stock_fields(warehouse, counts)
+        fields |= kept
+        gone += [name for letter in _LETTERS if (name := f"{warehouse}:{letter}") not in kept]
+    return Record("stock", sku, fields, gone)
+
+
 async def document_records(kind: Kind, rows: AsyncIterator[Any]) -> AsyncIterator[Record]:
     """Turn rows (id, opened_epoch, opened_n, record) into records of locks or transfers."""
     async for row in rows:
@@ -63,6 +90,24 @@ async def op_records(rows: AsyncIterator[Any]) -> AsyncIterator[Record]:
         yield Record(
             "op", row["op"], {"": op_text(row["fingerprint"], position, row["lock"], row["document"])}
         )
+
+
+async def inbox_records(rows: SnapshotRows, skus: Sequence[str] | None = None) -> AsyncIterator[Record]:
+    """When some SKUs, or all, were counted, and how far every source is."""
+    counted: dict[str, dict[str, str]] = {}
+    async for row in rows.counted(skus):
+        if row["sku"] not in counted:
+            for sku, fields in counted.items():
+                yield Record("counted", sku, fields, fresh=True)
+            counted = {}
+        counted.setdefault(row["sku"], {})[row["warehouse"]] = text_of(row["counts"])
+    for sku, fields in counted.items():
+        yield Record("counted", sku, fields, fresh=True)
+    sources: dict[str, dict[str, str]] = {}
+    async for row in rows.sequences():
+        sources.setdefault(row["source"], {})[row["warehouse"]] = str(row["number"])
+    for source, fields in sources.items():
+        yield Record("sequences", source, fields, fresh=True)
 
 
 def op_text(
@@ -97,9 +142,10 @@ def step_of(row: Any) -> Step:
         if row["document_kind"] is None
         else Document(row["document_kind"], row["document_id"], row["document"])
     )
+    told = Told([tuple(known) for known in row["told"]]) if row["told"] else None
     event = Event(
         row["schema"], row["kind"], row["recorded_at"], row["op"], row["fingerprint"], row["who"], row["reason"],
-        row["occurred_at"], row["lock_id"], row["lock"], moves, document,
+        row["occurred_at"], row["lock_id"], row["lock"], moves, document, told,
     )  # fmt: skip
     body = _encoder.encode(event).decode()
     return Step(
@@ -108,10 +154,10 @@ def step_of(row: Any) -> Step:
 
 
 def _move(parts: list[Any]) -> Move:
-    sku, version, warehouse, source, target, quantity, after, reason, to_warehouse, to_after = parts
+    sku, version, warehouse, source, target, quantity, after, reason, to_warehouse, to_after, at = parts
     there = Counts(*to_after) if to_after else None
     ends = _PLACES[source], _PLACES[target]
-    return Move(sku, version, warehouse, *ends, quantity, Counts(*after), reason, to_warehouse, there)
+    return Move(sku, version, warehouse, *ends, quantity, Counts(*after), reason, to_warehouse, there, at)
 
 
 def _records_of(event: Event, position: Position) -> Iterable[Record]:
@@ -128,8 +174,12 @@ def _records_of(event: Event, position: Position) -> Iterable[Record]:
         opens = event.kind in _OPENS_TRANSFER
         yield _changed("transfer", document.id, document.fields, position, opens=opens)
     if event.op is not None and event.fingerprint is not None:
-        text = op_text(event.fingerprint, position, event.lock, document.fields if document else None)
+        is_told = event.op.startswith("event:")  # its repeat needs no answer
+        fields = document.fields if document and not is_told else None
+        text = op_text(event.fingerprint, position, None if is_told else event.lock, fields)
         yield Record("op", event.op, {"": text})
+    for op, told_fingerprint, units in event.told.ids if event.told else ():
+        yield Record("op", op, {"": f"{told_fingerprint} {position} {units}"})
 
 
 def _stock_after(sku: str, version: int, warehouse: str, counts: Counts) -> Record:

@@ -1,10 +1,10 @@
 """Replay: the hot store missed events that the ledger has, so they are applied to it once more, in order."""
 
-from app.hotstore.gate import Claims, Gate
+from app.hotstore.gate import CHUNK, Claims, Gate
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.snapshot_rows import LedgerTip
-from app.recovery.rebuild import Progress
-from app.recovery.records import step_of
+from app.recovery.rebuild import Progress, chunks
+from app.recovery.records import inbox_records, step_of
 
 STEPS_CHUNK = 200
 REPLAY_EVENTS_MAX = 200_000
@@ -24,9 +24,12 @@ async def replay(
         ledger = await snapshot.tip()
         if await snapshot.count_after(at, events_max=REPLAY_EVENTS_MAX + 1) > REPLAY_EVENTS_MAX:
             return None
+        skus = (await snapshot.touched_after(at)).skus
         while events := await snapshot.events_after(at, ledger.position, STEPS_CHUNK):
             steps = [step_of(event) for event in events]
             await gate.replay(steps, fence=fence)
             at, count = steps[-1].position, count + len(steps)
             progress("events", count)
+        async for chunk in chunks(inbox_records(snapshot, sorted(skus)), CHUNK):
+            await gate.mend(chunk, fence=fence)
     return ledger

@@ -22,6 +22,8 @@ class Duty:
     name: str
     run_once: Callable[[], Awaitable[bool]]
     pause_seconds: float
+    on_wait: Callable[[str], None] = lambda _why: None
+    """Told why it has to wait, and '' once it goes on."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop`. Servers that are away are waited for; what nobody expected is logged and retried."""
@@ -30,12 +32,15 @@ class Duty:
             try:
                 more = await self.run_once()
                 backoff_seconds = 0.05
+                self.on_wait("")
                 await _sleep(stop, 0 if more else self.pause_seconds)
             except _EXPECTED as error:
+                self.on_wait(str(error))
                 _log.warning("duty.waits", duty=self.name, why=str(error))
                 await _sleep(stop, backoff_seconds)
                 backoff_seconds = min(backoff_seconds * 2, BACKOFF_SECONDS_MAX)
-            except Exception:  # noqa: BLE001 - a duty goes on; the log has the whole story
+            except Exception as error:  # noqa: BLE001 - a duty goes on; the log has the whole story
+                self.on_wait(f"{type(error).__name__}: {error}")
                 _log.exception("duty.failed", duty=self.name)
                 await _sleep(stop, BACKOFF_SECONDS_MAX)
 

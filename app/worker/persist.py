@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from app.domain.chain import ChainBrokenError, Entry
 from app.domain.events import Position
-from app.errors import NewerSchemaError
+from app.errors import NewerSchemaError, UnavailableError
 from app.hotstore import outbox
 from app.hotstore.keys import Keys
 from app.hotstore.store import HotStore
@@ -45,7 +45,7 @@ class Persist:
         self._keys = keys
         self._store = store
         self._writer = writer
-        self._batch_events_max = batch_events_max
+        self._batch_events = self._batch_events_max = batch_events_max
         self._trim_margin_seconds = trim_margin_seconds
         self._on_doubt = on_doubt
         self._home_epoch = 0
@@ -55,10 +55,15 @@ class Persist:
         self._at: Position | None = None
         self._ahead: list[Entry] = []
         self._published: Position | None = None
+        self.trouble = ""
+        """Why nothing is persisted now."""
 
     def duty(self) -> Duty:
         """Persist as fast as events come; an empty outbox is waited on inside the read."""
-        return Duty("persist", self.run_once, PAUSE_SECONDS)
+        return Duty("persist", self.run_once, PAUSE_SECONDS, self._note_trouble)
+
+    def _note_trouble(self, why: str) -> None:
+        self.trouble = why
 
     async def run_once(self) -> bool:
         """Persist one batch, and return whether there was one."""
@@ -76,6 +81,10 @@ class Persist:
             self._at, self._ahead = None, []  # a newer worker goes on from here: the position is nobody's now
             _log.error("persist.newer_schema", detail=str(error))
             raise
+        except UnavailableError:
+            self._at, self._ahead = None, []
+            self._batch_events = max(1, self._batch_events // 2)  # slow, perhaps: then less gets through
+            raise
         except BaseException:
             self._at, self._ahead = None, []  # ask the ledger where it is: a commit may have gone through
             raise
@@ -83,6 +92,7 @@ class Persist:
             self._at, self._ahead = None, []
             return False
         self._at, self._broken = written, 0
+        self._batch_events = min(2 * self._batch_events, self._batch_events_max)
         await self._publish(written)
         return bool(entries)
 
@@ -103,16 +113,14 @@ class Persist:
         # Before the entries: what an old primary tells must not pass for what the new home does.
         self._home_epoch = int(await self._client.hget(self._keys.meta, "epoch") or 0)
         return await outbox.read_after(
-            self._client, self._keys, at, entries_max=self._batch_events_max, block_ms=BLOCK_MS
+            self._client, self._keys, at, entries_max=self._batch_events, block_ms=BLOCK_MS
         )
 
     async def _write(self, entries: list[Entry]) -> Position | None:
         """Write a batch; while Postgres is at it, read and decode the next."""
         ahead: list[Entry] = []
         following = asyncio.create_task(
-            outbox.read_after(
-                self._client, self._keys, entries[-1].position, entries_max=self._batch_events_max
-            )
+            outbox.read_after(self._client, self._keys, entries[-1].position, entries_max=self._batch_events)
         )
         try:
             written = await self._writer.write(entries, home_epoch=self._home_epoch)

@@ -51,14 +51,14 @@ class Timekeeper:
         return Duty("clock", self.run_once, PAUSE_SECONDS)
 
     async def run_once(self) -> bool:
-        """Set the clock back if it is ahead, then mend the locks that were made then; return whether there are more."""
-        if not await self._clock.agrees():
-            return False
-        ahead_seconds = await self._shard_seconds() - self._clock.hot_seconds
-        if ahead_seconds > self._ahead_seconds_max:
-            await self._handle_ahead(ahead_seconds)
-            return False
-        return await self._mend_locks()
+        """Set the clock back if it is ahead, and mend the locks that were made then once it is right."""
+        if await self._clock.agrees():
+            ahead_seconds = await self._shard_seconds() - self._clock.hot_seconds
+            if ahead_seconds > self._ahead_seconds_max:
+                await self._handle_ahead(ahead_seconds)
+            else:
+                await self._mend_locks()
+        return False
 
     async def _handle_ahead(self, ahead_seconds: float) -> None:
         """Set the shard's clock back, unless it is the server's that is wrong: then only a person can."""
@@ -72,11 +72,10 @@ class Timekeeper:
                 "clock.stands_still", seconds=round(ahead_seconds, 3), why="the server's clock is behind"
             )
 
-    async def _mend_locks(self) -> bool:
+    async def _mend_locks(self) -> None:
         """Give held locks that carry a time to come what they were promised, counted from now."""
         found = await self._locks.after(self._clock.hot_seconds + self._ahead_seconds_max)
         for lock_id, ttl_ms in found:
             await self._store.extend(Extend(lock_id, ttl_ms=ttl_ms), WHO)
         if found:
             _log.warning("clock.locks_mended", locks=len(found))
-        return False

@@ -44,8 +44,7 @@ local function note_returned(lock, lines)
   local left, back, skus, exceeding = {}, {}, {}, {}
   for _, line in ipairs(decode_lines(lock.n)) do left[line.sku] = (left[line.sku] or 0) + line.deducted end
   for i, known in ipairs(lock.r and cjson.decode(lock.r) or {}) do
-    local sku, units = known[1], known[2]
-    skus[i], back[sku], left[sku] = sku, units, (left[sku] or 0) - units
+    skus[i], back[known[1]], left[known[1]] = known[1], known[2], math.max(0, (left[known[1]] or 0) - known[2])
   end
   local asked, order = {}, {}
   for _, line in ipairs(lines) do
@@ -68,10 +67,11 @@ end
 -- ARGV 1 epoch  2 who  3 op  4 fingerprint  5 occurred_at in ms ('' for now)  6 warehouse
 --      7 what the event says of its document, as JSON ('' for nothing)  8… lines
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT, REPEATED,
---   ID_REUSED, UNKNOWN_LOCK and QUANTITY_EXCEEDS_SHIPMENT (a return of a lock), INSUFFICIENT_DAMAGED,
+--   ID_REUSED, UNKNOWN_LOCK (a return of a lock), MOVED_SINCE (a count), QUANTITY_EXCEEDS_SHIPMENT, INSUFFICIENT_DAMAGED,
 --   QUANTITY_TOO_LARGE, then `outcome`: {outcome, op, position}.
 -- `lock_id`: the lock whose shipments come back, if it is known.
-local function book(keys, args, kind, outcome, lock_id)
+-- `since`: of a count, the position up to which its difference knows what happened ('' for all).
+local function book(keys, args, kind, outcome, lock_id, since)
   local shard, refusal = enter(keys, args)
   if refusal then return refusal end
   local op, fingerprint, warehouse = args[3], args[4], args[6]
@@ -79,10 +79,17 @@ local function book(keys, args, kind, outcome, lock_id)
   local occurred_at = moment(args[5])
   if not lines or (args[5] ~= '' and not occurred_at) then return { 'INVALID_ARGUMENT', op or '' } end
   local known = load_op(shard, op)
-  if known then
-    if known.fingerprint ~= fingerprint then return { 'ID_REUSED', op } end
+  if known and known.fingerprint == TOLD then -- by events of the inbox, a SKU at a time
+    lines = untold_lines(shard, op, lines, function() return { warehouse } end)
+    if lines and #lines == 0 then return { 'REPEATED', op, known.position } end
+  end
+  if known and (not lines or known.fingerprint ~= TOLD) then
+    if not lines or known.fingerprint ~= fingerprint then return { 'ID_REUSED', op } end
     return { 'REPEATED', op, known.position }
   end
+  local counted_at = since and (occurred_at or shard.now)
+  if since and happened_since(shard, since, warehouse, lines, counted_at) then return { 'MOVED_SINCE', op } end
+  local at = counted_at and counted_at + 1 or occurred_at -- of two counts the later one stands
   local lock, returned, exceeding
   if lock_id then
     lock = load_lock(shard, lock_id)
@@ -92,7 +99,8 @@ local function book(keys, args, kind, outcome, lock_id)
   end
   shard.taken_damaged = {}
   for _, line in ipairs(lines) do
-    move(shard, load_stock(shard, line.sku), warehouse, line.source, line.target, line.quantity, line.reason)
+    local stock = load_stock(shard, line.sku)
+    fact_move(shard, stock, warehouse, line.source, line.target, line.quantity, line.reason, nil, at)
     if line.source == 'd' then
       shard.taken_damaged[line.sku] = (shard.taken_damaged[line.sku] or 0) + line.quantity
     end
@@ -107,6 +115,7 @@ local function book(keys, args, kind, outcome, lock_id)
   local position = commit(shard, event)
   if not position then return { 'NOT_READY', op } end
   if lock then write_lock(shard, lock, changes) end
+  if counted_at then note_counts(shard, warehouse, lines, counted_at) end
   write_op(shard, event, position)
   return { outcome, op, position }
 end

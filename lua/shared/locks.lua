@@ -41,7 +41,7 @@ local function load_lock(shard, lock_id)
 end
 
 -- The fields a step changed, as the event carries them: numbers and lines as JSON, the rest quoted.
-local RAW = { v = true, x = true, n = true, q = true, o = true, y = true, r = true }
+local RAW = { v = true, x = true, n = true, q = true, o = true, y = true, r = true, i = true }
 
 local function encode_changes(changes, fields)
   local parts = {}

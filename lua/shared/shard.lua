@@ -4,14 +4,14 @@
 -- loaded library have none. Only `open` sets it, after the books were compared.
 
 local LAYOUT = '1'
-local SCHEMA = '2'
+local SCHEMA = '3'
 local gate = {}
 
 -- Every inner command of this library. `open` tries them against the caller's rights first: with
 -- +xadd and without +hset an event would be written and its counts would not.
 local INNER_COMMANDS = {
   'time', 'xadd', 'xlen', 'xtrim', 'hmget', 'hgetall', 'hset', 'hdel', 'hget', 'zadd', 'zrem',
-  'zrange', 'get', 'set', 'unlink', 'hlen', 'scan',
+  'zrange', 'get', 'set', 'unlink', 'hlen', 'scan', 'xrange',
 }
 
 local function meta_of(meta_key)
@@ -70,7 +70,8 @@ local function quoted(text)
 end
 
 -- The event as JSON: [schema, kind, recorded_at, op, fingerprint, who, reason, occurred_at, lock_id, lock, moves],
--- and, where it is about another document than a lock, [kind of document, its id, the fields that changed].
+-- and, where it is about another document than a lock, [kind of document, its id, the fields that changed];
+-- an event of the inbox goes on with [the ids it is known by besides, its place in its sequence].
 local function body_of(shard, event)
   return '[' .. SCHEMA .. ',"' .. event.kind .. '",' .. shard.now_text .. ',' .. quoted(event.op) .. ','
     .. quoted(event.fingerprint) .. ',' .. quoted(shard.who) .. ',' .. (event.reason or 'null') .. ','

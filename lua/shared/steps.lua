@@ -18,9 +18,12 @@ local function begin_step(keys, args, valid)
   if refusal then return nil, nil, refusal end
   if not valid or not args[5] then return nil, nil, { 'INVALID_ARGUMENT', args[3] or '' } end
   local op = load_op(shard, args[4])
-  if op and op.fingerprint ~= args[5] then return nil, nil, { 'ID_REUSED', args[3] } end
+  local is_told = op and op.fingerprint == TOLD
+  if op and op.fingerprint ~= args[5] and not is_told then return nil, nil, { 'ID_REUSED', args[3] } end
   local lock = load_lock(shard, args[3])
   if not lock then return nil, nil, { 'UNKNOWN_LOCK', args[3] } end
+  shard.told = is_told and is_of(op, lock) -- by events of the inbox
+  if is_told then op = nil end
   if op and is_of(op, lock) then
     if op.answer == '' then return nil, nil, lock_answer('REPEATED', lock, op.position) end
     local then_ = cjson.decode(op.answer)

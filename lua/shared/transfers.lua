@@ -3,10 +3,11 @@
 -- {tag}transfer:<transfer_id>:
 --   s status   v version   f fingerprint of the request   p position of the creation   a from   b to
 --   n lines [[sku, quantity, shipped, received, damaged, lost, cancelled], …], one a SKU
+--   i shipped, because they arrived, before anybody said so: [[sku, units, when they arrived in ms], …]
 -- The status follows from the lines: requested, partly_shipped (while some is still to ship), shipped (while
 -- some is on the way), received, or cancelled if nothing ever shipped.
 
-local TRANSFER_FIELDS = { 's', 'v', 'f', 'p', 'a', 'b', 'n' }
+local TRANSFER_FIELDS = { 's', 'v', 'f', 'p', 'a', 'b', 'n', 'i' }
 
 local function transfer_key(shard, transfer_id)
   return shard.tag .. 'transfer:' .. transfer_id
@@ -39,7 +40,7 @@ local function load_transfer(shard, transfer_id)
   local got = redis.call('HMGET', transfer_key(shard, transfer_id), unpack(TRANSFER_FIELDS))
   if not got[1] then return nil end
   local transfer = { id = transfer_id }
-  for i, field in ipairs(TRANSFER_FIELDS) do transfer[field] = got[i] end
+  for i, field in ipairs(TRANSFER_FIELDS) do transfer[field] = got[i] or nil end
   transfer.v = tonumber(transfer.v)
   return transfer
 end
@@ -87,9 +88,12 @@ local function begin_transfer_step(keys, args, valid)
   if refusal then return nil, nil, refusal end
   if not valid or not args[5] then return nil, nil, { 'INVALID_ARGUMENT', args[3] or '' } end
   local op = load_op(shard, args[4])
-  if op and op.fingerprint ~= args[5] then return nil, nil, { 'ID_REUSED', args[3] } end
+  local is_told = op and op.fingerprint == TOLD
+  if op and op.fingerprint ~= args[5] and not is_told then return nil, nil, { 'ID_REUSED', args[3] } end
   local transfer = load_transfer(shard, args[3])
   if not transfer then return nil, nil, { 'UNKNOWN_TRANSFER', args[3] } end
+  shard.told = is_told and is_of(op, transfer) -- by events of the inbox
+  if is_told then op = nil end
   if op and is_of(op, transfer) then
     local answer = transfer_answer('REPEATED', transfer, op.position)
     answer[4], answer[7] = string.match(op.answer, '^%["([^"]*)",(.*)%]$')
@@ -97,6 +101,17 @@ local function begin_transfer_step(keys, args, valid)
     return nil, nil, answer
   end
   return shard, transfer, nil
+end
+
+-- Of a shipment or receipt that events of the inbox told of: the lines they did not, or an answer.
+local function untold_of_transfer(shard, transfer, warehouse, op, wanted)
+  if not wanted then
+    local open = sum_of(decode_transfer_lines(transfer.n), unshipped) > 0
+    return nil, not open and transfer_answer('UNCHANGED', transfer, shard.last) or nil
+  end
+  local untold = untold_lines(shard, op, wanted, function() return { warehouse } end)
+  if not untold then return nil, { 'ID_REUSED', transfer.id } end
+  return untold, #untold == 0 and transfer_answer('UNCHANGED', transfer, shard.last) or nil
 end
 
 -- The record's part of an event: what changed.

@@ -94,11 +94,11 @@ CREATE TABLE drift (
 );
 CREATE UNIQUE INDEX drift_open ON drift (shard, what, place, left_name, right_name) WHERE gone_at IS NULL;
 
--- How far the running check is: where its next slice begins, and when it last was through.
+-- Who runs the check that never ends, until when nobody else may, and when it last came through.
 CREATE TABLE daily_check (
     shard       smallint    PRIMARY KEY,
-    part        text        NOT NULL,
-    after       text        NOT NULL,
+    holder      text        NOT NULL,
+    until       timestamptz NOT NULL,
     began_at    timestamptz NOT NULL,
     finished_at timestamptz,
     compared    bigint      NOT NULL DEFAULT 0

@@ -107,5 +107,27 @@ BEGIN
         AND side.units IS DISTINCT FROM 0;
 END $$;
 
+-- Numbers that a source has left out: later events of it wait for them. A schema without an inbox has none.
+CREATE FUNCTION missing_sequences(of_warehouse text)
+RETURNS TABLE (source text, first_number bigint, last_number bigint) LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    IF to_regclass('inbox_sequence') IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT known.source, known.before + 1, known.number - 1
+    FROM (
+        SELECT told.source, told.number, lag(told.number) OVER (PARTITION BY told.source ORDER BY told.number) AS before
+        FROM (
+            SELECT inbox_sequence.source, inbox_sequence.number FROM inbox_sequence
+            WHERE inbox_sequence.warehouse = of_warehouse
+            UNION
+            SELECT inbox.source, inbox.sequence FROM inbox JOIN inbox_sequence USING (source, warehouse)
+            WHERE inbox.warehouse = of_warehouse AND inbox.status = 'parked' AND inbox.sequence > inbox_sequence.number
+        ) AS told
+    ) AS known
+    WHERE known.number > known.before + 1;
+END $$;
+
 -- What happened since a time, in all of a warehouse: moves come in about the order of their times.
 CREATE INDEX move_occurred_at ON move USING brin (occurred_at);

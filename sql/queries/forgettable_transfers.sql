@@ -2,6 +2,9 @@
 SELECT transfer.transfer_id, array(
     SELECT event.op FROM event
     WHERE event.document_id = transfer.transfer_id AND event.document_kind = 'transfer' AND event.op IS NOT NULL
+    UNION ALL
+    SELECT event_id.op FROM event JOIN event_id USING (shard, epoch, n)
+    WHERE event.document_id = transfer.transfer_id AND event.document_kind = 'transfer'
 ) AS ops
 FROM (
     SELECT DISTINCT ON (transfer_id) * FROM transfer WHERE transfer_id = ANY (:transfer_ids)

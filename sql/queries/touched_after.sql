@@ -12,4 +12,6 @@ SELECT
     ) AS transfers,
     array(
         SELECT DISTINCT op FROM event WHERE shard = $1 AND (epoch, n) > ($2, $3) AND op IS NOT NULL
+        UNION
+        SELECT op FROM event_id WHERE shard = $1 AND (epoch, n) > ($2, $3)
     ) AS ops

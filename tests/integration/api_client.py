@@ -20,6 +20,7 @@ from app.hotstore.library import library
 from app.hotstore.store import Caller, HotStore
 from app.ledger import database
 from app.ledger.counts import CountRows
+from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
@@ -32,10 +33,14 @@ from app.operations.buffers import Buffers
 from app.operations.compensations import Compensations
 from app.operations.durability import Durabilities
 from app.operations.exchanges import Exchanges
+from app.operations.inbox import Inbox
+from app.operations.inbox_counts import InboxCounts
 from app.operations.locks import Locks
+from app.operations.once import Once
 from app.operations.openings import OpeningRow, Openings
 from app.operations.operations import Operations
 from app.operations.past import Past
+from app.operations.past_locks import PastLocks
 from app.operations.purchase_orders import PurchaseOrders
 from app.operations.reconciliations import Reconciliations
 from app.operations.returns import Returns
@@ -71,6 +76,12 @@ class PretendLedger:
             raise UnavailableError("Postgres is away")
         return self.locks.get(lock_id)
 
+    async def find_ended(self, lock_id: str) -> dict[str, str] | None:
+        if self.away:
+            raise UnavailableError("Postgres is away")
+        assert lock_id
+        return None
+
     async def find_transfer(self, transfer_id: str) -> TransferView | None:
         if self.away:
             raise UnavailableError("Postgres is away")
@@ -98,6 +109,9 @@ class PretendHealth:
 
     async def readiness(self) -> list[str]:
         return self.reasons
+
+    def notes(self) -> list[str]:
+        return []
 
 
 class AsIs(httpx.AsyncBaseTransport):
@@ -172,12 +186,13 @@ def operations_on(
         hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
     )
     engine = database.open_engine(database_url)
+    once, past = Once(Ledger(engine), settings.horizon_seconds), PastLocks(hot, ledger)
     operations = Operations(
         locks=Locks(hot, ledger, levels),
         availability=availability,
         stock=StockCounts(hot),
-        returns=Returns(hot, levels),
-        adjustments=Adjustments(hot, levels),
+        returns=Returns(hot, levels, once, past),
+        adjustments=Adjustments(hot, levels, once),
         openings=Openings(hot),
         exchanges=Exchanges(hot, levels),
         transfers=Transfers(hot, ledger, levels),
@@ -185,6 +200,17 @@ def operations_on(
         purchase_orders=PurchaseOrders(hot, PlanRows(engine), Ledger(engine), levels),
         stock_takes=StockTakes(hot, Ledger(engine), CountRows(engine), levels),
         shortages=Shortages(hot, ShortageRows(engine), levels, settings.shortage_choice),
+        inbox=Inbox(
+            hot,
+            Ledger(engine),
+            InboxRows(engine, 0),
+            InboxCounts(hot, CountRows(engine), levels),
+            past,
+            levels,
+            settings.rules,
+            wait_seconds=settings.inbox_wait_seconds,
+            horizon_seconds=settings.horizon_seconds,
+        ),
         past=Past(hot, PastRows(engine), levels),
         reconciliations=Reconciliations(hot, Snapshots(engine, 0), ReconciliationRows(engine)),
         compensations=Compensations(hot, ReconciliationRows(engine), CountRows(engine), levels),

@@ -30,9 +30,12 @@ async def send(
     )
 
 
-async def done(house: House, reconciliation_id: str) -> dict[str, Any]:
+async def done(house: House, reconciliation_id: str, *, by_worker: bool = False) -> dict[str, Any]:
+    """Wait for it; unless the worker is to do it, do it here at once, as `sellable reconcile` does."""
     async with asyncio.timeout(30):
         while True:
+            if not by_worker:
+                await house.stores.reconcile().run_once(reconciliation_id)
             told = (await house.http.get(f"/v1/reconciliations/{reconciliation_id}")).json()
             if told["status"] != "running":
                 assert told["status"] == "done", told

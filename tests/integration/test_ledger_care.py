@@ -293,6 +293,13 @@ async def test_writing_goes_on_after_archiving(book: Book, engine: AsyncEngine) 
 OBSTACLES: dict[str, Callable[[], str]] = {
     "locks": lambda: """UPDATE lock SET record = jsonb_set(record, '{s}', '"held"') WHERE lock_id = 'L0'""",
     "remembers": lambda: "UPDATE position SET forgotten_n = 3",
+    "quarantine": lambda: (
+        """
+        WITH parked AS (
+            INSERT INTO quarantined_event (shard, epoch, n, body) VALUES (0, 1, 3, '') RETURNING shard, epoch, n
+        )
+        INSERT INTO quarantine (shard, epoch, n, part, line, subject) SELECT *, 'move', 0, 'hot' FROM parked"""
+    ),
     "passed": lambda: "UPDATE position SET recorded_at = '2023-11-20'",
 }
 
@@ -304,7 +311,9 @@ async def test_a_month_that_is_needed_stays(book: Book, engine: AsyncEngine) -> 
         waits = await Archive(engine, 0).archive_oldest(then(book), months_kept=0)
         assert isinstance(waits, Waits)
         assert why in waits.why
-        await execute(engine, "UPDATE position SET recorded_at = '2024-01-31'")
+        await execute(
+            engine, "UPDATE position SET recorded_at = '2024-01-31'", "UPDATE quarantine SET ended_at = now()"
+        )
     assert await fetch(engine, "SELECT count(*) FROM event") == before
     assert await fetch(engine, "SELECT count(*) FROM archived_month") == [(0,)]
 

@@ -22,7 +22,7 @@ from app.domain.commands import (
 from app.domain.words import Place
 from app.ledger import database
 from app.settings import Settings
-from tests.integration.inbox_rows import wait_in_inbox
+from tests.integration.inbox_rows import heard_up_to, wait_in_inbox
 from tests.integration.reconciling import now_ms, reconciled, text_of
 from tests.integration.warehouse import House, house_on
 
@@ -176,3 +176,22 @@ async def test_a_transfer_that_left_untold(house: House) -> None:
     one = await only(house, await now_ms(house), 6)
     assert one["cause"] == "event_missing"
     assert one["evidence"] == {"type": "transfer_shipped", "transfer_ids": ["T"]}
+
+
+async def test_numbers_that_a_source_left_out(house: House) -> None:
+    await heard_up_to(house, 7)
+    at = text_of(await now_ms(house) - 1_000)
+    for number in (9, 12):
+        event = {"type": "received", "quantity": 900, "sku": "B", "occurred_at": at, "sequence": number}
+        await wait_in_inbox(house, f"e{number}", "parked", **event)
+    told = await reconciled(
+        house, "sku,on_hand\nA,7\nB,1\nC,1\n", await now_ms(house)
+    )  # 8, 10 and 11 are missing
+    evidence = {"type": "sequence", "missing": ["wms 8-8", "wms 10-11"]}
+    assert [(one["cause"], one["evidence"]) for one in told["discrepancies"]] == [
+        ("event_missing", evidence)
+    ] * 3
+    told = await reconciled(
+        house, "sku,on_hand\nA,7\nB,1\nC,1\nD,1\n", await now_ms(house)
+    )  # more than three events
+    assert {one["cause"] for one in told["discrepancies"]} == {"unexplained"}

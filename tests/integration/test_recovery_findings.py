@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import redis
 
-from app.bootstrap import Stores
+from app.bootstrap import Stores, open_stores
 from app.commands.lost import lost
 from app.domain.commands import (
     Arrival,
@@ -26,10 +27,13 @@ from app.domain.commands import (
 )
 from app.domain.outcomes import Outcome
 from app.domain.words import Place
+from app.embedded.valkey import EmbeddedValkey
 from app.errors import FencedError
 from app.hotstore.gate import Gate
 from app.ledger.snapshot_rows import SnapshotRows
 from app.recovery.findings import Finding
+from app.settings import Settings
+from tests import servers
 from tests.integration.test_worker import differences, drain, fetch, persist_of, some_traffic, until, working
 from tests.recovery import copy_of_ledger, copy_of_memory, put_back_ledger, put_back_memory
 
@@ -322,3 +326,101 @@ async def test_postgres_away_the_gate_stays_shut(stores: Stores) -> None:
     while await persist.run_once():
         pass
     assert await differences(stores) == []
+
+
+async def test_a_rebuild_that_does_not_add_up_is_not_opened(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await some_traffic(stores)
+    await drain(stores)
+    await stores.client.flushall()
+    sums = SnapshotRows.stock_sums
+
+    async def one_more(self):
+        skus, units = await sums(self)
+        return skus, units + 1
+
+    monkeypatch.setattr(SnapshotRows, "stock_sums", one_more)
+    assert await found(stores) is None
+    assert not await stores.gate.is_open()
+    monkeypatch.undo()
+    assert await found(stores) is Finding.DIFFERENT  # half rebuilt: begun anew
+    await drain(stores)
+    assert await differences(stores) == []
+
+
+async def test_a_record_that_was_not_set_as_it_should_be_is_noticed(stores: Stores) -> None:
+    await stores.client.function_flush()
+    await stores.gate.load_library()
+    await stores.gate.rebuild_begin(fence=99, tip="", recorded_at_ms=0, last="0-0")
+    await stores.client.hset(stores.keys.stock("A"), "south:a", "5")  # nobody has cleared it away
+    with pytest.raises(FencedError, match="something else writes"):
+        await stores.gate.load_stock(["A\tv\t1\tnorth:a\t1"], fence=99)
+    await stores.client.hset(stores.keys.op("x"), "y", "z")
+    await stores.client.delete(stores.keys.op("x"))
+    many = "\t".join(f"w{i}:a\t{i}" for i in range(300))  # more than a small hash holds
+    assert await stores.gate.load_stock([f"B\tv\t300\t{many}"], fence=99) == sum(range(300))
+
+
+# Real servers that lost their tail
+
+
+async def test_an_append_only_file_that_lost_its_tail_is_behind(
+    stores: Stores, redis_server: EmbeddedValkey
+) -> None:
+    await some_traffic(stores)
+    await more_traffic(stores)
+    await drain(stores)
+    whole = await memory_of(stores)
+    redis_server.stop(immediate=True)
+    (file,) = redis_server.directory.rglob("*.incr.aof")
+    with file.open("r+b") as tail:
+        tail.truncate(file.stat().st_size - 2_500)
+    redis_server.start()
+    await stores.client.connection_pool.disconnect()
+    assert await asyncio.wait_for(found(stores), 20) is Finding.BEHIND
+    assert await memory_of(stores) == whole
+    await drain(stores)
+    assert await differences(stores) == []
+
+
+async def test_a_promoted_replica_that_missed_the_tail_there_and_back(
+    stores: Stores, redis_server: EmbeddedValkey
+) -> None:
+    """A -> B -> A: B missed what the ledger has, then A comes back with what only A had."""
+    quick = Settings(trim_margin_seconds=0, call_deadline_seconds=0.1)
+    await some_traffic(stores)
+    with servers.valkey() as second, redis.Redis.from_url(second.url) as replica:
+        await _follow(redis_server, replica)
+        replica.replicaof("NO", "ONE")  # from here on it misses everything
+        await stores.hot.lock(Lock("in the ledger", (Line("B", 1),)))
+        await drain(stores)
+        await stores.hot.lock(Lock("only at A", (Line("B", 1),)))
+        url = stores.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        async with open_stores(second.url, url, settings=quick) as moved:
+            assert await moved.recovery().ensure_open() is Finding.BEHIND
+            assert (await moved.hot.read_lock("in the ledger")).lock.status == "held"
+            await moved.hot.lock(Lock("at B", (Line("B", 1),)))
+            await drain(moved)
+            assert await differences(moved) == []
+        await stores.client.function_flush()
+        async with open_stores(redis_server.url, url, settings=quick) as back:
+            assert await back.recovery().ensure_open() is Finding.FORK
+            assert (await back.hot.read_lock("at B")).lock.status == "held"
+            assert (await back.hot.read_lock("only at A")).outcome is Outcome.UNKNOWN_LOCK
+            await drain(back)
+            assert await differences(back) == []
+            assert await fetch(back, "SELECT lock_id FROM lost_event") == [("only at A",)]
+
+
+async def _follow(primary: EmbeddedValkey, replica: redis.Redis) -> None:
+    with redis.Redis.from_url(primary.url) as client:
+        password = client.connection_pool.connection_kwargs["password"]
+    replica.config_set("masterauth", password)
+    replica.replicaof("127.0.0.1", primary.port)
+
+    async def is_up() -> bool:
+        info = replica.info("replication")
+        return info["master_link_status"] == "up" and info["slave_repl_offset"] > 0
+
+    await until(is_up)

@@ -58,6 +58,7 @@ async def test_a_loss_below_what_is_promised_opens_a_case_that_closes_by_itself(
     assert (case["sku"], case["warehouse"], case["units"]) == ("A", "north", 3)
     assert [(one["lock_id"], one["units"]) for one in case["locks"]] == [("L3", 2), ("L2", 4), ("L1", 3)]
     assert case["suggested"] == ["L3", "L2"]
+    assert case["transfers"] == [{"from": "south", "quantity": 3}]
     assert (await house.counts("A"))["sellable"] == 0
     await adjust(house, 3, -2)
     assert [(one["units"], one["shortage_id"]) for one in await cases(house)] == [(5, case["shortage_id"])]

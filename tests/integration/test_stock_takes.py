@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -251,7 +252,8 @@ async def test_a_ledger_that_is_behind_cannot_be_compared(stores: Stores) -> Non
     operations = stores.operations()  # nobody carries events into the ledger
     await operations.openings.book([OpeningRow("A", "north", 10)])
     take = StockTake("T", "north", 1, (CountedLine("A", 5),))
-    operations.stock_takes.durabilities._wait_seconds = 0.05
+    impatient = replace(operations.stock_takes.durabilities, wait_seconds=0.05)
+    stock_takes = replace(operations.stock_takes, durabilities=impatient)
     with pytest.raises(UnavailableError, match="behind"):
-        await operations.stock_takes.book(take, "disk")
+        await stock_takes.book(take, "disk")
     await operations.locks.durabilities.close()

@@ -6,7 +6,7 @@ model's state, so that most of them do something; ids are few, so that repeats a
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.domain.commands import (
     Adjust,
@@ -19,6 +19,7 @@ from app.domain.commands import (
     Exchange,
     Expire,
     Extend,
+    Fact,
     Line,
     Lock,
     Opening,
@@ -47,6 +48,14 @@ BATCH_STEPS = 50
 SHRINK_RUNS_MAX = 400
 _LIVELY = OPEN_STATUSES | {LockStatus.EXPIRED}
 
+_TIMES = (START_MS - 9, START_MS - 5, START_MS + 60, START_MS + 500)
+
+_FACTS = ("received", "shipped", "shipped", "returned", "adjusted") + (
+    "transfer_shipped",
+    "transfer_received",
+) * 2
+_STATED = {"returned", "adjusted"}
+
 _WEIGHTS = {
     "lock": 18,
     "unlock": 12,
@@ -70,6 +79,8 @@ _WEIGHTS = {
     "advance": 7,
     "forget": 3,
     "reopen": 1,
+    "fact": 20,
+    "count": 4,
     "again": 10,
 }
 
@@ -88,6 +99,8 @@ class Chooser:
         self._number = 0
         self._keys = 0
         self._transfers = 0
+        self._facts = 0
+        self._counts = 0
 
     def next(self) -> Step:
         name = self._rng.choices(self._names, self._weights)[0]
@@ -240,8 +253,23 @@ class Chooser:
         bookings = self._bookings(*ways, inner, inner[::-1])
         if self._rng.random() < 0.2:  # the difference of a repeated count may be another one by now
             counted = self._rng.choice(("3", "4"))
-            return Count(self._document_id(), self._rng.choice(WAREHOUSES), bookings, content=counted)
-        return Adjust(self._document_id(), self._rng.choice(WAREHOUSES), bookings)
+            when = self._rng.choice((None, *_TIMES))
+            return Count(self._document_id(), self._rng.choice(WAREHOUSES), bookings, when, content=counted)
+        when = self._rng.choice((None, *_TIMES))
+        return Adjust(self._document_id(), self._rng.choice(WAREHOUSES), bookings, when)
+
+    def _count(self) -> Count:
+        """Mostly of one SKU in one place, so that there are many."""
+        rng = self._rng
+        self._counts += 1
+        ways = [
+            (Place.ADJUSTMENT, Place.AVAILABLE),
+            (Place.AVAILABLE, Place.ADJUSTMENT),
+            (Place.ADJUSTMENT, Place.DAMAGED),
+        ]
+        lines = tuple(replace(line, sku=SKUS[0]) for line in self._bookings(*ways)[:1])
+        when = rng.choice((None, *_TIMES, START_MS - rng.randrange(20)))
+        return Count(f"c{self._counts}", WAREHOUSES[0], lines, when)
 
     def _opening(self) -> Opening:
         rng = self._rng
@@ -291,6 +319,58 @@ class Chooser:
             lines += lines[:1]
         units = [(line.sku, getattr(line, left)) for line in lines]
         return [(sku, max(1, rng.choice((n, n, 1, n - 1, n + 1)))) for sku, n in units]
+
+    def _fact(self) -> Fact:
+        """An event of a warehouse system, mostly about what is there."""
+        rng, kind = self._rng, self._rng.choice(_FACTS)
+        sku, warehouse, units = rng.choice(SKUS), rng.choice(WAREHOUSES), rng.choice((1, 2, 3, 5))
+        document, damaged, lost = "", 0, 0
+        if kind in {"shipped", "returned"}:
+            document = rng.choice(("", self._lock_id(), self._lock_id()))
+            record = self._model.locks.get(document)
+            if record and rng.random() < 0.9:
+                line = rng.choice(record.view.lines)
+                sku, warehouse, units = (
+                    line.sku,
+                    line.warehouse,
+                    rng.choice((1, line.quantity, line.quantity + 1)),
+                )
+        elif kind.startswith("transfer"):
+            document = rng.choice(("", self._transfer_id(), self._transfer_id(), self._transfer_id()))
+            record_ = self._model.transfers.get(document)
+            if record_ and rng.random() < 0.9:
+                one, view = rng.choice(record_.view.lines), record_.view
+                sku, units = one.sku, rng.choice((1, one.quantity, one.quantity + 2))
+                warehouse = view.source if kind == "transfer_shipped" else view.destination
+        elif kind == "received":
+            document = rng.choice(("", "P1"))
+        if kind in {"received", "transfer_received"}:
+            damaged = rng.choice((0, 0, 1))
+            lost = rng.choice((0, 1)) if kind == "transfer_received" else 0
+        told = {"shipped": "s", "transfer_shipped": "s", "transfer_received": "r"}.get(kind, "d")
+        self._facts += rng.random() < 0.9
+        return Fact(
+            rng.choice(("wms", "erp")),
+            f"e{self._facts}",
+            kind,
+            rng.choice(_TIMES),
+            warehouse,
+            sku,
+            units * (rng.choice((1, -1)) if kind == "adjusted" else 1),
+            damaged,
+            lost,
+            rng.choice((Place.AVAILABLE, Place.AVAILABLE, Place.DAMAGED))
+            if kind in _STATED
+            else Place.AVAILABLE,
+            document,
+            rng.choice(("", f"{told}{rng.randrange(40 if told == 'd' else 4)}")),
+            rng.choice((None, None, self._next_of("wms", warehouse))),
+            rng.choice((None, 'a "reason"')),
+            rng.choice(("", "", "", "", "", "", "force", "force", "hold", "pass", "drop")),
+        )
+
+    def _next_of(self, source: str, warehouse: str) -> int:
+        return max(1, self._model.sequences.get((source, warehouse), 0) + self._rng.choice((1, 1, 1, 2, 0)))
 
     def _ship(self) -> TransferShip:
         rng, transfer_id = self._rng, self._transfer_id()

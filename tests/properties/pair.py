@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 from app.domain import chain
 from app.domain.answers import Answer, LockView, TransferView
-from app.domain.commands import Command, Receive
+from app.domain.commands import Command, Fact, Receive
 from app.domain.events import Counts, Position
-from app.domain.model import Model, Moved
+from app.domain.model import Model
+from app.domain.model_shelves import Moved
 from app.domain.outcomes import Outcome
 from app.domain.words import OPEN_STATUSES, TRANSFER_ENDED, LockStatus
 from app.hotstore import outbox
@@ -39,6 +40,8 @@ _SILENT = {
     Outcome.INSUFFICIENT_STOCK,
     Outcome.INSUFFICIENT_DAMAGED,
     Outcome.QUANTITY_TOO_LARGE,
+    Outcome.EARLY,
+    Outcome.OTHER_CONTENT,
 }
 """Outcomes that write no event."""
 
@@ -100,6 +103,7 @@ class Projection:
     sums: dict[str, dict[str, int]] = field(default_factory=dict)
     locks: dict[str, dict[str, str]] = field(default_factory=dict)
     transfers: dict[str, dict[str, str]] = field(default_factory=dict)
+    sequences: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def apply(self, entries: Sequence[chain.Entry]) -> None:
         for entry in chain.check_chain(entries, self.position, self.tip):
@@ -107,6 +111,9 @@ class Projection:
             self.position, self.tip, self.at = entry.position, entry.tip, entry.event.recorded_at
             for move in entry.event.moves:
                 self._move(move)
+            if entry.event.told and entry.event.told.sequence:
+                source, warehouse, number = entry.event.told.sequence
+                self.sequences[source, warehouse] = number
             if entry.event.lock_id:
                 opens = entry.event.kind in {"lock", "exchange"}
                 self._record(self.locks, entry, entry.event.lock_id, entry.event.lock or {}, opens=opens)
@@ -233,12 +240,16 @@ class Pair:
                 return Expected(self._forget(lock_id, ops), None, self.now)
             case ForgetTransfer(transfer_id, ops):
                 return Expected(self._forget_transfer(transfer_id, ops), None, self.now)
-        before = len(self.model.moves)
+        before, facts = len(self.model.moves), self.model.facts
         answer = self.model.apply(step, self.now)
         silent = answer.outcome in _SILENT
+        if isinstance(step, Fact):
+            silent = self.model.facts == facts
         moved = self.model.moves[before:]
         assert not (silent and moved), f"the model moved stock and answered {answer}"
         order = step.purchase_order_id if isinstance(step, Receive) else ""
+        if isinstance(step, Fact) and answer.outcome is Outcome.BOOKED and step.type == "received":
+            order = step.document_id
         occurred_at = getattr(step, "occurred_at", None)
         return Expected(answer, None if silent else moved, self.now, order, occurred_at)
 
@@ -302,7 +313,7 @@ class Pair:
         wanted = [(i, want) for i, want in enumerate(expected) if want.moves is not None]
         for event, (index, want) in zip(events, wanted, strict=False):
             moves = [
-                Moved(m.sku, m.warehouse, m.source, m.target, m.quantity, m.to_warehouse or "")
+                Moved(m.sku, m.warehouse, m.source, m.target, m.quantity, m.to_warehouse or "", m.occurred_at)
                 for m in event.moves
             ]
             about = event.document
@@ -340,6 +351,7 @@ class Pair:
         position = self.projection.position
         _same("meta", meta, [str(position.epoch), self.projection.tip, str(position)])
         self._check_stocks(dict(zip(skus, rest, strict=False)))
+        self._check_inbox()
         self._check_locks(dict(zip(locks, seen, strict=False)), due)
         self._check_transfers(dict(zip(transfers, seen[len(locks) :], strict=True)))
         _same(
@@ -353,12 +365,37 @@ class Pair:
             self.projection.transfers,
         )
 
+    def _check_inbox(self) -> None:
+        """When SKUs were counted, and how far the sources are; each in the events too."""
+        keys, skus = self.shard.keys, sorted({sku for sku, _ in self.model.counted})
+        sources = sorted({source for source, _ in self.model.sequences})
+        reads = [("HGETALL", keys.sequences(source)) for source in sources]
+        found = self.shard.wire.call_many(reads + [("HGETALL", keys.counted(sku)) for sku in skus])
+        counted = found[len(sources) :]
+        far = {
+            (source, warehouse): int(number)
+            for source, fields in zip(sources, found, strict=False)
+            for warehouse, number in _pairs(fields).items()
+        }
+        _same("sequences", far, self.model.sequences)
+        _same("sequences of the events", self.projection.sequences, self.model.sequences)
+        for sku, fields in zip(skus, counted, strict=True):
+            there = {warehouse: json.loads(text) for warehouse, text in _pairs(fields).items()}
+            noted = {
+                warehouse: [[at, int(too)] for at, too in sorted(times.items())]
+                for (one, warehouse), times in self.model.counted.items()
+                if one == sku
+            }
+            _same(f"counts of {sku}", there, noted)
+
     def _check_keys(self, there: set[str]) -> None:
         keys = self.shard.keys
         wanted = {keys.meta, keys.outbox} | {keys.stock(sku) for sku in self.model.stock}
         wanted |= {keys.lock(lock_id) for lock_id in self.model.locks}
         wanted |= {keys.transfer(transfer_id) for transfer_id in self.model.transfers}
         wanted |= {keys.op(op) for op in self.model.ops}
+        wanted |= {keys.counted(sku) for sku, _ in self.model.counted}
+        wanted |= {keys.sequences(source) for source, _ in self.model.sequences}
         _same("keys", there - {keys.due}, wanted)
 
     def _check_stocks(self, fields_by_sku: dict[str, list[str]]) -> None:

@@ -28,6 +28,7 @@ from app.domain.commands import (
     Exchange,
     Expire,
     Extend,
+    Fact,
     Lock,
     Opening,
     Receive,
@@ -259,7 +260,8 @@ _METHODS: dict[type, Any] = {
     TransferShip: HotStore.ship_transfer,
     TransferReceive: HotStore.receive_transfer,
     TransferCancel: HotStore.cancel_transfer,
-    Count: HotStore.adjust,
+    Count: HotStore.count,
+    Fact: HotStore.fact,
     Buffer: HotStore.buffer,
 }
 

@@ -43,7 +43,7 @@ async def show(house: House, skus: int, *, runs: int) -> None:
             taken = await take(house, warehouse, traffic, planter, how_often=2)
             begun = await send(house, taken.csv, taken.at)
             assert begun.status_code == 202, begun.text
-            told = await done(house, begun.json()["reconciliation_id"])
+            told = await done(house, begun.json()["reconciliation_id"], by_worker=True)
             await make_even(house, warehouse, traffic, taken)
         found = {
             (one["sku"], one["state"]): (one["cause"], one["difference"]) for one in told["discrepancies"]

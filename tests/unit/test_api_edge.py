@@ -8,10 +8,10 @@ from app.api import problems
 from app.api.edge import raw_path
 from app.api.strict import check_query, decode_percent, parse_json
 from app.api.views import time_text
-from app.api.words import time_ms
 from app.domain.answers import Answer, LockView
 from app.domain.commands import Adjust, Confirm, Deduct, Line, Lock, Receive, Replace, Return
 from app.domain.outcomes import Outcome
+from app.domain.times import time_ms
 from app.domain.words import LockStatus
 from app.errors import (
     FencedError,

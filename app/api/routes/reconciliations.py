@@ -28,8 +28,9 @@ from app.api.replies import (
 from app.api.strict import StrictRoute
 from app.api.uploads import format_of, is_json, read_snapshot
 from app.api.views import json_response
-from app.api.words import LIMIT, LIMIT_MAX, IdInPath, Limit, Moment, Warehouse, time_ms
+from app.api.words import LIMIT, LIMIT_MAX, IdInPath, Limit, Moment, Warehouse
 from app.domain.reconciliation import Cause
+from app.domain.times import time_ms
 from app.ledger.reconciliations import Chosen
 from app.operations.compensations import BATCH, Treated
 from app.operations.reconciliations import Report

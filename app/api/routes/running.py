@@ -24,7 +24,10 @@ async def read_liveness() -> Response:
 async def read_readiness(health: HealthOf) -> Response:
     """Say whether the process can serve; 503 with the reasons if not."""
     reasons = await health.readiness()
-    return problems.not_ready(reasons).response() if reasons else json_response({"status": "ready"})
+    if reasons:
+        return problems.not_ready(reasons).response()
+    notes = health.notes()
+    return json_response({"status": "ready"} | ({"notes": notes} if notes else {}))
 
 
 @router.get(

@@ -24,10 +24,14 @@ reading = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[D
 async def list_shortages(
     ops: Ops, limit: Limit = LIMIT, after: Annotated[int, Query(ge=0, le=_CASE_MAX)] = 0
 ) -> Response:
-    """Return the open cases, with the locks concerned and those to break."""
+    """Return the open cases, with the locks concerned, those to break, and what other warehouses could send."""
     cases = await ops.shortages.list(after, limit)
     following = str(cases[-1].shortage_id) if len(cases) == limit else None
-    items = [of_case(case, ops.shortages.suggested(case)) for case in cases]
+    remedies = await ops.shortages.remedies(cases) if cases else []
+    items = [
+        of_case(case, ops.shortages.suggested(case), found)
+        for case, found in zip(cases, remedies, strict=True)
+    ]
     return json_response({"items": items, "next": following})
 
 

@@ -1,0 +1,153 @@
+"""The body of /v1/warehouse-events: up to 10,000 events, as one JSON object or a line each (NDJSON)."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple, get_args
+
+import msgspec
+from fastapi import Request
+
+from app.api.problems import Problem, ProblemError, invalid
+from app.api.strict import read_body
+from app.api.words import described
+from app.domain.codes import ID_LENGTH_MAX, SKU_LENGTH_MAX, WAREHOUSE_LENGTH_MAX, check_code
+from app.operations.warehouse_events import EVENT_TYPES, MalformedError, WarehouseEvent, read_event
+from app.settings import Durability
+
+BYTES_MAX = 16 * 1_048_576
+EVENTS_MAX = 10_000
+SOURCE_LENGTH_MAX = 64
+SLICE = 256
+"""Events that are read in one go: others get their turn in between."""
+_NDJSON = re.compile(r"application/(?:x-)?(?:ndjson|jsonlines|jsonl)\s*(?:;.*)?", re.IGNORECASE)
+_JSON = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+
+
+class Given(NamedTuple):
+    """What was sent: who it is from, and each event, or why it cannot be one."""
+
+    source: str
+    events: list[WarehouseEvent | MalformedError]
+    durability: Durability | None
+
+
+class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
+    source: str
+    events: list[msgspec.Raw]
+    durability: Durability | None = None
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+
+
+async def read_events(request: Request, source: str | None, durability: Durability | None) -> Given:
+    """Read the body; raise `ProblemError` if not even its events can be told apart."""
+    kind = request.headers.get("content-type") or "application/json"
+    if _NDJSON.fullmatch(kind):
+        if source is None:
+            raise ProblemError(invalid(("source", "must be given as a parameter beside NDJSON")))
+        lines = (await read_body(request, BYTES_MAX)).split(b"\n")
+        return Given(_checked(source), await _read_all([line for line in lines if line.strip()]), durability)
+    if not _JSON.fullmatch(kind):
+        detail = "send Content-Type: application/json or application/x-ndjson"
+        raise ProblemError(Problem("unsupported_media_type", detail))
+    if source is not None or durability is not None:
+        raise ProblemError(
+            invalid(("source" if source else "durability", "belongs into the body, beside JSON"))
+        )
+    envelope = _read_envelope(await read_body(request, BYTES_MAX))
+    return Given(_checked(envelope.source), await _read_all(envelope.events), envelope.durability)
+
+
+def _read_envelope(body: bytes) -> _Envelope:
+    try:
+        return _envelope.decode(body)
+    except msgspec.ValidationError as error:
+        message, _, field = str(error).partition(" - at `$")
+        raise ProblemError(invalid((field.strip("`.") or "body", message))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProblemError(invalid(("body", f"is not JSON: {error}"))) from None
+
+
+def _checked(source: str) -> str:
+    try:
+        return check_code(source, SOURCE_LENGTH_MAX)
+    except ValueError as error:
+        raise ProblemError(invalid(("source", str(error)))) from None
+
+
+async def _read_all(texts: Sequence[bytes | msgspec.Raw]) -> list[WarehouseEvent | MalformedError]:
+    if not 1 <= len(texts) <= EVENTS_MAX:
+        raise ProblemError(invalid(("events", f"must be 1 to {EVENTS_MAX}")))
+    found: list[WarehouseEvent | MalformedError] = []
+    for number, text in enumerate(texts):
+        try:
+            found.append(read_event(text))
+        except MalformedError as error:
+            found.append(error)
+        if number % SLICE == SLICE - 1:
+            await asyncio.sleep(0)
+    return found
+
+
+def _text(length_max: int, example: str) -> dict[str, Any]:
+    return {"type": "string", "minLength": 1, "maxLength": length_max, "example": example}
+
+
+_UNITS: dict[str, Any] = {"type": "integer"}
+_FIELDS: dict[str, dict[str, Any]] = {
+    "event_id": _text(ID_LENGTH_MAX, "wms-4711"),
+    "type": {"type": "string", "enum": list(EVENT_TYPES)},
+    "occurred_at": {"type": "string", "format": "date-time"},
+    "warehouse": _text(WAREHOUSE_LENGTH_MAX, "north"),
+    "sku": _text(SKU_LENGTH_MAX, "85123A"),
+    "quantity": _UNITS | {"description": "of an adjustment with its sign; none of a count"},
+    "sequence": _UNITS | {"description": "contiguous from 1 per source and warehouse"},
+    "damaged": _UNITS | {"description": "received, transfer_received, counted"},
+    "lost": _UNITS | {"description": "transfer_received"},
+    "condition": {"type": "string", "enum": ["sellable", "damaged"], "description": "returned, adjusted"},
+    "reason": {"type": "string"},
+    "on_hand": _UNITS | {"description": "counted: good units, locked ones included"},
+    "lock_id": {"type": "string", "description": "shipped, returned"},
+    "shipment_id": {"type": "string", "description": "shipped, transfer_shipped"},
+    "purchase_order_id": {"type": "string", "description": "received"},
+    "transfer_id": {"type": "string", "description": "transfer_shipped, transfer_received"},
+    "receipt_id": {"type": "string", "description": "received, transfer_received"},
+    "return_id": {"type": "string", "description": "returned"},
+    "adjustment_id": {"type": "string", "description": "adjusted"},
+}
+_EVENTS = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": EVENTS_MAX,
+    "description": "each is answered on its own; one with the fields of WarehouseEvent is understood",
+    "items": {},
+}
+REQUEST_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["source", "events"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "source": {"type": "string", **described(SOURCE_LENGTH_MAX, "wms")},
+                        "events": _EVENTS,
+                        "durability": {"type": "string", "enum": list(get_args(Durability))},
+                    },
+                }
+            },
+        },
+    }
+}
+EVENT_SCHEMA: dict[str, Any] = {
+    "title": "WarehouseEvent",
+    "description": "One event about one SKU in one warehouse; NDJSON has one a line.",
+    "type": "object",
+    "required": ["event_id", "type", "occurred_at", "warehouse", "sku"],
+    "additionalProperties": False,
+    "properties": _FIELDS,
+}

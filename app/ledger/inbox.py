@@ -1,0 +1,103 @@
+"""Events that are not booked yet: Postgres' own rows, durable before anybody is told that an event waits."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.domain.inbox import Row, Status
+from app.ledger import database
+from app.ledger.queries import sql, statement
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class InboxRows:
+    """Raises `UnavailableError` while Postgres is away."""
+
+    def __init__(self, engine: AsyncEngine, shard: int) -> None:
+        self._engine = engine
+        self._shard = shard
+
+    async def keep(self, rows: Sequence[Row]) -> dict[str, Row]:
+        """Keep events of one source, each once, and return all as they are kept, by event_id."""
+        columns = zip(
+            *(
+                (
+                    row.event_id, row.status.value, row.why, json.dumps(row.event, ensure_ascii=False),
+                    row.fingerprint, row.warehouse, row.sequence, row.who, _time(row.until),
+                )
+                for row in rows
+            ),
+            strict=True,
+        )  # fmt: skip
+        source, ids = rows[0].source, [row.event_id for row in rows]
+        async with database.driver_transaction(self._engine) as pg:
+            await pg.execute(sql("keep_inbox"), source, *(list(column) for column in columns))
+            found = await pg.fetch(sql("find_inbox"), source, ids)
+        return {row["event_id"]: _row(row) for row in found}
+
+    async def find(self, source: str, event_id: str) -> Row | None:
+        """Return an event that is or was kept, or None."""
+        async with database.driver_transaction(self._engine) as pg:
+            found = await pg.fetch(sql("find_inbox"), source, [event_id])
+        return _row(found[0]) if found else None
+
+    async def open_after(self, after: tuple[str, str], items_max: int) -> list[Row]:
+        """Return the next events that wait, by source and event_id."""
+        async with database.driver_transaction(self._engine) as pg:
+            found = await pg.fetch(sql("list_inbox"), *after, items_max)
+        return [_row(row) for row in found]
+
+    async def claim(self, items_max: int) -> list[Row]:
+        """Return parked events that it is time to try again, in their order; others leave them alone for a while."""
+        async with database.driver_transaction(self._engine) as pg:
+            found = await pg.fetch(sql("claim_inbox"), items_max)
+        rows = [_row(row) for row in found]
+        return sorted(rows, key=lambda row: (row.source, row.warehouse, row.sequence or 0, row.received_at))
+
+    async def change(self, rows: Iterable[tuple[str, str, Status, str]]) -> None:
+        """Note what became of events: source, event_id, status and why."""
+        given = [(source, event_id, status.value, why) for source, event_id, status, why in rows]
+        if not given:
+            return
+        async with database.driver_transaction(self._engine) as pg:
+            await pg.execute(sql("change_inbox"), *(list(column) for column in zip(*given, strict=True)))
+
+    async def unknown_orders(self, ids: Sequence[str]) -> set[str]:
+        """Return those of the purchase orders that nobody has planned."""
+        async with database.snapshot(self._engine) as connection:
+            rows = (await connection.execute(statement("known_purchase_orders"), {"ids": list(ids)})).all()
+        return set(ids) - {row.purchase_order_id for row in rows}
+
+    async def forgotten_at(self) -> int:
+        """Return when the newest event was recorded whose ids the hot store has forgotten, in ms; 0 for none."""
+        async with database.snapshot(self._engine) as connection:
+            row = (await connection.execute(statement("forgotten_at"), {"shard": self._shard})).one_or_none()
+        return int(row.at_ms) if row else 0
+
+
+def _time(ms: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=ms)
+
+
+def _ms(at: datetime) -> int:
+    return int((at - _EPOCH) / timedelta(milliseconds=1))
+
+
+def _row(row: Any) -> Row:
+    return Row(
+        row["source"],
+        row["event_id"],
+        Status(row["status"]),
+        row["why"],
+        json.loads(row["event"]),
+        row["fingerprint"],
+        row["warehouse"],
+        row["sequence"],
+        row["who"],
+        _ms(row["received_at"]),
+        _ms(row["until"]),
+    )

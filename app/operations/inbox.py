@@ -1,0 +1,390 @@
+"""The inbox: what warehouse systems tell, each event once, for ever, in whatever order and however often it comes.
+
+An event is booked at once, or it is kept in Postgres: parked until its turn or its document has come (the worker
+tries it again, and books it at last whatever is missing), or quarantined for a person.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+from app.domain.answers import Answer
+from app.domain.commands import Fact
+from app.domain.inbox import Result, Row, Rules, Status
+from app.domain.outcomes import Outcome
+from app.domain.times import OCCURRED_DAYS_MAX
+from app.errors import UnavailableError
+from app.hotstore.store import HotStore
+from app.ledger.inbox import InboxRows
+from app.ledger.ledger import Ledger
+from app.operations.durability import Durabilities
+from app.operations.inbox_counts import CountItem, InboxCounts
+from app.operations.past_locks import PastLocks
+from app.operations.warehouse_events import MalformedError, WarehouseEvent
+from app.settings import Durability
+
+_log = structlog.get_logger()
+
+CHUNK = 256
+"""Calls sent in one go: whoever shares the line to the hot store waits for no more than these."""
+CLAIMED_MAX = 1_000
+"""Parked events tried again at once."""
+EARLY_ROUNDS_MAX = 10
+REMEMBERED_SECONDS = 5.0
+"""How long an answer about what the hot store has forgotten is good for; `MARGIN_MS` covers it."""
+MARGIN_MS = 60_000
+_DAY_MS = 86_400_000
+_WAITS = {
+    Outcome.EARLY: "others come before it in the sequence",
+    Outcome.UNKNOWN_LOCK: "no lock is called this",
+    Outcome.UNKNOWN_TRANSFER: "no transfer is called this",
+    Outcome.INSUFFICIENT_DAMAGED: "fewer units are damaged",
+}
+_FOR_A_PERSON = {
+    Outcome.OTHER_CONTENT: "its document says otherwise of this SKU",
+    Outcome.QUANTITY_TOO_LARGE: "a count would grow too large",
+}
+_NO_ORDER = "no purchase order is called this"
+REUSED = "event_id: was used with other content"
+
+
+@dataclass(slots=True)
+class _Item:
+    """One event on its way: `status` None until something is known; `is_forced`: book it whatever is missing."""
+
+    event: WarehouseEvent
+    fact: Fact
+    is_forced: bool = False
+    is_approved: bool = False
+    status: Status | None = None
+    detail: str = ""
+    waits_early: bool = False
+    position: str = ""
+
+    def settle(self, status: Status, detail: str = "") -> None:
+        self.status, self.detail = status, detail
+
+    @property
+    def is_count(self) -> bool:
+        return self.event.type == "counted"
+
+    @property
+    def command(self) -> Fact:
+        """What is asked of the hot store now: one that waits for a person, and a count, only take their turn."""
+        if self.status is not None or self.is_count:
+            return replace(self.fact, mode="pass" if self.is_forced else "hold")
+        if self.is_forced:
+            odd = _NO_ORDER if self.detail == _NO_ORDER else None
+            return replace(self.fact, mode="force", odd=odd)
+        return self.fact
+
+
+class Taken(NamedTuple):
+    """An answer for each event, in their order, and the durability that those reached which were booked."""
+
+    results: list[Result]
+    durability: Durability
+
+
+@dataclass(slots=True)
+class _Memory:
+    """Since when the hot store remembers ids, as it was asked last."""
+
+    since_ms: int = 0
+    asked_at: float = field(default=-REMEMBERED_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """Raises what `HotStore` raises, and `UnavailableError` when an event has to be kept, or is old, without Postgres.
+
+    All of it can be repeated: what was booked is a duplicate then.
+    """
+
+    hot: HotStore
+    ledger: Ledger
+    rows: InboxRows
+    counts: InboxCounts
+    past: PastLocks
+    durabilities: Durabilities
+    rules: Rules
+    wait_seconds: float
+    horizon_seconds: float
+    _memory: _Memory = field(default_factory=_Memory)
+
+    async def take(
+        self,
+        source: str,
+        given: Sequence[WarehouseEvent | MalformedError],
+        wanted: Durability,
+        *,
+        who: str = "",
+    ) -> Taken:
+        """Take events of one source, and say of each what became of it; a bad one stops no other."""
+        items = [_Item(event, event.fact(source)) for event in given if isinstance(event, WarehouseEvent)]
+        await self._settle(items, who)
+        await self._keep([item for item in items if item.status in _KEPT], who)
+        done = iter(items)
+        results = [
+            Result(one.event_id, Status.REJECTED, str(one))
+            if isinstance(one, MalformedError)
+            else _result(next(done))
+            for one in given
+        ]
+        last = max((item.position for item in items if item.position), key=_order, default="")
+        reached = await self.durabilities.reach(last, wanted if last else "memory")
+        return Taken(results, reached)
+
+    async def retry_parked(self) -> bool:
+        """Try parked events again; book those whose time is over. Return whether there may be more."""
+        claimed = await self.rows.claim(CLAIMED_MAX)
+        if not claimed:
+            return False
+        now = _now_ms()
+        items = [_item_of(row, is_forced=now >= row.until) for row in claimed]
+        await self._settle(items, "inbox")
+        for item, row in zip(items, claimed, strict=True):
+            if item.is_forced and item.status is Status.APPLIED:
+                _log.error(
+                    "inbox.overdue",
+                    source=row.source,
+                    event_id=row.event_id,
+                    why=row.why,
+                    booked=item.detail or "as it is",
+                )
+                item.detail = item.detail or row.why
+        await self._note(items)
+        return len(claimed) == CLAIMED_MAX
+
+    async def list(self, after: tuple[str, str], items_max: int) -> Sequence[Row]:
+        """Return the next events that wait, by source and event_id."""
+        return await self.rows.open_after(after, items_max)
+
+    async def retry(self, source: str, event_id: str, *, who: str = "") -> Result | None:
+        """Book an event that waits, whatever is missing, because a person says so; None if there is none."""
+        row = await self.rows.find(source, event_id)
+        if row is None or row.status not in _KEPT:
+            return None
+        item = _item_of(row, is_forced=True, is_approved=True)
+        await self._settle([item], who)
+        await self._note([item])
+        return _result(item)
+
+    async def drop(self, source: str, event_id: str, reason: str, *, who: str = "") -> Result | None:
+        """Never book an event that waits; None if there is none. Sent again, it is a duplicate."""
+        row = await self.rows.find(source, event_id)
+        if row is None or row.status not in _KEPT:
+            return None
+        command = replace(_item_of(row).fact, mode="drop", odd=reason)
+        answer = await self.hot.fact(command, who)
+        status = Status.DROPPED if answer.outcome is Outcome.DROPPED else Status.DUPLICATE
+        await self.rows.change([(source, event_id, status, reason)])
+        return Result(event_id, status, reason)
+
+    # Steps
+
+    async def _settle(self, items: Sequence[_Item], who: str) -> None:
+        """Find out what becomes of each item, and book what can be booked."""
+        now = _now_ms()
+        for item in items:
+            self._judge(item, now)
+        await self._ask_ledger([item for item in items if item.status is None], now)
+        await self._ask_orders([item for item in items if item.status is None])
+        await self._book(items, who)
+        await self._count([item for item in items if item.is_count and item.status is None], who)
+
+    def _judge(self, item: _Item, now: int) -> None:
+        """Leave to a person what no clock or warehouse is likely to have meant."""
+        limits = self.rules.of(item.fact.source)
+        if item.is_approved:
+            return
+        if item.fact.occurred_at > now + limits.skew_seconds * 1000:
+            item.settle(Status.QUARANTINED, "occurred_at: is in the future")
+        elif item.fact.occurred_at < now - OCCURRED_DAYS_MAX * _DAY_MS:
+            item.settle(Status.QUARANTINED, f"occurred_at: is more than {OCCURRED_DAYS_MAX} days ago")
+        elif item.event.units > limits.units_max:
+            item.settle(Status.QUARANTINED, f"it is about more than {limits.units_max} units")
+
+    async def _ask_ledger(self, items: Sequence[_Item], now: int) -> None:
+        """The hot store forgets ids beyond the horizon: of what happened before it, only the ledger knows."""
+        skew_ms = 1000 * max((self.rules.of(item.fact.source).skew_seconds for item in items), default=0)
+        since = await self._remembered_since(now) + skew_ms + MARGIN_MS
+        old = [item for item in items if item.fact.occurred_at <= since]
+        if not old:
+            return
+        known = await self.ledger.find_ops([item.fact.op for item in old])
+        for item in old:
+            if found := known.get(item.fact.op):
+                same = found.fingerprint == item.fact.fingerprint
+                item.settle(*((Status.DUPLICATE,) if same else (Status.REJECTED, REUSED)))
+
+    async def _remembered_since(self, now: int) -> int:
+        """Since when the hot store remembers every id, in ms; without Postgres it forgets nothing more."""
+        horizon = now - int(self.horizon_seconds * 1000)
+        if time.monotonic() - self._memory.asked_at >= REMEMBERED_SECONDS:
+            try:
+                self._memory.since_ms = await self.rows.forgotten_at()
+                self._memory.asked_at = time.monotonic()
+            except UnavailableError:
+                _log.warning("inbox.horizon_unknown")
+        return max(horizon, self._memory.since_ms)
+
+    async def _ask_orders(self, items: Sequence[_Item]) -> None:
+        """Park what came in for an order that nobody has planned; without Postgres nobody can say, so book it."""
+        of_orders = [item for item in items if item.event.purchase_order_id]
+        if not of_orders:
+            return
+        try:
+            unknown = await self.rows.unknown_orders(list({item.fact.document_id for item in of_orders}))
+        except UnavailableError:
+            return
+        for item in of_orders:
+            if item.fact.document_id in unknown:
+                item.detail = _NO_ORDER
+                if not item.is_forced:
+                    item.status = Status.PARKED
+
+    async def _book(self, items: Sequence[_Item], who: str) -> None:
+        """Send what has a turn to take or moves to make, in the order of the sequences, then of the request."""
+        waiting = sorted(
+            (item for item in items if _has_a_call(item)), key=lambda item: item.fact.sequence or 0
+        )
+        for _ in range(EARLY_ROUNDS_MAX):  # more than one only where calls overtake each other
+            before = len(waiting)
+            for first in range(0, len(waiting), CHUNK):
+                chunk = waiting[first : first + CHUNK]
+                answers = await asyncio.gather(*(self.hot.fact(item.command, who) for item in chunk))
+                for item, answer in zip(chunk, answers, strict=True):
+                    _note_answer(item, answer)
+            waiting = [item for item in waiting if item.waits_early]
+            if not waiting or len(waiting) == before:
+                break
+        for item in waiting:
+            item.settle(Status.PARKED, _WAITS[Outcome.EARLY])
+        await self._ask_past([item for item in items if item.detail == _WAITS[Outcome.UNKNOWN_LOCK]], who)
+
+    async def _ask_past(self, items: Sequence[_Item], who: str) -> None:
+        """A lock beyond the horizon is taken as the ledger knows it."""
+        for item in items:
+            try:
+                if not await self.past.recall(item.fact.document_id):
+                    continue
+            except UnavailableError:  # it waits anyway, which needs Postgres: that will say so
+                return
+            item.status = None
+            _note_answer(item, await self.hot.fact(item.command, who))
+
+    async def _count(self, items: Sequence[_Item], who: str) -> None:
+        if not items:
+            return
+        counting = [
+            CountItem(
+                item.event, item.fact, None if item.is_approved else self.rules.of(item.fact.source).units_max
+            )
+            for item in items
+        ]
+        await self.counts.book(counting, who)
+        for item, count in zip(items, counting, strict=True):
+            if count.answer is None:
+                units = sum(map(abs, count.difference))
+                item.settle(Status.QUARANTINED, f"it differs by {units} units from what was expected")
+            else:
+                _note_answer(item, count.answer)
+
+    async def _keep(self, items: Sequence[_Item], who: str) -> None:
+        """Make durable what waits; an event that is kept already keeps its time, and its end."""
+        if not items:
+            return
+        until = _now_ms() + int(self.wait_seconds * 1000)
+        rows = {item.fact.event_id: _row_of(item, until, who) for item in items}
+        kept = await self.rows.keep(list(rows.values()))
+        for item in items:
+            row = kept[item.fact.event_id]
+            if row.fingerprint != item.fact.fingerprint:
+                item.settle(Status.REJECTED, REUSED)
+            elif row.status in _KEPT:
+                item.settle(row.status, row.why)
+            else:
+                item.settle(Status.DUPLICATE, row.why)
+
+    async def _note(self, items: Iterable[_Item]) -> None:
+        """Tell the rows what became of them; what was refused as it is waits for a person."""
+        await self.rows.change(
+            (
+                item.fact.source,
+                item.fact.event_id,
+                Status.QUARANTINED if item.status in {None, Status.REJECTED} else item.status,
+                item.detail,
+            )
+            for item in items
+        )
+
+
+_KEPT = frozenset({Status.PARKED, Status.QUARANTINED})
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def _order(position: str) -> tuple[int, ...]:
+    return tuple(map(int, position.split("-")))
+
+
+def _has_a_call(item: _Item) -> bool:
+    """One that is settled, and a count, only have a turn to take."""
+    if item.status in {Status.DUPLICATE, Status.REJECTED}:
+        return False
+    return item.fact.sequence is not None or (item.status is None and not item.is_count)
+
+
+def _note_answer(item: _Item, answer: Answer) -> None:
+    item.waits_early = answer.outcome is Outcome.EARLY
+    match answer.outcome:
+        case Outcome.BOOKED | Outcome.ADJUSTED:
+            item.settle(Status.APPLIED, answer.detail)
+            item.position = answer.position
+        case Outcome.REPEATED:
+            item.settle(Status.DUPLICATE)
+            item.position = answer.position
+        case Outcome.ID_REUSED:
+            item.settle(Status.REJECTED, REUSED)
+        case Outcome.HELD | Outcome.EARLY:
+            return
+        case _ if answer.outcome in _WAITS:
+            item.settle(Status.PARKED, _WAITS[answer.outcome])
+        case _ if answer.outcome in _FOR_A_PERSON:
+            item.settle(Status.QUARANTINED, _FOR_A_PERSON[answer.outcome])
+        case _:
+            item.settle(Status.REJECTED, "the hot store did not understand it")
+
+
+def _result(item: _Item) -> Result:
+    return Result(item.fact.event_id, item.status or Status.REJECTED, item.detail)
+
+
+def _row_of(item: _Item, until: int, who: str) -> Row:
+    fact = item.fact
+    return Row(
+        fact.source,
+        fact.event_id,
+        item.status or Status.QUARANTINED,
+        item.detail,
+        msgspec.to_builtins(item.event),
+        fact.fingerprint,
+        fact.warehouse,
+        fact.sequence,
+        who,
+        0,
+        until,
+    )
+
+
+def _item_of(row: Row, *, is_forced: bool = False, is_approved: bool = False) -> _Item:
+    event = msgspec.convert(row.event, WarehouseEvent)
+    return _Item(event, event.fact(row.source), is_forced, is_approved)

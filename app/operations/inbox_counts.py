@@ -1,0 +1,110 @@
+"""Counts that come as events: many at once, each as of its own time, held against what the ledger says of then."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from app.domain.answers import Answer
+from app.domain.commands import Count, Fact
+from app.domain.outcomes import Outcome
+from app.errors import UnavailableError
+from app.hotstore.store import HotStore
+from app.ledger.counts import CountRows, Shelf
+from app.operations.durability import Durabilities
+from app.operations.stock_takes import TRIES_MAX, bookings_of
+from app.operations.warehouse_events import WarehouseEvent
+
+COUNTS_MAX = 500
+"""Counts that are compared and booked at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted(Count):
+    """What one event counted: known by the event's id, and of its content."""
+
+    event: Fact | None = None
+
+    @property
+    def op(self) -> str:
+        """The event's id."""
+        return self.event.op if self.event else ""
+
+    @property
+    def fingerprint(self) -> str:
+        """The event's content."""
+        return self.event.fingerprint if self.event else ""
+
+
+@dataclass(slots=True)
+class CountItem:
+    """One count, and what it came to: `answer` None if it changes more than `units_max` (None: no limit)."""
+
+    event: WarehouseEvent
+    fact: Fact
+    units_max: int | None
+    answer: Answer | None = None
+    difference: Shelf = field(default_factory=lambda: Shelf(0, 0))
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """What was counted, and where."""
+        return self.fact.sku, self.fact.warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class InboxCounts:
+    """Raises `UnavailableError` without Postgres, or when the ledger is too far behind to compare."""
+
+    hot: HotStore
+    counts: CountRows
+    durabilities: Durabilities
+
+    async def book(self, items: Iterable[CountItem], who: str) -> None:
+        """Book each difference; a SKU that was counted several times is compared again after each."""
+        for warehouse, batch in _rounds(items):
+            async with self.counts.turn(warehouse):
+                await self._book_batch(warehouse, batch, who)
+
+    async def _book_batch(self, warehouse: str, batch: Sequence[CountItem], who: str) -> None:
+        waiting = list(batch)
+        for _ in range(TRIES_MAX):
+            last = await self.hot.read_last()
+            if await self.durabilities.reach(last, "ledger") != "ledger":
+                raise UnavailableError("the ledger is too far behind to compare a count with it")
+            times = {item.fact.sku: item.fact.occurred_at for item in waiting}
+            there = await self.counts.as_of_each(warehouse, times)
+            await asyncio.gather(*(self._book_one(item, there[item.fact.sku], last, who) for item in waiting))
+            waiting = [item for item in waiting if _moved(item)]
+            if not waiting:
+                return
+        raise UnavailableError("more happened before the count, while it was booked, than can be followed")
+
+    async def _book_one(self, item: CountItem, there: Shelf, last: str, who: str) -> None:
+        event, fact = item.event, item.fact
+        damaged = there.damaged if event.damaged is None else event.damaged
+        item.difference = Shelf((event.on_hand or 0) - there.on_hand, damaged - there.damaged)
+        item.answer = None
+        if item.units_max is not None and sum(map(abs, item.difference)) > item.units_max:
+            return
+        bookings = tuple(bookings_of(fact.sku, item.difference, damaged=event.damaged is not None))
+        command = Counted("", fact.warehouse, bookings, fact.occurred_at, since=last, event=fact)
+        item.answer = await self.hot.count(command, who)
+
+
+def _moved(item: CountItem) -> bool:
+    return item.answer is not None and item.answer.outcome is Outcome.MOVED_SINCE
+
+
+def _rounds(items: Iterable[CountItem]) -> list[tuple[str, list[CountItem]]]:
+    """Batches of one warehouse each, in which no SKU comes twice; earlier counts come first."""
+    seen: defaultdict[tuple[str, str], int] = defaultdict(int)
+    rounds: defaultdict[tuple[int, str], list[CountItem]] = defaultdict(list)
+    for item in sorted(items, key=lambda item: item.fact.occurred_at):
+        rounds[seen[item.place], item.fact.warehouse].append(item)
+        seen[item.place] += 1
+    return [
+        (warehouse, batch[first : first + COUNTS_MAX])
+        for (_, warehouse), batch in sorted(rounds.items(), key=lambda one: one[0])
+        for first in range(0, len(batch), COUNTS_MAX)
+    ]

@@ -1,0 +1,141 @@
+"""Backpressure: how long the outbox may grow before new obligations are refused, as the room allows.
+
+The functions compare the outbox with a limit that stands in `meta`, which they read anyway. So it holds when no
+worker runs, too; the worker sets it every second, lower where memory or disk would not do.
+"""
+
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import structlog
+
+from app.errors import UnavailableError
+from app.hotstore.backlog import OutboxRoom, Room
+from app.hotstore.store import HotStore
+from app.worker.duty import Duty
+
+_log = structlog.get_logger()
+
+PAUSE_SECONDS = 1.0
+FIGURES_SECONDS = 10.0
+ENTRY_BYTES_MIN = 100
+"""What an entry takes at least: the average of a short outbox says little."""
+RESERVED_PER_LOCK = 2
+"""Entries kept for each open lock: it will be unlocked, or confirmed and deducted."""
+FULL = 1
+"""A limit that every outbox has reached: the last entry always stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Soft limits raise an alarm; beyond hard ones new obligations are refused. Entries and bytes."""
+
+    entries_soft: int
+    entries_hard: int
+    bytes_soft: int
+    bytes_hard: int
+    disk_free_min: int
+
+
+class Figures(NamedTuple):
+    """What the ledger says: locks that are open, and subjects in quarantine."""
+
+    open_locks: int
+    quarantined: int
+
+
+class Judgement(NamedTuple):
+    """How the outbox stands: its limit in entries, `ok`, `soft` or `hard`, and why."""
+
+    limit: int
+    level: str
+    why: str
+
+
+def judge(room: Room, limits: Limits, open_locks: int) -> Judgement:
+    """Return the limit that the room allows. Bytes keep a reserve for the locks that are open."""
+    each = max(ENTRY_BYTES_MIN, room.bytes // max(1, room.entries))
+    reserved = RESERVED_PER_LOCK * max(open_locks, room.due_locks)
+    allowed = {
+        "its entries": limits.entries_hard,
+        "its bytes": limits.bytes_hard // each - reserved,
+    }
+    if room.memory_free is not None:
+        allowed["the hot store's memory"] = room.entries + room.memory_free // each - reserved
+    if room.disk_free is not None and room.disk_free < limits.disk_free_min:
+        allowed["the disk under the append-only file"] = FULL
+    why = min(allowed, key=lambda name: allowed[name])
+    limit = max(FULL, allowed[why])
+    if room.entries >= limit:
+        return Judgement(limit, "hard", why)
+    if room.entries >= limits.entries_soft:
+        return Judgement(limit, "soft", "its entries")
+    if room.bytes >= limits.bytes_soft:
+        return Judgement(limit, "soft", "its bytes")
+    if room.disk_free is not None and room.disk_free < 2 * limits.disk_free_min:
+        return Judgement(limit, "soft", "the disk under the append-only file")
+    return Judgement(limit, "ok", "")
+
+
+class Backlog:
+    """Sets the limit and raises alarms. `trouble` says why nothing is persisted now, or ''."""
+
+    def __init__(
+        self,
+        room: OutboxRoom,
+        store: HotStore,
+        limits: Limits,
+        figures: Callable[[], Awaitable[Figures]],
+        trouble: Callable[[], str],
+    ) -> None:
+        self._room = room
+        self._store = store
+        self._limits = limits
+        self._ask = figures
+        self._trouble = trouble
+        self._figures = Figures(0, 0)
+        self._asked_at = -FIGURES_SECONDS
+        self._level = "ok"
+
+    def duty(self) -> Duty:
+        """Look every second."""
+        return Duty("backlog", self.run_once, PAUSE_SECONDS)
+
+    async def run_once(self) -> bool:
+        """Measure, judge, set the limit, and raise or end the alarm."""
+        await self._read_figures()
+        room = await self._room.measure()
+        judged = judge(room, self._limits, self._figures.open_locks)
+        self._alarm(room, judged)
+        words = {
+            "at": int(time.time()),
+            "entries": room.entries,
+            "bytes": room.bytes,
+            "limit": judged.limit,
+            "level": judged.level,
+            "why": judged.why,
+            "trouble": self._trouble(),
+            "quarantined": self._figures.quarantined,
+        }
+        await self._store.limit(judged.limit, json.dumps(words))
+        return False
+
+    async def _read_figures(self) -> None:
+        """Ask the ledger now and then; while it is away, what it said last counts."""
+        if time.monotonic() < self._asked_at + FIGURES_SECONDS:
+            return
+        try:
+            self._figures, self._asked_at = await self._ask(), time.monotonic()
+        except UnavailableError:
+            self._asked_at = time.monotonic() - FIGURES_SECONDS + PAUSE_SECONDS
+
+    def _alarm(self, room: Room, judged: Judgement) -> None:
+        if judged.level == self._level:
+            return
+        say = _log.info if judged.level == "ok" else _log.error
+        say("backlog.level", level=judged.level, before=self._level, why=judged.why, entries=room.entries,
+            bytes=room.bytes, limit=judged.limit, disk_free=room.disk_free)  # fmt: skip
+        self._level = judged.level

@@ -1,0 +1,13 @@
+-- count: the difference between what was counted and what was there; a fact of before that comes later changes nothing.
+-- KEYS  1 meta
+-- ARGV, answers and their precedence: `book` in shared/booking.lua; the last one is ADJUSTED.
+--   After the lines: the position up to which the difference knows what happened ('' for all of it). A booking of
+--   damaged units, be it of none, says that those were counted too.
+-- Event count, moves adjustment <-> available, adjustment <-> damaged; MOVED_SINCE: count again.
+
+local function count_stock(keys, args)
+  local count = natural(args[8])
+  return book(keys, args, 'count', 'ADJUSTED', nil, count and args[9 + 5 * count] or '')
+end
+
+register('count', count_stock, { 'allow-oom' })

@@ -1,0 +1,1 @@
+UPDATE daily_check SET compared = compared + :compared WHERE shard = :shard
