@@ -87,7 +87,7 @@ async def _events(connection: Any) -> list[Row]:
     return [
         Row(
             f"{e['epoch']}-{e['n']}",
-            e["kind"],
+            _kind_of(e),
             e["at"],
             e["op"],
             e["lock_id"],
@@ -95,6 +95,16 @@ async def _events(connection: Any) -> list[Row]:
         )
         for e in events
     ]
+
+
+def _kind_of(event: Any) -> str:
+    """An extension without an id of its own is the service's: it mends what a wrong clock had promised.
+
+    A poison event is the fault run's.
+    """
+    if (event["op"] or "").startswith("adjust:poison-"):
+        return "planted"
+    return "mended" if event["kind"] == "extend" and event["op"] is None else str(event["kind"])
 
 
 async def _named(connection: Any) -> set[tuple[str, str]]:

@@ -131,7 +131,8 @@ class Checker:
     def _check_real_time(self) -> None:
         earliest_answer = math.inf
         for i in range(len(self.rows) - 1, -1, -1):
-            if self.rows[i].kind != "expire" and earliest_answer < self.invoked[i]:
+            asked_for = self.rows[i].kind in DONE and self.rows[i].kind != "expire"
+            if asked_for and earliest_answer < self.invoked[i]:
                 self.problems.append(
                     f"event {self.rows[i]} stands before one that was answered before it was sent"
                 )
