@@ -10,9 +10,9 @@ BIN    := $(VENV)/bin
 up: $(VENV)/.up
 	@$(BIN)/sellable up --port $(PORT) --data-dir $(DATA)
 
-# Two processes with servers of their own: half of the time is spent waiting for processes to start.
+# Three processes with servers of their own: much of the time is spent waiting for processes to start.
 test: $(VENV)/.dev
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

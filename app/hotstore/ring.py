@@ -59,7 +59,8 @@ class Ring:
     def add(self, function: str, reply: Sequence[str], args: Sequence[str | int]) -> None:
         """Remember a reply that told of an event; others are not kept."""
         if reply[0] in WROTE:
-            self._entries.append(_Kept(time.time(), function, reply, args))
+            # Tuples of plain values: the garbage collector leaves them alone, however many are kept.
+            self._entries.append(_Kept(time.time(), function, tuple(reply), tuple(args)))
 
     def drop(self, persisted: Position) -> None:
         """Forget what the ledger has; commands answered out of order go with those before them."""
