@@ -24,7 +24,6 @@ CHANNEL = "sellable_position"
 BACKOFF_SECONDS = (0.05, 1.0)
 SILENT_SECONDS_MAX = 2.0
 """While somebody waits and nothing is heard for so long, the connection is tried."""
-_LOST = (*database.AWAY, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 @dataclass(slots=True, eq=False)
@@ -59,8 +58,7 @@ class LedgerWatch:
         """Stop listening."""
         if self._listener is not None:
             self._listener.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._listener
+            await asyncio.gather(self._listener, return_exceptions=True)
 
     async def _passed(self, position: Position) -> Position:
         waiter = _Waiter(position, asyncio.get_running_loop().create_future())
@@ -83,7 +81,7 @@ class LedgerWatch:
             try:
                 await self._listen_once()
                 pause_seconds = BACKOFF_SECONDS[0]
-            except _LOST as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is: those who wait need somebody who listens
                 _log.warning("ledger_watch.waits", why=str(error) or type(error).__name__)
             self._at = None  # what the ledger has may be less when it comes back
             await asyncio.sleep(pause_seconds)
