@@ -145,9 +145,10 @@ class Replace(Step):
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """A held lock is overdue."""
+    """A held lock is overdue. `now_max`: the latest time in ms that its sweeper vouches for, None: any."""
 
     lock_id: str
+    now_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -186,7 +186,8 @@ class Locks(Shelves):
         record = self.locks.get(command.lock_id)
         if record is None or record.view.status is not LockStatus.HELD:
             return Answer(Outcome.NOT_DUE)
-        if record.view.expires_at is None or record.view.expires_at > now:
+        vouched = now if command.now_max is None else min(now, command.now_max)
+        if record.view.expires_at is None or record.view.expires_at > vouched:
             return Answer(Outcome.NOT_DUE)
         everything = [line.outstanding for line in record.view.lines]
         self._move_lines(record.view.lines, everything, Place.LOCKED, Place.AVAILABLE)

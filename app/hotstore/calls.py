@@ -66,8 +66,8 @@ def replace(command: Replace, order: Args) -> Args:
 
 
 def expire(command: Expire) -> Args:
-    """Only the lock's id."""
-    return [command.lock_id]
+    """No bound of the time is ''."""
+    return [command.lock_id, _optional(command.now_max)]
 
 
 def book(command: Book) -> Args:

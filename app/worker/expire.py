@@ -32,9 +32,12 @@ class Sweeper:
         """Expire one batch, and return whether there may be more."""
         if not await self._clock.agrees():
             return False
+        now_max = int(self._clock.hot_seconds * 1000)  # the clock may jump between this look and the function
         due = await self._store.read_due(BATCH_LOCKS_MAX)
-        answers = await asyncio.gather(*(self._store.expire(Expire(lock_id), WHO) for lock_id in due))
+        answers = await asyncio.gather(
+            *(self._store.expire(Expire(lock_id, now_max), WHO) for lock_id in due)
+        )
         expired = sum(answer.outcome is Outcome.EXPIRED for answer in answers)
         if expired:
             _log.info("expire.swept", locks=expired)
-        return len(due) == BATCH_LOCKS_MAX
+        return expired == BATCH_LOCKS_MAX

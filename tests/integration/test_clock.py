@@ -77,14 +77,28 @@ async def test_a_jump_releases_no_lock(stores: Stores) -> None:
     await stores.hot.lock(Lock("held", (Line("A", 1),), ttl_ms=50))
     world = World()
     sweeper = Sweeper(stores.hot, world.watch(), interval_seconds=0.1)
-    world.hot += DAY_SECONDS
     while not await stores.hot.read_due(10):
         pass
+    world.hot = world.ledger = time.time() + 1
+    world.hot += DAY_SECONDS
     assert await sweeper.run_once() is False
     assert (await stores.hot.read_lock("held")).lock.status == "held"
     world.hot -= DAY_SECONDS
     await sweeper.run_once()
     assert (await stores.hot.read_lock("held")).lock.status == "expired"
+
+
+async def test_a_jump_after_the_look_releases_no_lock(stores: Stores) -> None:
+    """The clock was right when the sweeper looked at it, and a day ahead when it asked for what is due."""
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.lock(Lock("held", (Line("A", 1),), ttl_ms=60_000))
+    world = World()
+    world.hot = world.ledger = time.time()
+    sweeper = Sweeper(stores.hot, world.watch(), interval_seconds=0.1)
+    await stores.client.hset(stores.keys.meta, "at", str(int((time.time() + DAY_SECONDS) * 1000)))
+    assert await stores.hot.read_due(10) == ["held"]
+    await sweeper.run_once()
+    assert (await stores.hot.read_lock("held")).lock.status == "held"
 
 
 async def test_a_clock_that_was_ahead_is_set_back(stores: Stores) -> None:

@@ -249,8 +249,11 @@ MUTANTS = [
     ),
     *_mutants(
         "expire.lua",
-        ("expire without checking the time", "if tonumber(lock.x) > shard.now then", "if false then"),
-        ("expire a moment late", "if tonumber(lock.x) > shard.now then", "if tonumber(lock.x) >= shard.now then"),
+        ("expire without checking the time", "if tonumber(lock.x) > math.min(shard.now, now_max) then", "if false then"),
+        ("expire a moment late", "if tonumber(lock.x) > math.min(shard.now, now_max) then",
+         "if tonumber(lock.x) >= math.min(shard.now, now_max) then"),
+        ("a clock that nobody vouches for", "math.min(shard.now, now_max)", "shard.now"),
+        ("a time that has not come", "math.min(shard.now, now_max)", "now_max"),
         ("expire without giving back", "give_back(shard, lines, take_lines(lock, lines))", ""),
         ("expire what is paid", "lock.s ~= 'held' or not lock.x then", "false then"),
     ),

@@ -196,7 +196,11 @@ class Chooser:
         return Replace(lock_id, self._key(), lines or self._lines(), self._ranked())
 
     def _expire(self) -> Expire:
-        return Expire(self._lock_id(LockStatus.HELD))
+        lock_id = self._lock_id(LockStatus.HELD)
+        record = self._model.locks.get(lock_id)
+        due_at = record.view.expires_at if record else None
+        vouched = due_at is not None and self._rng.random() < 0.5
+        return Expire(lock_id, due_at + self._rng.choice((-1, 0, 1)) if vouched and due_at else None)
 
     def _advance(self) -> Advance:
         return Advance(self._rng.choice((1, 49, 50, 51, 1000)))

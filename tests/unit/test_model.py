@@ -57,6 +57,11 @@ LIVES: dict[str, tuple[list[tuple[Command, Outcome] | int], Counts, LockStatus |
     ),
     "shipped in part": ([TEN, LOCK, HALF], Counts(6, 3), LockStatus.PARTLY_DEDUCTED),
     "the rest given back": ([TEN, LOCK, HALF, (Unlock("L"), O.UNLOCKED)], Counts(9), LockStatus.DEDUCTED),
+    "a time that nobody vouches for": (
+        [TEN, LOCK, 500, (Expire("L", 99), O.NOT_DUE)],
+        Counts(6, 4),
+        LockStatus.HELD,
+    ),
     "not yet overdue": ([TEN, LOCK, 99, (Expire("L"), O.NOT_DUE)], Counts(6, 4), LockStatus.HELD),
     "overdue": ([TEN, LOCK, 100, SWEPT], Counts(10), LockStatus.EXPIRED),
     "overdue and paid": ([TEN, LOCK, 900, (Confirm("L"), O.CONFIRMED)], Counts(6, 4), LockStatus.CONFIRMED),
