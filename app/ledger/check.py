@@ -109,16 +109,19 @@ class LedgerCheck:
                 yield Fault(f"event {there}", f"is where the ledger should end; it ends with {at}")
 
     def _sealed(self, entry: Entry, kept: bytes | None, moves: list[Any]) -> list[Fault]:
+        event = entry.event._replace(moves=[_move(row) for row in moves])
         if kept is None:
             self.unsealed += 1
-        elif seal_of(entry._replace(event=entry.event._replace(moves=[_move(row) for row in moves]))) != kept:
+        elif seal_of(entry._replace(event=event)) != kept:
             return [Fault(f"event {entry.position}", "it or its moves are not as they were written")]
         faults = []
         for line, row in enumerate(moves):
             if row["line"] != line:
                 faults.append(Fault(f"event {entry.position}", f"its move {line} is missing"))
                 break
-            if (row["recorded_at"], row["occurred_at"]) != (entry.event.recorded_at, entry.event.occurred_at):
+            # When a move happened is sealed with it: what a late fact takes back of a count has the count's time.
+            times = (row["recorded_at"], row["occurred_at"] if kept is None else event.occurred_at)
+            if times != (event.recorded_at, event.occurred_at):
                 faults.append(Fault(f"event {entry.position}", f"its move {line} has other times"))
         return faults
 
@@ -277,5 +280,5 @@ def _move(row: Any) -> Move:
     return Move(
         row["sku"], row["version"], row["warehouse"], _LETTERS[row["source"]], _LETTERS[row["target"]],
         row["quantity"], Counts(*(row[f"{name}_after"] for name in Counts._fields)), row["reason"],
-        row["to_warehouse"], there,
+        row["to_warehouse"], there, row["occurred_at"],
     )  # fmt: skip

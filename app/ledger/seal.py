@@ -15,9 +15,14 @@ _encoder = msgspec.json.Encoder(order="sorted")
 
 
 def seal_of(entry: Entry) -> bytes:
-    """Return the seal of an event; when it happened counts as the ledger keeps it: never as "unknown"."""
+    """Return the seal of an event as its row and its moves' rows keep it.
+
+    They know when it happened, never "unknown"; a move's time only where it is another; and nothing of the inbox,
+    which has rows of its own.
+    """
     event = entry.event
-    if event.occurred_at is None:
-        event = event._replace(occurred_at=event.recorded_at)
+    at = event.recorded_at if event.occurred_at is None else event.occurred_at
+    moves = [move._replace(occurred_at=None) if move.occurred_at == at else move for move in event.moves]
+    event = event._replace(occurred_at=at, moves=moves, told=None)
     text = _encoder.encode((entry.position, entry.prev, entry.tip, event))
     return hashlib.sha1(text, usedforsecurity=False).digest()[:SEAL_BYTES]

@@ -49,7 +49,7 @@ class Scenario:
     """How many of the commands ask for a level of their own."""
     excused: str = ""
     """`verify` may find differences that name this."""
-    settle_seconds: float = 60.0
+    settle_seconds: float = 120.0
     recover_seconds: float = 60.0
     calm_seconds: float = 1.0
     """For so long the load goes on after the last fault."""

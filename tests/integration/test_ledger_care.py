@@ -124,7 +124,7 @@ PLANTS: dict[str, tuple[str, str]] = {
     "another reason": ("UPDATE move SET reason = 'theft' WHERE sku = 'old'", "event 1-1: it or its moves"),
     "another time": (
         "UPDATE move SET occurred_at = occurred_at - interval '1 day' WHERE sku = 'old'",
-        "event 1-1: its move 1 has other times",
+        "event 1-1: it or its moves",
     ),
     "another who": ("UPDATE event SET who = 'nobody' WHERE n = 9", "event 1-9: it or its moves"),
     "a move that never was": (

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import httpx
 from app.api.app import create_app
 from app.bootstrap import Stores
 from app.domain.commands import OpeningRow
+from app.ledger.check import LedgerCheck
 from app.operations.operations import Operations
 from app.worker.duty import run_all
 from tests.integration.api_client import PretendHealth
@@ -40,8 +42,11 @@ class House:
                 await asyncio.sleep(0.01)
 
     async def differences(self) -> list[str]:
+        """What `verify` and `ledger check` find."""
         await self.caught_up()
-        return [str(one) async for one in self.stores.verify(lambda _what, _count: None).differences()]
+        found = [str(one) async for one in self.stores.verify(lambda _what, _count: None).differences()]
+        check = LedgerCheck(self.stores.engine, 0, now=datetime.now(UTC))
+        return found + [str(fault) async for fault in check.faults()]
 
 
 @asynccontextmanager
