@@ -150,6 +150,20 @@ async def test_paid_after_expiry_and_the_stock_is_elsewhere(store: HotStore, sha
     assert quantities(answer) == [("A", S, 3, 0)]
 
 
+@pytest.mark.parametrize("named_last", [True, False])
+async def test_paid_after_expiry_where_one_line_named_its_warehouse(
+    store: HotStore, shard: Shard, *, named_last: bool
+) -> None:
+    await stock(store, A=3, B=1)
+    lines = (Line("A", 3), Line("B", 1, N))
+    await store.lock(Lock("L", lines if named_last else lines[::-1], ttl_ms=1000))
+    shard.set_clock(START_MS + 1000)
+    assert (await store.expire(Expire("L"))).outcome is Outcome.EXPIRED
+    await store.opening([OpeningRow("A", N, 0), OpeningRow("A", S, 3)])
+    answer = await store.confirm(Confirm("L"))
+    assert sorted(quantities(answer)) == [("A", S, 3, 0), ("B", N, 1, 0)]
+
+
 async def test_paid_after_expiry_takes_no_more_than_was_left(store: HotStore, shard: Shard) -> None:
     """What was given back before is not the order's any more, though sourcing once chose for all of it."""
     await stock(store, A=5)
