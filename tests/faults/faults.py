@@ -37,6 +37,12 @@ class Fault(ABC):
         return True
 
 
+def _signal(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a process, which may be dying of the strike before."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
 @dataclass
 class Kill(Fault):
     """A signal that a process does not survive, at a random instant."""
@@ -48,7 +54,7 @@ class Kill(Fault):
 
     def strike(self, house: House, chance: random.Random) -> None:
         self._before = house.pids(self.role)
-        os.kill(chance.choice(self._before), self.number)
+        _signal(chance.choice(self._before), self.number)
 
     def heal(self, house: House) -> None:
         """The supervisor does it: wait for the new process."""
@@ -87,7 +93,7 @@ class KillAt(Fault):
         with contextlib.suppress(FileNotFoundError):
             house.armed_file.unlink()
             self.missed.append(f"{command} {point}")
-            os.kill(chance.choice(self._before), self.number)  # it strikes all the same
+            _signal(chance.choice(self._before), self.number)  # it strikes all the same
 
     def heal(self, house: House) -> None:
         if self.cause is not None:

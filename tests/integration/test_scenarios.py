@@ -19,6 +19,8 @@ from app.domain.commands import (
     Receive,
     Replace,
     Return,
+    Transfer,
+    TransferShip,
     Unlock,
 )
 from app.domain.events import Counts
@@ -365,3 +367,15 @@ async def test_a_hundred_buyers_of_sixty_units_with_all_kinds_of_steps(store: Ho
 
     shipped = sum(await asyncio.gather(*(buyer(number) for number in range(100))))
     assert await counts(store) == Counts(60 - shipped)
+
+
+async def test_a_transfer_of_which_one_product_ships_first(store: HotStore) -> None:
+    await stock(store, A=3, B=2)
+    await store.transfer(Transfer("T", N, S, (Line("A", 3), Line("B", 2))))
+    shipped = await store.ship_transfer(TransferShip("T", "parcel", (Line("A", 1),)))
+    assert shipped.transfer is not None
+    assert [(line.sku, line.shipped) for line in shipped.transfer.lines] == [("A", 1), ("B", 0)]
+    assert (await counts(store, "B"), await counts(store, "A", S)) == (Counts(0, 2), Counts(in_transit=1))
+    rest = await store.ship_transfer(TransferShip("T", "second parcel", None))
+    assert rest.transfer is not None
+    assert [(line.sku, line.shipped) for line in rest.transfer.lines] == [("A", 3), ("B", 2)]
