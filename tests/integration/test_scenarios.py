@@ -372,10 +372,10 @@ async def test_a_hundred_buyers_of_sixty_units_with_all_kinds_of_steps(store: Ho
 async def test_a_transfer_of_which_one_product_ships_first(store: HotStore) -> None:
     await stock(store, A=3, B=2)
     await store.transfer(Transfer("T", N, S, (Line("A", 3), Line("B", 2))))
-    shipped = await store.ship_transfer(TransferShip("T", "parcel", (Line("A", 1),)))
+    shipped = await store.ship_transfer(TransferShip("T", "parcel", lines=(Line("A", 1),)))
     assert shipped.transfer is not None
     assert [(line.sku, line.shipped) for line in shipped.transfer.lines] == [("A", 1), ("B", 0)]
     assert (await counts(store, "B"), await counts(store, "A", S)) == (Counts(0, 2), Counts(in_transit=1))
-    rest = await store.ship_transfer(TransferShip("T", "second parcel", None))
+    rest = await store.ship_transfer(TransferShip("T", "second parcel"))
     assert rest.transfer is not None
     assert [(line.sku, line.shipped) for line in rest.transfer.lines] == [("A", 3), ("B", 2)]
