@@ -138,7 +138,7 @@ POSTGRES = [
         plan=Plan(own_postgres=True),
         ready_seconds_max=0.0,
         levels=(),
-        settle_seconds=30.0,
+        settle_seconds=120.0,
         about="two minutes (8 s when short), under load; locks go on",
     ),
     Scenario(

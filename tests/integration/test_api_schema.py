@@ -120,7 +120,7 @@ def test_the_page_holds(url: str, mode: GenerationMode) -> None:
 
 def _ask(operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode) -> None:
     @settings(
-        max_examples=12,
+        max_examples=8,
         deadline=None,
         derandomize=True,
         database=None,

@@ -38,7 +38,7 @@ from tests.properties.rig import Shard
 
 pytest_plugins = ["tests.properties.fixtures"]
 
-DRIVER_STEPS = int(os.environ.get("SELLABLE_PROOF_STEPS", "20000"))
+DRIVER_STEPS = int(os.environ.get("SELLABLE_PROOF_STEPS", "12000"))
 EXPLORED_EXAMPLES = int(os.environ.get("SELLABLE_PROOF_EXAMPLES", "0"))
 """New random examples; 0: the same few each time, so that a change answers for itself and chance stays in the proof."""
 
