@@ -29,7 +29,7 @@ local function open(keys, args)
   local shard = { now_text = now_text, moves = {}, who = '' }
   local body = body_of(shard, { kind = 'open', reason = '"' .. args[4] .. '"' })
   local position = redis.call('XADD', tag .. 'outbox', args[2] .. '-0', 'p', meta.tip, 'e', body)
-  local tip = string.sub(redis.sha1hex(meta.tip .. body), 1, 16)
+  local tip = tip_after(meta.tip, body)
   redis.call('HSET', keys[1], 'epoch', args[2], 'state', 'ready', 'layout', LAYOUT, 'home', args[4], 'tip', tip,
     'at', now_text, 'last', position, 'fence', args[1], 'outbox_max', args[5])
   if args[6] and args[6] ~= '' then redis.call('HSET', keys[1], 'installation', args[6]) end

@@ -162,7 +162,7 @@ local function carry(keys, args)
   })
   local position = redis.call('XADD', tag .. 'outbox', args[2] .. '-*', 'p', meta.tip, 'e', body)
   put_records(tag, args, 9)
-  local tip = string.sub(redis.sha1hex(meta.tip .. body), 1, 16)
+  local tip = tip_after(meta.tip, body)
   redis.call('HSET', keys[1], 'tip', tip, 'at', now_text, 'last', position, 'epoch', args[2])
   return { 'CARRIED', '', position }
 end

@@ -20,7 +20,8 @@ from app.hotstore.library import Library
 ORDERS_MAX = 8
 ARGUMENTS_MAX = 120
 """An order of many lines goes alone: nobody shall wait for it who need not."""
-_FOR_ALL = frozenset({Outcome.NOT_READY, Outcome.UNKNOWN_LAYOUT, Outcome.STALE_EPOCH})
+REFUSED_BY_GATE = frozenset({Outcome.NOT_READY, Outcome.UNKNOWN_LAYOUT, Outcome.STALE_EPOCH})
+"""Answers of the gate: they are about the memory, whatever was asked."""
 
 Send = Callable[[tuple[Any, ...], OnReply], None]
 
@@ -69,7 +70,7 @@ class LockBatches:
             if type(reply) is list and type(reply[0]) is list and len(reply) == len(orders):
                 for order, answer in zip(orders, reply, strict=True):
                     hand_over(order.on_reply, answer)
-            elif isinstance(reply, ReplyError) or (type(reply) is list and reply[0] not in _FOR_ALL):
+            elif isinstance(reply, ReplyError) or (type(reply) is list and reply[0] not in REFUSED_BY_GATE):
                 for order in orders:  # one of them broke the call: the others need not suffer for it
                     self._send_one(epoch, who, order)
             else:

@@ -88,6 +88,11 @@ local function call_with(command, key, items)
   end
 end
 
+-- The fingerprint of an event: of the one before it and its own text.
+local function tip_after(tip, body)
+  return string.sub(redis.sha1hex(tip .. body), 1, 16)
+end
+
 local write_stock -- in stock.lua
 
 -- Writes the event, then the tip, then the counts. XADD comes first: a missing stream, an id out of
@@ -98,7 +103,7 @@ local function commit(shard, event)
     'p', shard.tip, 'e', body)
   if not position then return nil end
   -- From here on nothing can fail.
-  local tip = string.sub(redis.sha1hex(shard.tip .. body), 1, 16)
+  local tip = tip_after(shard.tip, body)
   redis.call('HSET', shard.meta_key, 'tip', tip, 'at', shard.now_text, 'last', position)
   shard.tip, shard.last = tip, position
   for _, stock in ipairs(shard.loaded) do write_stock(stock) end

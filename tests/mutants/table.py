@@ -84,7 +84,7 @@ MUTANTS = [
         ("forget the tip", "'tip', tip, 'at', shard.now_text, 'last', position)", "'at', shard.now_text, 'last', position)"),
         ("forget the last position", "'at', shard.now_text, 'last', position)", "'at', shard.now_text)"),
         ("the next event follows an older one", "shard.tip, shard.last = tip, position", "shard.last = position"),
-        ("the tip without the one before", "redis.sha1hex(shard.tip .. body)", "redis.sha1hex(body)"),
+        ("the tip without the one before", "redis.sha1hex(tip .. body)", "redis.sha1hex(body)"),
         ("an event without what was before", "'p', shard.tip, 'e', body)", "'p', '', 'e', body)"),
         ("forget the counts", "for _, stock in ipairs(shard.loaded) do write_stock(stock) end", ""),
         ("a clock that runs backwards", "if latest > now then return latest, at end", ""),

@@ -28,7 +28,7 @@ from app.hotstore import calls, replies
 from app.hotstore.keys import Keys as RedisKeys
 from app.hotstore.library import Library
 from app.hotstore.line import Line
-from app.hotstore.lock_batches import LockBatches
+from app.hotstore.lock_batches import REFUSED_BY_GATE, LockBatches
 from app.hotstore.ring import Ring
 from app.hotstore.wire import meaning_of
 from app.settings import Durability
@@ -82,7 +82,6 @@ _WAITED_FOR = frozenset({"ledger", "replica"})
 _MARKS = re.compile(rb"[/?#\x80-\xff]")
 """What ends a segment of a path, or must not be in one."""
 _SPACED_COLON = re.compile(rb"[ \t\r\n]:")
-_SHUT = frozenset({"NOT_READY", "UNKNOWN_LAYOUT", "STALE_EPOCH"})
 
 
 class Checkout:
@@ -276,7 +275,7 @@ def _answer_of(reply: Any, echo: object) -> Answer:
         raise meaning_of(str(reply))
     if isinstance(reply, Exception):
         raise reply
-    if reply[0] in _SHUT:
+    if reply[0] in REFUSED_BY_GATE:
         raise NotReadyError("the hot store's memory was not checked yet")
     if reply[1] != echo:  # an answer about something else belongs to another call
         raise OutcomeUnknownError(f"the hot store answered about {reply[1]!r}, not {echo!r}")
