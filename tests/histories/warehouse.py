@@ -1,4 +1,4 @@
-"""`python -m tests.histories.warehouse [--seconds 3600] [--kill-every 20] [--seed N]`: a warehouse beside a checkout.
+"""`python -m tests.histories.warehouse [--seconds 3600] [--kill-every 20] [--pause 0.5]`: a warehouse and a checkout.
 
 Starts a `sellable up` of its own. Shoppers lock, confirm, ship and give back; a warehouse system tells of receipts,
 shipments of their locks, returns, adjustments, transfers and counts, mixed up, some twice, some calls repeated; and one
@@ -41,6 +41,9 @@ def main() -> int:
     parser.add_argument(
         "--kill-every", type=float, default=20.0, metavar="SECONDS", help="0: nobody is killed"
     )
+    parser.add_argument(
+        "--pause", type=float, default=0.01, metavar="SECONDS", help="between the calls of each client"
+    )
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="sellable-floor-") as place:
@@ -48,7 +51,7 @@ def main() -> int:
         service = Service(Path(place) / "data", log=Path(place) / "log", env=environment)
         try:
             service.ready()
-            outcome = asyncio.run(live(service, given.seconds, given.kill_every, given.seed))
+            outcome = asyncio.run(live(service, given))
         finally:
             service.stop()
     print(f"seed {given.seed}: {outcome}")
@@ -85,9 +88,10 @@ class Floor:
         self._sequences: Counter[str] = Counter()
         self._late: list[dict[str, Any]] = []
 
-    async def run(self, until: float) -> None:
+    async def run(self, until: float, pause: float) -> None:
         while time.monotonic() < until:
             await self._tell(await self._happened())
+            await asyncio.sleep(pause)
         await self._tell(self._late)
 
     async def _happened(self) -> list[dict[str, Any]]:
@@ -172,31 +176,32 @@ class Floor:
             await asyncio.sleep(0.1)
 
 
-async def live(service: Service, seconds: float, kill_every: float, seed: int) -> Outcome:
+async def live(service: Service, given: argparse.Namespace) -> Outcome:
     """Run the floor, the shoppers and the killer for some time, and say what was wrong."""
     outcome, shared, history = Outcome(), [], History()
     service.open_stock(*(Opening(sku, warehouse, 400) for sku in SKUS for warehouse in WAREHOUSES))
-    end, where = time.monotonic() + seconds, urlsplit(service.url(""))
+    end, where = time.monotonic() + given.seconds, urlsplit(service.url(""))
 
     async def shop(number: int) -> None:
         turns = itertools.count()
         while time.monotonic() < end:
             client = Client(where.hostname or "", where.port or 0)
-            await Shopper(client, history, seed * 1_000 + number + 100 * next(turns), shared).run(COMMANDS)
-            await asyncio.sleep(0.01)
+            chance = given.seed * 1_000 + number + 100 * next(turns)
+            await Shopper(client, history, chance, shared).run(COMMANDS)
+            await asyncio.sleep(given.pause)
 
     async def kill() -> None:
         for role in itertools.cycle(ROLES):
-            await asyncio.sleep(min(kill_every, max(0.0, end - time.monotonic())))
+            await asyncio.sleep(min(given.kill_every, max(0.0, end - time.monotonic())))
             if time.monotonic() >= end:
                 return
             await asyncio.to_thread(service.kill, role)
             outcome.kills += 1
 
     async with httpx.AsyncClient(base_url=service.url(""), timeout=30, verify=False) as http:  # noqa: S501
-        floor = Floor(http, random.Random(seed), shared, outcome)
-        tasks = [floor.run(end), *(shop(number) for number in range(SHOPPERS))]
-        await asyncio.gather(*tasks, *([kill()] if kill_every else []))
+        floor = Floor(http, random.Random(given.seed), shared, outcome)
+        tasks = [floor.run(end, given.pause), *(shop(number) for number in range(SHOPPERS))]
+        await asyncio.gather(*tasks, *([kill()] if given.kill_every else []))
     outcome.commands = len(history.calls)
     until(service.is_ready, limit_seconds=90)
     await asyncio.to_thread(check, service, outcome)
