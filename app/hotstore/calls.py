@@ -43,9 +43,9 @@ def confirm(command: Confirm, order: Args) -> Args:
     return [*_step(command), *order]
 
 
-def extend(command: Extend) -> Args:
-    """No expiry is ''."""
-    return [*_step(command), _optional(command.ttl_ms)]
+def extend(command: Extend, *, expires_at: int | None = None) -> Args:
+    """No expiry is ''; only a lock that still expires at `expires_at`, if that is said."""
+    return [*_step(command), _optional(command.ttl_ms), *([] if expires_at is None else [str(expires_at)])]
 
 
 def unlock(command: Unlock) -> Args:

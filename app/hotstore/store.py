@@ -85,9 +85,9 @@ class HotStore:
         """Make a lock last; take its stock again if it had expired."""
         return await self._write("confirm", who, calls.confirm(command, self._order))
 
-    async def extend(self, command: Extend, who: str = "") -> Answer:
-        """Let a held lock expire later, counted from now."""
-        return await self._write("extend", who, calls.extend(command))
+    async def extend(self, command: Extend, who: str = "", *, expires_at: int | None = None) -> Answer:
+        """Let a held lock expire later, counted from now; unchanged unless it expires at `expires_at`, if said."""
+        return await self._write("extend", who, calls.extend(command, expires_at=expires_at))
 
     async def unlock(self, command: Unlock, who: str = "") -> Answer:
         """Give back all that is left of a lock, or some."""

@@ -73,9 +73,12 @@ class Timekeeper:
             )
 
     async def _mend_locks(self) -> None:
-        """Give held locks that carry a time to come what they were promised, counted from now."""
+        """Give held locks that were promised a time to come as long as they were promised, counted from now.
+
+        The ledger may be behind: a lock that was extended since, by whoever holds it, is left as it is.
+        """
         found = await self._locks.after(self._clock.hot_seconds + self._ahead_seconds_max)
-        for lock_id, ttl_ms in found:
-            await self._store.extend(Extend(lock_id, ttl_ms=ttl_ms), WHO)
+        for lock_id, expires_at, ttl_ms in found:
+            await self._store.extend(Extend(lock_id, ttl_ms=ttl_ms), WHO, expires_at=expires_at)
         if found:
             _log.warning("clock.locks_mended", locks=len(found))

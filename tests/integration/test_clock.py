@@ -3,7 +3,7 @@
 import time
 
 from app.bootstrap import Stores
-from app.domain.commands import Line, Lock, OpeningRow
+from app.domain.commands import Extend, Line, Lock, OpeningRow, Replace
 from app.domain.outcomes import Outcome
 from app.worker.clock import PAUSE_SECONDS_MAX, ClockWatch
 from app.worker.expire import Sweeper
@@ -127,6 +127,37 @@ async def test_a_clock_that_was_ahead_is_set_back(stores: Stores) -> None:
     await drain(stores)
     assert (await stores.hot.read_stock(["A"]))[0] == "2"
     assert (await stores.hot.read_lock("meanwhile")).lock.expires_at == after.expires_at
+    assert await differences(stores) == []
+
+
+async def test_what_else_happens_to_a_lock_does_not_change_what_it_was_promised(stores: Stores) -> None:
+    """Replaced while the clock was ahead, or after it: a lock is held as long as the promise of its expiry says."""
+    await stores.hot.opening([OpeningRow("A", "north", 90)])
+    for lock_id in ("made before", "extended meanwhile"):
+        await stores.hot.lock(Lock(lock_id, (Line("A", 1),), ttl_ms=60_000))
+    before = (await stores.hot.read_lock("made before")).lock.expires_at
+    await stores.client.hset(stores.keys.meta, "at", str(int((time.time() + DAY_SECONDS) * 1000)))
+    for lock_id in ("made meanwhile", "extended since"):
+        await stores.hot.lock(Lock(lock_id, (Line("A", 1),), ttl_ms=600_000))
+    await stores.hot.replace(Replace("made before", "key-1", (Line("A", 2),)))
+    await stores.hot.extend(Extend("extended meanwhile", "key-2", 600_000))
+    (keeper,) = [duty for duty in stores.duties() if duty.name == "clock"]
+    await drain(stores)
+    await keeper.run_once()  # sets the clock back
+    await stores.hot.replace(Replace("made meanwhile", "key-3", (Line("A", 2),)))
+    await drain(stores)
+    await stores.hot.extend(Extend("extended since", "key-4", 3_600_000))  # the ledger does not know it yet
+    for _ in range(2):
+        await keeper.run_once()
+        await drain(stores)
+
+    async def seconds_left(lock_id: str) -> float:
+        return (await stores.hot.read_lock(lock_id)).lock.expires_at / 1000 - time.time()
+
+    assert (await stores.hot.read_lock("made before")).lock.expires_at == before
+    assert 500 < await seconds_left("made meanwhile") <= 600
+    assert 500 < await seconds_left("extended meanwhile") <= 600
+    assert 3_500 < await seconds_left("extended since") <= 3_600
     assert await differences(stores) == []
 
 
