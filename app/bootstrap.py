@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import structlog
 from redis.asyncio import Redis
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -93,6 +94,8 @@ if TYPE_CHECKING:
 
     from app.api.hot.protocol import HotProtocol
     from app.api.hot.routes import HotRoutes
+
+_log = structlog.get_logger()
 
 SHARD = 0
 SETTLE_SECONDS = 1.0
@@ -571,6 +574,10 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch]
 
 async def _watch_books(rows: DriftRows, metrics: Metrics) -> None:
     while True:
-        with contextlib.suppress(UnavailableError):
+        try:
             metrics.set_books(*await rows.figures())
+        except UnavailableError:
+            pass  # what was said last stands
+        except Exception:  # noqa: BLE001 - figures that nobody renews any more would pass for new ones
+            _log.exception("books.failed")
         await asyncio.sleep(BOOKS_SECONDS)

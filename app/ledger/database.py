@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import asyncpg
@@ -35,6 +35,9 @@ _AWAY_CLASSES = frozenset({"08", "40", "53", "57", "58"})
 """SQLSTATE classes of a server that cannot now: connection, rollback, resources (a full disk), operator, system."""
 _AWAY_STATES = frozenset({"25006", "25P03", "55P03"})
 """Read-only (a standby, or set so), timed out in a transaction, a lock not to be had."""
+
+_LOST_WORDS = ("closed", "terminated", "operation is in progress", "connection was released")
+"""What asyncpg says of a connection that it has given up, or that is still busy with what was given up."""
 
 
 def open_engine(url: str, *, connections_max: int = 5) -> AsyncEngine:
@@ -74,34 +77,32 @@ def is_away(error: BaseException) -> bool:
     state = str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
     if state[:2] in _AWAY_CLASSES or state in _AWAY_STATES:
         return True
-    if isinstance(error, asyncpg.InterfaceError) and "closed" in str(error):
+    if isinstance(error, asyncpg.InterfaceError) and any(word in str(error) for word in _LOST_WORDS):
         return True
-    return isinstance(error, AWAY) or "cannot connect now" in str(error).lower()
+    return isinstance(error, AWAY) or _is_nonsense(error) or "cannot connect now" in str(error).lower()
+
+
+def _is_nonsense(error: BaseException) -> bool:
+    """Whether asyncpg cannot make sense of what came, itself or wrapped: an error that no server has a word for."""
+    told = error.driver_exception if isinstance(error, DBAPIError) else error
+    return isinstance(told, asyncpg.InternalClientError)
 
 
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Run in one transaction; raise `UnavailableError` if Postgres cannot be reached."""
-    try:
+    with _telling():
         async with engine.begin() as connection, _deadline(connection, TRANSACTION_SECONDS_MAX):
             yield connection
-    except Exception as error:
-        if is_away(error):
-            raise UnavailableError(f"Postgres cannot be reached: {_first_line(error)}") from error
-        raise
 
 
 @asynccontextmanager
 async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Read in one repeatable-read snapshot."""
-    try:
-        async with engine.connect() as connection:
+    with _telling():
+        async with engine.connect() as connection, _deadline(connection, None):
             await connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
-    except Exception as error:
-        if is_away(error):
-            raise UnavailableError(f"Postgres cannot be reached: {_first_line(error)}") from error
-        raise
 
 
 @asynccontextmanager
@@ -113,13 +114,20 @@ async def driver_transaction(
     SQLAlchemy begins a transaction only with a statement of its own, so one around it would be none at all.
     After `seconds_max` its connection is given up. `options` are asyncpg's, such as isolation="repeatable_read".
     """
-    try:
+    with _telling():
         async with (
             engine.connect() as connection,
             _deadline(connection, seconds_max) as pg,
             pg.transaction(**options),
         ):
             yield pg
+
+
+@contextmanager
+def _telling() -> Iterator[None]:
+    """Raise `UnavailableError` for what says that Postgres cannot be reached."""
+    try:
+        yield
     except Exception as error:
         if is_away(error):
             raise UnavailableError(f"Postgres cannot be reached: {_first_line(error)}") from error
@@ -130,17 +138,21 @@ async def driver_transaction(
 async def _deadline(connection: AsyncConnection, seconds_max: float | None) -> AsyncIterator[Any]:
     """Yield asyncpg's connection, and terminate it at the deadline: whoever waits on it is told that it is gone.
 
-    A timeout of asyncpg's own would not do: it ends with a ROLLBACK, which waits for its answer again.
+    A timeout of asyncpg's own would not do: it ends with a ROLLBACK, which waits for its answer again. One that
+    talks nonsense is terminated as well: the pool would hand it out again.
     """
     pg: Any = (await connection.get_raw_connection()).driver_connection
-    if seconds_max is None:
-        yield pg
-        return
-    timer = asyncio.get_running_loop().call_later(seconds_max, pg.terminate)
+    loop = asyncio.get_running_loop()
+    timer = None if seconds_max is None else loop.call_later(seconds_max, pg.terminate)
     try:
         yield pg
+    except Exception as error:
+        if _is_nonsense(error):
+            pg.terminate()
+        raise
     finally:
-        timer.cancel()
+        if timer is not None:
+            timer.cancel()
 
 
 def _first_line(error: BaseException) -> str:

@@ -82,7 +82,10 @@ class LedgerWatch:
                 await self._listen_once()
                 pause_seconds = BACKOFF_SECONDS[0]
             except Exception as error:  # noqa: BLE001 - whatever it is: those who wait need somebody who listens
-                _log.warning("ledger_watch.waits", why=str(error) or type(error).__name__)
+                if database.is_away(error):
+                    _log.warning("ledger_watch.waits", why=str(error) or type(error).__name__)
+                else:
+                    _log.exception("ledger_watch.failed")
             self._at = None  # what the ledger has may be less when it comes back
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(pause_seconds * 2, longest_seconds)

@@ -5,7 +5,6 @@ connections. While Postgres is away nothing is known, and nothing is dropped: lo
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -87,6 +86,10 @@ class EpochWatch:
 
     async def _watch(self) -> None:
         while True:
-            with contextlib.suppress(SellableError, OSError, TimeoutError):
+            try:
                 await self.look()
+            except (SellableError, OSError):  # a server is away: then nothing is known
+                pass
+            except Exception:  # noqa: BLE001 - a watch that ends would believe an old primary for ever
+                _log.exception("epoch_watch.failed")
             await asyncio.sleep(INTERVAL_SECONDS)
