@@ -135,7 +135,10 @@ OfWarehouse = Annotated[str | None, typer.Option("--warehouse", help="Only of th
 Skus = Annotated[list[str] | None, typer.Option("--sku", help="Only this SKU; may be repeated.")]
 OfCause = Annotated[str | None, typer.Option("--cause", callback=_cause, help="Only with this likely cause.")]
 Parked = Annotated[str | None, typer.Argument(metavar="[SUBJECT]", help="A SKU, `lock L1` or `transfer T1`.")]
-ParkedSku = Annotated[str, typer.Argument(help="The SKU whose moves are parked.")]
+ParkedSku = Annotated[
+    str,
+    typer.Argument(help="The SKU whose moves are parked, or the position of an event that cannot be read."),
+]
 Reason = Annotated[str, typer.Option(help="Why they are given up; it stays in the ledger.")]
 HERE = Path(".sellable")
 

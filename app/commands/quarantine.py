@@ -1,12 +1,14 @@
 """`sellable quarantine`: what the ledger could not book, tried again or given up."""
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
 from app.commands.service import find_service
+from app.domain.events import Position
 from app.errors import SellableError
 
 DONE_IN_PART = 3
@@ -33,9 +35,20 @@ async def quarantine(
                 return _print_retried(await held.retry(subject))
         if not subject or not reason.strip():
             raise SellableError("a drop needs a SKU and a reason")
+        event = _position(subject)
+        if event is not None and await held.drop_event(event, reason.strip()):
+            print(
+                f"event {event} dropped; its text is kept. `sellable verify` tells of SKUs that still differ by it"
+            )
+            return 0
         moves, position = await held.drop(subject, reason.strip(), "sellable quarantine")
         print(f"SKU {subject}: {moves} moves dropped; the difference is booked as event {position}")
         return 0
+
+
+def _position(subject: str) -> Position | None:
+    """Return the position that a subject names: an event that cannot be read has no other name."""
+    return Position.parse(subject) if re.fullmatch(r"[0-9]{1,18}-[0-9]{1,18}", subject) else None
 
 
 def _print(found: Any, *, as_json: bool) -> int:
@@ -50,7 +63,10 @@ def _print(found: Any, *, as_json: bool) -> int:
 
 
 def _line(one: Any) -> str:
-    what = f"SKU {one.subject}" if one.part == "move" else one.subject
+    if one.part == "event":
+        what = f"event {one.subject}, which cannot be read (a SKU that it moved shows by its next move, or by `verify`)"
+    else:
+        what = f"SKU {one.subject}" if one.part == "move" else one.subject
     why = f"{one.sqlstate} {one.error}" if one.sqlstate else "waits behind another"
     return f"{what}: {one.parts} since {one.since:%Y-%m-%d %H:%M:%S}Z, from event {one.first_position}: {why}"
 

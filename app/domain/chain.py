@@ -11,18 +11,42 @@ class ChainBrokenError(ValueError):
     """An event does not continue what is known: nothing may be persisted beyond it."""
 
 
+class VersionGapError(ChainBrokenError):
+    """A SKU's move comes after one that is missing: nobody may book it before that is explained."""
+
+
+class UnreadableEventError(ValueError):
+    """An event's text is no event: what it did cannot be known from it."""
+
+
+UNREADABLE = "unreadable"
+"""The kind of event that stands in the place of one whose text is none."""
+
+
 class Entry(NamedTuple):
-    """An outbox entry: where it stands, the fingerprint before it and its own, and the event."""
+    """An outbox entry: where it stands, the fingerprint before it and its own, and the event.
+
+    `raw` is the text of an event that cannot be read, and `why` says why not; the event is empty then.
+    """
 
     position: Position
     prev: str
     tip: str
     event: Event
+    raw: str | None = None
+    why: str = ""
+
+
+def unreadable(position: Position, prev: str, tip: str, raw: str, why: str) -> Entry:
+    """Return the entry of an event that cannot be read."""
+    return Entry(position, prev, tip, Event(0, UNREADABLE, 0, *(None,) * 7, moves=[]), raw, why)
 
 
 def tip_after(prev: str, body: str) -> str:
     """Return the fingerprint of an event: 16 hex digits of the SHA-1 of the one before and its own text."""
-    return hashlib.sha1(f"{prev}{body}".encode(), usedforsecurity=False).hexdigest()[:16]
+    return hashlib.sha1(
+        f"{prev}{body}".encode("utf-8", "surrogateescape"), usedforsecurity=False
+    ).hexdigest()[:16]
 
 
 def check_chain(entries: Iterable[Entry], after: Position, tip: str) -> Iterator[Entry]:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
-from app.domain.chain import Entry, tip_after
+from app.domain.chain import Entry, tip_after, unreadable
 from app.domain.events import Event, Position
 from app.domain.words import SCHEMA
 from app.errors import NewerSchemaError
@@ -15,14 +15,19 @@ _event = msgspec.json.Decoder(Event)
 
 
 def _entry(entry_id: str, fields: dict[str, str]) -> Entry:
-    body = fields["e"]
-    schema = int(body[1 : body.index(",")])
-    if schema > SCHEMA:
-        raise NewerSchemaError(f"event {entry_id} has schema {schema}; this worker reads up to {SCHEMA}")
-    tip = fields.get("t") or tip_after(
-        fields["p"], body
-    )  # a replayed entry says its own: its text may differ
-    return Entry(Position.parse(entry_id), fields["p"], tip, _event.decode(body))
+    body, prev, position = fields.get("e", ""), fields.get("p", ""), Position.parse(entry_id)
+    tip = fields.get("t") or tip_after(prev, body)  # a replayed entry says its own: its text may differ
+    try:
+        schema = int(body[1 : body.index(",")])
+        if schema > SCHEMA:
+            raise NewerSchemaError(f"event {entry_id} has schema {schema}; this worker reads up to {SCHEMA}")
+        return Entry(position, prev, tip, _event.decode(body))
+    except (
+        msgspec.MsgspecError,
+        ValueError,
+        RecursionError,
+    ) as error:  # a letter that is none is a ValueError, too
+        return unreadable(position, prev, tip, body, str(error) or type(error).__name__)
 
 
 async def read_after(
@@ -30,7 +35,8 @@ async def read_after(
 ) -> list[Entry]:
     """Read up to `entries_max` entries after a position, waiting up to `block_ms` for the first.
 
-    They end before an event of a newer format; raises `NewerSchemaError` if that is the first.
+    They end before an event of a newer format; raises `NewerSchemaError` if that is the first. One that cannot be
+    read comes with its text.
     """
     streams: dict[str, str] = {keys.outbox: str(after)}
     found: Any = await client.xread(streams, count=entries_max, block=block_ms)  # type: ignore[arg-type]

@@ -46,6 +46,7 @@ def connect(url: str, *, connections_max: int = 64) -> Redis:
         return Redis.from_url(
             url,
             decode_responses=True,
+            encoding_errors="surrogateescape",  # one wrong letter in an event must not hide all that is read with it
             max_connections=connections_max,
             retry=Retry(NoBackoff(), 0),
             retry_on_timeout=False,

@@ -17,8 +17,25 @@ event_of = msgspec.json.Decoder(Event).decode
 """Reads an event as it is kept raw."""
 
 
+def text_of(entry: Entry) -> bytes:
+    """Return the text of an event as it is kept: what it was, if it cannot be read."""
+    return _encoder.encode(entry.event) if entry.raw is None else entry.raw.encode("utf-8", "surrogateescape")
+
+
+def readable(body: bytes) -> Event | None:
+    """Return an event that is kept raw; None if it cannot be read."""
+    try:
+        return event_of(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
 def storable(text: str) -> str:
-    """Return a text that Postgres can hold whatever it is: NUL is the one character that it cannot."""
+    """Return a text that Postgres can hold whatever it is: NUL is the one character that it cannot.
+
+    Bytes that were no text are told as such.
+    """
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
@@ -43,6 +60,39 @@ class Subject(NamedTuple):
         return None
 
 
+class Named(NamedTuple):
+    """What a text that is no event says all the same: of a move its SKU, its line and, if it has one, its version."""
+
+    subject: Subject
+    line: int
+    version: int | None
+
+
+_LOCK_ID, _MOVES, _DOCUMENT = 8, 10, 11
+
+
+def told_by(raw: str) -> list[Named]:
+    """Return the SKUs, and the lock or transfer, that an unreadable event names in their places; never a guess."""
+    try:
+        parts = msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return []
+    if not isinstance(parts, list) or len(parts) <= _MOVES:
+        return []
+    told: list[Named] = []
+    moves = parts[_MOVES] if isinstance(parts[_MOVES], list) else []
+    for line, move in enumerate(moves):
+        if isinstance(move, list) and len(move) > 1 and isinstance(move[0], str):
+            version = move[1] if type(move[1]) is int and 0 < move[1] <= VERSION_MAX else None
+            told.append(Named(Subject("move", storable(move[0])), line, version))
+    if isinstance(parts[_LOCK_ID], str) and parts[_LOCK_ID + 1] is not None:
+        told.append(Named(Subject("document", storable(f"lock {parts[_LOCK_ID]}")), 0, None))
+    match parts[_DOCUMENT:]:
+        case [["transfer", str(transfer_id), *_], *_]:
+            told.append(Named(Subject("document", storable(f"transfer {transfer_id}")), 0, None))
+    return told
+
+
 @dataclass(slots=True)
 class Parking:
     """What a transaction parks: the raw events, and their parts."""
@@ -60,7 +110,7 @@ class Parking:
         why: BaseException | None = None,
     ) -> None:
         """Park a part; without `why` it waits behind one that was refused."""
-        self.raw[entry.position] = _encoder.encode(entry.event)
+        self.raw[entry.position] = text_of(entry)
         sqlstate, error = ("", "") if why is None else reason_of(why)
         if version is not None and version > VERSION_MAX:
             version = None  # the number itself is what was refused

@@ -2,6 +2,10 @@
 
 Poison is an event that Postgres refuses for what it says (SQLSTATE class 22 or 23), again and again. It is kept raw,
 the SKU (or the document) that it is about is parked in order, and all else is booked.
+
+An event that cannot even be read is kept raw too, and stays in quarantine by its position until a person drops it.
+What it names is parked. A SKU that it does not name shows by its next move, whose version leaves one out, and is parked
+then.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,10 +14,16 @@ from typing import Any, NamedTuple
 import asyncpg
 import structlog
 
-from app.domain.chain import ChainBrokenError, Entry, check_chain
+from app.domain.chain import (
+    ChainBrokenError,
+    Entry,
+    UnreadableEventError,
+    VersionGapError,
+    check_chain,
+)
 from app.domain.events import Counts, Event, Move, Position
 from app.ledger import database
-from app.ledger.parking import Subject, event_of, reason_of
+from app.ledger.parking import Subject, readable, reason_of, told_by
 from app.ledger.queries import sql, statement
 from app.ledger.writer import Fold, Writer, moment
 
@@ -25,6 +35,7 @@ POISON = (
     OverflowError,  # a time that no calendar has
     KeyError,  # a place that nobody knows
     UnicodeError,
+    UnreadableEventError,
 )
 COMPENSATES = "compensate"
 """The kind of event that books what a dropped SKU has in the hot store."""
@@ -54,12 +65,15 @@ class QuarantiningWriter(Writer):
 
         Returns and raises as `Writer.write`.
         """
-        cut = next((i for i, entry in enumerate(entries) if entry.event.kind == COMPENSATES), None)
+        apart = (i for i, one in enumerate(entries) if one.event.kind == COMPENSATES or one.raw is not None)
+        cut = next(apart, None)
         if cut is not None:
             return await self._write_around(entries, cut, home_epoch)
         try:
             return await super().write(entries, home_epoch=home_epoch)
-        except POISON as error:
+        except (*POISON, VersionGapError) as error:
+            if isinstance(error, VersionGapError) and not await self._lacks_events():
+                raise
             if len(entries) == 1:
                 return await self._write_apart(entries[0], error, home_epoch)
         half = len(entries) // 2
@@ -71,7 +85,11 @@ class QuarantiningWriter(Writer):
         if cut > 0:
             return await self._write_in_turn(entries[:cut], entries[cut:], home_epoch)
         try:
-            written = await self._compensate(entries[0], home_epoch)
+            if entries[0].raw is None:
+                written = await self._compensate(entries[0], home_epoch)
+            else:
+                why = UnreadableEventError(f"it cannot be read: {entries[0].why}")
+                written = await self._write_apart(entries[0], why, home_epoch)
         except POISON as error:  # what the hot store has is refused as well: it waits behind the others
             _log.error("ledger.drop_refused", position=str(entries[0].position), why=reason_of(error)[1])
             written = await self._write_apart(entries[0], error, home_epoch)
@@ -86,6 +104,11 @@ class QuarantiningWriter(Writer):
         if written is None or written < first[-1].position:
             return written
         return await self.write(second, home_epoch=home_epoch)
+
+    async def _lacks_events(self) -> bool:
+        """Whether there is an event that could not be read: a move that the ledger misses may be in it."""
+        async with database.driver_transaction(self._engine) as pg:
+            return bool(await pg.fetchval(sql("lacks_events"), self._shard))
 
     # One event, part by part
 
@@ -112,8 +135,9 @@ class QuarantiningWriter(Writer):
                 if subject.part == "event":
                     await self._add_bare(pg, entry, row["recorded_at"])
             await self._store(pg, left)
-            await pg.execute(sql("keep_raw"), self._shard, *entry.position)
-            recorded_at = _moment_or(entry.event, row["recorded_at"])
+            if entry.raw is None:
+                await pg.execute(sql("keep_raw"), self._shard, *entry.position)
+            recorded_at = _moment_or(entry, row["recorded_at"])
             await pg.execute(sql("advance_position"), self._shard, *entry.position, entry.tip, recorded_at)
         if not left.parked.parts:
             _log.warning("ledger.refused_once", position=str(entry.position), why=str(why))
@@ -121,6 +145,11 @@ class QuarantiningWriter(Writer):
 
     def _parts_of(self, entry: Entry) -> Iterator[tuple[Subject, int, int | None, Add]]:
         """Yield what an event is made of: subject, line, a move's version, and how it is folded."""
+        if entry.raw is not None:
+            yield Subject("event", str(entry.position)), 0, None, self._add
+            for subject, line, version in told_by(entry.raw):
+                yield subject, line, version, self._add
+            return
         yield Subject("event", str(entry.position)), 0, None, self._add_event
         for line, move in enumerate(entry.event.moves):
             yield Subject.of_move(move), line, move.version, self._adds_move(line)
@@ -131,7 +160,7 @@ class QuarantiningWriter(Writer):
         return lambda fold, entry: self._add_moves(fold, entry, (line,))
 
     async def _try(self, pg: Any, entry: Entry, add: Add) -> BaseException | None:
-        """Store one part; return why Postgres refused it."""
+        """Store one part; return why Postgres refused it, or that a move before it is missing."""
         try:
             async with pg.transaction():
                 fold = Fold()
@@ -141,15 +170,19 @@ class QuarantiningWriter(Writer):
                 await self._store(pg, fold)
         except POISON as error:
             return error
+        except VersionGapError as error:
+            if not await pg.fetchval(sql("lacks_events"), self._shard):
+                raise
+            return error
         return None
 
     async def _add_bare(self, pg: Any, entry: Entry, at: Any) -> None:
         """Add the event with nothing but its place in the chain: its columns are what was refused."""
         event = entry.event
-        recorded_at = int(_moment_or(event, at).timestamp() * 1000)
+        recorded_at = _ms_of(_moment_or(entry, at))
         kind = event.kind if event.kind.isidentifier() else "unreadable"
         bare = Event(event.schema, kind, recorded_at, *(None,) * 7, moves=[])
-        await self._try(pg, entry._replace(event=bare), self._add_event)
+        await self._try(pg, entry._replace(event=bare, raw=None), self._add_event)
 
     # Trying again
 
@@ -175,13 +208,18 @@ class QuarantiningWriter(Writer):
                 return booked
 
     async def _retry_one(self, pg: Any, row: Any) -> bool:
-        entry = Entry(Position(row["epoch"], row["n"]), "", "", event_of(row["body"]))
-        add = self._add_document if row["part"] == "document" else self._adds_move(row["line"])
-        key = (self._shard, *entry.position, row["part"], row["line"])
-        try:
-            refused = await self._try(pg, entry, add)
-        except ChainBrokenError as error:  # a move before it is missing
-            refused = error
+        position, event = Position(row["epoch"], row["n"]), readable(row["body"])
+        key = (self._shard, *position, row["part"], row["line"])
+        refused: BaseException | None
+        if event is None:
+            refused = UnreadableEventError("it cannot be read: what it did is known to the hot store only")
+        else:
+            entry = Entry(position, "", "", event)
+            add = self._add_document if row["part"] == "document" else self._adds_move(row["line"])
+            try:
+                refused = await self._try(pg, entry, add)
+            except ChainBrokenError as error:  # a move before it is missing
+                refused = error
         if refused is not None:
             await pg.execute(sql("fail_parked"), *key, *reason_of(refused))
             return False
@@ -189,6 +227,22 @@ class QuarantiningWriter(Writer):
         return True
 
     # Dropping
+
+    async def lacks_events(self) -> bool:
+        """Whether there is an event that could not be read, dropped or not."""
+        return await self._lacks_events()
+
+    async def has(self, position: Position) -> bool:
+        """Whether the ledger has got as far."""
+        return (await self.position())[0] >= position
+
+    async def drop_event(self, position: Position, reason: str) -> bool:
+        """Let an unreadable event go: its text is kept, for this reason. Return whether there was one."""
+        async with database.driver_transaction(self._engine) as pg:
+            done: str = await pg.execute(
+                sql("end_parked"), self._shard, *position, "event", 0, "dropped", reason
+            )
+        return not done.endswith(" 0")
 
     async def _compensate(self, entry: Entry, home_epoch: int | None) -> Position | None:
         """Book what a dropped SKU has in the hot store against what it has here, and let it go on from there."""
@@ -207,13 +261,18 @@ class QuarantiningWriter(Writer):
             parked = await pg.fetch(
                 sql("parked_parts"), self._shard, "move", Subject.of_move(moves[0]).name, None
             )
-            for version, gone in enumerate(parked, 1 + max((one["version"] for one in rows), default=0)):
+            known = max((one["version"] for one in rows), default=0)
+            for version, gone in enumerate(parked, 1 + known):
                 note = _note_of(moves[0], version, counts)
                 there = Position(gone["epoch"], gone["n"])
                 self._add_moves(fold, _at(entry, there, gone["line"], note), (gone["line"],))
                 key = (self._shard, *there, "move", gone["line"])
                 await pg.execute(sql("end_parked"), *key, "dropped", entry.event.reason)
-            booked = entry._replace(event=entry.event._replace(moves=_differences(moves, counts)))
+            missing = range(
+                1 + known + len(parked), moves[0].version
+            )  # moves of an event that nobody could read
+            notes = [_note_of(moves[0], version, counts) for version in missing]
+            booked = entry._replace(event=entry.event._replace(moves=notes + _differences(moves, counts)))
             self._add(fold, booked)
             await self._check_versions(pg, fold)
             await self._ensure_partitions(pg, fold.months)
@@ -251,10 +310,16 @@ def _differences(notes: Sequence[Move], known: dict[str, Counts]) -> list[Move]:
     return moves
 
 
-def _moment_or(event: Event, at: Any) -> Any:
-    """Return when an event was recorded, or `at` if that is no time."""
+def _ms_of(at: Any) -> int:
+    return int(at.timestamp() * 1000)
+
+
+def _moment_or(entry: Entry, at: Any) -> Any:
+    """Return when an event was recorded, or `at` if that is no time, or is not known."""
+    if entry.raw is not None:
+        return at
     try:
-        return moment(event.recorded_at)
+        return moment(entry.event.recorded_at)
     except OverflowError:
         return at
 

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.chain import ChainBrokenError, Entry, check_chain
+from app.domain.chain import ChainBrokenError, Entry, UnreadableEventError, VersionGapError, check_chain
 from app.domain.events import Counts, Event, Move, Position, Told
 from app.domain.words import Place
 from app.ledger import database
@@ -155,6 +155,8 @@ class Writer:
         return frozenset(Subject(row["part"], row["subject"]) for row in rows)
 
     def _add(self, fold: Fold, entry: Entry) -> None:
+        if entry.raw is not None:
+            raise UnreadableEventError(f"event {entry.position} cannot be read: {entry.why}")
         self._add_event(fold, entry)
         self._add_moves(fold, entry, range(len(entry.event.moves)))
         self._add_document(fold, entry)
@@ -216,7 +218,7 @@ class Writer:
         if before is None:
             fold.first_versions[move.sku] = move.version
         elif move.version != before + 1:
-            raise ChainBrokenError(
+            raise _out_of_order(move.version, before)(
                 f"move {line} of event {position}: SKU {move.sku!r} goes from version {before} to {move.version}"
             )
         fold.last_versions[move.sku] = move.version
@@ -229,7 +231,7 @@ class Writer:
         known = {row["sku"]: row["version"] for row in rows}
         for sku, version in fold.first_versions.items():
             if version != known.get(sku, 0) + 1:
-                raise ChainBrokenError(
+                raise _out_of_order(version, known.get(sku, 0))(
                     f"SKU {sku!r} is at version {known.get(sku, 0)} in the ledger; its next move has {version}"
                 )
 
@@ -295,6 +297,11 @@ class Writer:
         enough = [place for place in fold.stock if place not in short]
         if enough:
             await pg.execute(sql("close_shortages"), *_columns(enough), at)
+
+
+def _out_of_order(version: int, before: int) -> type[ChainBrokenError]:
+    """Return what is wrong with a move whose version does not come next: too high, moves before it are missing."""
+    return VersionGapError if version > before + 1 else ChainBrokenError
 
 
 def _times_of(event: Event) -> tuple[datetime, datetime]:

@@ -1,10 +1,12 @@
 """The quarantine: what the ledger could not book, tried again or given up."""
 
 import asyncio
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from app.domain.events import Position
 from app.domain.outcomes import Outcome
 from app.errors import SellableError, UnavailableError
 from app.hotstore.store import HotStore
@@ -19,6 +21,18 @@ class Rows(Protocol):
 
     async def parked(self, subject: str | None = None) -> list[Parked]:
         """Return what is parked, the oldest first."""
+        ...
+
+    async def lacks_events(self) -> bool:
+        """Whether there is an event that could not be read, dropped or not."""
+        ...
+
+    async def has(self, position: Position) -> bool:
+        """Whether the ledger has got as far."""
+        ...
+
+    async def drop_event(self, position: Position, reason: str) -> bool:
+        """Let an unreadable event go, for this reason; return whether there was one."""
         ...
 
     async def retry(self, part: str, subject: str) -> int:
@@ -58,23 +72,37 @@ class Quarantine:
         """Give a SKU's parked moves up: the ledger books the difference to the hot store instead, for this reason.
 
         Returns how many moves were dropped and the position of the compensating event, once the worker has booked
-        it. Raises `SellableError` if none are parked, and `UnavailableError` if no worker books it in time.
+        it. Where an event could not be read, a SKU needs no parked move: it may be the one that the event moved.
+        Raises `SellableError` if none are parked, and `UnavailableError` if no worker books it in time.
         """
         parked = await self._moves_of(sku)
-        if parked is None:
+        if parked is None and not await self.rows.lacks_events():
             raise SellableError(f"no move of SKU {sku} is parked")
-        op = f"drop:{sku}:{parked.first_position}:{parked.parts}"
+        first, parts = (parked.first_position, parked.parts) if parked else (uuid.uuid4().hex, 0)
+        op = f"drop:{sku}:{first}:{parts}"
         answer = await self.hot.compensate(sku, op, reason, who)
         if answer.outcome not in {Outcome.COMPENSATED, Outcome.REPEATED}:
             raise SellableError(f"the hot store does not know SKU {sku}: {answer.outcome}")
         try:
             async with asyncio.timeout(DROPPED_SECONDS_MAX):
-                await self._gone(sku, parked.first_position)
+                await self._booked(Position.parse(answer.position))
+                await self._gone(sku, first)
         except TimeoutError:
             raise UnavailableError(
                 f"event {answer.position} drops it, but no worker has booked that yet"
             ) from None
-        return parked.parts, answer.position
+        return parts, answer.position
+
+    async def drop_event(self, position: Position, reason: str) -> bool:
+        """Give an event up that cannot be read, for this reason; its text is kept. Return whether there was one.
+
+        What it did is booked by dropping the SKUs that `verify` then tells of: which those are, nobody else knows.
+        """
+        return await self.rows.drop_event(position, reason)
+
+    async def _booked(self, position: Position) -> None:
+        while not await self.rows.has(position):  # noqa: ASYNC110 - the worker that books it is another process
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _gone(self, sku: str, first_position: str) -> None:
         while (left := await self._moves_of(sku)) and left.first_position == first_position:  # noqa: ASYNC110

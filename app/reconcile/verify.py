@@ -18,6 +18,8 @@ SLICE = 500
 IN_FLIGHT_SECONDS_MAX = 10.0
 POLL_SECONDS = 0.05
 SETTLED_TRIES = 20
+_WHAT = {"move": "SKU ", "event": "event "}
+"""What stands before the subject of a part that is parked; that of a document says itself what it is."""
 """How often what differs is looked at again when the ledger has caught up each time."""
 
 
@@ -122,7 +124,7 @@ class Verify:
     async def _in_quarantine(self) -> AsyncIterator[Difference]:
         """Tell what is parked, once each: what else differs there follows from it."""
         async for row in self._audit.rows("audit_parked"):
-            what = f"SKU {row.subject}" if row.part == "move" else row.subject
+            what = _WHAT.get(row.part, "") + row.subject
             self._parked.add(what)
             yield Difference(what, f"{row.part}s parked", "in quarantine", row.parts, "to be expected", 0)
 

@@ -1,9 +1,13 @@
 """Poison: events that Postgres refuses for what they say. Only what they are about stands still."""
 
 import asyncio
+import hashlib
 import itertools
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +15,7 @@ from structlog.testing import capture_logs
 
 from app.bootstrap import Stores
 from app.commands.quarantine import quarantine
-from app.domain.chain import tip_after
+from app.domain.chain import VersionGapError, tip_after
 from app.domain.commands import Confirm, Deduct, Line, Lock, OpeningRow
 from app.domain.events import Position
 from app.domain.outcomes import Outcome
@@ -40,6 +44,16 @@ async def plant(stores: Stores, *moves: Any, **event: Any) -> str:
     body = json.dumps(list((fields | event).values()), separators=(",", ":"))
     position = await client.xadd(keys.outbox, {"p": tip, "e": body}, id=f"{epoch}-*")
     tip = tip_after(tip, body)
+    await client.hset(keys.meta, mapping={"tip": tip, "last": position})
+    return str(position)
+
+
+async def plant_text(stores: Stores, body: bytes) -> str:
+    """A text that may be no event at all, behind all others."""
+    client, keys = stores.client, stores.keys
+    tip, epoch = await client.hmget(keys.meta, ["tip", "epoch"])
+    position = await client.xadd(keys.outbox, {"p": tip, "e": body}, id=f"{epoch}-*")
+    tip = hashlib.sha1(tip.encode() + body, usedforsecurity=False).hexdigest()[:16]
     await client.hset(keys.meta, mapping={"tip": tip, "last": position})
     return str(position)
 
@@ -212,8 +226,6 @@ async def test_drop_leaves_an_event_that_books_the_difference(
     monkeypatch.setenv("SELLABLE_DATABASE_URL", url)
 
     async def run(action: str, **more: Any) -> int:
-        from pathlib import Path  # noqa: PLC0415
-
         from app.bootstrap import open_stores  # noqa: PLC0415
 
         return await quarantine(action=action, data_dir=Path("nowhere"), open_stores=open_stores, **more)
@@ -303,3 +315,112 @@ async def test_a_rebuild_does_not_forget_what_is_parked(stores: Stores, poison: 
     await stores.recovery().ensure_open()
     assert {sku: await stores.client.hgetall(stores.keys.stock(sku)) for sku in ("S0", "S1")} == before
     assert (await stores.hot.lock(Lock("M", (Line("S1", 1, "north"),)))).outcome is Outcome.INSUFFICIENT_STOCK
+
+
+UNREADABLE: dict[str, bytes] = {
+    "no JSON": b'[3,"adjust",1,"adj',
+    "no event": b'{"kind":"adjust"}',
+    "no letters": b'[3,"adjust",1,"\xff\xfe",null,null,null,null,null,null,[]]',
+    "no schema": b"",
+    "too deep": b"[3," + b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
+async def test_an_event_that_cannot_be_read_is_kept_and_the_rest_goes_on(
+    stores: Stores, body: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It moved 5 units of A, which it does not say. B and C never stand still; A does from its next move on."""
+    await stores.hot.opening([OpeningRow(sku, "north", 10) for sku in "ABC"])
+    await stores.hot.lock(Lock("before", (Line("A", 1), Line("B", 1))))
+    await move_of(stores, "A")
+    where = await plant_text(stores, body)
+    with capture_logs() as logs:
+        await stores.hot.lock(Lock("one", (Line("B", 1),)))
+        await drain(stores)
+        assert await parked(stores) == {where: 1}
+        await stores.hot.lock(Lock("two", (Line("A", 1), Line("C", 1))))
+        await drain(stores)
+    assert await parked(stores) == {where: 1, "A": 1}
+    told = [(log["part"], log["subject"]) for log in logs if log["event"] == "ledger.quarantined"]
+    assert told == [("event", where), ("move", "A")]
+    assert await fetch(stores, "SELECT body FROM quarantined_event ORDER BY epoch, n LIMIT 1") == [(body,)]
+    rows = await fetch(stores, "SELECT sku, available FROM stock ORDER BY 1")
+    assert rows == [("A", 9), ("B", 8), ("C", 9)]
+    assert [line.partition(":")[0] for line in await differences(stores)] == [
+        f"event {where} events parked",
+        "SKU A moves parked",
+    ]
+    assert await faults(stores) == []
+    assert {one.left.parts for one in await stores.quarantine().retry() if one.left} == {1}  # it stays
+    async with working(stores):
+        assert await stores.quarantine().drop("A", "nobody knows", "a person") == (1, await last(stores))
+    assert await differences(stores) == [f"event {where} events parked: in quarantine 1, to be expected 0"]
+    assert await by_command(stores, subject=where, reason="seen by a person") == 0
+    assert "its text is kept" in capsys.readouterr().out
+    await stores.hot.lock(Lock("three", (Line("A", 1),)))
+    await drain(stores)
+    assert await parked(stores) == {}
+    assert await differences(stores) == []
+    assert await faults(stores) == []
+
+
+async def last(stores: Stores) -> str:
+    return str(await stores.client.hget(stores.keys.meta, "last"))
+
+
+async def by_command(stores: Stores, **more: Any) -> int:
+    """`sellable quarantine drop`."""
+
+    @asynccontextmanager
+    async def opened(_redis: str, _database: str) -> AsyncIterator[Stores]:
+        yield stores
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SELLABLE_REDIS_URL", "redis://x")
+        patch.setenv("SELLABLE_DATABASE_URL", "postgresql://x")
+        return await quarantine(action="drop", data_dir=Path("nowhere"), open_stores=opened, **more)
+
+
+async def test_an_unreadable_event_was_the_last_of_its_sku(stores: Stores) -> None:
+    """Nothing of the SKU is parked: `verify` tells of it, and it can be dropped all the same."""
+    await stores.hot.opening([OpeningRow(sku, "north", 10) for sku in "AB"])
+    await drain(stores)
+    await move_of(stores, "A")
+    where = await plant_text(stores, b"[3,")
+    await drain(stores)
+    assert [line.partition(":")[0] for line in await differences(stores)] == [
+        f"event {where} events parked",
+        "SKU A version",
+    ]
+    async with working(stores):
+        assert (await stores.quarantine().drop("A", "nobody knows", "a person"))[0] == 0
+    assert await stores.quarantine().drop_event(Position.parse(where), "seen")
+    assert await differences(stores) == []
+    assert await faults(stores) == []
+
+
+async def test_what_an_unreadable_event_names_is_parked_at_once(stores: Stores) -> None:
+    """A quantity that is a text: JSON, and no event; but whose SKU and lock it is about can be read."""
+    await stores.hot.opening([OpeningRow(sku, "north", 10) for sku in "AB"])
+    await stores.hot.lock(Lock("L", (Line("A", 1),)))
+    where = await plant(
+        stores, await move_of(stores, "A", quantity="five"), lock_id="L", lock={"v": 2, "s": "held"}
+    )
+    await drain(stores)
+    assert await parked(stores) == {where: 1, "A": 1, "lock L": 1}
+    await stores.hot.deduct(Deduct("L", "s1"))
+    await drain(stores)
+    assert await parked(stores) == {where: 1, "A": 2, "lock L": 2}
+    async with working(stores):
+        assert (await stores.quarantine().drop("A", "a text", "a person"))[0] == 2
+
+
+async def test_a_gap_that_nothing_explains_stops_the_worker(stores: Stores) -> None:
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await move_of(stores, "A")
+    await stores.hot.lock(Lock("L", (Line("A", 1),)))
+    (persist,) = [duty for duty in stores.duties() if duty.name == "persist"]
+    with pytest.raises(VersionGapError):
+        await persist.run_once()
+    assert await parked(stores) == {}
