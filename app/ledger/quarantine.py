@@ -153,8 +153,8 @@ class QuarantiningWriter(Writer):
         yield Subject("event", str(entry.position)), 0, None, self._add_event
         for line, move in enumerate(entry.event.moves):
             yield Subject.of_move(move), line, move.version, self._adds_move(line)
-        if subject := Subject.of_document(entry.event):
-            yield subject, 0, None, self._add_document
+        if about := Subject.of_document(entry.event):
+            yield about, 0, None, self._add_document
 
     def _adds_move(self, line: int) -> Add:
         return lambda fold, entry: self._add_moves(fold, entry, (line,))
@@ -265,7 +265,8 @@ class QuarantiningWriter(Writer):
             for version, gone in enumerate(parked, 1 + known):
                 note = _note_of(moves[0], version, counts)
                 there = Position(gone["epoch"], gone["n"])
-                self._add_moves(fold, _at(entry, there, gone["line"], note), (gone["line"],))
+                if version < moves[0].version:  # else the hot store was rebuilt without it
+                    self._add_moves(fold, _at(entry, there, gone["line"], note), (gone["line"],))
                 key = (self._shard, *there, "move", gone["line"])
                 await pg.execute(sql("end_parked"), *key, "dropped", entry.event.reason)
             missing = range(

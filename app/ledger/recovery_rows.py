@@ -8,10 +8,11 @@ from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.chain import Entry
+from app.domain.chain import UNREADABLE, Entry
 from app.domain.events import Counts, Event, Move, Position
 from app.domain.words import SCHEMA
 from app.ledger import database
+from app.ledger.parking import ERROR_LENGTH_MAX, storable
 from app.ledger.queries import sql, statement
 from app.ledger.snapshot_rows import LedgerTip, SnapshotRows
 
@@ -166,7 +167,7 @@ class RecoveryRows:
         """Keep the entries that the ledger does not have, and return how many those were."""
         columns = zip(
             *(
-                (*entry.position, entry.tip, entry.event.lock_id, json.dumps(entry.event, ensure_ascii=False))
+                (*entry.position, entry.tip, _id_of(entry.event), _listed(entry.event, entry.raw))
                 for entry in entries
             ),
             strict=True,
@@ -174,6 +175,25 @@ class RecoveryRows:
         async with database.driver_transaction(self._engine) as pg:
             done = await pg.execute(
                 sql("add_lost_events"), self._shard, *(list(column) for column in columns), finding
+            )
+        return int(done.rsplit(" ", 1)[-1])
+
+    async def keep_unrestorable(self, sources: Sequence[Any]) -> int:
+        """List events in quarantine that could not be set again: (position, event or None, body); return how many."""
+        columns = zip(
+            *(
+                (
+                    *position,
+                    _id_of(event) if event else None,
+                    _listed(event, None if event else body.decode("utf-8", "replace")),
+                )
+                for position, event, body in sources
+            ),
+            strict=True,
+        )
+        async with database.driver_transaction(self._engine) as pg:
+            done = await pg.execute(
+                sql("add_unrestorable"), self._shard, *(list(column) for column in columns)
             )
         return int(done.rsplit(" ", 1)[-1])
 
@@ -206,3 +226,25 @@ class RecoveryRows:
         options: dict[str, Any] = {"isolation": "repeatable_read", "readonly": True}
         async with database.driver_transaction(self._engine, **options) as pg:
             yield SnapshotRows(pg, self._shard)
+
+
+def _listed(event: Event | None, raw: str | None) -> str:
+    """Return an event as it is listed: of one that cannot be read, its text as the reason."""
+    if event is None or raw is not None:
+        event = Event(0, UNREADABLE, 0, *(None,) * 7, moves=[])._replace(
+            reason=(raw or "")[:ERROR_LENGTH_MAX]
+        )
+    return json.dumps(_cleaned(event), ensure_ascii=False)
+
+
+def _id_of(event: Event) -> str | None:
+    return None if event.lock_id is None else storable(event.lock_id)
+
+
+def _cleaned(value: Any) -> Any:
+    """Return a value without what Postgres cannot hold in any text."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {storable(name): _cleaned(one) for name, one in value.items()}
+    return [_cleaned(one) for one in value] if isinstance(value, list | tuple) else value

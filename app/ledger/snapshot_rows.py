@@ -53,9 +53,14 @@ class SnapshotRows:
         while rows := await cursor.fetch(ROWS_CHUNK):
             yield [row[0] for row in rows]
 
-    def parked_moves(self) -> AsyncIterator[Any]:
-        """Yield (epoch, n, lines, body) of events of which moves wait in quarantine, in order."""
-        return self._stream("parked_moves")
+    def parked_events(self, since: datetime | None) -> AsyncIterator[Any]:
+        """Yield what waits in quarantine, in order, with the columns of `sql/queries/parked_events.sql`."""
+        return self._stream("parked_events", since)
+
+    async def held_skus(self) -> set[str]:
+        """Return the SKUs of which moves wait in quarantine."""
+        rows = await self._pg.fetch(sql("parked_subjects"), self._shard)
+        return {row["subject"] for row in rows if row["part"] == "move"}
 
     async def stock_sums(self) -> tuple[int, int]:
         """Return how many SKUs there are, and the sum of all counts."""

@@ -59,17 +59,20 @@ class CarryOver:
 
     async def _skus(self, progress: Progress) -> int:
         count, seen = 0, 0
+        held = (
+            await self._rows.held_skus()
+        )  # their moves wait: they go on behind those, until a person drops them
         async for records in chunks(stock_records(self._rows.stock()), CHUNK):
             hot = await self._scan.stock([record.id for record in records])
             missing = [record for record in records if record.id not in hot]
             if missing:  # the ledger never forgets a SKU, so the hot store cannot rightly have done so
                 await self._gate.mend(missing, fence=self._fence)
-            pairs = ((hot[record.id], record) for record in records if record.id in hot)
+            pairs = ((hot[record.id], record) for record in records if record.id in hot.keys() - held)
             count += await self._book([step for here, there in pairs if (step := _stock_step(here, there))])
             seen += len(records)
             progress("SKUs", seen)
         async for skus in _each_once(self._scan.all_skus(count=CHUNK)):
-            known = {record.id async for record in stock_records(self._rows.named_stock(skus))}
+            known = held | {record.id async for record in stock_records(self._rows.named_stock(skus))}
             hot = await self._scan.stock([sku for sku in skus if sku not in known])
             new = (_stock_step(here, Record("stock", sku, {"v": 0})) for sku, here in hot.items())
             count += await self._book([step for step in new if step])

@@ -21,6 +21,7 @@ from app.ledger.recovery_rows import Correction, RecoveryRows
 from app.ledger.snapshot_rows import LedgerTip, SnapshotRows, Touched
 from app.recovery.findings import Finding
 from app.recovery.records import document_records, inbox_records, op_records, stock_records
+from app.recovery.waiting import Waiting
 
 _log = structlog.get_logger()
 
@@ -35,6 +36,8 @@ class Branch(NamedTuple):
     ancestor: Position | None
     touched: Touched
     events: int
+    has_unreadable: bool = False
+    """Then what it touched is not known."""
 
 
 class Fork:
@@ -49,7 +52,7 @@ class Fork:
 
     async def keep_branch(self, finding: Finding) -> Branch:
         """Keep every outbox entry that the ledger does not have: it cannot be applied, but it can be listed."""
-        at, ancestor, kept = Position(0, 0), None, 0
+        at, ancestor, kept, has_unreadable = Position(0, 0), None, 0, False
         touched = Touched(set(), set(), set(), set())
         while entries := await outbox.read_after(self._client, self._keys, at, entries_max=BRANCH_CHUNK):
             known = await self._rows.known_entries(entries)
@@ -59,17 +62,18 @@ class Fork:
             if known:
                 ancestor = max(known)
             _note(touched, unknown)
+            has_unreadable |= any(entry.raw is not None for entry in unknown)
             at = entries[-1].position
         if kept:
             _log.error("recovery.branch_kept", events=kept, finding=finding.value, table="lost_event")
-        return Branch(ancestor, touched, kept)
+        return Branch(ancestor, touched, kept, has_unreadable)
 
     async def mend(self, branch: Branch, claims: Claims, *, fence: int, epoch: int) -> LedgerTip | None:
         """Set what both branches touched after the ledger, and return where that is.
 
         None if this is more than a rebuild would be: nothing was changed then.
         """
-        if branch.ancestor is None or branch.events > FORK_EVENTS_MAX:
+        if branch.ancestor is None or branch.events > FORK_EVENTS_MAX or branch.has_unreadable:
             return None
         async with self._rows.snapshot() as rows:
             count = await rows.count_after(branch.ancestor, events_max=FORK_EVENTS_MAX + 1)
@@ -79,6 +83,9 @@ class Fork:
             theirs = await rows.touched_after(branch.ancestor)
             touched = Touched(*(ours | other for ours, other in zip(branch.touched, theirs, strict=True)))
             corrections = await self._mend(rows, touched, fence)
+            waiting = Waiting()
+            await waiting.read(rows)
+            await waiting.set(self._gate, fence=fence)
         await self._rows.add_corrections(epoch, corrections)
         await self._gate.rebase(
             fence=fence,

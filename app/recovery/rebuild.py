@@ -1,22 +1,31 @@
 """Rebuild: the hot store made anew from one snapshot of the ledger."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from app.errors import FencedError
 from app.hotstore.gate import CHUNK, MISLOADED, Gate
 from app.hotstore.records import Record
 from app.ledger.snapshot_rows import LedgerTip, SnapshotRows
-from app.recovery.records import document_records, inbox_records, op_records, parked_records
+from app.recovery.records import document_records, inbox_records, op_records
+from app.recovery.waiting import Unrestorable, Waiting
 
 Progress = Callable[[str, int], None]
 
 
+class Rebuilt(NamedTuple):
+    """Where the ledger was, and what waits in quarantine and could not be set again."""
+
+    ledger: LedgerTip
+    unrestorable: Sequence[Unrestorable]
+
+
 async def rebuild(
     gate: Gate, rows: SnapshotRows, *, fence: int, since: datetime, progress: Progress
-) -> LedgerTip:
-    """Load stock, locks, transfers and remembered ids; return where the ledger was. The gate stays shut.
+) -> Rebuilt:
+    """Load stock, locks, transfers and remembered ids, and what waits in quarantine. The gate stays shut.
 
     Each chunk is read back and compared. Raises `FencedError` as soon as another recovery has taken over.
     """
@@ -26,8 +35,6 @@ async def rebuild(
     )
     await gate.clear(fence=fence)
     await _load_stock(gate, rows, fence, progress)
-    if parked := await parked_records(rows.parked_moves()):
-        await gate.mend(parked, fence=fence)
     for what, records in (
         ("locks", document_records("lock", rows.locks(since))),
         ("transfers", document_records("transfer", rows.transfers(since))),
@@ -39,7 +46,10 @@ async def rebuild(
             await gate.load(chunk, fence=fence)
             count += len(chunk)
             progress(what, count)
-    return ledger
+    waiting = Waiting()
+    await waiting.read(rows, since)
+    await waiting.set(gate, fence=fence)
+    return Rebuilt(ledger, waiting.unrestorable)
 
 
 async def _load_stock(gate: Gate, rows: SnapshotRows, fence: int, progress: Progress) -> None:

@@ -10,14 +10,13 @@ from app.domain.events import Counts, Document, Event, Move, Position, Told
 from app.domain.words import Place
 from app.hotstore.gate import Step
 from app.hotstore.records import Kind, Record
-from app.ledger.parking import event_of
 from app.ledger.snapshot_rows import SnapshotRows
 from app.ledger.writer import OPENS_LOCK
 
 _ENDED = frozenset({"released", "deducted"})
-_LETTERS = ("a", "l", "d", "t", "b")
+LETTERS = ("a", "l", "d", "t", "b")
 _PLACES = {place.name.lower(): place.value for place in Place}
-_OPENS_TRANSFER = frozenset({"transfer"})
+OPENS_TRANSFER = frozenset({"transfer"})
 _encoder = msgspec.json.Encoder()
 
 
@@ -25,7 +24,7 @@ def stock_fields(warehouse: str, counts: Iterable[int]) -> dict[str, int]:
     """Return the fields of a SKU in one warehouse; a zero is absent but for `available`."""
     return {
         f"{warehouse}:{letter}": count
-        for letter, count in zip(_LETTERS, counts, strict=True)
+        for letter, count in zip(LETTERS, counts, strict=True)
         if count or letter == "a"
     }
 
@@ -48,31 +47,6 @@ async def stock_records(rows: AsyncIterator[Any]) -> AsyncIterator[Record]:
                 fields[f"{warehouse}:{letter}"] = count
     if sku is not None:
         yield Record("stock", sku, fields)
-
-
-async def parked_records(rows: AsyncIterator[Any]) -> list[Record]:
-    """Turn moves that wait in quarantine into what the last of each SKU left: they happened, booked or not."""
-    versions: dict[str, int] = {}
-    left: dict[str, dict[str, Counts]] = {}
-    async for row in rows:
-        event = event_of(row["body"])
-        for move in (event.moves[line] for line in row["lines"]):
-            versions[move.sku] = move.version
-            places = left.setdefault(move.sku, {})
-            places[move.warehouse] = move.after
-            if move.to_warehouse is not None and move.to_after is not None:
-                places[move.to_warehouse] = move.to_after
-    return [_parked_record(sku, version, left[sku]) for sku, version in versions.items()]
-
-
-def _parked_record(sku: str, version: int, places: Mapping[str, Counts]) -> Record:
-    fields: dict[str, int | str] = {"v": version}
-    gone = []
-    for warehouse, counts in places.items():
-        kept = stock_fields(warehouse, counts)
-        fields |= kept
-        gone += [name for letter in _LETTERS if (name := f"{warehouse}:{letter}") not in kept]
-    return Record("stock", sku, fields, gone)
 
 
 async def document_records(kind: Kind, rows: AsyncIterator[Any]) -> AsyncIterator[Record]:
@@ -171,8 +145,14 @@ def _records_of(event: Event, position: Position) -> Iterable[Record]:
         yield _changed("lock", event.lock_id, event.lock, position, opens=opens)
     document = event.document
     if document is not None and document.kind == "transfer":
-        opens = event.kind in _OPENS_TRANSFER
+        opens = event.kind in OPENS_TRANSFER
         yield _changed("transfer", document.id, document.fields, position, opens=opens)
+    yield from ops_of(event, position)
+
+
+def ops_of(event: Event, position: Position) -> Iterable[Record]:
+    """What the ids of an event were used for."""
+    document = event.document
     if event.op is not None and event.fingerprint is not None:
         is_told = event.op.startswith("event:")  # its repeat needs no answer
         fields = document.fields if document and not is_told else None
@@ -184,7 +164,7 @@ def _records_of(event: Event, position: Position) -> Iterable[Record]:
 
 def _stock_after(sku: str, version: int, warehouse: str, counts: Counts) -> Record:
     fields: dict[str, int | str] = {"v": version, **stock_fields(warehouse, counts)}
-    gone = [f"{warehouse}:{letter}" for letter in _LETTERS if f"{warehouse}:{letter}" not in fields]
+    gone = [f"{warehouse}:{letter}" for letter in LETTERS if f"{warehouse}:{letter}" not in fields]
     return Record("stock", sku, fields, gone)
 
 

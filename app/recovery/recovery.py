@@ -179,7 +179,11 @@ class Recovery:
     async def _rebuild(self, fence: int) -> LedgerTip:
         since = datetime.now(UTC) - timedelta(seconds=self._rules.horizon_seconds)
         async with self._rows.snapshot() as rows:
-            return await rebuild(self._gate, rows, fence=fence, since=since, progress=self._progress)
+            done = await rebuild(self._gate, rows, fence=fence, since=since, progress=self._progress)
+        if done.unrestorable:
+            kept = await self._rows.keep_unrestorable(done.unrestorable)
+            _log.error("recovery.unrestorable", events=len(done.unrestorable), new=kept, table="lost_event")
+        return done.ledger
 
     async def _carry_over(
         self, claims: Claims, ledger: LedgerTip, *, fence: int, epoch: int

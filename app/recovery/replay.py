@@ -5,6 +5,7 @@ from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.snapshot_rows import LedgerTip
 from app.recovery.rebuild import Progress, chunks
 from app.recovery.records import inbox_records, step_of
+from app.recovery.waiting import Waiting
 
 STEPS_CHUNK = 200
 REPLAY_EVENTS_MAX = 200_000
@@ -32,4 +33,7 @@ async def replay(
             progress("events", count)
         async for chunk in chunks(inbox_records(snapshot, sorted(skus)), CHUNK):
             await gate.mend(chunk, fence=fence)
+        waiting = Waiting()
+        await waiting.read(snapshot)
+        await waiting.set(gate, fence=fence)
     return ledger

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,14 +16,30 @@ from structlog.testing import capture_logs
 from app.bootstrap import Stores
 from app.commands.quarantine import quarantine
 from app.domain.chain import VersionGapError, tip_after
-from app.domain.commands import Confirm, Deduct, Line, Lock, OpeningRow
+from app.domain.commands import (
+    Adjust,
+    Booking,
+    Confirm,
+    Deduct,
+    Extend,
+    Line,
+    Lock,
+    OpeningRow,
+    Replace,
+    Transfer,
+    TransferShip,
+    Unlock,
+)
 from app.domain.events import Position
 from app.domain.outcomes import Outcome
-from app.domain.words import SCHEMA
+from app.domain.words import SCHEMA, Place
 from app.errors import NewerSchemaError, SellableError
 from app.ledger.check import LedgerCheck
+from app.recovery.findings import Finding
 from tests.integration.test_durability import until, working
+from tests.integration.test_recovery_findings import told
 from tests.integration.test_worker import differences, fetch
+from tests.recovery import copy_of_memory, put_back_memory
 
 Moves = list[list[Any]]
 POISONS: dict[str, dict[str, Any]] = {
@@ -424,3 +440,181 @@ async def test_a_gap_that_nothing_explains_stops_the_worker(stores: Stores) -> N
     with pytest.raises(VersionGapError):
         await persist.run_once()
     assert await parked(stores) == {}
+
+
+# What waits in quarantine, and a hot store that was lost
+
+
+async def memory(stores: Stores) -> dict[str, Any]:
+    """Every record of stock, locks, transfers and ids, and what is due."""
+    found: dict[str, Any] = {}
+    for key in await stores.client.keys("*"):
+        match key.split(":")[1]:
+            case "stock" | "lock" | "transfer":
+                found[key] = await stores.client.hgetall(key)
+            case "op":
+                found[key] = await stores.client.get(key)
+            case "due":
+                found[key] = await stores.client.zrange(key, 0, -1, withscores=True)
+    return found
+
+
+async def refuse_documents(stores: Stores, *names: str) -> None:
+    """Locks and transfers of these ids are refused until somebody mends the ledger."""
+    for table, column in (("lock", "lock_id"), ("transfer", "transfer_id")):
+        listed = ", ".join(f"'{name}'" for name in names)
+        await fetch(
+            stores, f"ALTER TABLE {table} ADD CONSTRAINT mended CHECK ({column} NOT IN ({listed})) NOT VALID"
+        )
+
+
+async def accept_documents(stores: Stores) -> None:
+    for table in ("lock", "transfer"):
+        await fetch(stores, f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS mended")
+
+
+async def park_documents(stores: Stores) -> None:
+    """Locks and transfers whose beginning, or whose later steps, wait in quarantine."""
+    hot = stores.hot
+    await hot.opening([OpeningRow("A", "north", 100), OpeningRow("A", "south", 1)])
+    await hot.lock(Lock("known", (Line("A", 2),), ttl_ms=900_000))
+    await hot.transfer(Transfer("T known", "north", "south", (Line("A", 4),)))
+    await drain(stores)
+    await refuse_documents(stores, "known", "new", "short", "T known", "T new")
+    await hot.replace(Replace("known", "key-1", (Line("A", 3),)))
+    await hot.confirm(Confirm("known"))
+    await hot.deduct(Deduct("known", "s1", (Line("A", 1),)))
+    await hot.lock(Lock("new", (Line("A", 5),), ttl_ms=900_000))
+    await hot.extend(Extend("new", "key-2", 1_800_000))
+    await hot.lock(Lock("short", (Line("A", 1),)))
+    await hot.unlock(Unlock("short"))
+    await hot.ship_transfer(TransferShip("T known", "s1", None, (Line("A", 3),)))
+    await hot.transfer(Transfer("T new", "north", "south", (Line("A", 2),)))
+    await drain(stores)
+    assert set(await parked(stores)) == {
+        "lock known", "lock new", "lock short", "transfer T known", "transfer T new",
+    }  # fmt: skip
+
+
+async def repeat_documents(stores: Stores) -> None:
+    """Nothing of it happens twice, and each goes on."""
+    hot = stores.hot
+    for again in (
+        await hot.deduct(Deduct("known", "s1", (Line("A", 1),))),
+        await hot.lock(Lock("new", (Line("A", 5),), ttl_ms=900_000)),
+        await hot.lock(Lock("short", (Line("A", 1),))),
+        await hot.ship_transfer(TransferShip("T known", "s1", None, (Line("A", 3),))),
+        await hot.transfer(Transfer("T new", "north", "south", (Line("A", 2),))),
+    ):
+        assert again.outcome is Outcome.REPEATED
+    assert (await hot.deduct(Deduct("known", "s2"))).outcome is Outcome.DEDUCTED
+    assert (await hot.confirm(Confirm("new"))).outcome is Outcome.CONFIRMED
+
+
+async def lose_all(stores: Stores) -> None:
+    await stores.client.flushall()
+    stores.hot.epoch = ""
+
+
+async def lose_the_tail(stores: Stores) -> None:
+    """As a truncated append-only file: the memory of before, and the ledger has more."""
+    await put_back_memory(stores, stores.client.copied)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("lose", [lose_all, lose_the_tail])
+async def test_locks_and_transfers_that_wait_come_back_as_they_were(
+    stores: Stores, lose: Callable[[Stores], Awaitable[None]]
+) -> None:
+    stores.client.copied = await copy_of_memory(stores)  # type: ignore[attr-defined]
+    try:
+        await park_documents(stores)
+        before = await memory(stores)
+        await lose(stores)
+        await stores.recovery().ensure_open()
+        assert await memory(stores) == before
+        await repeat_documents(stores)
+        await drain(stores)
+    finally:
+        await accept_documents(stores)
+    await stores.quarantine().retry()
+    assert await parked(stores) == {}
+    assert await differences(stores) == []
+    assert await fetch(stores, "SELECT count(*) FROM lost_event") == [(0,)]
+
+
+async def test_a_tail_that_was_lost_of_a_sku_that_waits_is_replayed_too(stores: Stores) -> None:
+    """The ledger has booked none of it, and the hot store has lost it: it must not be for sale again."""
+    await stores.hot.opening([OpeningRow("S1", "north", 10)])
+    await drain(stores)
+    copy = await copy_of_memory(stores)
+    await plant(stores, await move_of(stores, "S1", reason="a\0b"))
+    await stores.hot.lock(Lock("L", (Line("S1", 14),)))
+    await drain(stores)
+    before = await memory(stores)
+    await put_back_memory(stores, copy)
+    assert await stores.recovery().ensure_open() is Finding.BEHIND
+    assert await memory(stores) == before
+
+
+async def test_ids_of_events_that_are_kept_raw_only_are_not_forgotten(stores: Stores) -> None:
+    """Its caller could not be stored: the event is in the ledger without its id."""
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    booking = Booking("A", Place.ADJUSTMENT, Place.AVAILABLE, 5, "found")
+    adjust = Adjust("adjustment", "north", (booking,))
+    ids = {"op": adjust.op, "fingerprint": adjust.fingerprint}
+    await plant(stores, await move_of(stores, "A"), who="a\0b", **ids)
+    await drain(stores)
+    assert await fetch(stores, "SELECT op FROM event WHERE kind = 'adjust'") == [(None,)]
+    await lose_all(stores)
+    await stores.recovery().ensure_open()
+    assert (await stores.hot.adjust(adjust)).outcome is Outcome.REPEATED
+    assert (await stores.hot.read_stock(["A"]))[1][0].warehouses["north"].available == 15
+
+
+async def test_what_cannot_be_set_again_is_listed(stores: Stores, capsys: pytest.CaptureFixture[str]) -> None:
+    """A lock whose beginning nobody can read, what came of it then, and units that nobody knows of."""
+    await stores.hot.opening([OpeningRow(sku, "north", 10) for sku in "AB"])
+    await drain(stores)
+    first = await plant(stores, lock_id="L", lock={"v": 1, "s": "held", "f": "f", "n": "[]"}, who=7)
+    await stores.client.hset(stores.keys.lock("L"), mapping={"v": 1, "s": "held", "f": "f", "n": "[]"})
+    await stores.hot.confirm(Confirm("L"))
+    await move_of(stores, "B")
+    second = await plant_text(stores, b"[3,")
+    await drain(stores)
+    await lose_all(stores)
+    for _ in range(2):  # listed once, however often
+        await stores.recovery().ensure_open(force_rebuild=True)
+    assert (await stores.hot.read_lock("L")).outcome is Outcome.UNKNOWN_LOCK
+    rows = await fetch(
+        stores, "SELECT epoch || '-' || n, event ->> 1, lock_id, finding FROM lost_event ORDER BY n"
+    )
+    confirmed = "1-3"
+    assert rows == [
+        (first, "unreadable", None, "unrestorable"),
+        (confirmed, "confirm", "L", "unrestorable"),
+        (second, "unreadable", None, "unrestorable"),
+    ]
+    assert "confirm of lock L" in await told(stores, capsys, as_json=False)
+    again = await stores.hot.lock(Lock("M", (Line("B", 1),)))
+    assert again.outcome is Outcome.LOCKED
+    await drain(stores)  # the worker goes on
+    assert await faults(stores) == []
+
+
+async def test_a_branch_with_an_event_that_cannot_be_read_is_kept_and_rebuilt(stores: Stores) -> None:
+    """What it touched is not known: the whole memory is set after the ledger."""
+    await stores.hot.opening([OpeningRow(sku, "north", 10) for sku in "AB"])
+    await drain(stores)
+    at_fork = await copy_of_memory(stores)
+    await move_of(stores, "A")
+    await plant_text(stores, b"[3,\0")
+    branch = await copy_of_memory(stores)
+    await put_back_memory(stores, at_fork)
+    await stores.recovery().ensure_open()
+    await stores.hot.lock(Lock("other", (Line("B", 2),)))
+    await drain(stores)
+    await put_back_memory(stores, branch)
+    assert await stores.recovery().ensure_open() is Finding.FORK
+    await drain(stores)
+    assert await differences(stores) == []
+    assert await fetch(stores, "SELECT event ->> 1, finding FROM lost_event") == [("unreadable", "fork")]

@@ -1,0 +1,13 @@
+-- The events of which parts wait in quarantine, in order: the lines that wait, whether their document does, and whether
+-- they could not be read at all. And those whose columns are in their raw text only, of after a time (null: all).
+SELECT
+    quarantine.epoch, quarantine.n,
+    array_agg(line ORDER BY line) FILTER (WHERE part = 'move' AND ended_at IS NULL) AS lines,
+    bool_or(part = 'document' AND ended_at IS NULL) AS has_document,
+    bool_or(part = 'event' AND ended_at IS NULL) AS is_unreadable,
+    bool_or(part = 'event' AND ended_at IS NOT NULL) AS is_bare,
+    event.body
+FROM quarantine JOIN quarantined_event AS event USING (shard, epoch, n)
+WHERE shard = $1
+    AND (ended_at IS NULL OR (part = 'event' AND ended_as = 'kept raw' AND ($2::timestamptz IS NULL OR ended_at > $2)))
+GROUP BY quarantine.epoch, quarantine.n, event.body ORDER BY quarantine.epoch, quarantine.n
