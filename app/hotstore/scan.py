@@ -58,6 +58,30 @@ class Scan:
         """Walk over all used ids, about `count` at a time; one may come twice."""
         return self._walk(self._keys.op(""), count)
 
+    def all_counted(self, *, count: int) -> AsyncIterator[list[str]]:
+        """Walk over all SKUs that were counted, about `count` at a time; one may come twice."""
+        return self._walk(self._keys.counted(""), count)
+
+    def all_sources(self, *, count: int) -> AsyncIterator[list[str]]:
+        """Walk over all sources of numbered events, about `count` at a time; one may come twice."""
+        return self._walk(self._keys.sequences(""), count)
+
+    async def counted(self, skus: Sequence[str]) -> dict[str, dict[str, list[list[int]]]]:
+        """Return when SKUs were counted: by warehouse [time in ms, 1 if damaged ones too], oldest first."""
+        found = await self._hashes([self._keys.counted(sku) for sku in skus])
+        return {
+            sku: {warehouse: json.loads(text) for warehouse, text in fields.items()}
+            for sku, fields in zip(skus, found, strict=True)
+        }
+
+    async def sequences(self, sources: Sequence[str]) -> dict[str, dict[str, int]]:
+        """Return how far sources are: by warehouse the number of the last event."""
+        found = await self._hashes([self._keys.sequences(source) for source in sources])
+        return {
+            source: {warehouse: int(number) for warehouse, number in fields.items()}
+            for source, fields in zip(sources, found, strict=True)
+        }
+
     async def ops(self, ops: Sequence[str]) -> dict[str, str]:
         """Return what those of the ids that are there were used for."""
         pipeline = self._client.pipeline(transaction=False)

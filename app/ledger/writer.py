@@ -320,6 +320,10 @@ def _add_records(fold: Fold, entry: Entry, at: datetime) -> None:
         fields = event.document.fields
         note = fold.transfers.open if event.kind == "transfer" or "p" in fields else fold.transfers.change
         note(event.document.id, entry.position, at, fields)
+    if event.document is not None and event.document.kind == "counted":  # of a carry-over
+        for warehouse, counts in event.document.fields.items():
+            for counted_at, damaged in counts:
+                fold.counted[event.document.id, warehouse, moment(counted_at)] = bool(damaged)
 
 
 def _rows(records: dict[str, list[Any]]) -> list[tuple[Any, ...]]:

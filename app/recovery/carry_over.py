@@ -1,7 +1,7 @@
 """Carry-over: Postgres came back from an older copy, and the outbox has not got any more what it lacks.
 
 Then only the hot store knows. What it holds is booked as it is, an event a SKU, lock, transfer and id that
-differ. How the units got there is not known, so it is an alarm, and the purchase orders' receipts of the gap are gone.
+differ, and what the inbox goes by: how far each source is, and what was counted when. How the units got there is not known, so it is an alarm, and the purchase orders' receipts of the gap are gone.
 """
 
 import json
@@ -50,6 +50,8 @@ class CarryOver:
         locks = await self._documents("lock", progress)
         transfers = await self._documents("transfer", progress)
         ops = await self._ops(progress)
+        await self._sequences()
+        await self._counted()
         _log.error("recovery.carried_over", skus=skus, locks=locks, transfers=transfers, ids=ops)
 
     async def _book(self, steps: Sequence[Carried]) -> int:
@@ -110,6 +112,31 @@ class CarryOver:
             count += await self._book([_op_step(op, text) for op, text in texts.items()])
             progress("ids", count)
         return count
+
+    async def _sequences(self) -> None:
+        """How far each source is: else its next event would wait for ever for those that are known already."""
+        known = {(row["source"], row["warehouse"]): row["number"] async for row in self._rows.sequences()}
+        async for sources in _each_once(self._scan.all_sources(count=CHUNK)):
+            here = await self._scan.sequences(sources)
+            await self._book(
+                [
+                    _told_step((source, warehouse, number))
+                    for source, numbers in here.items()
+                    for warehouse, number in numbers.items()
+                    if known.get((source, warehouse)) != number
+                ]
+            )
+
+    async def _counted(self) -> None:
+        """When SKUs were counted: a fact of before that comes later changes nothing of it."""
+        async for skus in _each_once(self._scan.all_counted(count=CHUNK)):
+            here = await self._scan.counted(skus)
+            known: dict[str, dict[str, Any]] = {}
+            async for row in self._rows.counted(skus):
+                known.setdefault(row["sku"], {})[row["warehouse"]] = row["counts"]
+            await self._book(
+                [_counted_step(sku, counts) for sku, counts in here.items() if counts != known.get(sku)]
+            )
 
 
 async def _each_once(walk: AsyncIterator[list[str]]) -> AsyncIterator[list[str]]:
@@ -187,3 +214,12 @@ def _value_of(name: str, value: int | str) -> Any:
 def _op_step(op: str, text: str) -> Carried:
     document = json.dumps(["op", op, {"op": text}], ensure_ascii=False, separators=(",", ":"))
     return Carried(document=document, op=op, fingerprint=text.partition(" ")[0])
+
+
+def _told_step(sequence: tuple[str, str, int]) -> Carried:
+    """An event of the inbox that has nothing but its place in a sequence."""
+    return Carried(document=f"null,[[],{json.dumps(sequence, ensure_ascii=False)}]")
+
+
+def _counted_step(sku: str, counts: Mapping[str, Any]) -> Carried:
+    return Carried(document=json.dumps(["counted", sku, counts], ensure_ascii=False))

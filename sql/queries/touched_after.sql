@@ -1,7 +1,9 @@
 -- What the events after a position were about.
 SELECT
     array(
-        SELECT DISTINCT sku FROM move WHERE shard = $1 AND (epoch, n) > ($2, $3)
+        SELECT sku FROM move WHERE shard = $1 AND (epoch, n) > ($2, $3)
+        UNION
+        SELECT document_id FROM event WHERE shard = $1 AND (epoch, n) > ($2, $3) AND document_kind = 'counted'
     ) AS skus,
     array(
         SELECT DISTINCT lock_id FROM event WHERE shard = $1 AND (epoch, n) > ($2, $3) AND lock_id IS NOT NULL

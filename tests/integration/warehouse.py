@@ -50,10 +50,11 @@ class House:
 
 
 @asynccontextmanager
-async def house_on(stores: Stores) -> AsyncIterator[House]:
-    """The application with ROWS on the shelves, over open stores."""
+async def house_on(stores: Stores, rows: tuple[OpeningRow, ...] = ROWS) -> AsyncIterator[House]:
+    """The application with these rows on the shelves, over open stores."""
     operations = stores.operations()
-    await operations.openings.book(ROWS)
+    if rows:
+        await operations.openings.book(rows)
     app = create_app(operations, stores.settings, PretendHealth())
     stop = asyncio.Event()
     working = asyncio.create_task(run_all(stores.duties(), stop))
