@@ -1,7 +1,8 @@
 """Carry-over: Postgres came back from an older copy, and the outbox has not got any more what it lacks.
 
 Then only the hot store knows. What it holds is booked as it is, an event a SKU, lock, transfer and id that
-differ, and what the inbox goes by: how far each source is, and what was counted when. How the units got there is not known, so it is an alarm, and the purchase orders' receipts of the gap are gone.
+differ, and what the inbox goes by: how far each source is, and what was counted when. How the units got there is not
+known, so it is an alarm, and the purchase orders' receipts of the gap are gone.
 """
 
 import json

@@ -69,6 +69,7 @@ class Persist:
         """Persist one batch, and return whether there was one."""
         if self._at is None:
             self._at, _tip = await self._writer.position()
+            self._forget_marks_after(self._at)
         try:
             entries = await self._read(self._at)
             written = await self._write(entries) if entries else self._at
@@ -144,6 +145,11 @@ class Persist:
     def _mark(self, written: Position) -> None:
         if not self._marks or self._marks[-1][1] != written:
             self._marks.append((time.monotonic(), written))
+
+    def _forget_marks_after(self, position: Position) -> None:
+        """The ledger may have gone back: what it has no more must stay in the outbox."""
+        while self._marks and self._marks[-1][1] > position:
+            self._marks.pop()
 
     def _may_trim(self) -> bool:
         return bool(self._marks) and self._marks[0][0] < time.monotonic() - self._trim_margin_seconds

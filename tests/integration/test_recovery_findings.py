@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from app.domain.commands import (
     TransferShip,
     Unlock,
 )
+from app.domain.events import Position
 from app.domain.outcomes import Outcome
 from app.domain.words import Place
 from app.embedded.valkey import EmbeddedValkey
@@ -289,6 +291,32 @@ async def test_a_ledger_that_went_back_beneath_a_running_store_is_noticed(stores
         await until(carried)
     await drain(stores)
     assert await differences(stores) == []
+
+
+async def test_what_a_ledger_that_went_back_lacks_is_not_trimmed(stores: Stores) -> None:
+    """The worker had seen it committed, longer ago than the margin; then a standby took over that never had it."""
+    slow = replace(stores, settings=stores.settings.model_copy(update={"batch_events_max": 1}))
+    persist = persist_of(slow)
+    await some_traffic(stores)
+    while await persist.run_once():
+        pass
+    await copy_of_ledger(stores)
+    persist._trim_margin_seconds = 3_600
+    await more_traffic(stores)
+    while await persist.run_once():
+        pass
+    for n, (at, position) in enumerate(persist._marks):  # two hours later
+        persist._marks[n] = (at - 7_200, position)
+    await put_back_ledger(stores)
+    persist._at, persist._ahead = None, []  # as after any error of Postgres
+    while await persist.run_once():
+        (first,) = await stores.client.xrange(stores.keys.outbox, count=1)
+        at, _tip = await persist._writer.position()
+        assert Position.parse(first[0]) <= at
+    assert await fetch(stores, "SELECT count(*) FROM event WHERE kind = 'carry_over'") == [(0,)]
+    await drain(stores)
+    assert await differences(stores) == []
+    assert await fetch(stores, "SELECT count(*) FROM event WHERE lock_id = 'four'") == [(1,)]
 
 
 async def test_a_lock_that_ended_in_the_gap_is_not_open_any_more(stores: Stores) -> None:
