@@ -28,7 +28,7 @@ SECONDS ?= 60
 loadtest: $(VENV)/.dev
 	$(BIN)/python -m loadtests --seconds $(SECONDS) $(ARGS)
 
-# Breaks every part under load, for 25 minutes, and writes docs/faults.md; SHORT=1 takes 5 and writes nothing.
+# Breaks every part under load, for half an hour, and writes docs/faults.md; SHORT=1 takes 5 and writes nothing.
 faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults $(if $(SHORT),--short,--write docs/faults.md) $(ARGS)
 

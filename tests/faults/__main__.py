@@ -14,7 +14,7 @@ from tests.faults.scenarios import TABLE
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="about 5 minutes instead of 25")
+    parser.add_argument("--short", action="store_true", help="about 5 minutes instead of 30")
     parser.add_argument("--only", default="", help="rows whose name has one of these words, comma-separated")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument(

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -295,8 +294,8 @@ async def test_a_ledger_that_went_back_beneath_a_running_store_is_noticed(stores
 
 async def test_what_a_ledger_that_went_back_lacks_is_not_trimmed(stores: Stores) -> None:
     """The worker had seen it committed, longer ago than the margin; then a standby took over that never had it."""
-    slow = replace(stores, settings=stores.settings.model_copy(update={"batch_events_max": 1}))
-    persist = persist_of(slow)
+    persist = persist_of(stores)
+    persist._batch_events = persist._batch_events_max = 1
     await some_traffic(stores)
     while await persist.run_once():
         pass
