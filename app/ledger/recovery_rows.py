@@ -76,9 +76,14 @@ class RecoveryRows:
         self._engine = engine
         self._shard = shard
 
-    async def take_lease(self, holder: str, *, seconds: float) -> int | None:
-        """Return a new fence, or None while another holds the lease."""
-        values = {"shard": self._shard, "holder": holder, "seconds": seconds}
+    async def lease_holder(self) -> str:
+        """Return who holds the recovery lease, or held it last; '' if nobody did."""
+        async with database.driver_transaction(self._engine) as pg:
+            return await pg.fetchval(sql("lease_holder"), self._shard) or ""
+
+    async def take_lease(self, holder: str, *, seconds: float, dead: str = "") -> int | None:
+        """Return a new fence, or None while another holds the lease; from `dead` it is taken at once."""
+        values = {"shard": self._shard, "holder": holder, "seconds": seconds, "dead": dead}
         async with database.transaction(self._engine) as connection:
             row = (await connection.execute(statement("take_recovery_lease"), values)).one_or_none()
         return None if row is None else int(row.fence)

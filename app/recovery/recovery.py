@@ -6,8 +6,6 @@ for a new epoch. `docs/recovery.md` has the table of what can be found.
 
 import asyncio
 import contextlib
-import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,6 +21,7 @@ from app.hotstore.scan import Scan
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.snapshot_rows import LedgerTip
 from app.ledger.writer import Writer
+from app.recovery import holder
 from app.recovery.belonging import refuse_mismatch
 from app.recovery.carry_over import CarryOver
 from app.recovery.findings import Finding, Seen, judge
@@ -33,7 +32,8 @@ from app.recovery.replay import replay
 _log = structlog.get_logger()
 
 LEASE_SECONDS = 8.0
-"""How long the next worker waits for one that died while it recovered; a live one extends it three times as often."""
+"""How long a worker on another machine waits for one that died while it recovered; a live one extends it three times
+as often."""
 DRAIN_CHUNK = 1_000
 DRAIN_POLL_SECONDS = 0.02
 PROGRESS_SECONDS = 2.0
@@ -77,7 +77,7 @@ class Recovery:
         self._tell = progress
         self._told_at = 0.0
         self._fork = Fork(client, keys, gate, rows)
-        self._holder = f"{socket.gethostname()}:{os.getpid()}"
+        self._holder = holder.name_of_this()
         self._one = asyncio.Lock()
 
     async def ensure_open(self, *, force_rebuild: bool = False, doubt: bool = False) -> Finding | None:
@@ -91,7 +91,7 @@ class Recovery:
             is_open = await self._gate.is_open() or await self._gate.adopt()
             if is_open and not force_rebuild and not doubt:
                 return None
-            fence = await self._rows.take_lease(self._holder, seconds=LEASE_SECONDS)
+            fence = await self._take_lease()
             if fence is None:
                 return None
             keeper = asyncio.create_task(self._keep_lease(fence))
@@ -106,6 +106,14 @@ class Recovery:
                 keeper.cancel()
                 await asyncio.gather(keeper, return_exceptions=True)
                 await self._rows.end_lease(fence)
+
+    async def _take_lease(self) -> int | None:
+        """Return a fence; None while another holds the lease that is not known to be dead."""
+        fence = await self._rows.take_lease(self._holder, seconds=LEASE_SECONDS)
+        if fence is None and holder.is_dead(other := await self._rows.lease_holder()):
+            _log.warning("recovery.holder_is_dead", holder=other)
+            fence = await self._rows.take_lease(self._holder, seconds=LEASE_SECONDS, dead=other)
+        return fence
 
     async def _keep_lease(self, fence: int) -> None:
         """A rebuild may take longer than a lease lasts: without this, two workers would fence each other for ever."""

@@ -1,0 +1,1 @@
+SELECT holder FROM recovery_lease WHERE shard = $1
