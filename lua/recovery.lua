@@ -7,6 +7,17 @@ local function fenced(keys, args)
   return not natural(args[1]) or natural(args[1]) < known
 end
 
+-- Keeps in `epochs` how each of the newest epochs began, so that another's of the same number is told from it later:
+-- `<epoch>:<tip of its first event>:<position before it>`, one after the other.
+local EPOCHS_MAX = 32
+
+local function note_epoch(meta_key, epoch, tip, before)
+  local known = (redis.call('HGET', meta_key, 'epochs') or '') .. epoch .. ':' .. tip .. ':' .. before .. ' '
+  local _, count = string.gsub(known, ' ', '')
+  if count > EPOCHS_MAX then known = string.gsub(known, '^%S+ ', '') end
+  redis.call('HSET', meta_key, 'epochs', known)
+end
+
 -- open: begins a new epoch in a memory that was compared with the ledger. Its event is entry 0 of the epoch.
 -- KEYS  1 meta
 -- ARGV  1 fence  2 new epoch  3 the tip that was compared  4 home (run id)  5 outbox_max (0: none)
@@ -33,6 +44,7 @@ local function open(keys, args)
   redis.call('HSET', keys[1], 'epoch', args[2], 'state', 'ready', 'layout', LAYOUT, 'home', args[4], 'tip', tip,
     'at', now_text, 'last', position, 'fence', args[1], 'outbox_max', args[5])
   if args[6] and args[6] ~= '' then redis.call('HSET', keys[1], 'installation', args[6]) end
+  note_epoch(keys[1], args[2], tip, meta.last)
   gate[keys[1]] = args[2]
   return { 'OPENED', '', position }
 end

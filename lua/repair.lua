@@ -140,6 +140,7 @@ local function rebase(keys, args)
   if fenced(keys, args) then return { 'FENCED', '' } end
   gate[keys[1]] = nil
   redis.call('UNLINK', tag_of(keys[1]) .. 'outbox')
+  redis.call('HDEL', keys[1], 'epochs') -- of a chain that this is no more
   redis.call('HSET', keys[1], 'tip', args[2], 'last', args[3], 'at', args[4], 'state', args[5], 'fence', args[1])
   return { 'SHUT', '' }
 end

@@ -1,7 +1,7 @@
 """What recovery does to the hot store: load the library, read what its memory claims, rebuild it, open its gate."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
@@ -23,6 +23,13 @@ SCANNED = 1_000
 """Keys that one step of clearing looks at."""
 
 
+class Opening(NamedTuple):
+    """How an epoch of this memory's began: the tip of its first event, and the position before it."""
+
+    tip: str
+    before: Position
+
+
 @dataclass(frozen=True, slots=True)
 class Claims:
     """What the memory says of itself, before anybody believes it."""
@@ -39,6 +46,8 @@ class Claims:
     installation: str = ""
     was_promoted: bool = False
     """It was a replica once, and may be one of a primary that still lives."""
+    openings: Mapping[int, Opening] = field(default_factory=dict)
+    """Of the newest epochs that this memory has opened itself."""
 
 
 class Step(NamedTuple):
@@ -122,6 +131,7 @@ class Gate:
             at_ms=int(meta.get("at", "0")),
             home=meta.get("home", ""),
             installation=meta.get("installation", ""),
+            openings=_openings(meta.get("epochs", "")),
             was_promoted=str(replication.get("master_replid2", "")).strip("0") != "",
         )
 
@@ -245,6 +255,15 @@ class Gate:
             self._library.function(function), 1, self._keys.meta, *[str(arg) for arg in args]
         )
         return reply
+
+
+def _openings(text: str) -> dict[int, Opening]:
+    """Read what `open` keeps (see `lua/recovery.lua`)."""
+    found = {}
+    for one in text.split():
+        epoch, tip, before = one.split(":")
+        found[int(epoch)] = Opening(tip, Position.parse(before or "0-0"))
+    return found
 
 
 def _loaded(reply: Sequence[str]) -> None:

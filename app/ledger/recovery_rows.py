@@ -105,6 +105,12 @@ class RecoveryRows:
         async with self.snapshot() as rows:
             return await rows.tip()
 
+    async def first_tip(self, epoch: int) -> str | None:
+        """Return the tip of an epoch's first event; None if the ledger does not have it."""
+        async with database.driver_transaction(self._engine) as pg:
+            tip: str | None = await pg.fetchval(sql("first_tip"), self._shard, epoch)
+        return tip
+
     async def highest_epoch(self) -> int:
         """Return the highest epoch the ledger ever saw or gave out."""
         async with database.snapshot(self._engine) as connection:

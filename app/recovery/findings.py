@@ -32,7 +32,8 @@ class Seen(NamedTuple):
     """What a comparison has to go by.
 
     `first_after` is the first outbox entry after the ledger's position, `first` and `last` those of all;
-    `tip_known` says whether the ledger has the event that the hot store calls its last.
+    `tip_known` says whether the ledger has the event that the hot store calls its last. `first_tip` is that of the
+    first event of the epoch that the ledger is in, if it is known.
     """
 
     claims: Claims
@@ -42,6 +43,7 @@ class Seen(NamedTuple):
     first_after: Entry | None = None
     last: Entry | None = None
     tip_known: bool = False
+    first_tip: str | None = None
 
 
 def judge(seen: Seen) -> Finding:
@@ -65,7 +67,7 @@ def _judge_chains(seen: Seen) -> Finding:
         return Finding.AHEAD
     if seen.tip_known:
         return Finding.BEHIND
-    return Finding.CARRY_OVER if _was_trimmed(seen) else Finding.FORK
+    return Finding.CARRY_OVER if _was_trimmed(seen) and not _has_other_branch(seen) else Finding.FORK
 
 
 def _is_whole(seen: Seen) -> bool:
@@ -77,6 +79,19 @@ def _is_whole(seen: Seen) -> bool:
 def _was_trimmed(seen: Seen) -> bool:
     """Whether all that is left in the outbox comes after the ledger's end, with a gap between."""
     return seen.first is not None and seen.first.position > seen.ledger.position
+
+
+def _has_other_branch(seen: Seen) -> bool:
+    """Whether the ledger's last events are another memory's than this one's: what was trimmed cannot tell.
+
+    But this memory knows how its epochs began. After a restored copy an epoch's number can be given out again; and
+    an epoch that this memory left earlier, or never had, was gone on with elsewhere.
+    """
+    openings, at = seen.claims.openings, seen.ledger.position
+    if at.epoch in openings and seen.first_tip is not None and openings[at.epoch].tip != seen.first_tip:
+        return True
+    later = min((epoch for epoch in openings if epoch > at.epoch), default=None)
+    return later is not None and openings[later].before < at
 
 
 def _follows(entry: Entry, position: Position) -> bool:

@@ -4,18 +4,20 @@ The other branch is kept and listed. Only what either branch touched is set anew
 branches are, not as the catalogue is.
 """
 
-from collections.abc import AsyncIterator
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, NamedTuple
 
 import structlog
 from redis.asyncio import Redis
 
 from app.domain.chain import Entry
 from app.domain.events import Counts, Position
+from app.domain.words import OPEN_STATUSES, Place
 from app.hotstore import outbox
 from app.hotstore.gate import CHUNK, Claims, Gate
 from app.hotstore.keys import Keys
 from app.hotstore.records import Record
+from app.hotstore.ring import Acknowledged
 from app.hotstore.scan import Scan
 from app.ledger.recovery_rows import Correction, RecoveryRows
 from app.ledger.snapshot_rows import LedgerTip, SnapshotRows, Touched
@@ -67,6 +69,28 @@ class Fork:
         if kept:
             _log.error("recovery.branch_kept", events=kept, finding=finding.value, table="lost_event")
         return Branch(ancestor, touched, kept, has_unreadable)
+
+    async def name_locks(self, claims: Claims) -> None:
+        """Name the open locks of this memory that the ledger does not know, before it is made anew.
+
+        Of a branch whose beginning was trimmed that is all that is left of its orders.
+        """
+        named = 0
+        async for ids in self._scan.all_locks(count=CHUNK):
+            records = await self._scan.locks(ids)
+            async with self._rows.snapshot() as rows:
+                known = {
+                    (one.id, one.fields["p"])
+                    async for one in document_records("lock", rows.named_locks(list(records)))
+                }
+            lost = [
+                _open_lock(lock_id, record, claims.at_ms)
+                for lock_id, record in records.items()
+                if record["s"] in OPEN_STATUSES and (lock_id, record["p"]) not in known
+            ]
+            named += await self._rows.file(lost) if lost else 0
+        if named:
+            _log.error("recovery.locks_lost", locks=named, table="lost_event")
 
     async def mend(self, branch: Branch, claims: Claims, *, fence: int, epoch: int) -> LedgerTip | None:
         """Set what both branches touched after the ledger, and return where that is.
@@ -159,6 +183,15 @@ def _note(touched: Touched, entries: list[Entry]) -> None:
             touched.ops.add(event.op)
         if event.told is not None:
             touched.ops.update(op for op, _, _ in event.told.ids)
+
+
+def _open_lock(lock_id: str, record: Mapping[str, Any], at_ms: int) -> Acknowledged:
+    """A lock as if it had just been made: with what it still holds."""
+    moves = [
+        [sku, warehouse, Place.AVAILABLE.value, Place.LOCKED.value, quantity - deducted]
+        for sku, warehouse, quantity, deducted in record["n"]
+    ]
+    return Acknowledged(Position.parse(record["p"]), at_ms, "lock", lock_id, None, moves)
 
 
 async def _gathered(records: AsyncIterator[Record]) -> dict[str, Record]:

@@ -158,6 +158,7 @@ class Recovery:
                 first_after=after[0] if after else None,
                 last=last,
                 tip_known=tip_known,
+                first_tip=await self._rows.first_tip(ledger.position.epoch),
             )
         )
 
@@ -177,6 +178,7 @@ class Recovery:
                 mended = await self._fork.mend(branch, claims, fence=fence, epoch=epoch)
                 if mended is not None:
                     return mended, mended.tip
+                await self._fork.name_locks(claims)
             case Finding.CARRY_OVER:
                 return await self._carry_over(claims, ledger, fence=fence, epoch=epoch)
             case Finding.DIFFERENT:

@@ -249,6 +249,42 @@ async def test_carry_over_books_what_the_hot_store_holds(stores: Stores) -> None
     assert await differences(stores) == []
 
 
+async def test_a_branch_that_began_before_what_was_trimmed_is_a_fork(stores: Stores) -> None:
+    """Postgres came from an older copy, and another memory went on from it; then the first home comes back.
+
+    Its epochs have higher numbers than the ledger's, and its outbox begins after them: nearly a carry-over, but for the
+    branch that the ledger has acknowledged meanwhile.
+    """
+    await some_traffic(stores)
+    await drain(stores)
+    await copy_of_ledger(stores)
+    beginning = await copy_of_memory(stores)
+    for _ in range(2):  # epochs 2 and 3
+        await stores.client.function_flush()
+        assert await found(stores) is Finding.SAME
+        await more_traffic(stores)
+        await drain(stores)
+    await stores.hot.lock(Lock("late", (Line("B", 1),)))
+    await drain(stores)
+    first_home = await copy_of_memory(stores)
+    await put_back_ledger(stores)
+    await put_back_memory(stores, beginning)
+    assert await found(stores) is Finding.SAME  # epoch 2 again
+    await stores.hot.lock(Lock("at the other", (Line("B", 2),), ttl_ms=None))
+    await drain(stores)
+    await put_back_memory(stores, first_home)
+    assert await found(stores) is Finding.FORK
+    assert (await stores.hot.read_lock("at the other")).lock.status == "held"
+    assert (await stores.hot.read_lock("late")).outcome is Outcome.UNKNOWN_LOCK
+    await drain(stores)
+    assert await differences(stores) == []
+    assert await fetch(stores, "SELECT count(*) FROM event WHERE kind = 'carry_over'") == [(0,)]
+    named = await fetch(
+        stores, "SELECT DISTINCT lock_id FROM lost_event WHERE lock_id IS NOT NULL ORDER BY 1"
+    )
+    assert [lock_id for (lock_id,) in named] == ["four", "late"]
+
+
 def _without_versions(memory: dict) -> dict:
     return {
         key: {name: value for name, value in record.items() if name != "v"}
