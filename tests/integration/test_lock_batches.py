@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from hiredis import ReplyError
 
 from app.domain.chain import tip_after
 from app.domain.commands import Line, Lock, Opening, OpeningRow
@@ -131,6 +132,31 @@ async def test_who_is_kept_apart_and_a_long_order_goes_alone(shard: Shard, line:
     await eventually(lambda: len(answers) == 3)
     assert asked.functions == ["lock", "lock", "lock"]
     assert answers == {"a": "LOCKED", "b": "LOCKED", "c": "INSUFFICIENT_STOCK"}
+
+
+def test_what_was_done_before_one_that_breaks_is_written_whole(shard: Shard) -> None:
+    shard.do(STOCK)
+    shard.wire.call("SET", shard.keys.stock("broken"), "no hash")
+    orders = [Lock(f"L{n}", (Line(sku, 1),), ttl_ms=1000) for n, sku in enumerate(("A", "B", "broken", "C"))]
+    args = [argument for order in orders for argument in calls.lock(order, NO_ORDER)]
+    with pytest.raises(ReplyError, match="WRONGTYPE"):
+        shard.fcall("locks", "1", "who", *args)
+    shard.wire.call("DEL", shard.keys.stock("broken"))
+    left = left_behind(shard)
+    assert len(left["events"]) == 3  # the opening, and two locks
+    assert left["meta"]["last"] == shard.wire.call("XREVRANGE", shard.keys.outbox, "+", "-", "COUNT", 1)[0][0]
+    assert sorted(shard.wire.call("ZRANGE", shard.keys.due, 0, -1)) == ["L0", "L1"]
+
+
+def test_refusals_leave_nothing_behind(shard: Shard) -> None:
+    shard.do(STOCK)
+    shard.wire.call("HSET", shard.keys.meta, "at", 0)  # so that the time of now would be seen
+    before = everything(shard)
+    args = [
+        argument for name in ("L1", "L2") for argument in calls.lock(Lock(name, (Line("A", 99),)), NO_ORDER)
+    ]
+    assert [answer[0] for answer in shard.fcall("locks", "1", "who", *args)] == ["INSUFFICIENT_STOCK"] * 2
+    assert everything(shard) == before
 
 
 @pytest.mark.parametrize("broken", range(3))
