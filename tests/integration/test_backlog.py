@@ -172,8 +172,9 @@ async def full(stores: Stores, server: EmbeddedPostgres) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await fetch(stores, "DROP TRIGGER no_space ON event")
-        await fetch(stores, "DROP FUNCTION no_space")
+        async with database.driver_transaction(stores.engine) as pg:
+            await pg.execute("LOCK TABLE event IN ACCESS EXCLUSIVE MODE")  # in the order of those who read it
+            await pg.execute("DROP TRIGGER no_space ON event; DROP FUNCTION no_space")
 
 
 @contextlib.asynccontextmanager
