@@ -1,7 +1,7 @@
 """Events that are not booked yet: Postgres' own rows, durable before anybody is told that an event waits."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,7 +29,7 @@ class InboxRows:
                     row.event_id, row.status.value, row.why, json.dumps(row.event, ensure_ascii=False),
                     row.fingerprint, row.warehouse, row.sequence, row.who, _time(row.until),
                 )
-                for row in rows
+                for row in sorted(rows, key=lambda row: row.event_id)  # two at once wait in turn, not for each other
             ),
             strict=True,
         )  # fmt: skip
@@ -57,6 +57,14 @@ class InboxRows:
             found = await pg.fetch(sql("claim_inbox"), items_max)
         rows = [_row(row) for row in found]
         return sorted(rows, key=lambda row: (row.source, row.warehouse, row.sequence or 0, row.received_at))
+
+    async def wake(self, sequences: Collection[tuple[str, str]]) -> bool:
+        """Let the parked events of these sequences (source, warehouse) be tried at once; return whether any wait."""
+        if not sequences:
+            return False
+        async with database.driver_transaction(self._engine) as pg:
+            woken = await pg.fetchval(sql("wake_inbox"), *map(list, zip(*sorted(sequences), strict=True)))
+        return bool(woken)
 
     async def change(self, rows: Iterable[tuple[str, str, Status, str]]) -> None:
         """Note what became of events: source, event_id, status and why."""

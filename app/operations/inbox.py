@@ -159,7 +159,10 @@ class Inbox:
                 )
                 item.detail = item.detail or row.why
         await self._note(items)
-        return len(claimed) == CLAIMED_MAX
+        # Those behind one that has had its turn are next, however long they were to be left alone.
+        moved = {(item.fact.source, item.fact.warehouse) for item in items if _has_had_its_turn(item)}
+        woken = await self.rows.wake(moved)
+        return woken or len(claimed) == CLAIMED_MAX
 
     async def list(self, after: tuple[str, str], items_max: int) -> Sequence[Row]:
         """Return the next events that wait, by source and event_id."""
@@ -193,7 +196,7 @@ class Inbox:
         now = _now_ms()
         for item in items:
             self._judge(item, now)
-        await self._ask_ledger([item for item in items if item.status is None], now)
+        await self._ask_ledger(items, now)
         await self._ask_orders([item for item in items if item.status is None])
         await self._book(items, who)
         await self._count([item for item in items if item.is_count and item.status is None], who)
@@ -301,7 +304,9 @@ class Inbox:
         if not items:
             return
         until = _now_ms() + int(self.wait_seconds * 1000)
-        rows = {item.fact.event_id: _row_of(item, until, who) for item in items}
+        rows: dict[str, Row] = {}
+        for item in items:  # of one id with several contents the first stands
+            rows.setdefault(item.fact.event_id, _row_of(item, until, who))
         kept = await self.rows.keep(list(rows.values()))
         for item in items:
             row = kept[item.fact.event_id]
@@ -337,10 +342,14 @@ def _order(position: str) -> tuple[int, ...]:
 
 
 def _has_a_call(item: _Item) -> bool:
-    """One that is settled, and a count, only have a turn to take."""
+    """One that is to be kept may be known, or have a turn to take; of a count its booking says whether it is known."""
     if item.status in {Status.DUPLICATE, Status.REJECTED}:
         return False
-    return item.fact.sequence is not None or (item.status is None and not item.is_count)
+    return item.status is not None or item.fact.sequence is not None or not item.is_count
+
+
+def _has_had_its_turn(item: _Item) -> bool:
+    return item.fact.sequence is not None and item.status is not Status.PARKED
 
 
 def _note_answer(item: _Item, answer: Answer) -> None:
