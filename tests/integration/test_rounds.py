@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app import bootstrap
-from app.bootstrap import Stores
+from app.bootstrap import Stores, tools
 from app.domain.commands import Line, Lock, OpeningRow, Unlock
 from app.errors import NotReadyError
 from app.ledger.drift import BookFigures, DriftRows
@@ -31,7 +30,7 @@ async def whole_round(rounds: Rounds) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "SETTLED_TRIES", 3)
-    monkeypatch.setattr(bootstrap, "CATCH_UP_SECONDS", 0.2)
+    monkeypatch.setattr(tools, "CATCH_UP_SECONDS", 0.2)
 
 
 PLANTS = {
