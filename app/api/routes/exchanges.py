@@ -7,7 +7,7 @@ from app.api.auth import Needs
 from app.api.bodies import ExchangeBody
 from app.api.dependencies import Conf, MetricsOf, Ops, Who, level
 from app.api.openapi import WRITE, errors
-from app.api.replies import ExchangeReply
+from app.api.replies.bookings import ExchangeReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_exchange
 from app.domain.outcomes import Outcome

@@ -7,7 +7,7 @@ from app.api.auth import Needs
 from app.api.bodies import ConfirmBody, DeductBody, ExtendBody, LockBody, ReplaceBody, UnlockBody
 from app.api.dependencies import Conf, Key, MetricsOf, Ops, Who, level, moment_of, require_key
 from app.api.openapi import READ, WRITE, errors
-from app.api.replies import LockReply, StepReply
+from app.api.replies.locks import LockReply, StepReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_lock, of_step
 from app.api.words import AsOf, LockIdInPath

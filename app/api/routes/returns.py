@@ -7,7 +7,7 @@ from app.api.auth import Needs
 from app.api.bodies import ReturnBody
 from app.api.dependencies import Conf, MetricsOf, Ops, Who, level
 from app.api.openapi import WRITE, errors
-from app.api.replies import ReturnReply
+from app.api.replies.bookings import ReturnReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_return
 from app.domain.outcomes import Outcome

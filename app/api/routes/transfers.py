@@ -7,7 +7,7 @@ from app.api.auth import Needs
 from app.api.bodies import TransferBody, TransferCancelBody, TransferReceiveBody, TransferShipBody
 from app.api.dependencies import Conf, MetricsOf, Ops, Who, level
 from app.api.openapi import READ, WRITE, errors
-from app.api.replies import TransferReply, TransferStepReply
+from app.api.replies.transfers import TransferReply, TransferStepReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_transfer, of_transfer_step
 from app.api.words import TransferIdInPath
