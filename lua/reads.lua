@@ -65,6 +65,18 @@ local function read_last(keys)
   return { 'READ', meta.epoch, meta.last }
 end
 
+-- read_forgotten: up to when ids are forgotten.
+-- KEYS  1 meta
+-- ARGV  none
+-- Returns NOT_READY, UNKNOWN_LAYOUT, or {READ, epoch, ms since 1970, 0 for nothing}.
+local function read_forgotten(keys)
+  local meta = meta_of(keys[1])
+  local refusal = refusal_of(meta, keys[1])
+  if refusal then return { refusal, '' } end
+  return { 'READ', meta.epoch, redis.call('HGET', keys[1], 'forgotten') or '0' }
+end
+
+register('read_forgotten', read_forgotten, { 'no-writes' })
 register('read_last', read_last, { 'no-writes' })
 register('read_stock', read_stock, { 'no-writes' })
 register('read_lock', read_lock, { 'no-writes' })

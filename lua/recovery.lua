@@ -103,6 +103,20 @@ local function trim(keys, args)
   return { 'TRIMMED', '' }
 end
 
+-- forgetting: notes up to when ids are forgotten, before they are: who asks then knows that only the ledger may know.
+-- KEYS  1 meta
+-- ARGV  1 epoch  2 who  3 ms since 1970, of the newest event whose ids go
+-- Returns the gate's refusals, INVALID_ARGUMENT, FORGOTTEN.
+local function forgetting(keys, args)
+  local shard, refusal = enter(keys, args)
+  if refusal then return refusal end
+  local until_ms = moment(args[3])
+  if not until_ms then return { 'INVALID_ARGUMENT', '' } end
+  local known = redis.call('HGET', keys[1], 'forgotten')
+  if not known or tonumber(known) < until_ms then redis.call('HSET', keys[1], 'forgotten', args[3]) end
+  return { 'FORGOTTEN', '' }
+end
+
 -- forget: drops an ended lock and ops that are older than the horizon and persisted.
 -- KEYS  1 meta
 -- ARGV  1 epoch  2 who  3 a lock id ('' for none)  4… ops
@@ -139,5 +153,6 @@ register('adopt', adopt, { 'allow-oom' })
 register('rebuild_begin', rebuild_begin, { 'allow-oom' })
 register('rebuild_clear', rebuild_clear, { 'allow-oom' })
 register('trim', trim, { 'allow-oom' })
+register('forgetting', forgetting, { 'allow-oom' })
 register('forget', forget, { 'allow-oom' })
 register('forget_transfer', forget_transfer, { 'allow-oom' })

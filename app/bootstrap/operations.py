@@ -70,7 +70,7 @@ def inbox_of(stores: Connections, durabilities: Durabilities) -> Inbox:
     return Inbox(
         stores.hot,
         ledger,
-        InboxRows(stores.engine, SHARD),
+        InboxRows(stores.engine),
         InboxCounts(stores.hot, CountRows(stores.engine), durabilities),
         PastLocks(stores.hot, ledger),
         durabilities,

@@ -17,9 +17,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class InboxRows:
     """Raises `UnavailableError` while Postgres is away."""
 
-    def __init__(self, engine: AsyncEngine, shard: int) -> None:
+    def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._shard = shard
 
     async def keep(self, rows: Sequence[Row]) -> dict[str, Row]:
         """Keep events of one source, each once, and return all as they are kept, by event_id."""
@@ -79,12 +78,6 @@ class InboxRows:
         async with database.snapshot(self._engine) as connection:
             rows = (await connection.execute(statement("known_purchase_orders"), {"ids": list(ids)})).all()
         return set(ids) - {row.purchase_order_id for row in rows}
-
-    async def forgotten_at(self) -> int:
-        """Return when the newest event was recorded whose ids the hot store has forgotten, in ms; 0 for none."""
-        async with database.snapshot(self._engine) as connection:
-            row = (await connection.execute(statement("forgotten_at"), {"shard": self._shard})).one_or_none()
-        return int(row.at_ms) if row else 0
 
 
 def _time(ms: int) -> datetime:

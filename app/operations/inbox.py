@@ -7,7 +7,7 @@ tries it again, and books it at last whatever is missing), or quarantined for a 
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import msgspec
@@ -35,9 +35,8 @@ CHUNK = 256
 CLAIMED_MAX = 1_000
 """Parked events tried again at once."""
 EARLY_ROUNDS_MAX = 10
-REMEMBERED_SECONDS = 5.0
-"""How long an answer about what the hot store has forgotten is good for; `MARGIN_MS` covers it."""
 MARGIN_MS = 60_000
+"""What may be forgotten between asking up to when it is and asking for an event."""
 _DAY_MS = 86_400_000
 _WAITS = {
     Outcome.EARLY: "others come before it in the sequence",
@@ -91,14 +90,6 @@ class Taken(NamedTuple):
     durability: Durability
 
 
-@dataclass(slots=True)
-class _Memory:
-    """Since when the hot store remembers ids, as it was asked last."""
-
-    since_ms: int = 0
-    asked_at: float = field(default=-REMEMBERED_SECONDS)
-
-
 @dataclass(frozen=True, slots=True)
 class Inbox:
     """Raises what `HotStore` raises, and `UnavailableError` when an event has to be kept, or is old, without Postgres.
@@ -115,7 +106,6 @@ class Inbox:
     rules: Rules
     wait_seconds: float
     horizon_seconds: float
-    _memory: _Memory = field(default_factory=_Memory)
 
     async def take(
         self,
@@ -216,7 +206,8 @@ class Inbox:
     async def _ask_ledger(self, items: Sequence[_Item], now: int) -> None:
         """The hot store forgets ids beyond the horizon: of what happened before it, only the ledger knows."""
         skew_ms = 1000 * max((self.rules.of(item.fact.source).skew_seconds for item in items), default=0)
-        since = await self._remembered_since(now) + skew_ms + MARGIN_MS
+        horizon = now - int(self.horizon_seconds * 1000)
+        since = max(horizon, await self.hot.read_forgotten()) + skew_ms + MARGIN_MS
         old = [item for item in items if item.fact.occurred_at <= since]
         if not old:
             return
@@ -225,17 +216,6 @@ class Inbox:
             if found := known.get(item.fact.op):
                 same = found.fingerprint == item.fact.fingerprint
                 item.settle(*((Status.DUPLICATE,) if same else (Status.REJECTED, REUSED)))
-
-    async def _remembered_since(self, now: int) -> int:
-        """Since when the hot store remembers every id, in ms; without Postgres it forgets nothing more."""
-        horizon = now - int(self.horizon_seconds * 1000)
-        if time.monotonic() - self._memory.asked_at >= REMEMBERED_SECONDS:
-            try:
-                self._memory.since_ms = await self.rows.forgotten_at()
-                self._memory.asked_at = time.monotonic()
-            except UnavailableError:
-                _log.warning("inbox.horizon_unknown")
-        return max(horizon, self._memory.since_ms)
 
     async def _ask_orders(self, items: Sequence[_Item]) -> None:
         """Park what came in for an order that nobody has planned; without Postgres nobody can say, so book it."""

@@ -23,7 +23,9 @@ LONG_AGO = 200_000
 
 @pytest.fixture
 def test_settings() -> Settings:
-    return Settings(trim_margin_seconds=0, inbox_wait_seconds=2, durability_wait_seconds=0.2)
+    return Settings(
+        trim_margin_seconds=0, inbox_wait_seconds=2, durability_wait_seconds=0.2, horizon_entries_max=1_000
+    )
 
 
 @pytest.fixture
@@ -95,6 +97,23 @@ async def test_what_only_the_ledger_knows_is_refused(house: House, postgres_serv
     await back(house)
     assert [status for status, _ in await send(house, new, old, older)] == ["applied", "duplicate", "applied"]
     assert await counts(house) == (19, 0, 0)
+    assert await house.differences() == []
+
+
+async def test_what_was_forgotten_before_its_time(house: House, postgres_server: EmbeddedPostgres) -> None:
+    """More events came than are remembered: a process that was never told so knows it all the same."""
+    told = event("e0", occurred_at=ago(3_600))
+    more = [event(f"m{i}", sku=f"M{i % 20}") for i in range(1_100)]
+    assert set(await send(house, told, *more)) == {("applied", "")}
+    await house.caught_up()
+    (forget,) = [duty for duty in house.stores.duties() if duty.name == "forget"]
+    await forget.run_once()
+    assert not await house.stores.client.exists(house.stores.keys.op("event:wms{e0"))
+    with away(postgres_server):
+        await refused(house, told)
+    await back(house)
+    assert await send(house, told) == [("duplicate", "")]
+    assert await counts(house) == (13, 0, 0)
     assert await house.differences() == []
 
 
