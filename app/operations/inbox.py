@@ -349,7 +349,9 @@ def _note_answer(item: _Item, answer: Answer) -> None:
             item.settle(Status.PARKED, _WAITS[answer.outcome])
         case _ if answer.outcome in _FOR_A_PERSON:
             item.settle(Status.QUARANTINED, _FOR_A_PERSON[answer.outcome])
-        case _:
+        case _ if (
+            item.status is None
+        ):  # what waits for a person may be such that nobody else makes sense of it
             item.settle(Status.REJECTED, "the hot store did not understand it")
 
 

@@ -293,8 +293,9 @@ async def test_what_waits_for_a_person(house: House, tmp_path: Path) -> None:
         event("e2", occurred_at=old),
         event("e3", occurred_at=soon),
         event("e4", quantity=100_000),
+        event("e5", occurred_at="9999-12-31T23:59:59Z", sequence=1),
     )
-    assert [status for status, _ in results] == ["quarantined"] * 3 + ["applied"]
+    assert [status for status, _ in results] == [*["quarantined"] * 3, "applied", "quarantined"]
     careful = await send(
         house,
         event("c1", quantity=6),
@@ -303,7 +304,7 @@ async def test_what_waits_for_a_person(house: House, tmp_path: Path) -> None:
         source="careful",
     )
     assert [status for status, _ in careful] == ["quarantined", "applied", "quarantined"]
-    assert len(await waiting(house)) == 5
+    assert len(await waiting(house)) == 6
     retried = await house.operations.inbox.retry("wms", "e2")
     assert retried is not None
     assert retried.status == "applied"
