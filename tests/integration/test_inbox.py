@@ -15,7 +15,8 @@ from app.commands.inbox import inbox
 from app.domain.inbox import Limits, Rules
 from app.errors import SellableError
 from app.settings import Settings
-from tests.integration.warehouse import House, house_on, problem
+from tests.integration.test_inbox_order import on_a_line
+from tests.integration.warehouse import House, problem
 
 WAIT_SECONDS = 1.0
 
@@ -27,7 +28,7 @@ def test_settings() -> Settings:
 
 @pytest.fixture
 async def house(stores: Stores) -> AsyncIterator[House]:
-    async with house_on(stores) as house:
+    async with on_a_line(stores) as house:  # which keeps the order of the events in a call
         yield house
 
 
