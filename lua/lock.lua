@@ -30,7 +30,7 @@ local function create_lock(shard, lock)
   if lock.q then record[11], record[12] = 'q', lock.q end
   if lock.x then record[#record + 1], record[#record + 2] = 'x', lock.x end
   redis.call('HSET', lock_key(shard, lock.id), unpack(record))
-  if lock.x then redis.call('ZADD', shard.tag .. 'due', lock.x, lock.id) end
+  if lock.x then add_due(shard, lock) end
   lock.s = 'held'
   return lock_answer('LOCKED', lock, position)
 end
@@ -87,10 +87,17 @@ local function locks(keys, args)
   end
   if #orders == 0 then return { 'INVALID_ARGUMENT', '' } end
   local answers = {}
+  begin_together(shard)
   for i, order in ipairs(orders) do
-    answers[i] = take_order(shard, order)
+    local fine, answer = pcall(take_order, shard, order)
+    if not fine then
+      end_together(shard)
+      error(answer, 0)
+    end
+    answers[i] = answer
     shard.stocks, shard.loaded, shard.moves = {}, {}, {} -- the next order reads what this one left
   end
+  end_together(shard)
   return answers
 end
 

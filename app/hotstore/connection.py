@@ -33,25 +33,12 @@ def hand_over(on_reply: OnReply, reply: Any) -> None:
         _log.exception("connection.caller_failed")
 
 
-class _Slot:
-    """A call's place in the queue."""
-
-    __slots__ = ("deadline", "on_reply", "sent_at")
-
-    def __init__(self, on_reply: OnReply | None, sent_at: float, deadline: float) -> None:
-        self.on_reply = on_reply
-        self.sent_at = sent_at
-        self.deadline = deadline
-
-    def tell(self, reply: Any) -> None:
-        """Hand the reply over, once."""
-        on_reply, self.on_reply = self.on_reply, None
-        if on_reply is not None:
-            hand_over(on_reply, reply)
+_Slot = tuple[OnReply | None, float, float]
+"""A call's place in the queue: who waits (nobody once he was told), when it was sent, and its deadline."""
 
 
 class Connection(asyncio.Protocol):
-    """Sends calls in one write a loop turn, and gives replies to their callers in the order of the bytes.
+    """Sends the calls of a loop turn in one write, and gives replies to their callers in the order of the bytes.
 
     `on_push` gets RESP3 pushes between the replies they arrived between; `on_lost` is called once at the end.
     """
@@ -90,21 +77,30 @@ class Connection(asyncio.Protocol):
             return
         packed = hiredis.pack_command(command)  # before the place is taken: it may fail
         now = self._loop.time()
-        self._waiting.append(_Slot(on_reply, now, now + deadline_seconds))
+        self._waiting.append((on_reply, now, now + deadline_seconds))
         self._out.append(packed)
         if not self._flushing:
             self._flushing = True
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Send what was gathered without waiting for the end of the turn."""
+        self._flushing = False
+        if self._transport is not None and self._out:
+            self._transport.write(b"".join(self._out))
+        self._out.clear()
 
     def expire(self) -> None:
         """Tell callers whose deadline has passed that nobody knows; their places stay, for the late replies."""
         now = self._loop.time()
         for i in range(self._expired, len(self._waiting)):
-            slot = self._waiting[i]
-            if slot.deadline > now:
+            on_reply, sent_at, deadline = self._waiting[i]
+            if deadline > now:
                 break
+            self._waiting[i] = (None, sent_at, deadline)
             self._expired = i + 1
-            slot.tell(OutcomeUnknownError("the hot store did not answer in time"))
+            if on_reply is not None:
+                hand_over(on_reply, OutcomeUnknownError("the hot store did not answer in time"))
 
     def close(self) -> None:
         """End the connection; whoever waits is told that nobody knows."""
@@ -120,12 +116,6 @@ class Connection(asyncio.Protocol):
     def in_flight(self) -> int:
         """Return how many replies are still to come."""
         return len(self._waiting)
-
-    def _flush(self) -> None:
-        self._flushing = False
-        if self._transport is not None and self._out:
-            self._transport.write(b"".join(self._out))
-        self._out.clear()
 
     # For the transport
 
@@ -151,13 +141,15 @@ class Connection(asyncio.Protocol):
         if not self._waiting:  # a reply nobody asked for: this connection cannot be trusted any more
             self.close()
             return
-        slot = self._waiting.popleft()
+        on_reply, self.proven_at, deadline = self._waiting.popleft()
         if self._expired:
             self._expired -= 1
-        self.proven_at = slot.sent_at
-        # Late is unknown, even if nobody had the time to say so before: a new home may have been opened meanwhile.
-        is_late = self.received_at > slot.deadline
-        slot.tell(OutcomeUnknownError("the hot store did not answer in time") if is_late else reply)
+        if on_reply is None:
+            return
+        if self.received_at > deadline:
+            # Late is unknown, even if nobody had the time to say so before: a new home may have been opened meanwhile.
+            reply = OutcomeUnknownError("the hot store did not answer in time")
+        hand_over(on_reply, reply)
 
     def pause_writing(self) -> None:
         """Take no more calls: the server does not read."""
@@ -173,6 +165,8 @@ class Connection(asyncio.Protocol):
         waiting, self._waiting = self._waiting, deque()
         self._expired = 0
         self._out.clear()
-        for slot in waiting:
-            slot.tell(OutcomeUnknownError(f"the hot store's connection broke{f': {exc}' if exc else ''}"))
+        for on_reply, _, _ in waiting:
+            if on_reply is not None:
+                why = f"the hot store's connection broke{f': {exc}' if exc else ''}"
+                hand_over(on_reply, OutcomeUnknownError(why))
         self._on_lost(self)

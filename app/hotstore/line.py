@@ -76,6 +76,11 @@ class Line:
             return
         self._connection.call(command, on_reply, deadline_seconds=self._deadline_seconds)
 
+    def flush(self) -> None:
+        """Send the calls of this turn so far: the server can begin while others are still being read."""
+        if self._connection is not None:
+            self._connection.flush()
+
     @property
     def is_fresh(self) -> bool:
         """Whether all that the server had to tell just now has come, through a gate that is open."""

@@ -1,12 +1,12 @@
 """Locks on their way: those that come in one turn of the loop go to the hot store in one call.
 
-A call costs Redis about as much as a fifth of a lock, whatever it carries. So locks share calls, a few in each:
-many small calls keep Redis and this process busy at the same time, where one large one would let each wait for the
-other. They share nothing else: each has its own answer, and when a shared call fails, each is asked for alone.
+A call costs Redis about as much as a fifth of a lock, whatever it carries. So locks share calls, a few in each, and
+a full call leaves at once: Redis works on it while this process still reads the turn's other requests, where with
+one large call at the end each would wait for the other. They share nothing else: each has its own answer, and
+when a shared call fails, each is asked for alone.
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from hiredis import ReplyError
@@ -16,14 +16,13 @@ from app.hotstore.calls import Args
 from app.hotstore.connection import OnReply, hand_over
 from app.hotstore.keys import Keys
 from app.hotstore.library import Library
+from app.hotstore.line import Line
 
 ORDERS_MAX = 8
 ARGUMENTS_MAX = 120
 """An order of many lines goes alone: nobody shall wait for it who need not."""
 REFUSED_BY_GATE = frozenset({Outcome.NOT_READY, Outcome.UNKNOWN_LAYOUT, Outcome.STALE_EPOCH})
 """Answers of the gate: they are about the memory, whatever was asked."""
-
-Send = Callable[[tuple[Any, ...], OnReply], None]
 
 
 class _Order(NamedTuple):
@@ -32,34 +31,40 @@ class _Order(NamedTuple):
 
 
 class LockBatches:
-    """Gathers locks and sends them by `send`; each `on_reply` gets what the function `lock` would have replied."""
+    """Gathers locks and sends them over `line`; each `on_reply` gets what the function `lock` would have replied."""
 
-    def __init__(self, send: Send, keys: Keys, library: Library) -> None:
-        self._send = send
+    def __init__(self, line: Line, keys: Keys, library: Library) -> None:
+        self._line = line
         self._loop = asyncio.get_running_loop()
         self._meta = keys.meta
         self._one = library.function("lock")
         self._several = library.function("locks")
         self._waiting: dict[tuple[str, str], list[_Order]] = {}
+        self._gathering = False
 
     def call(self, epoch: str, who: str, args: Args, on_reply: OnReply) -> None:
         """Send a lock with the others of this turn; `args` as `calls.lock` makes them."""
         if len(args) > ARGUMENTS_MAX:
             self._send_one(epoch, who, _Order(args, on_reply))
             return
-        if not self._waiting:
-            self._loop.call_soon(self._flush)
+        if not self._gathering:
+            self._gathering = True
+            self._loop.call_soon(self._send_rest)
         orders = self._waiting.setdefault((epoch, who), [])
         orders.append(_Order(args, on_reply))
+        if len(orders) == ORDERS_MAX:
+            del self._waiting[epoch, who]
+            self._send_several(epoch, who, orders)
+            self._line.flush()
 
-    def _flush(self) -> None:
+    def _send_rest(self) -> None:
+        self._gathering = False
         waiting, self._waiting = self._waiting, {}
         for (epoch, who), orders in waiting.items():
-            for first in range(0, len(orders), ORDERS_MAX):
-                self._send_several(epoch, who, orders[first : first + ORDERS_MAX])
+            self._send_several(epoch, who, orders)
 
     def _send_one(self, epoch: str, who: str, order: _Order) -> None:
-        self._send(("FCALL", self._one, 1, self._meta, epoch, who, *order.args), order.on_reply)
+        self._line.call(("FCALL", self._one, 1, self._meta, epoch, who, *order.args), order.on_reply)
 
     def _send_several(self, epoch: str, who: str, orders: list[_Order]) -> None:
         if len(orders) == 1:
@@ -78,4 +83,4 @@ class LockBatches:
                     hand_over(order.on_reply, reply)
 
         args = [argument for order in orders for argument in order.args]
-        self._send(("FCALL", self._several, 1, self._meta, epoch, who, *args), on_reply)
+        self._line.call(("FCALL", self._several, 1, self._meta, epoch, who, *args), on_reply)

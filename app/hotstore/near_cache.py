@@ -112,15 +112,22 @@ class NearCache(Generic[T]):
         if self.line is None or not self.line.epoch:
             self._loop.call_soon(self._settle, sku, None)
             return
+        if self.entries_max:
+            self._read_tracked(self.line, sku, generation)
+            return
+        self.line.call(
+            ("HGETALL", self._prefix + sku), lambda reply: self._filled(sku, reply, generation, keep=False)
+        )
+
+    def _read_tracked(self, line: Line, sku: str, generation: int) -> None:
         is_tracked = False
 
         def on_tracked(reply: Any) -> None:
             nonlocal is_tracked
             is_tracked = reply == "OK"
 
-        if self.entries_max:
-            self.line.call(_TRACK_NEXT, on_tracked)
-        self.line.call(
+        line.call(_TRACK_NEXT, on_tracked)
+        line.call(
             ("HGETALL", self._prefix + sku),
             lambda reply: self._filled(sku, reply, generation, keep=is_tracked),
         )

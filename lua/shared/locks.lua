@@ -62,6 +62,16 @@ local function gone(value)
   return nil
 end
 
+-- Locks that are created together come into `due` together.
+local function add_due(shard, lock)
+  local due = shard.together and shard.together.due
+  if due then
+    due[#due + 1], due[#due + 2] = lock.x, lock.id
+  else
+    redis.call('ZADD', shard.tag .. 'due', lock.x, lock.id)
+  end
+end
+
 -- Writes what changed (false: gone), and keeps `due` to the held locks that expire.
 local function write_lock(shard, lock, changes)
   local key, set, removed = lock_key(shard, lock.id), {}, {}
@@ -78,7 +88,7 @@ local function write_lock(shard, lock, changes)
   redis.call('HSET', key, unpack(set))
   if #removed > 0 then redis.call('HDEL', key, unpack(removed)) end
   if lock.s == 'held' and lock.x then
-    redis.call('ZADD', shard.tag .. 'due', lock.x, lock.id)
+    add_due(shard, lock)
   elseif was_due then
     redis.call('ZREM', shard.tag .. 'due', lock.id)
   end

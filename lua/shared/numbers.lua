@@ -3,12 +3,19 @@
 
 local COUNT_MAX = 10000000000000
 
+-- Those met before are looked up: few quantities and times are ever asked for.
+local NATURALS_MAX = 4096
+local naturals, naturals_met = {}, 0
+
 -- text -> integer from 0, or nil. At most 10 digits.
 local function natural(text)
-  if type(text) == 'string' and #text <= 10 and string.find(text, '^%d+$') then
-    return tonumber(text)
-  end
-  return nil
+  local number = naturals[text]
+  if number then return number end
+  if type(text) ~= 'string' or #text > 10 or not string.find(text, '^%d+$') then return nil end
+  if naturals_met == NATURALS_MAX then naturals, naturals_met = {}, 0 end
+  number = tonumber(text)
+  naturals[text], naturals_met = number, naturals_met + 1
+  return number
 end
 
 -- text -> ms since 1970, or nil. At most 14 digits, which Lua prints exactly.

@@ -60,7 +60,9 @@ end
 
 -- New obligations stop at the outbox's hard limit; what gives back or ships goes on.
 local function backlog_is_full(shard)
-  return shard.outbox_max > 0 and redis.call('XLEN', shard.tag .. 'outbox') >= shard.outbox_max
+  if shard.outbox_max == 0 then return false end
+  shard.backlog = shard.backlog or redis.call('XLEN', shard.tag .. 'outbox')
+  return shard.backlog >= shard.outbox_max
 end
 
 -- A JSON string. Codes need no escaping (the edge refuses quotes, backslashes and control characters).
@@ -95,6 +97,21 @@ end
 
 local write_stock -- in stock.lua
 
+local function write_tip(shard)
+  redis.call('HSET', shard.meta_key, 'tip', shard.tip, 'at', shard.now_text, 'last', shard.last)
+end
+
+-- Several commands in one call: what each would write about the shard itself is written once, by `end_together`.
+local function begin_together(shard)
+  shard.together = { due = {} }
+end
+
+local function end_together(shard)
+  local together = shard.together
+  if together.any then write_tip(shard) end
+  call_with('ZADD', shard.tag .. 'due', together.due)
+end
+
 -- Writes the event, then the tip, then the counts. XADD comes first: a missing stream, an id out of
 -- order or a wrong type fail before any count changed. Returns the position, or nil if there is no stream.
 local function commit(shard, event)
@@ -103,9 +120,9 @@ local function commit(shard, event)
     'p', shard.tip, 'e', body)
   if not position then return nil end
   -- From here on nothing can fail.
-  local tip = tip_after(shard.tip, body)
-  redis.call('HSET', shard.meta_key, 'tip', tip, 'at', shard.now_text, 'last', position)
-  shard.tip, shard.last = tip, position
+  shard.tip, shard.last = tip_after(shard.tip, body), position
+  if shard.backlog then shard.backlog = shard.backlog + 1 end
+  if shard.together then shard.together.any = true else write_tip(shard) end
   for _, stock in ipairs(shard.loaded) do write_stock(stock) end
   return position
 end

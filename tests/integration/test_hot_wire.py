@@ -185,6 +185,31 @@ def test_a_lock_that_waits_holds_back_what_is_behind_it(apis: list[Api], server:
 # Bodies
 
 
+def test_header_blocks_that_were_met_before(apis: list[Api]) -> None:
+    """One request a segment: these go past the parser once their header block was met."""
+    name, key = lock_id(), [("Authorization", "Bearer nobody's")]
+    turns = [
+        HOT,
+        HOT,
+        request("GET", "/v1/availability/B"),
+        MANY,
+        HOT.replace(b"/Z ", b"/Z?x=1 "),
+        HOT,
+        MISSING,
+    ]
+    turns += [lock(name), lock(name), lock(lock_id()), lock("no id"), lock(lock_id(), "BANK CHARGES"), HEAD]
+    turns += [request("GET", "/v1/availability/Z", headers=key), request("GET", "/v1/availability/A%2F12")]
+    turns += [
+        HOT.replace(b"HTTP/1.1", b"HTTP/1.0"),
+        HOT.replace(b"GET", b"PUT"),
+        HOT.replace(b"/Z ", b"/Z# "),
+    ]
+    for raw in turns:
+        requests = [HOT, raw, BYE]
+        answers = [stream(api.port, requests, methods_of(requests), pause=0.02) for api in apis]
+        assert answers[0] == answers[1], raw
+
+
 def test_slow_bodies(apis: list[Api]) -> None:
     name = lock_id()
     raw = lock(name)

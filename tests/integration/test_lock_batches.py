@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from hiredis import ReplyError
 
 from app.domain.chain import tip_after
 from app.domain.commands import Line, Lock, Opening, OpeningRow
@@ -89,26 +90,31 @@ async def line(proof_server: Server, shard: Shard) -> AsyncIterator[RedisLine]:
 
 
 class Asked:
-    """Sends through a line and remembers which functions were called."""
+    """A line that remembers which functions were called, and when it was told to send them at once."""
 
     def __init__(self, line: RedisLine) -> None:
         self.functions: list[str] = []
         self._line = line
 
-    def __call__(self, command: tuple[Any, ...], on_reply: Any) -> None:
+    def call(self, command: tuple[Any, ...], on_reply: Any) -> None:
         self.functions.append(command[1].rpartition("_")[0])
         self._line.call(command, on_reply)
+
+    def flush(self) -> None:
+        self.functions.append("flush")
+        self._line.flush()
 
 
 async def test_those_of_one_turn_share_a_call(shard: Shard, line: RedisLine) -> None:
     shard.do(STOCK)
-    asked, answers = Asked(line), {}
+    asked: Any = Asked(line)
+    answers: dict[Any, Any] = {}
     batches = LockBatches(asked, shard.keys, shard.library)
     for n in range(ORDERS_MAX + 1):
         args = calls.lock(Lock(f"L{n}", (Line("A", 1),)), NO_ORDER)
         batches.call(line.epoch, "", args, lambda reply, n=n: answers.__setitem__(n, reply))
     await eventually(lambda: len(answers) == ORDERS_MAX + 1)
-    assert asked.functions == ["locks", "lock"]
+    assert asked.functions == ["locks", "flush", "lock"]
     assert {n: answer[:2] for n, answer in answers.items()} == {
         n: ["LOCKED", f"L{n}"] for n in range(ORDERS_MAX + 1)
     }
@@ -116,7 +122,8 @@ async def test_those_of_one_turn_share_a_call(shard: Shard, line: RedisLine) -> 
 
 async def test_who_is_kept_apart_and_a_long_order_goes_alone(shard: Shard, line: RedisLine) -> None:
     shard.do(STOCK)
-    asked, answers = Asked(line), {}
+    asked: Any = Asked(line)
+    answers: dict[Any, Any] = {}
     batches = LockBatches(asked, shard.keys, shard.library)
     long = tuple(Line(f"no {n}", 1) for n in range(60))
     for name, who, lines in (("a", "x", None), ("b", "y", None), ("c", "x", long)):
@@ -127,12 +134,37 @@ async def test_who_is_kept_apart_and_a_long_order_goes_alone(shard: Shard, line:
     assert answers == {"a": "LOCKED", "b": "LOCKED", "c": "INSUFFICIENT_STOCK"}
 
 
+def test_what_was_done_before_one_that_breaks_is_written_whole(shard: Shard) -> None:
+    shard.do(STOCK)
+    shard.wire.call("SET", shard.keys.stock("broken"), "no hash")
+    orders = [Lock(f"L{n}", (Line(sku, 1),), ttl_ms=1000) for n, sku in enumerate(("A", "B", "broken", "C"))]
+    args = [argument for order in orders for argument in calls.lock(order, NO_ORDER)]
+    with pytest.raises(ReplyError, match="WRONGTYPE"):
+        shard.fcall("locks", "1", "who", *args)
+    shard.wire.call("DEL", shard.keys.stock("broken"))
+    left = left_behind(shard)
+    assert len(left["events"]) == 3  # the opening, and two locks
+    assert left["meta"]["last"] == shard.wire.call("XREVRANGE", shard.keys.outbox, "+", "-", "COUNT", 1)[0][0]
+    assert sorted(shard.wire.call("ZRANGE", shard.keys.due, 0, -1)) == ["L0", "L1"]
+
+
+def test_refusals_leave_nothing_behind(shard: Shard) -> None:
+    shard.do(STOCK)
+    shard.wire.call("HSET", shard.keys.meta, "at", 0)  # so that the time of now would be seen
+    before = everything(shard)
+    args = [
+        argument for name in ("L1", "L2") for argument in calls.lock(Lock(name, (Line("A", 99),)), NO_ORDER)
+    ]
+    assert [answer[0] for answer in shard.fcall("locks", "1", "who", *args)] == ["INSUFFICIENT_STOCK"] * 2
+    assert everything(shard) == before
+
+
 @pytest.mark.parametrize("broken", range(3))
 async def test_one_that_breaks_the_call_breaks_no_other(shard: Shard, line: RedisLine, broken: int) -> None:
     shard.do(STOCK)
     shard.wire.call("SET", shard.keys.stock("broken"), "no hash")
     answers: dict[int, Any] = {}
-    batches = LockBatches(line.call, shard.keys, shard.library)
+    batches = LockBatches(line, shard.keys, shard.library)
     for n in range(3):
         args = calls.lock(Lock(f"L{n}", (Line("broken" if n == broken else "A", 1),)), NO_ORDER)
         batches.call(line.epoch, "", args, lambda reply, n=n: answers.__setitem__(n, reply))

@@ -107,7 +107,7 @@ class Checkout:
         self._line = line
         self._meta = redis_keys.meta
         self._library = library
-        self._batches = LockBatches(line.call, redis_keys, library)
+        self._batches = LockBatches(line, redis_keys, library)
         self._order = calls.ranked(order)
         self._ttl_seconds = ttl_seconds
         self._durability = durability

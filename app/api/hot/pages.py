@@ -1,6 +1,7 @@
 """Availability, hot: from the near cache, as bytes that are ready to send."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from app.api.auth import Keys
 from app.api.hot.handlers import Decline, HotCounts, HotRequest, Respond, head_of
@@ -21,15 +22,17 @@ _ROUTE_MANY = "/v1/availability"
 
 
 class PageBytes:
-    """A product page's answer, ready to send; the server may keep the whole answer beside it, with its date."""
+    """A product page's answer, ready to send; the server may keep the whole answer beside it, with its date.
 
-    __slots__ = ("body", "head", "tag", "unchanged_head", "wire", "wire_of")
+    `version` is the entity tag without its quotes.
+    """
 
-    def __init__(self, body: bytes, head: bytes, tag: bytes, unchanged_head: bytes) -> None:
+    __slots__ = ("body", "head", "version", "wire", "wire_of")
+
+    def __init__(self, body: bytes, head: bytes, version: str) -> None:
         self.body = body
         self.head = head
-        self.tag = tag
-        self.unchanged_head = unchanged_head
+        self.version = version
         self.wire = b""
         self.wire_of: object = None
 
@@ -42,7 +45,7 @@ class Pages:
     ) -> None:
         self._keys = keys
         self._counts = counts
-        self._cache_control = (b"cache-control", cache_control.encode("latin-1"))
+        self._cache_control = cache_control
         self._stale_seconds_max = stale_seconds_max
         self._targets: dict[bytes, Entry[PageBytes]] = {}
         self.cache: NearCache[PageBytes]
@@ -50,11 +53,13 @@ class Pages:
     def render(self, sku: str, fields: dict[str, str]) -> PageBytes:
         """Make the bytes of a SKU's page, once per change; raise `ValueError` for fields that are none of ours."""
         epoch = self.cache.line.epoch if self.cache.line else ""
-        body = _body_of(sku, fields)
-        tag = f'"{epoch}-{fields["v"]}"'.encode()
-        marks = b"etag: %b\r\n%b: %b\r\n" % (tag, *self._cache_control)
-        head = b"%bcontent-length: %d\r\ncontent-type: application/json\r\n" % (marks, len(body))
-        return PageBytes(body, head, tag, marks)
+        body, version = _body_of(sku, fields), f"{epoch}-{fields['v']}"
+        head = f"{self._marks(version)}content-length: {len(body)}\r\ncontent-type: application/json\r\n"
+        return PageBytes(body, head.encode("latin-1"), version)
+
+    def _marks(self, version: str) -> str:
+        """Return the header lines that a page and its 304 share."""
+        return f'etag: "{version}"\r\ncache-control: {self._cache_control}\r\n'
 
     def ready(self, target: bytes) -> PageBytes | None:
         """Return the page of a plain GET that can be answered at once; None if it needs a closer look."""
@@ -132,9 +137,9 @@ class Pages:
 
     def _send(self, request: HotRequest, entry: Entry[PageBytes], respond: Respond) -> None:
         page = entry.value
-        if not request.is_plain and _names(request.all(b"if-none-match"), page.tag):
+        if not request.is_plain and _names(request.all(b"if-none-match"), page.version):
             self._counts.count(request.method.decode(), _ROUTE_ONE, 304)
-            respond(304, page.unchanged_head, b"")
+            respond(304, self._marks(page.version).encode("latin-1"), b"")
             return
         self._counts.count_as(_PAGE_200 if request.method == b"GET" else _PAGE_HEAD_200)
         respond(200, page.head, page.body)
@@ -162,7 +167,9 @@ class Pages:
             return
         body = b'{"items":[%b],"unknown":[]}' % b",".join(items)
         self._counts.count("GET", _ROUTE_MANY, 200)
-        respond(200, head_of(_JSON, len(body), self._cache_control), body)
+        respond(
+            200, head_of(_JSON, len(body), (b"cache-control", self._cache_control.encode("latin-1"))), body
+        )
 
     def _may_read(self, request: HotRequest) -> bool:
         """Whether the key covers reading; if not, the application says what is wrong."""
@@ -200,10 +207,11 @@ class Pages:
 def _body_of(sku: str, fields: dict[str, str]) -> bytes:
     """Return the bytes of `views.of_page`; a code needs no escaping in JSON. A test holds the two together."""
     total, parts = 0, []
-    for warehouse in sorted([name[:-2] for name in fields if name[-2:] == ":a"]):
-        sellable = max(0, int(fields[warehouse + ":a"]) - int(fields.get(warehouse + ":b", 0)))
+    for available, buffer, name in _shape_of(tuple(fields)):
+        sellable = int(fields[available]) - (int(fields[buffer]) if buffer else 0)
+        sellable = max(sellable, 0)
         total += sellable
-        parts.append(f'"{warehouse}":{{"sellable":{sellable}}}')
+        parts.append(f'"{name}":{{"sellable":{sellable}}}')
     in_stock = "true" if total > 0 else "false"
     return (
         f'{{"sku":"{sku}","sellable":{total},"in_stock":{in_stock},"version":{int(fields["v"])},'
@@ -211,10 +219,18 @@ def _body_of(sku: str, fields: dict[str, str]) -> bytes:
     ).encode()
 
 
-def _names(conditions: Sequence[bytes], tag: bytes) -> bool:
-    """Whether If-None-Match names the tag: lists, weak tags and `*` (RFC 9110, 13.1.2)."""
+@lru_cache(maxsize=1024)  # the SKUs of a shop have few sets of fields
+def _shape_of(names: tuple[str, ...]) -> list[tuple[str, str, str]]:
+    """Return (field of the available units, field of the buffer or '', warehouse) of each warehouse, by its code."""
+    warehouses = sorted(name[:-2] for name in names if name[-2:] == ":a")
+    return [(f"{code}:a", f"{code}:b" if f"{code}:b" in names else "", code) for code in warehouses]
+
+
+def _names(conditions: Sequence[bytes], version: str) -> bool:
+    """Whether If-None-Match names a page's tag: lists, weak tags and `*` (RFC 9110, 13.1.2)."""
     if not conditions:
         return False
+    tag = f'"{version}"'.encode()
     named = [part.strip(b" \t").removeprefix(b"W/") for line in conditions for part in line.split(b",")]
     return tag in named or [line.strip(b" \t") for line in conditions] == [b"*"]
 

@@ -1,8 +1,9 @@
 """uvicorn's HTTP protocol with a short way for hot requests.
 
-llhttp still parses every byte. When method and target name a hot handler, and no earlier request on this
-connection is unanswered, the handler's answer is written straight to the transport: no scope, no task, no cycle.
-Everything else, and everything a handler declines, goes on to uvicorn's own way, and the application behind it.
+llhttp parses every byte, but for header blocks that it has parsed before (`known_heads`). When method and target name
+a hot handler, and no earlier request on this connection is unanswered, the handler's answer is written straight to
+the transport: no scope, no task, no cycle. Everything else, and everything a handler declines, goes on to
+uvicorn's own way, and the application behind it.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from app.api.hot.handlers import (
     Handler,
     HotRequest,
 )
+from app.api.hot.known_heads import KnownHeads, Whole, is_safe
 from app.api.hot.pages import PageBytes
 from app.api.hot.routes import HotRoutes
 
@@ -103,6 +105,7 @@ class HotProtocol(HttpToolsProtocol):
     """One connection. `hot` is set by `protocol_class`."""
 
     hot: HotRoutes
+    heads: KnownHeads
     default_head: tuple[Any, bytes] = (None, b"")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -111,6 +114,9 @@ class HotProtocol(HttpToolsProtocol):
         self._is_plain = True
         self._page: PageBytes | None = None
         self._is_partial = False
+        self._is_between = True
+        self._may_learn = False
+        self._begun = 0
         self._length = 0
         self._method = b""
         self._idle_since = 0.0
@@ -122,10 +128,51 @@ class HotProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.flow = _Flow(transport, self.pipeline)
 
+    def data_received(self, data: bytes) -> None:
+        """Take bytes: one whole request whose header block was parsed before goes past the parser."""
+        if not self._is_between:
+            super().data_received(data)
+            return
+        whole = self.heads.read(data)
+        if whole is not None and self._take_whole(whole):
+            return
+        self._begun = 0
+        super().data_received(data)
+        if self._may_learn and self._is_between and self._begun == 1:
+            self.heads.learn(data, self.parser.get_method(), self.url, self.headers, self._length)
+
+    def _take_whole(self, whole: Whole) -> bool:
+        """Answer a request that needs no parser, if nothing else is going on here."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            return False
+        if self.flow.write_paused or self.limit_concurrency is not None:
+            return False
+        method, target, known, body = whole
+        page = self.hot.ready_page(target) if known.is_plain and not body and method == b"GET" else None
+        if page is not None:
+            self._unset_keepalive_if_required()
+            self._answer_page(page)
+            return True
+        handler = (
+            self.hot.match(method, target) if is_safe(target) and len(target) <= TARGET_BYTES_MAX else None
+        )
+        if handler is None:
+            return False
+        self._unset_keepalive_if_required()
+        request = HotRequest(method, target, known.headers, is_plain=known.is_plain)
+        hot_cycle = HotCycle(self, handler, request, keep_alive=True)
+        hot_cycle.body, hot_cycle.more_body = body, False
+        self.cycle = cast("RequestResponseCycle", hot_cycle)
+        hot_cycle.run()
+        return True
+
     # What llhttp tells
 
     def on_message_begin(self) -> None:
         """Begin a request; its scope is made only if it turns out to be cold."""
+        self._is_between = self._may_learn = False
+        self._begun += 1
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -158,9 +205,9 @@ class HotProtocol(HttpToolsProtocol):
             super().on_headers_complete()
             return
         request = HotRequest(self._method, self.url, self.headers, is_plain=self._is_plain)
+        self._may_learn = self.parser.should_keep_alive()
         self.cycle = cast(
-            "RequestResponseCycle",
-            HotCycle(self, handler, request, keep_alive=self.parser.should_keep_alive()),
+            "RequestResponseCycle", HotCycle(self, handler, request, keep_alive=self._may_learn)
         )
 
     def _take_page(self) -> bool:
@@ -174,6 +221,7 @@ class HotProtocol(HttpToolsProtocol):
         if not parser.should_keep_alive() or self.flow.write_paused or self.limit_concurrency is not None:
             return False
         self._page = page
+        self._may_learn = True
         return True
 
     def _hot_handler(self) -> Handler | None:
@@ -206,6 +254,7 @@ class HotProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Run a hot request; it is whole."""
+        self._is_between = True
         if self._page is not None:
             self._answer_page(self._page)
             return
@@ -307,7 +356,7 @@ class HotProtocol(HttpToolsProtocol):
             "client": self.client,
             "scheme": self.scheme,
             "root_path": self.root_path,
-            "headers": request.headers,
+            "headers": list(request.headers),
             "state": self.app_state.copy(),
             "method": request.method.decode("ascii"),
             "path": self.root_path + (unquote(path) if "%" in path else path),
@@ -355,4 +404,6 @@ class HotProtocol(HttpToolsProtocol):
 
 def protocol_class(hot: HotRoutes) -> type[HotProtocol]:
     """Return the protocol class to give to uvicorn as `http`."""
-    return type("HotProtocol", (HotProtocol,), {"hot": hot, "default_head": (None, b"")})
+    return type(
+        "HotProtocol", (HotProtocol,), {"hot": hot, "heads": KnownHeads(), "default_head": (None, b"")}
+    )
