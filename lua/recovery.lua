@@ -7,17 +7,6 @@ local function fenced(keys, args)
   return not natural(args[1]) or natural(args[1]) < known
 end
 
--- Keeps in `epochs` how each of the newest epochs began, so that another's of the same number is told from it later:
--- `<epoch>:<tip of its first event>:<position before it>`, one after the other.
-local EPOCHS_MAX = 32
-
-local function note_epoch(meta_key, epoch, tip, before)
-  local known = (redis.call('HGET', meta_key, 'epochs') or '') .. epoch .. ':' .. tip .. ':' .. before .. ' '
-  local _, count = string.gsub(known, ' ', '')
-  if count > EPOCHS_MAX then known = string.gsub(known, '^%S+ ', '') end
-  redis.call('HSET', meta_key, 'epochs', known)
-end
-
 -- open: begins a new epoch in a memory that was compared with the ledger. Its event is entry 0 of the epoch.
 -- KEYS  1 meta
 -- ARGV  1 fence  2 new epoch  3 the tip that was compared  4 home (run id)  5 outbox_max (0: none)
@@ -44,7 +33,12 @@ local function open(keys, args)
   redis.call('HSET', keys[1], 'epoch', args[2], 'state', 'ready', 'layout', LAYOUT, 'home', args[4], 'tip', tip,
     'at', now_text, 'last', position, 'fence', args[1], 'outbox_max', args[5])
   if args[6] and args[6] ~= '' then redis.call('HSET', keys[1], 'installation', args[6]) end
-  note_epoch(keys[1], args[2], tip, meta.last)
+  -- How each of the newest 32 epochs began, so that another's of the same number is told from it later:
+  -- `<epoch>:<tip of its first event>:<position before it>`, one after the other.
+  local epochs = (redis.call('HGET', keys[1], 'epochs') or '') .. args[2] .. ':' .. tip .. ':' .. meta.last .. ' '
+  local _, count = string.gsub(epochs, ' ', '')
+  if count > 32 then epochs = string.gsub(epochs, '^%S+ ', '') end
+  redis.call('HSET', keys[1], 'epochs', epochs)
   gate[keys[1]] = args[2]
   return { 'OPENED', '', position }
 end
@@ -115,6 +109,20 @@ local function trim(keys, args)
   return { 'TRIMMED', '' }
 end
 
+-- forgetting: notes up to when ids are forgotten, before they are: who asks then knows that only the ledger may know.
+-- KEYS  1 meta
+-- ARGV  1 epoch  2 who  3 ms since 1970, of the newest event whose ids go
+-- Returns the gate's refusals, INVALID_ARGUMENT, FORGOTTEN.
+local function forgetting(keys, args)
+  local shard, refusal = enter(keys, args)
+  if refusal then return refusal end
+  local until_ms = moment(args[3])
+  if not until_ms then return { 'INVALID_ARGUMENT', '' } end
+  local known = redis.call('HGET', keys[1], 'forgotten')
+  if not known or tonumber(known) < until_ms then redis.call('HSET', keys[1], 'forgotten', args[3]) end
+  return { 'FORGOTTEN', '' }
+end
+
 -- forget: drops an ended lock and ops that are older than the horizon and persisted.
 -- KEYS  1 meta
 -- ARGV  1 epoch  2 who  3 a lock id ('' for none)  4… ops
@@ -151,5 +159,6 @@ register('adopt', adopt, { 'allow-oom' })
 register('rebuild_begin', rebuild_begin, { 'allow-oom' })
 register('rebuild_clear', rebuild_clear, { 'allow-oom' })
 register('trim', trim, { 'allow-oom' })
+register('forgetting', forgetting, { 'allow-oom' })
 register('forget', forget, { 'allow-oom' })
 register('forget_transfer', forget_transfer, { 'allow-oom' })

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from app.api import problems
 from app.api.events import EVENT_SCHEMA
-from app.api.replies import ProblemReply
+from app.api.replies.problems import ProblemReply
 
 DESCRIPTION = """
 Knows, for every SKU and warehouse, how many units can still be sold.

@@ -187,6 +187,10 @@ class HotStore:
         """Return the position of the last event, as `<epoch>-<n>`."""
         return (await self._read("read_last", []))[2]
 
+    async def read_forgotten(self) -> int:
+        """Return up to when ids are forgotten, in ms since 1970; 0 for none."""
+        return int((await self._read("read_forgotten", []))[2])
+
     # Housekeeping
 
     async def trim(self, keep_from: str, persisted: str) -> Answer:
@@ -196,6 +200,10 @@ class HotStore:
     async def limit(self, entries: int, words: str) -> Answer:
         """Refuse new obligations from so many outbox entries on, and keep the worker's words beside it."""
         return await self._write("limit", "", [entries, words])
+
+    async def forgetting(self, until_ms: int) -> Answer:
+        """Note up to when ids will have been forgotten, before they are."""
+        return await self._write("forgetting", "", [until_ms])
 
     async def forget(self, lock_id: str, ops: Sequence[str]) -> Answer:
         """Drop an ended lock ('' for none) and ops, once they are persisted and past the horizon."""

@@ -15,12 +15,16 @@ BATCH_EVENTS_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Forgettable:
-    """Ended locks and transfers with the ids used on them, other ids, and the cursor after them."""
+    """Ended locks and transfers with the ids used on them, other ids, and the cursor after them.
+
+    `until_ms`: when the event at the cursor was recorded, in ms since 1970; 0 if that was never or is archived.
+    """
 
     locks: dict[str, list[str]]
     transfers: dict[str, list[str]]
     ops: list[str]
     cursor: Position
+    until_ms: int
     full: bool
 
 
@@ -38,7 +42,7 @@ class Horizon:
         async with database.snapshot(self._engine) as connection:
             at = (await connection.execute(statement("read_forgotten"), {"shard": self._shard})).one_or_none()
             if at is None:
-                return Forgettable({}, {}, [], Position(0, 0), full=False)
+                return Forgettable({}, {}, [], Position(0, 0), 0, full=False)
             cursor = Position(at.forgotten_epoch, at.forgotten_n)
             values = {
                 "shard": self._shard,
@@ -51,7 +55,7 @@ class Horizon:
             }
             events = (await connection.execute(statement("forgettable_events"), values)).all()
             if not events:
-                return Forgettable({}, {}, [], cursor, full=False)
+                return Forgettable({}, {}, [], cursor, at.at_ms or 0, full=False)
             cursor = Position(events[-1].epoch, events[-1].n)
             until = {"epoch": cursor.epoch, "n": cursor.n}
             ended = until | {"lock_ids": list({event.lock_id for event in events if event.lock_id})}
@@ -70,6 +74,7 @@ class Horizon:
                 for op in _ops_of(event)
             ],
             cursor,
+            events[-1].at_ms,
             full=len(events) == BATCH_EVENTS_MAX,
         )
 

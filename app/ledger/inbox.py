@@ -1,7 +1,7 @@
 """Events that are not booked yet: Postgres' own rows, durable before anybody is told that an event waits."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,9 +17,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class InboxRows:
     """Raises `UnavailableError` while Postgres is away."""
 
-    def __init__(self, engine: AsyncEngine, shard: int) -> None:
+    def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._shard = shard
 
     async def keep(self, rows: Sequence[Row]) -> dict[str, Row]:
         """Keep events of one source, each once, and return all as they are kept, by event_id."""
@@ -29,7 +28,7 @@ class InboxRows:
                     row.event_id, row.status.value, row.why, json.dumps(row.event, ensure_ascii=False),
                     row.fingerprint, row.warehouse, row.sequence, row.who, _time(row.until),
                 )
-                for row in rows
+                for row in sorted(rows, key=lambda row: row.event_id)  # two at once wait in turn, not for each other
             ),
             strict=True,
         )  # fmt: skip
@@ -58,6 +57,14 @@ class InboxRows:
         rows = [_row(row) for row in found]
         return sorted(rows, key=lambda row: (row.source, row.warehouse, row.sequence or 0, row.received_at))
 
+    async def wake(self, sequences: Collection[tuple[str, str]]) -> bool:
+        """Let the parked events of these sequences (source, warehouse) be tried at once; return whether any wait."""
+        if not sequences:
+            return False
+        async with database.driver_transaction(self._engine) as pg:
+            woken = await pg.fetchval(sql("wake_inbox"), *map(list, zip(*sorted(sequences), strict=True)))
+        return bool(woken)
+
     async def change(self, rows: Iterable[tuple[str, str, Status, str]]) -> None:
         """Note what became of events: source, event_id, status and why."""
         given = [(source, event_id, status.value, why) for source, event_id, status, why in rows]
@@ -71,12 +78,6 @@ class InboxRows:
         async with database.snapshot(self._engine) as connection:
             rows = (await connection.execute(statement("known_purchase_orders"), {"ids": list(ids)})).all()
         return set(ids) - {row.purchase_order_id for row in rows}
-
-    async def forgotten_at(self) -> int:
-        """Return when the newest event was recorded whose ids the hot store has forgotten, in ms; 0 for none."""
-        async with database.snapshot(self._engine) as connection:
-            row = (await connection.execute(statement("forgotten_at"), {"shard": self._shard})).one_or_none()
-        return int(row.at_ms) if row else 0
 
 
 def _time(ms: int) -> datetime:

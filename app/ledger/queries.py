@@ -14,6 +14,12 @@ def sql(name: str) -> str:
 
 
 @cache
+def sql_of_found(name: str, source: str) -> str:
+    """Return a statement about the rows of another one, which it calls `found`."""
+    return f"WITH found AS (\n{sql(source)}\n)\n{sql(name)}"
+
+
+@cache
 def statement(name: str) -> TextClause:
     """Return a statement with named parameters, for SQLAlchemy."""
     return text(sql(name))

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.domain.events import Position
 from app.domain.reconciliation import TREATED, Action, Rule, Treatment
 from app.ledger import database
-from app.ledger.queries import sql
+from app.ledger.queries import sql, sql_of_found
 from app.ledger.writer import moment
 
 DUPLICATES_MAX = 100
@@ -20,15 +20,19 @@ _COLUMNS = ("line", "sku", "on_hand", "damaged")
 
 
 class CauseStep(NamedTuple):
-    """A statement that finds one cause; `window`: it is told how far from the snapshot's time it looks."""
+    """A statement that finds differences with one cause, and the evidence.
+
+    `window`: it is told how far from the snapshot's time it looks; `status`: of which events of the inbox.
+    """
 
     statement: str
     window: bool = False
+    status: str = ""
 
 
 CAUSES = (
-    CauseStep("cause_parked"),
-    CauseStep("cause_quarantined"),
+    CauseStep("cause_waiting", status="parked"),
+    CauseStep("cause_waiting", status="quarantined"),
     CauseStep("cause_applied_twice"),
     CauseStep("cause_in_transit"),
     CauseStep("cause_shipped_after_cut", window=True),
@@ -168,8 +172,8 @@ class Comparison:
         """Find the likely cause of each; `step` is told which is looked for."""
         for cause in CAUSES:
             step(cause.statement)
-            values = (self.claim.number, window) if cause.window else (self.claim.number,)
-            await self._pg.execute(sql(cause.statement), *values)
+            more = (window,) if cause.window else (cause.status,) if cause.status else ()
+            await self._pg.execute(sql_of_found("file_causes", cause.statement), self.claim.number, *more)
 
     async def treat(self, policy: Policy, *, by_itself: bool) -> None:
         """Decide what is done about each; not `by_itself`: what would be applied is proposed."""

@@ -7,7 +7,7 @@ tries it again, and books it at last whatever is missing), or quarantined for a 
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import msgspec
@@ -35,9 +35,8 @@ CHUNK = 256
 CLAIMED_MAX = 1_000
 """Parked events tried again at once."""
 EARLY_ROUNDS_MAX = 10
-REMEMBERED_SECONDS = 5.0
-"""How long an answer about what the hot store has forgotten is good for; `MARGIN_MS` covers it."""
 MARGIN_MS = 60_000
+"""What may be forgotten between asking up to when it is and asking for an event."""
 _DAY_MS = 86_400_000
 _WAITS = {
     Outcome.EARLY: "others come before it in the sequence",
@@ -91,14 +90,6 @@ class Taken(NamedTuple):
     durability: Durability
 
 
-@dataclass(slots=True)
-class _Memory:
-    """Since when the hot store remembers ids, as it was asked last."""
-
-    since_ms: int = 0
-    asked_at: float = field(default=-REMEMBERED_SECONDS)
-
-
 @dataclass(frozen=True, slots=True)
 class Inbox:
     """Raises what `HotStore` raises, and `UnavailableError` when an event has to be kept, or is old, without Postgres.
@@ -115,7 +106,6 @@ class Inbox:
     rules: Rules
     wait_seconds: float
     horizon_seconds: float
-    _memory: _Memory = field(default_factory=_Memory)
 
     async def take(
         self,
@@ -159,7 +149,10 @@ class Inbox:
                 )
                 item.detail = item.detail or row.why
         await self._note(items)
-        return len(claimed) == CLAIMED_MAX
+        # Those behind one that has had its turn are next, however long they were to be left alone.
+        moved = {(item.fact.source, item.fact.warehouse) for item in items if _has_had_its_turn(item)}
+        woken = await self.rows.wake(moved)
+        return woken or len(claimed) == CLAIMED_MAX
 
     async def list(self, after: tuple[str, str], items_max: int) -> Sequence[Row]:
         """Return the next events that wait, by source and event_id."""
@@ -193,7 +186,7 @@ class Inbox:
         now = _now_ms()
         for item in items:
             self._judge(item, now)
-        await self._ask_ledger([item for item in items if item.status is None], now)
+        await self._ask_ledger(items, now)
         await self._ask_orders([item for item in items if item.status is None])
         await self._book(items, who)
         await self._count([item for item in items if item.is_count and item.status is None], who)
@@ -213,7 +206,8 @@ class Inbox:
     async def _ask_ledger(self, items: Sequence[_Item], now: int) -> None:
         """The hot store forgets ids beyond the horizon: of what happened before it, only the ledger knows."""
         skew_ms = 1000 * max((self.rules.of(item.fact.source).skew_seconds for item in items), default=0)
-        since = await self._remembered_since(now) + skew_ms + MARGIN_MS
+        horizon = now - int(self.horizon_seconds * 1000)
+        since = max(horizon, await self.hot.read_forgotten()) + skew_ms + MARGIN_MS
         old = [item for item in items if item.fact.occurred_at <= since]
         if not old:
             return
@@ -222,17 +216,6 @@ class Inbox:
             if found := known.get(item.fact.op):
                 same = found.fingerprint == item.fact.fingerprint
                 item.settle(*((Status.DUPLICATE,) if same else (Status.REJECTED, REUSED)))
-
-    async def _remembered_since(self, now: int) -> int:
-        """Since when the hot store remembers every id, in ms; without Postgres it forgets nothing more."""
-        horizon = now - int(self.horizon_seconds * 1000)
-        if time.monotonic() - self._memory.asked_at >= REMEMBERED_SECONDS:
-            try:
-                self._memory.since_ms = await self.rows.forgotten_at()
-                self._memory.asked_at = time.monotonic()
-            except UnavailableError:
-                _log.warning("inbox.horizon_unknown")
-        return max(horizon, self._memory.since_ms)
 
     async def _ask_orders(self, items: Sequence[_Item]) -> None:
         """Park what came in for an order that nobody has planned; without Postgres nobody can say, so book it."""
@@ -301,7 +284,9 @@ class Inbox:
         if not items:
             return
         until = _now_ms() + int(self.wait_seconds * 1000)
-        rows = {item.fact.event_id: _row_of(item, until, who) for item in items}
+        rows: dict[str, Row] = {}
+        for item in items:  # of one id with several contents the first stands
+            rows.setdefault(item.fact.event_id, _row_of(item, until, who))
         kept = await self.rows.keep(list(rows.values()))
         for item in items:
             row = kept[item.fact.event_id]
@@ -337,10 +322,14 @@ def _order(position: str) -> tuple[int, ...]:
 
 
 def _has_a_call(item: _Item) -> bool:
-    """One that is settled, and a count, only have a turn to take."""
+    """One that is to be kept may be known, or have a turn to take; of a count its booking says whether it is known."""
     if item.status in {Status.DUPLICATE, Status.REJECTED}:
         return False
-    return item.fact.sequence is not None or (item.status is None and not item.is_count)
+    return item.status is not None or item.fact.sequence is not None or not item.is_count
+
+
+def _has_had_its_turn(item: _Item) -> bool:
+    return item.fact.sequence is not None and item.status is not Status.PARKED
 
 
 def _note_answer(item: _Item, answer: Answer) -> None:
@@ -360,7 +349,9 @@ def _note_answer(item: _Item, answer: Answer) -> None:
             item.settle(Status.PARKED, _WAITS[answer.outcome])
         case _ if answer.outcome in _FOR_A_PERSON:
             item.settle(Status.QUARANTINED, _FOR_A_PERSON[answer.outcome])
-        case _:
+        case _ if (
+            item.status is None
+        ):  # what waits for a person may be such that nobody else makes sense of it
             item.settle(Status.REJECTED, "the hot store did not understand it")
 
 

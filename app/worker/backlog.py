@@ -22,7 +22,10 @@ _log = structlog.get_logger()
 PAUSE_SECONDS = 1.0
 FIGURES_SECONDS = 10.0
 ENTRY_BYTES_MIN = 100
-"""What an entry takes at least: the average of a short outbox says little."""
+"""What an entry takes at least."""
+SAMPLE_ENTRIES_MIN = 1_000
+ENTRY_BYTES_FEW_MAX = 4_000
+"""What an entry to come takes at most, judged by fewer: an import's are a hundred times as large as a lock's."""
 RESERVED_PER_LOCK = 2
 """Entries kept for each open lock: it will be unlocked, or confirmed and deducted."""
 FULL = 1
@@ -58,10 +61,12 @@ class Judgement(NamedTuple):
 def judge(room: Room, limits: Limits, open_locks: int) -> Judgement:
     """Return the limit that the room allows. Bytes keep a reserve for the locks that are open."""
     each = max(ENTRY_BYTES_MIN, room.bytes // max(1, room.entries))
+    if room.entries < SAMPLE_ENTRIES_MIN:
+        each = min(each, ENTRY_BYTES_FEW_MAX)
     reserved = RESERVED_PER_LOCK * max(open_locks, room.due_locks)
     allowed = {
         "its entries": limits.entries_hard,
-        "its bytes": limits.bytes_hard // each - reserved,
+        "its bytes": room.entries + (limits.bytes_hard - room.bytes) // each - reserved,
     }
     if room.memory_free is not None:
         allowed["the hot store's memory"] = room.entries + room.memory_free // each - reserved

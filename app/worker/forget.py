@@ -15,6 +15,7 @@ def duty(store: HotStore, horizon: Horizon) -> Duty:
 
     async def run_once() -> bool:
         batch: Forgettable = await horizon.next_batch()
+        await store.forgetting(batch.until_ms)  # first: whoever is told of an old event must know whom to ask
         for lock_id, ops in batch.locks.items():
             await store.forget(lock_id, ops)
         for transfer_id, ops in batch.transfers.items():

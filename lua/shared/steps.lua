@@ -1,4 +1,4 @@
--- What the steps of a lock share: how they begin, how they read their lines, how they end.
+-- What the steps of a lock share: how they begin (those of a transfer too), how they read their lines, how they end.
 
 -- Whether an op was used on this very lock, not on an earlier one of the same id that was forgotten before it:
 -- a shipment of the new lock must not pass for the old one's.
@@ -9,29 +9,35 @@ local function is_of(op, lock)
   return tonumber(op_n) > tonumber(n)
 end
 
--- ARGV[3] lock_id, ARGV[4] op ('' for none), ARGV[5] fingerprint of the request.
--- `valid`: whether the arguments after them could be read.
--- Returns shard, lock, nil, or nil, nil, answer. Precedence: the gate's refusals, INVALID_ARGUMENT, REPEATED,
--- ID_REUSED, UNKNOWN_LOCK.
-local function begin_step(keys, args, valid)
+-- How a step begins, of a lock or a transfer.
+-- ARGV[3] its id, ARGV[4] op ('' for none), ARGV[5] fingerprint of the request.
+-- `valid`: whether the arguments after them could be read. `load`: what finds the record; `unknown`: the answer if there is none.
+-- Returns shard, record, nil and the op that a repeat repeats; or nil, nil, answer. Precedence: the gate's refusals,
+-- INVALID_ARGUMENT, ID_REUSED, `unknown`.
+local function begin_step_of(keys, args, valid, load, unknown)
   local shard, refusal = enter(keys, args)
   if refusal then return nil, nil, refusal end
   if not valid or not args[5] then return nil, nil, { 'INVALID_ARGUMENT', args[3] or '' } end
   local op = load_op(shard, args[4])
   local is_told = op and op.fingerprint == TOLD
   if op and op.fingerprint ~= args[5] and not is_told then return nil, nil, { 'ID_REUSED', args[3] } end
-  local lock = load_lock(shard, args[3])
-  if not lock then return nil, nil, { 'UNKNOWN_LOCK', args[3] } end
-  shard.told = is_told and is_of(op, lock) -- by events of the inbox
-  if is_told then op = nil end
-  if op and is_of(op, lock) then
-    if op.answer == '' then return nil, nil, lock_answer('REPEATED', lock, op.position) end
-    local then_ = cjson.decode(op.answer)
-    local expires_at = then_[2] ~= cjson.null and string.format('%d', then_[2]) or ''
-    local lines = string.match(op.answer, '^%["[^"]*",[^,]*,(.*)%]$')
-    return nil, nil, { 'REPEATED', lock.id, op.position, then_[1], expires_at, lines, lock.s }
-  end
-  return shard, lock, nil
+  local record = load(shard, args[3])
+  if not record then return nil, nil, { unknown, args[3] } end
+  if not op or not is_of(op, record) then return shard, record, nil, nil end
+  shard.told = is_told -- by events of the inbox
+  return shard, record, nil, not is_told and op or nil
+end
+
+-- Returns shard, lock, nil, or nil, nil, answer. Precedence: the gate's refusals, INVALID_ARGUMENT, REPEATED,
+-- ID_REUSED, UNKNOWN_LOCK.
+local function begin_step(keys, args, valid)
+  local shard, lock, answer, op = begin_step_of(keys, args, valid, load_lock, 'UNKNOWN_LOCK')
+  if not op then return shard, lock, answer end
+  if op.answer == '' then return nil, nil, lock_answer('REPEATED', lock, op.position) end
+  local then_ = cjson.decode(op.answer)
+  local expires_at = then_[2] ~= cjson.null and string.format('%d', then_[2]) or ''
+  local lines = string.match(op.answer, '^%["[^"]*",[^,]*,(.*)%]$')
+  return nil, nil, { 'REPEATED', lock.id, op.position, then_[1], expires_at, lines, lock.s }
 end
 
 -- Commits a step: the event, the counts, the record, the op. Returns the answer.

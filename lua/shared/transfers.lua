@@ -79,28 +79,15 @@ local function transfer_is_open(transfer)
   return transfer.s ~= 'received' and transfer.s ~= 'cancelled'
 end
 
--- ARGV[3] transfer_id, ARGV[4] op ('' for none), ARGV[5] fingerprint of the request.
--- `valid`: whether the arguments after them could be read.
 -- Returns shard, transfer, nil, or nil, nil, answer. Precedence: the gate's refusals, INVALID_ARGUMENT,
 -- REPEATED, ID_REUSED, UNKNOWN_TRANSFER.
 local function begin_transfer_step(keys, args, valid)
-  local shard, refusal = enter(keys, args)
-  if refusal then return nil, nil, refusal end
-  if not valid or not args[5] then return nil, nil, { 'INVALID_ARGUMENT', args[3] or '' } end
-  local op = load_op(shard, args[4])
-  local is_told = op and op.fingerprint == TOLD
-  if op and op.fingerprint ~= args[5] and not is_told then return nil, nil, { 'ID_REUSED', args[3] } end
-  local transfer = load_transfer(shard, args[3])
-  if not transfer then return nil, nil, { 'UNKNOWN_TRANSFER', args[3] } end
-  shard.told = is_told and is_of(op, transfer) -- by events of the inbox
-  if is_told then op = nil end
-  if op and is_of(op, transfer) then
-    local answer = transfer_answer('REPEATED', transfer, op.position)
-    answer[4], answer[7] = string.match(op.answer, '^%["([^"]*)",(.*)%]$')
-    answer[8] = transfer.s
-    return nil, nil, answer
-  end
-  return shard, transfer, nil
+  local shard, transfer, answer, op = begin_step_of(keys, args, valid, load_transfer, 'UNKNOWN_TRANSFER')
+  if not op then return shard, transfer, answer end
+  answer = transfer_answer('REPEATED', transfer, op.position)
+  answer[4], answer[7] = string.match(op.answer, '^%["([^"]*)",(.*)%]$')
+  answer[8] = transfer.s
+  return nil, nil, answer
 end
 
 -- Of a shipment or receipt that events of the inbox told of: the lines they did not, or an answer.

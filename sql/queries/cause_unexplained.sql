@@ -1,1 +1,2 @@
-UPDATE discrepancy SET cause = 'unexplained' WHERE number = $1 AND cause IS NULL
+-- What is left.
+SELECT sku, state, 'unexplained' AS cause, evidence FROM discrepancy WHERE number = $1 AND cause IS NULL

@@ -32,6 +32,7 @@ SHOPPERS = 8
 COMMANDS = 10
 CALL_EVENTS = 40
 WAIT_SECONDS = 5
+PAUSE_SECONDS = 0.01
 TYPES = ("received", "shipped", "returned", "adjusted", "transfer", "counted")
 
 
@@ -42,7 +43,11 @@ def main() -> int:
         "--kill-every", type=float, default=20.0, metavar="SECONDS", help="0: nobody is killed"
     )
     parser.add_argument(
-        "--pause", type=float, default=0.01, metavar="SECONDS", help="between the calls of each client"
+        "--pause",
+        type=float,
+        default=PAUSE_SECONDS,
+        metavar="SECONDS",
+        help="between the calls of each client",
     )
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     given = parser.parse_args()
@@ -51,7 +56,7 @@ def main() -> int:
         service = Service(Path(place) / "data", log=Path(place) / "log", env=environment)
         try:
             service.ready()
-            outcome = asyncio.run(live(service, given))
+            outcome = asyncio.run(live(service, **vars(given)))
         finally:
             service.stop()
     print(f"seed {given.seed}: {outcome}")
@@ -176,32 +181,34 @@ class Floor:
             await asyncio.sleep(0.1)
 
 
-async def live(service: Service, given: argparse.Namespace) -> Outcome:
+async def live(
+    service: Service, *, seconds: float, kill_every: float, seed: int, pause: float = PAUSE_SECONDS
+) -> Outcome:
     """Run the floor, the shoppers and the killer for some time, and say what was wrong."""
     outcome, shared, history = Outcome(), [], History()
     service.open_stock(*(Opening(sku, warehouse, 400) for sku in SKUS for warehouse in WAREHOUSES))
-    end, where = time.monotonic() + given.seconds, urlsplit(service.url(""))
+    end, where = time.monotonic() + seconds, urlsplit(service.url(""))
 
     async def shop(number: int) -> None:
         turns = itertools.count()
         while time.monotonic() < end:
             client = Client(where.hostname or "", where.port or 0)
-            chance = given.seed * 1_000 + number + 100 * next(turns)
+            chance = seed * 1_000 + number + 100 * next(turns)
             await Shopper(client, history, chance, shared).run(COMMANDS)
-            await asyncio.sleep(given.pause)
+            await asyncio.sleep(pause)
 
     async def kill() -> None:
         for role in itertools.cycle(ROLES):
-            await asyncio.sleep(min(given.kill_every, max(0.0, end - time.monotonic())))
+            await asyncio.sleep(min(kill_every, max(0.0, end - time.monotonic())))
             if time.monotonic() >= end:
                 return
             await asyncio.to_thread(service.kill, role)
             outcome.kills += 1
 
     async with httpx.AsyncClient(base_url=service.url(""), timeout=30, verify=False) as http:  # noqa: S501
-        floor = Floor(http, random.Random(given.seed), shared, outcome)
-        tasks = [floor.run(end, given.pause), *(shop(number) for number in range(SHOPPERS))]
-        await asyncio.gather(*tasks, *([kill()] if given.kill_every else []))
+        floor = Floor(http, random.Random(seed), shared, outcome)
+        tasks = [floor.run(end, pause), *(shop(number) for number in range(SHOPPERS))]
+        await asyncio.gather(*tasks, *([kill()] if kill_every else []))
     outcome.commands = len(history.calls)
     until(service.is_ready, limit_seconds=90)
     await asyncio.to_thread(check, service, outcome)

@@ -203,7 +203,7 @@ def operations_on(
         inbox=Inbox(
             hot,
             Ledger(engine),
-            InboxRows(engine, 0),
+            InboxRows(engine),
             InboxCounts(hot, CountRows(engine), levels),
             past,
             levels,

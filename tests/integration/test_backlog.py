@@ -33,6 +33,7 @@ ROOMS = [
     (Room(100, 10_000, 0, None, GB), 0, Judgement(1_000, "soft", "its entries")),
     (Room(1_000, 100_000, 0, None, GB), 0, Judgement(1_000, "hard", "its entries")),
     (Room(50, 60_000, 0, None, GB), 0, Judgement(83, "soft", "its bytes")),
+    (Room(2, 60_000, 0, None, GB), 0, Judgement(12, "soft", "its bytes")),  # two of an import
     (
         Room(90, 90_000, 0, None, GB),
         5,

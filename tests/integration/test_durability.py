@@ -3,8 +3,8 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -20,8 +20,8 @@ from app.errors import ConfigurationError, OutcomeUnknownError
 from app.operations.operations import Operations
 from app.recovery.checks import HotLevel
 from app.settings import Settings
-from app.worker.duty import run_all
 from tests import servers
+from tests.integration.working import working
 
 ROWS = [OpeningRow("A", "north", 1_000)]
 _numbers = iter(range(1_000_000))
@@ -64,17 +64,6 @@ def stopped(pid: int | None) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
-
-
-@asynccontextmanager
-async def working(stores: Stores) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    running = asyncio.create_task(run_all(stores.duties(), stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await running
 
 
 # replica

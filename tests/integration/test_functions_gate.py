@@ -48,12 +48,24 @@ pytest_plugins = ["tests.properties.fixtures"]
 
 TEN = Opening((OpeningRow("A", "north", 10),))
 LOCK = Lock("L", (Line("A", 4, "north"),), ttl_ms=100)
-WRITES = [*ARGUMENTS, "expire", "trim", "forget", "forget_transfer"]
-READS = [("read_stock", ["A"]), ("read_lock", ["L"]), ("read_transfer", ["T"]), ("read_due", ["10"])]
+WRITES = [*ARGUMENTS, "expire", "trim", "forgetting", "forget", "forget_transfer"]
+READS = [
+    ("read_stock", ["A"]),
+    ("read_lock", ["L"]),
+    ("read_transfer", ["T"]),
+    ("read_due", ["10"]),
+    ("read_forgotten", []),
+]
 
 
 def arguments(function: str) -> list[str]:
-    more = {"expire": ["L"], "trim": ["", "1-0"], "forget": ["L"], "forget_transfer": ["T"]}
+    more = {
+        "expire": ["L"],
+        "trim": ["", "1-0"],
+        "forgetting": ["1"],
+        "forget": ["L"],
+        "forget_transfer": ["T"],
+    }
     return more[function] if function in more else plain(function)
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app import bootstrap
+from app.bootstrap import api
 from app.domain.events import Position
 from app.embedded.postgres import EmbeddedPostgres
 from app.errors import UnavailableError
@@ -117,7 +117,7 @@ async def test_those_who_watch_the_ledger_outlive_nonsense(
 ) -> None:
     engine, proxy = behind
     monkeypatch.setattr(epoch_watch, "INTERVAL_SECONDS", 0.01)
-    monkeypatch.setattr(bootstrap, "BOOKS_SECONDS", 0.01)
+    monkeypatch.setattr(api, "BOOKS_SECONDS", 0.01)
     told: list[Any] = []
 
     class Told:
@@ -127,7 +127,7 @@ async def test_those_who_watch_the_ledger_outlive_nonsense(
     rows = RecoveryRows(engine, 0)
     await Writer(engine, 0).position()
     watch, listener = EpochWatch(rows, _leave), LedgerWatch(engine, 0)
-    books = asyncio.create_task(bootstrap._watch_books(DriftRows(engine, 0), Told()))
+    books = asyncio.create_task(api._watch_books(DriftRows(engine, 0), Told()))
     watch.start()
     try:
         async with nonsense(proxy) as garbled:

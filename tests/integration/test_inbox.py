@@ -12,9 +12,11 @@ import pytest
 
 from app.bootstrap import Stores
 from app.commands.inbox import inbox
+from app.domain.inbox import Limits, Rules
 from app.errors import SellableError
 from app.settings import Settings
-from tests.integration.warehouse import House, house_on, problem
+from tests.integration.test_inbox_order import on_a_line
+from tests.integration.warehouse import House, problem
 
 WAIT_SECONDS = 1.0
 
@@ -26,7 +28,7 @@ def test_settings() -> Settings:
 
 @pytest.fixture
 async def house(stores: Stores) -> AsyncIterator[House]:
-    async with house_on(stores) as house:
+    async with on_a_line(stores) as house:  # which keeps the order of the events in a call
         yield house
 
 
@@ -292,8 +294,9 @@ async def test_what_waits_for_a_person(house: House, tmp_path: Path) -> None:
         event("e2", occurred_at=old),
         event("e3", occurred_at=soon),
         event("e4", quantity=100_000),
+        event("e5", occurred_at="9999-12-31T23:59:59Z", sequence=1),
     )
-    assert [status for status, _ in results] == ["quarantined"] * 3 + ["applied"]
+    assert [status for status, _ in results] == [*["quarantined"] * 3, "applied", "quarantined"]
     careful = await send(
         house,
         event("c1", quantity=6),
@@ -302,7 +305,7 @@ async def test_what_waits_for_a_person(house: House, tmp_path: Path) -> None:
         source="careful",
     )
     assert [status for status, _ in careful] == ["quarantined", "applied", "quarantined"]
-    assert len(await waiting(house)) == 5
+    assert len(await waiting(house)) == 6
     retried = await house.operations.inbox.retry("wms", "e2")
     assert retried is not None
     assert retried.status == "applied"
@@ -313,6 +316,30 @@ async def test_what_waits_for_a_person(house: House, tmp_path: Path) -> None:
     assert await house.operations.inbox.retry("wms", "e1") is None
     assert await counts(house) == (10 + 100_000 + 5 + 3, 0, 0)
     assert await house.differences() == []
+
+
+async def test_of_one_id_with_several_contents_the_first_stands(house: House) -> None:
+    first = event("e1", "shipped", lock_id="L")
+    reused = ("rejected", "event_id: was used with other content")
+    assert await send(house, first, first | {"lock_id": "M"}) == [
+        ("parked", "no lock is called this"),
+        reused,
+    ]
+    assert await send(house, first | {"lock_id": "M"}) == [reused]
+    assert await counts(house) == (10, 0, 0)
+
+
+async def test_a_repeat_of_what_was_booked_is_never_kept(house: House) -> None:
+    """However the limits have changed since: it was booked, and that is what the answer says."""
+    told = event("e1", quantity=6)
+    assert await send(house, told) == [("applied", "")]
+    object.__setattr__(house.operations.inbox, "rules", Rules(Limits(5, 0)))
+    assert await send(house, told, told | {"quantity": 7}) == [
+        ("duplicate", ""),
+        ("rejected", "event_id: was used with other content"),
+    ]
+    assert await waiting(house) == []
+    assert await counts(house) == (16, 0, 0)
 
 
 async def test_the_command_lists_retries_and_drops(

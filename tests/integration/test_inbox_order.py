@@ -155,6 +155,28 @@ async def test_some_orders_of_six_events_and_a_count(house: House) -> None:
     await all_the_same(house, SAMPLE, WITH_A_COUNT)
 
 
+async def test_a_sequence_told_by_eight_at_once(house: House) -> None:
+    """Each sends all but the first, in an order of its own; nobody is refused. With the first, all get their turn."""
+    first, *events = (
+        named(0, [{"type": "received", "quantity": 1}], 0) | {"event_id": f"s{i}", "sequence": i}
+        for i in range(1, 201)
+    )
+
+    async def tell(seed: int) -> list[str]:
+        mine = random.Random(seed).sample(events, len(events))
+        parts = [mine[first : first + 20] for first in range(0, len(mine), 20)]
+        return [status for part in parts for status in await send(house, part)]
+
+    told = await asyncio.gather(*(tell(seed) for seed in range(8)))
+    assert {status for each in told for status in each} == {"parked"}
+    assert await send(house, [first]) == ["applied"]
+    async with asyncio.timeout(15):  # one by one, each at a time of its own, they would take minutes
+        while await house.operations.inbox.list(("", ""), 1):
+            await asyncio.sleep(0.02)
+    assert (await shelves(house, 0))["north"] == (200, 0, 0, 0)
+    assert await house.differences() == []
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_all_orders_of_six_events(house: House) -> None:

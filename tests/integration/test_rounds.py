@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app import bootstrap
-from app.bootstrap import Stores
-from app.domain.commands import Line, Lock, OpeningRow, Unlock
+from app.bootstrap import Stores, tools
+from app.domain.commands import OpeningRow, Unlock
 from app.errors import NotReadyError
 from app.ledger.drift import BookFigures, DriftRows
 from app.ledger.partitions import Partitions
@@ -18,6 +17,7 @@ from app.reconcile.verify import Difference, Slice
 from app.settings import Settings
 from app.telemetry import Metrics
 from tests.integration.test_worker import drain, execute, fetch, some_traffic, until, working
+from tests.integration.working import busy
 
 OPEN = "SELECT what, place, left_name, left_figure, right_name, right_figure FROM drift WHERE gone_at IS NULL"
 
@@ -31,7 +31,7 @@ async def whole_round(rounds: Rounds) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify, "SETTLED_TRIES", 3)
-    monkeypatch.setattr(bootstrap, "CATCH_UP_SECONDS", 0.2)
+    monkeypatch.setattr(tools, "CATCH_UP_SECONDS", 0.2)
 
 
 PLANTS = {
@@ -85,27 +85,13 @@ class TestLive:
         return Settings(trim_margin_seconds=0, check_slice_seconds=0.005)
 
     async def test_traffic_raises_no_false_alarm(self, stores: Stores) -> None:
-        await stores.hot.opening([OpeningRow(f"S{i}", "north", 1000) for i in range(5)])
-        running = True
-
-        async def traffic(name: str) -> None:
-            n = 0
-            while running:
-                n += 1
-                await stores.hot.lock(Lock(f"{name}-{n}", (Line(f"S{n % 5}", 1),)))
-                await stores.hot.unlock(Unlock(f"{name}-{n}"))
-                await asyncio.sleep(0.005)
-
         rounds = 0
-        async with working(stores):
-            tasks = [asyncio.create_task(traffic(f"t{i}")) for i in range(3)]
+        async with working(stores), busy(stores, clients=3, pause_seconds=0.005):
             before = None
             while rounds < 2:
                 at = await until(lambda: fetch(stores, DONE))
                 rounds, before = rounds + (at != before), at
                 await asyncio.sleep(0.02)
-            running = False
-            await asyncio.gather(*tasks)
         assert await fetch(stores, "SELECT * FROM drift") == []
 
 

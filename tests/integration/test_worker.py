@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -30,8 +29,8 @@ from app.ledger import database
 from app.ledger.writer import Writer
 from app.recovery.findings import Finding
 from app.settings import Settings
-from app.worker.duty import run_all
 from app.worker.persist import Persist
+from tests.integration.working import busy, working
 
 
 def persist_of(stores: Stores) -> Persist:
@@ -87,17 +86,6 @@ async def execute(stores: Stores, statement: str) -> None:
 async def fetch(stores: Stores, statement: str) -> list[tuple]:
     async with database.driver_transaction(stores.engine) as pg:
         return [tuple(row) for row in await pg.fetch(statement)]
-
-
-@contextlib.asynccontextmanager
-async def working(stores: Stores) -> AsyncIterator[None]:
-    stop = asyncio.Event()
-    running = asyncio.create_task(run_all(stores.duties(), stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await running
 
 
 async def until(ask, limit_seconds: float = 15.0):
@@ -298,21 +286,8 @@ async def test_verify_finds_what_is_planted(stores: Stores, name: str, plant: st
 
 
 async def test_verify_raises_no_false_alarm_under_traffic(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow(f"S{i}", "north", 1000) for i in range(5)])
-    running = True
-
-    async def traffic(name: str) -> None:
-        n = 0
-        while running:
-            n += 1
-            await stores.hot.lock(Lock(f"{name}-{n}", (Line(f"S{n % 5}", 1),)))
-            await stores.hot.unlock(Unlock(f"{name}-{n}"))
-
-    async with working(stores):
-        tasks = [asyncio.create_task(traffic(f"t{i}")) for i in range(4)]
+    async with working(stores), busy(stores, clients=4):
         found = [await differences(stores) for _ in range(5)]
-        running = False
-        await asyncio.gather(*tasks)
     assert found == [[]] * 5
 
 

@@ -1,15 +1,17 @@
 """Adjustments: corrections of what is physically there."""
 
+from functools import partial
+
 from fastapi import APIRouter, Depends, Response
 
-from app.api import problems
 from app.api.auth import Needs
 from app.api.bodies import AdjustmentBody
-from app.api.dependencies import Conf, MetricsOf, Ops, Who, level
+from app.api.dependencies import Ops
 from app.api.openapi import WRITE, errors
-from app.api.replies import AdjustmentReply
+from app.api.replies.bookings import AdjustmentReply
 from app.api.strict import StrictRoute
-from app.api.views import json_response, of_adjustment
+from app.api.views import of_adjustment
+from app.api.writes import Write
 from app.domain.outcomes import Outcome
 
 router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[Depends(Needs("warehouse"))])
@@ -24,13 +26,12 @@ router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[De
         **errors(*WRITE, "adjustment_id_reused", "insufficient_damaged", "quantity_too_large"),
     },
 )
-async def book_adjustment(
-    body: AdjustmentBody, ops: Ops, settings: Conf, who: Who, metrics: MetricsOf
-) -> Response:
+async def book_adjustment(body: AdjustmentBody, ops: Ops, write: Write) -> Response:
     """Book what was found or is missing, or what turned out damaged; repeatable by its adjustment_id."""
-    command = body.command()
-    told = await ops.adjustments.book(command, level(body.durability, settings), who=who)
-    metrics.count_outcome(command.kind, told.answer.outcome)
-    if told.durability is None:
-        return problems.of_answer(told.answer, command).response()
-    return json_response(of_adjustment(body, told), 201 if told.answer.outcome is Outcome.ADJUSTED else 200)
+    return await write.book(
+        ops.adjustments.book,
+        body.command(),
+        body.durability,
+        partial(of_adjustment, body),
+        created=Outcome.ADJUSTED,
+    )

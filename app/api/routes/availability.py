@@ -11,7 +11,7 @@ from app.api.auth import Needs
 from app.api.bodies import AvailabilityBody
 from app.api.dependencies import Conf, Ops
 from app.api.openapi import READ, errors
-from app.api.replies import AvailabilityListReply, AvailabilityReply
+from app.api.replies.availability import AvailabilityListReply, AvailabilityReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_page
 from app.api.words import WAREHOUSES_MAX, Sku, SkuInPath

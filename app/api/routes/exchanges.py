@@ -1,15 +1,17 @@
 """Exchanges: goods came back, and others are held instead."""
 
+from functools import partial
+
 from fastapi import APIRouter, Depends, Response
 
-from app.api import problems
 from app.api.auth import Needs
 from app.api.bodies import ExchangeBody
-from app.api.dependencies import Conf, MetricsOf, Ops, Who, level
+from app.api.dependencies import Conf, Ops
 from app.api.openapi import WRITE, errors
-from app.api.replies import ExchangeReply
+from app.api.replies.bookings import ExchangeReply
 from app.api.strict import StrictRoute
-from app.api.views import json_response, of_exchange
+from app.api.views import of_exchange
+from app.api.writes import Write
 from app.domain.outcomes import Outcome
 
 router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[Depends(Needs("warehouse"))])
@@ -24,13 +26,9 @@ router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[De
         **errors(*WRITE, "insufficient_stock", "exchange_id_reused", "lock_id_reused", "quantity_too_large"),
     },
 )
-async def book_exchange(
-    body: ExchangeBody, ops: Ops, settings: Conf, who: Who, metrics: MetricsOf
-) -> Response:
+async def book_exchange(body: ExchangeBody, ops: Ops, settings: Conf, write: Write) -> Response:
     """Book goods that came back and hold others instead: both or neither. Repeatable by its exchange_id."""
     command = body.command(settings.lock_ttl_seconds)
-    told = await ops.exchanges.book(command, level(body.durability, settings), who=who)
-    metrics.count_outcome(command.kind, told.answer.outcome)
-    if told.durability is None:
-        return problems.of_answer(told.answer, command).response()
-    return json_response(of_exchange(body, told), 201 if told.answer.outcome is Outcome.EXCHANGED else 200)
+    return await write.book(
+        ops.exchanges.book, command, body.durability, partial(of_exchange, body), created=Outcome.EXCHANGED
+    )

@@ -5,17 +5,16 @@ from fastapi import APIRouter, Depends, Response
 from app.api import problems
 from app.api.auth import Needs
 from app.api.bodies import ConfirmBody, DeductBody, ExtendBody, LockBody, ReplaceBody, UnlockBody
-from app.api.dependencies import Conf, Key, MetricsOf, Ops, Who, level, moment_of, require_key
+from app.api.dependencies import Conf, Key, Ops, moment_of, require_key
 from app.api.openapi import READ, WRITE, errors
-from app.api.replies import LockReply, StepReply
+from app.api.replies.locks import LockReply, StepReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_lock, of_step
 from app.api.words import AsOf, LockIdInPath
-from app.domain.commands import Lock, Step
+from app.api.writes import C, Operation, Write
 from app.domain.outcomes import Outcome
 from app.domain.past import TooOld, Unknown
-from app.operations.durability import Told
-from app.telemetry import Metrics
+from app.settings import Durability
 
 router = APIRouter(route_class=StrictRoute, tags=["checkout"], dependencies=[Depends(Needs("checkout"))])
 reading = APIRouter(route_class=StrictRoute, tags=["checkout"], dependencies=[Depends(Needs("read"))])
@@ -23,11 +22,8 @@ reading = APIRouter(route_class=StrictRoute, tags=["checkout"], dependencies=[De
 _STEP = (*WRITE, "unknown_lock", "lock_expired", "lock_not_held", "idempotency_key_reused")
 
 
-def _answer(told: Told, command: Lock | Step, metrics: Metrics) -> Response:
-    metrics.count_outcome(type(command).__name__.lower(), told.answer.outcome)
-    if told.durability is None:
-        return problems.of_answer(told.answer, command).response()
-    return json_response(of_step(told), 201 if told.answer.outcome is Outcome.LOCKED else 200)
+async def _step(write: Write, book: Operation[C], command: C, asked: Durability | None) -> Response:
+    return await write.book(book, command, asked, of_step)
 
 
 @router.post(
@@ -40,11 +36,10 @@ def _answer(told: Told, command: Lock | Step, metrics: Metrics) -> Response:
         **errors(*WRITE, "insufficient_stock", "lock_id_reused"),
     },
 )
-async def create_lock(body: LockBody, ops: Ops, settings: Conf, who: Who, metrics: MetricsOf) -> Response:
+async def create_lock(body: LockBody, ops: Ops, settings: Conf, write: Write) -> Response:
     """Hold stock for one order: all lines or none. Repeating it with the same content is safe."""
     command = body.command(settings.lock_ttl_seconds)
-    told = await ops.locks.create(command, level(body.durability, settings), who=who)
-    return _answer(told, command, metrics)
+    return await write.book(ops.locks.create, command, body.durability, of_step, created=Outcome.LOCKED)
 
 
 @reading.get(
@@ -72,27 +67,19 @@ async def read_lock(lock_id: LockIdInPath, ops: Ops, as_of: AsOf = None) -> Resp
 async def confirm_lock(
     lock_id: LockIdInPath,
     ops: Ops,
-    settings: Conf,
-    who: Who,
+    write: Write,
     key: Key,
-    metrics: MetricsOf,
     body: ConfirmBody | None = None,
 ) -> Response:
     """Make a lock last: the order is paid. An expired lock takes its stock again, if it is there."""
     body = body or ConfirmBody()
-    command = body.command(lock_id, key)
-    told = await ops.locks.confirm(command, level(body.durability, settings), who=who)
-    return _answer(told, command, metrics)
+    return await _step(write, ops.locks.confirm, body.command(lock_id, key), body.durability)
 
 
 @router.post("/v1/locks/{lock_id}/extend", response_model=StepReply, responses=errors(*_STEP))
-async def extend_lock(
-    lock_id: LockIdInPath, body: ExtendBody, ops: Ops, settings: Conf, who: Who, key: Key, metrics: MetricsOf
-) -> Response:
+async def extend_lock(lock_id: LockIdInPath, body: ExtendBody, ops: Ops, write: Write, key: Key) -> Response:
     """Let a held lock expire later, counted from now."""
-    command = body.command(lock_id, key)
-    told = await ops.locks.extend(command, level(body.durability, settings), who=who)
-    return _answer(told, command, metrics)
+    return await _step(write, ops.locks.extend, body.command(lock_id, key), body.durability)
 
 
 @router.post(
@@ -103,19 +90,15 @@ async def extend_lock(
 async def unlock_lock(
     lock_id: LockIdInPath,
     ops: Ops,
-    settings: Conf,
-    who: Who,
+    write: Write,
     key: Key,
-    metrics: MetricsOf,
     body: UnlockBody | None = None,
 ) -> Response:
     """Give back all that is left of a lock, or some; some needs an Idempotency-Key."""
     body = body or UnlockBody()
     if body.lines:
         require_key(key)
-    command = body.command(lock_id, key)
-    told = await ops.locks.unlock(command, level(body.durability, settings), who=who)
-    return _answer(told, command, metrics)
+    return await _step(write, ops.locks.unlock, body.command(lock_id, key), body.durability)
 
 
 @router.post(
@@ -123,13 +106,9 @@ async def unlock_lock(
     response_model=StepReply,
     responses=errors(*_STEP, "quantity_exceeds_lock", "shipment_id_reused"),
 )
-async def deduct_lock(
-    lock_id: LockIdInPath, body: DeductBody, ops: Ops, settings: Conf, who: Who, metrics: MetricsOf
-) -> Response:
+async def deduct_lock(lock_id: LockIdInPath, body: DeductBody, ops: Ops, write: Write) -> Response:
     """Take what shipped off the shelf; repeatable by its shipment_id. The first deduct confirms."""
-    command = body.command(lock_id)
-    told = await ops.locks.deduct(command, level(body.durability, settings), who=who)
-    return _answer(told, command, metrics)
+    return await _step(write, ops.locks.deduct, body.command(lock_id), body.durability)
 
 
 @router.post(
@@ -138,10 +117,8 @@ async def deduct_lock(
     responses=errors(*_STEP, "insufficient_stock"),
 )
 async def replace_lock(
-    lock_id: LockIdInPath, body: ReplaceBody, ops: Ops, settings: Conf, who: Who, key: Key, metrics: MetricsOf
+    lock_id: LockIdInPath, body: ReplaceBody, ops: Ops, write: Write, key: Key
 ) -> Response:
     """Swap a lock's lines for others, in one step; its expiry is kept. Needs an Idempotency-Key."""
     require_key(key)
-    command = body.command(lock_id, key)
-    told = await ops.locks.replace(command, level(body.durability, settings), who=who)
-    return _answer(told, command, metrics)
+    return await _step(write, ops.locks.replace, body.command(lock_id, key), body.durability)

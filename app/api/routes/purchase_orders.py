@@ -11,7 +11,7 @@ from app.api.bodies import CloseBody, PurchaseOrderBody, ReceiptBody
 from app.api.cursors import cursor_of, parts_of
 from app.api.dependencies import Conf, MetricsOf, Ops, Who, level
 from app.api.openapi import READ, WRITE, errors
-from app.api.replies import (
+from app.api.replies.purchase_orders import (
     ExpectedListReply,
     PurchaseOrderListReply,
     PurchaseOrderReply,

@@ -18,7 +18,7 @@ from app.api.reconciliations import (
     of_report,
     of_treated,
 )
-from app.api.replies import (
+from app.api.replies.reconciliations import (
     BegunReply,
     ReconciliationListReply,
     ReconciliationReply,

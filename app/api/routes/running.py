@@ -5,7 +5,7 @@ from fastapi import APIRouter, Request, Response
 from app.api import problems
 from app.api.dependencies import Conf, HealthOf, MetricsOf, Ops
 from app.api.openapi import errors
-from app.api.replies import StatusReply
+from app.api.replies.problems import StatusReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response
 from app.api.warehouses import WarehouseWatch

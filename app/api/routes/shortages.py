@@ -9,7 +9,7 @@ from app.api.auth import Needs
 from app.api.bodies import ResolveBody
 from app.api.dependencies import Conf, Ops, Who, level
 from app.api.openapi import READ, WRITE, errors
-from app.api.replies import ResolvedReply, ShortageCaseListReply
+from app.api.replies.shortages import ResolvedReply, ShortageCaseListReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_case, of_resolution
 from app.api.words import LIMIT, IdInPath, Limit

@@ -10,7 +10,7 @@ from app.api.cursors import cursor_of, parts_of
 from app.api.dependencies import Ops, moment_of
 from app.api.openapi import READ, errors
 from app.api.problems import ProblemError, invalid
-from app.api.replies import ExplanationReply, HistoryReply, StockReply
+from app.api.replies.stock import ExplanationReply, HistoryReply, StockReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_explanation, of_move, of_stock
 from app.api.words import LIMIT, AsOf, Limit, SkuInPath

@@ -9,7 +9,7 @@ from app.api.auth import Needs
 from app.api.bodies import StockTakeBody
 from app.api.dependencies import Conf, MetricsOf, Ops, Who, level
 from app.api.openapi import WRITE, errors
-from app.api.replies import StockTakeReply
+from app.api.replies.bookings import StockTakeReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_stock_take
 from app.domain.outcomes import Outcome

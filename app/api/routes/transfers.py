@@ -5,16 +5,16 @@ from fastapi import APIRouter, Depends, Response
 from app.api import problems
 from app.api.auth import Needs
 from app.api.bodies import TransferBody, TransferCancelBody, TransferReceiveBody, TransferShipBody
-from app.api.dependencies import Conf, MetricsOf, Ops, Who, level
+from app.api.dependencies import Ops
 from app.api.openapi import READ, WRITE, errors
-from app.api.replies import TransferReply, TransferStepReply
+from app.api.replies.transfers import TransferReply, TransferStepReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_transfer, of_transfer_step
 from app.api.words import TransferIdInPath
-from app.domain.commands import Transfer, TransferCancel, TransferStep
+from app.api.writes import C, Operation, Write
+from app.domain.commands import TransferCancel
 from app.domain.outcomes import Outcome
-from app.operations.durability import Told
-from app.telemetry import Metrics
+from app.settings import Durability
 
 router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[Depends(Needs("warehouse"))])
 reading = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[Depends(Needs("read"))])
@@ -22,12 +22,8 @@ reading = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[D
 _STEP = (*WRITE, "unknown_transfer", "transfer_not_open")
 
 
-def _answer(told: Told, command: Transfer | TransferStep, metrics: Metrics) -> Response:
-    metrics.count_outcome(command.kind, told.answer.outcome)
-    if told.durability is None:
-        return problems.of_answer(told.answer, command).response()
-    created = told.answer.outcome is Outcome.TRANSFER_REQUESTED
-    return json_response(of_transfer_step(told), 201 if created else 200)
+async def _step(write: Write, book: Operation[C], command: C, asked: Durability | None) -> Response:
+    return await write.book(book, command, asked, of_transfer_step)
 
 
 @router.post(
@@ -39,13 +35,15 @@ def _answer(told: Told, command: Transfer | TransferStep, metrics: Metrics) -> R
         **errors(*WRITE, "insufficient_stock", "transfer_id_reused"),
     },
 )
-async def request_transfer(
-    body: TransferBody, ops: Ops, settings: Conf, who: Who, metrics: MetricsOf
-) -> Response:
+async def request_transfer(body: TransferBody, ops: Ops, write: Write) -> Response:
     """Promise stock at one warehouse to another: all lines or none. Repeating it with the same content is safe."""
-    command = body.command()
-    told = await ops.transfers.request(command, level(body.durability, settings), who=who)
-    return _answer(told, command, metrics)
+    return await write.book(
+        ops.transfers.request,
+        body.command(),
+        body.durability,
+        of_transfer_step,
+        created=Outcome.TRANSFER_REQUESTED,
+    )
 
 
 @reading.get(
@@ -70,14 +68,10 @@ async def ship_transfer(
     transfer_id: TransferIdInPath,
     body: TransferShipBody,
     ops: Ops,
-    settings: Conf,
-    who: Who,
-    metrics: MetricsOf,
+    write: Write,
 ) -> Response:
     """Take what left the source off its shelf: it is on the way. Repeatable by its shipment_id."""
-    command = body.command(transfer_id)
-    told = await ops.transfers.ship(command, level(body.durability, settings), who=who)
-    return _answer(told, command, metrics)
+    return await _step(write, ops.transfers.ship, body.command(transfer_id), body.durability)
 
 
 @router.post(
@@ -89,27 +83,19 @@ async def receive_transfer(
     transfer_id: TransferIdInPath,
     body: TransferReceiveBody,
     ops: Ops,
-    settings: Conf,
-    who: Who,
-    metrics: MetricsOf,
+    write: Write,
 ) -> Response:
     """Book what arrived at the destination, and what was lost on the way. Repeatable by its receipt_id."""
-    command = body.command(transfer_id)
-    told = await ops.transfers.receive(command, level(body.durability, settings), who=who)
-    return _answer(told, command, metrics)
+    return await _step(write, ops.transfers.receive, body.command(transfer_id), body.durability)
 
 
 @router.post("/v1/transfers/{transfer_id}/cancel", response_model=TransferStepReply, responses=errors(*_STEP))
 async def cancel_transfer(
     transfer_id: TransferIdInPath,
     ops: Ops,
-    settings: Conf,
-    who: Who,
-    metrics: MetricsOf,
+    write: Write,
     body: TransferCancelBody | None = None,
 ) -> Response:
     """Give back what has not shipped; what has is still to be received. Repeating it gives the same answer."""
     body = body or TransferCancelBody()
-    command = TransferCancel(transfer_id)
-    told = await ops.transfers.cancel(command, level(body.durability, settings), who=who)
-    return _answer(told, command, metrics)
+    return await _step(write, ops.transfers.cancel, TransferCancel(transfer_id), body.durability)

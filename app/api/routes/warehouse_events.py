@@ -9,7 +9,7 @@ from app.api.auth import Needs
 from app.api.dependencies import Conf, MetricsOf, Ops, Who, level
 from app.api.events import REQUEST_BODY, read_events
 from app.api.openapi import WRITE, errors
-from app.api.replies import EventsReply
+from app.api.replies.inbox import EventsReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response
 from app.domain.inbox import Result

@@ -1,0 +1,1 @@
+"""The shapes of replies, a capability a file."""

@@ -1,0 +1,142 @@
+"""An API process: what serves HTTP, and what it keeps asking for."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from app.bootstrap.connections import SHARD
+from app.bootstrap.stores import Stores, kept, leaving, open_stores
+from app.errors import NotReadyError, SellableError, UnavailableError
+from app.hotstore.library import library
+from app.hotstore.line import Line, LineCaller
+from app.hotstore.ring import Ring
+from app.hotstore.store import HotStore
+from app.ledger.drift import DriftRows
+from app.ledger.recovery_rows import RecoveryRows
+from app.operations.epoch_watch import EpochWatch
+from app.recovery.state import why_shut
+from app.settings import Settings
+from app.telemetry import Metrics
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from app.api.hot.protocol import HotProtocol
+    from app.api.hot.routes import HotRoutes
+
+_log = structlog.get_logger()
+
+BOOKS_SECONDS = 15.0
+"""How often an API process asks the ledger what its metrics say of the books."""
+
+
+class _Health:
+    """Whether this process can answer: the hot store's gate must be open. Locks go on without Postgres."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+
+    async def readiness(self) -> list[str]:
+        try:
+            await self._stores.hot.read_due(0)
+        except NotReadyError:
+            return await why_shut(self._stores.gate, RecoveryRows(self._stores.engine, SHARD))
+        except SellableError as error:
+            return [str(error)]
+        return self._stores.level.problems
+
+    def notes(self) -> list[str]:
+        return self._stores.words.notes()
+
+    def tell(self, metrics: Metrics) -> None:
+        """Bring the gauges up to date; what nobody has said is left as it was."""
+        level, words = self._stores.level, self._stores.words.words
+        metrics.set_gauge("sellable_hot_store_fsyncs", level.level == "disk")
+        metrics.set_gauge("sellable_hot_store_replicas", level.replicas)
+        if words:
+            metrics.set_gauge("sellable_outbox_events", words["entries"])
+            metrics.set_gauge("sellable_outbox_bytes", words["bytes"])
+            metrics.set_gauge("sellable_outbox_limit_events", words["limit"])
+            metrics.set_gauge("sellable_outbox_level", ("ok", "soft", "hard").index(words["level"]))
+            metrics.set_gauge("sellable_ledger_waits", bool(words["trouble"]))
+            metrics.set_gauge("sellable_quarantined", words["quarantined"])
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What serves HTTP: the application, and uvicorn's protocol class with the short way for hot requests."""
+
+    app: "FastAPI"
+    hot: "HotRoutes"
+    protocol: "type[HotProtocol]"
+
+
+@asynccontextmanager
+async def open_api(settings: Settings) -> AsyncIterator[Api]:
+    """Reach the stores, refuse what would break a promise, and return the API."""
+    async with open_stores(settings=settings) as stores:
+        await stores.check()
+        async with _line_of(stores) as (api, line, epochs):
+            line.start()
+            epochs.start()
+            try:
+                async with kept(stores):
+                    yield api
+            finally:
+                await epochs.close()
+
+
+@asynccontextmanager
+async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch]]:
+    """Build everything that hangs on the pipelined connection."""
+    # Here, because the worker and the commands need no FastAPI.
+    from app.api.app import create_app  # noqa: PLC0415
+    from app.api.hot.build import build_hot  # noqa: PLC0415
+    from app.api.hot.protocol import protocol_class  # noqa: PLC0415
+
+    metrics, ring = Metrics(), Ring(stores.settings.ring_entries_max)
+    level = stores.level
+    hot, line = build_hot(
+        stores.settings,
+        stores.redis_url,
+        stores.keys,
+        metrics,
+        level=lambda: level.level,
+        on_shut=level.doubt,
+        ring=ring,
+    )
+    metrics.collectors.append(lambda told: told.set_gate(epoch=line.epoch, unpersisted=len(ring)))
+    store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order, ring=ring)
+    epochs = EpochWatch(
+        RecoveryRows(stores.engine, SHARD),
+        leaving(stores, store, line),
+        ring=ring,
+    )
+    live = replace(stores, hot=store)
+    operations = live.operations()
+    health = _Health(live)
+    metrics.collectors.append(health.tell)
+    app = create_app(operations, stores.settings, health, metrics=metrics)
+    books = asyncio.create_task(_watch_books(DriftRows(stores.engine, SHARD), metrics), name="books")
+    try:
+        yield Api(app, hot, protocol_class(hot)), line, epochs
+    finally:
+        books.cancel()
+        await asyncio.gather(books, return_exceptions=True)
+        await operations.locks.durabilities.close()
+        await line.close()
+
+
+async def _watch_books(rows: DriftRows, metrics: Metrics) -> None:
+    while True:
+        try:
+            metrics.set_books(*await rows.figures())
+        except UnavailableError:
+            pass  # what was said last stands
+        except Exception:  # noqa: BLE001 - figures that nobody renews any more would pass for new ones
+            _log.exception("books.failed")
+        await asyncio.sleep(BOOKS_SECONDS)

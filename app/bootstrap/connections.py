@@ -1,0 +1,91 @@
+"""The connections to both stores that every process has, and which servers are refused."""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Self
+
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.errors import UnavailableError
+from app.hotstore import wire
+from app.hotstore.gate import Gate
+from app.hotstore.keys import Keys
+from app.hotstore.library import library
+from app.hotstore.replicas import Replicas
+from app.hotstore.store import HotStore
+from app.hotstore.words import WorkerWords
+from app.ledger.migrate import check_schema, migrate
+from app.ledger.recovery_rows import RecoveryRows
+from app.ledger.watch import LedgerWatch
+from app.recovery.belonging import check_installation, refuse_foreign_keys
+from app.recovery.checks import HotLevel, HotServer, check_hot_server
+from app.settings import Settings
+
+SHARD = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Both stores of one shard: how each process reaches them."""
+
+    settings: Settings
+    redis_url: str
+    client: Redis
+    engine: AsyncEngine
+    keys: Keys
+    hot: HotStore
+    gate: Gate
+    level: HotLevel
+    watch: LedgerWatch
+    replicas: Replicas
+    words: WorkerWords
+
+    @classmethod
+    def connect(cls, settings: Settings, redis_url: str, client: Redis, engine: AsyncEngine) -> Self:
+        """Put them together; nothing is connected before it is used."""
+        keys, code = Keys(settings.prefix), library()
+        caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
+        level = HotLevel(client, replicas=settings.replicas)
+        replicas = Replicas(
+            wire.connect(redis_url, connections_max=1),
+            keys,
+            code,
+            needed=lambda: level.replicas_needed,
+            wait_seconds=settings.durability_wait_seconds,
+        )
+        return cls(
+            settings,
+            redis_url,
+            client,
+            engine,
+            keys,
+            HotStore(caller, keys, code, order=settings.order),
+            Gate(client, keys, code),
+            level,
+            LedgerWatch(engine, SHARD),
+            replicas,
+            WorkerWords(client, keys),
+        )
+
+    async def check(self) -> HotServer:
+        """Refuse servers that would break a promise, or do not belong together; read the level the hot store gives."""
+        server = await self._check_hot_server()
+        with contextlib.suppress(UnavailableError):  # locks go on without Postgres, and so does a start
+            await check_schema(self.engine)
+        await check_installation(self.client, self.keys, RecoveryRows(self.engine, SHARD))
+        return server
+
+    async def _check_hot_server(self) -> HotServer:
+        server = await check_hot_server(self.client, self.keys)
+        if not self.settings.redis_shared:
+            await refuse_foreign_keys(self.client, self.keys)
+        await self.level.refresh()
+        return server
+
+    async def migrate(self) -> str:
+        """Bring the ledger's tables and the functions up to date; return the revision."""
+        await self._check_hot_server()
+        revision = await migrate(self.engine)
+        await self.gate.load_library()
+        return revision

@@ -1,0 +1,126 @@
+"""What the worker does in the background."""
+
+from collections.abc import Callable
+from functools import partial
+
+from sqlalchemy import text
+
+from app.bootstrap.connections import SHARD, Connections
+from app.bootstrap.operations import durabilities_of, inbox_of, operations_of
+from app.bootstrap.tools import reconcile_of, recovery_of, rounds_of
+from app.hotstore.backlog import OutboxRoom
+from app.ledger import database
+from app.ledger.archive import Archive
+from app.ledger.future_locks import FutureLocks
+from app.ledger.horizon import Horizon
+from app.ledger.partitions import Partitions
+from app.ledger.quarantine import QuarantiningWriter
+from app.ledger.queries import statement
+from app.ledger.reconciliations import ReconciliationRows
+from app.worker import check, forget, inbox, keep_books, overdue, reconcile, recover
+from app.worker.backlog import Backlog, Figures, Limits
+from app.worker.clock import ClockWatch
+from app.worker.duty import Duty
+from app.worker.expire import Sweeper
+from app.worker.persist import Persist
+from app.worker.timekeeper import Timekeeper
+
+
+def duties_of(stores: Connections) -> list[Duty]:
+    """What the worker does in the background."""
+    settings = stores.settings
+    recovery = recovery_of(stores)
+    persist = Persist(
+        stores.client,
+        stores.keys,
+        stores.hot,
+        QuarantiningWriter(stores.engine, SHARD),
+        batch_events_max=settings.batch_events_max,
+        trim_margin_seconds=settings.trim_margin_seconds,
+        on_doubt=lambda: recovery.ensure_open(doubt=True),
+    )
+    clock = ClockWatch(
+        partial(_hot_seconds, stores),
+        partial(_ledger_seconds, stores),
+        jump_seconds_max=settings.clock_jump_seconds_max,
+    )
+    horizon = Horizon(
+        stores.engine, SHARD, seconds=settings.horizon_seconds, entries_max=settings.horizon_entries_max
+    )
+    checking = []
+    if settings.check_slice_seconds:
+        checking.append(check.duty(rounds_of(stores).run_once, slice_seconds=settings.check_slice_seconds))
+    return [
+        *checking,
+        recover.duty(recovery),
+        persist.duty(),
+        _backlog(stores, lambda: persist.trouble).duty(),
+        Sweeper(stores.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
+        Timekeeper(
+            stores.hot,
+            clock,
+            FutureLocks(stores.engine, SHARD),
+            shard_seconds=partial(_shard_seconds, stores),
+            ledger_seconds=partial(_ledger_seconds, stores),
+            set_back=lambda: recovery.ensure_open(doubt=True),
+            ahead_seconds_max=settings.clock_jump_seconds_max,
+        ).duty(),
+        forget.duty(stores.hot, horizon),
+        inbox.duty(inbox_of(stores, durabilities_of(stores))),
+        _reconcile_duty(stores),
+        overdue.duty(
+            ReconciliationRows(stores.engine), settings.reconciled, settings.reconcile_age_seconds_max
+        ),
+        keep_books.partitions_duty(Partitions(stores.engine, months_ahead=settings.partitions_ahead_months)),
+        keep_books.retention_duty(
+            Archive(stores.engine, SHARD),
+            months_kept=settings.ledger_months_kept,
+            closed_lock_days_kept=settings.closed_lock_days_kept,
+        ),
+    ]
+
+
+def _backlog(stores: Connections, trouble: Callable[[], str]) -> Backlog:
+    settings = stores.settings
+    limits = Limits(
+        settings.outbox_soft,
+        settings.outbox_max,
+        settings.outbox_bytes_soft,
+        settings.outbox_bytes_max,
+        settings.disk_free_bytes_min,
+    )
+    return Backlog(
+        OutboxRoom(stores.client, stores.keys), stores.hot, limits, partial(_figures, stores), trouble
+    )
+
+
+async def _figures(stores: Connections) -> Figures:
+    async with database.snapshot(stores.engine) as connection:
+        return Figures(*(await connection.execute(statement("backlog_figures"))).one())
+
+
+def _reconcile_duty(stores: Connections) -> Duty:
+    run, compensations = reconcile_of(stores), operations_of(stores).compensations
+
+    async def run_next() -> bool:
+        return await run.run_once() is not None
+
+    async def go_on() -> bool:
+        return await compensations.go_on(who="policy") > 0
+
+    return reconcile.duty(run_next, go_on)
+
+
+async def _hot_seconds(stores: Connections) -> float:
+    seconds, micros = await stores.client.time()
+    return float(seconds) + float(micros) / 1e6
+
+
+async def _shard_seconds(stores: Connections) -> float:
+    return float(await stores.client.hget(stores.keys.meta, "at") or 0) / 1e3
+
+
+async def _ledger_seconds(stores: Connections) -> float:
+    async with database.snapshot(stores.engine) as connection:
+        now = await connection.execute(text("SELECT extract(epoch FROM clock_timestamp())"))
+        return float(now.scalar_one())

@@ -1,0 +1,91 @@
+"""What the API and the commands can do: every operation, with the stores that it needs."""
+
+from app.bootstrap.connections import SHARD, Connections
+from app.ledger.counts import CountRows
+from app.ledger.inbox import InboxRows
+from app.ledger.ledger import Ledger
+from app.ledger.past import PastRows
+from app.ledger.purchase_orders import PurchaseOrders as PlanRows
+from app.ledger.reconciliations import ReconciliationRows
+from app.ledger.shortages import ShortageRows
+from app.ledger.snapshots import Snapshots
+from app.operations.adjustments import Adjustments
+from app.operations.availability import Availability
+from app.operations.buffers import Buffers
+from app.operations.compensations import Compensations
+from app.operations.durability import Durabilities
+from app.operations.exchanges import Exchanges
+from app.operations.inbox import Inbox
+from app.operations.inbox_counts import InboxCounts
+from app.operations.locks import Locks
+from app.operations.once import Once
+from app.operations.openings import Openings
+from app.operations.operations import Operations
+from app.operations.past import Past
+from app.operations.past_locks import PastLocks
+from app.operations.purchase_orders import PurchaseOrders
+from app.operations.reconciliations import Reconciliations
+from app.operations.returns import Returns
+from app.operations.shortages import Shortages
+from app.operations.stock import StockCounts
+from app.operations.stock_takes import StockTakes
+from app.operations.transfers import Transfers
+
+
+def operations_of(stores: Connections) -> Operations:
+    """What the API and the commands can do."""
+    settings = stores.settings
+    durabilities = durabilities_of(stores)
+    ledger = Ledger(stores.engine)
+    once, past = Once(ledger, settings.horizon_seconds), PastLocks(stores.hot, ledger)
+    return Operations(
+        locks=Locks(stores.hot, ledger, durabilities),
+        availability=Availability(
+            stores.hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
+        ),
+        stock=StockCounts(stores.hot),
+        returns=Returns(stores.hot, durabilities, once, past),
+        adjustments=Adjustments(stores.hot, durabilities, once),
+        openings=Openings(stores.hot),
+        exchanges=Exchanges(stores.hot, durabilities),
+        transfers=Transfers(stores.hot, Ledger(stores.engine), durabilities),
+        buffers=Buffers(stores.hot, durabilities),
+        purchase_orders=PurchaseOrders(stores.hot, PlanRows(stores.engine), ledger, durabilities),
+        stock_takes=StockTakes(stores.hot, ledger, CountRows(stores.engine), durabilities),
+        shortages=Shortages(stores.hot, ShortageRows(stores.engine), durabilities, settings.shortage_choice),
+        inbox=inbox_of(stores, durabilities),
+        past=Past(stores.hot, PastRows(stores.engine), durabilities),
+        reconciliations=Reconciliations(
+            stores.hot, Snapshots(stores.engine, SHARD), ReconciliationRows(stores.engine)
+        ),
+        compensations=Compensations(
+            stores.hot, ReconciliationRows(stores.engine), CountRows(stores.engine), durabilities
+        ),
+    )
+
+
+def inbox_of(stores: Connections, durabilities: Durabilities) -> Inbox:
+    """What takes events of warehouse systems; the worker tries those that wait again."""
+    ledger, settings = Ledger(stores.engine), stores.settings
+    return Inbox(
+        stores.hot,
+        ledger,
+        InboxRows(stores.engine),
+        InboxCounts(stores.hot, CountRows(stores.engine), durabilities),
+        PastLocks(stores.hot, ledger),
+        durabilities,
+        settings.rules,
+        wait_seconds=settings.inbox_wait_seconds,
+        horizon_seconds=settings.horizon_seconds,
+    )
+
+
+def durabilities_of(stores: Connections) -> Durabilities:
+    """What waits until a write is as safe as was asked for."""
+    return Durabilities(
+        hot_level=lambda: stores.level.level,
+        watch=stores.watch,
+        wait_seconds=stores.settings.durability_wait_seconds,
+        replicas=stores.replicas.held,
+        has_replicas=lambda: stores.level.has_replicas,
+    )

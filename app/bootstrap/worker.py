@@ -1,0 +1,37 @@
+"""The worker's process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from app.bootstrap.connections import SHARD
+from app.bootstrap.stores import kept, leaving, open_stores
+from app.hotstore.library import library
+from app.hotstore.line import Line, LineCaller
+from app.hotstore.store import HotStore
+from app.ledger.migrate import check_schema
+from app.ledger.recovery_rows import RecoveryRows
+from app.operations.epoch_watch import EpochWatch
+from app.worker.duty import Duty
+
+
+@asynccontextmanager
+async def open_worker() -> AsyncIterator[list[Duty]]:
+    """Reach the stores, refuse what would break a promise, and return the duties."""
+    async with open_stores() as stores:
+        await stores.check()
+        await check_schema(stores.engine)
+        line = Line(
+            stores.redis_url, stores.keys, library(), deadline_seconds=stores.settings.call_deadline_seconds
+        )
+        # One pipelined connection: hundreds of overdue locks expire with one write, and one fsync.
+        store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order)
+        line.start()
+        watch = EpochWatch(RecoveryRows(stores.engine, SHARD), leaving(stores, store, line))
+        watch.start()
+        try:
+            async with kept(stores):
+                yield replace(stores, hot=store).duties()
+        finally:
+            await watch.close()
+            await line.close()
