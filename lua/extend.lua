@@ -1,11 +1,10 @@
 -- extend: a held lock expires later (or never), counted from now.
 -- KEYS  1 meta
 -- ARGV  1 epoch  2 who  3 lock_id  4 op  5 fingerprint  6 ttl in ms ('' for no expiry)
---       7 the expiry in ms that it must still have (may be left out: whatever it has)
+--       7 the expiry in ms that it must still have, else it is shown UNCHANGED (may be left out: whatever it has)
 -- Event extend, no moves.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
---   REPEATED, ID_REUSED, UNKNOWN_LOCK, LOCK_EXPIRED, LOCK_NOT_HELD, UNCHANGED (it expires at
---   another time than was said), EXTENDED.
+--   REPEATED, ID_REUSED, UNKNOWN_LOCK, LOCK_EXPIRED, LOCK_NOT_HELD, EXTENDED.
 
 local function extend(keys, args)
   local ttl = natural(args[6])

@@ -14,12 +14,6 @@ local function original_answer(lock)
   return { 'REPEATED', lock.id, lock.p, 'held', expires_at ~= '0' and expires_at or '', lines, lock.s }
 end
 
-local function take_stock(shard, lines)
-  for _, line in ipairs(lines) do
-    move(shard, load_stock(shard, line.sku), line.warehouse, 'a', 'l', line.quantity)
-  end
-end
-
 -- Writes a new lock: the same as `encode_changes` and `write_lock` would, without looking at what cannot be there.
 local function create_lock(shard, lock)
   local fields = '{"s":"held","v":1,"f":"' .. lock.f .. '"' .. (lock.x and (',"x":' .. lock.x) or '')

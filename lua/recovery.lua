@@ -2,11 +2,6 @@
 -- lease to a newer one (a higher fence) is refused.
 -- Outcomes: FENCED, then as said at each.
 
-local function fenced(keys, args)
-  local known = tonumber(redis.call('HGET', keys[1], 'fence') or '0')
-  return not natural(args[1]) or natural(args[1]) < known
-end
-
 -- open: begins a new epoch in a memory that was compared with the ledger. Its event is entry 0 of the epoch.
 -- KEYS  1 meta
 -- ARGV  1 fence  2 new epoch  3 the tip that was compared  4 home (run id)  5 outbox_max (0: none)
@@ -78,10 +73,6 @@ local function rebuild_begin(keys, args)
   redis.call('HSET', keys[1], 'state', 'rebuilding', 'layout', LAYOUT, 'fence', args[1], 'tip', args[2],
     'at', args[3], 'last', args[4], 'epoch', epoch or '0')
   return { 'REBUILDING', '' }
-end
-
-local function rebuilding(keys, args)
-  return not fenced(keys, args) and redis.call('HGET', keys[1], 'state') == 'rebuilding'
 end
 
 -- rebuild_clear: removes keys that an earlier life left behind, a part of the walk over all keys.

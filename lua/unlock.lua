@@ -31,13 +31,6 @@ local function changes_of_unlock(lock, lines, taken)
   return { s = 'released', x = false, e = 'unlock' } -- its lines say what it held
 end
 
-local function give_back(shard, lines, taken)
-  for _, line in ipairs(lines) do
-    local quantity = taken[line] or 0
-    if quantity > 0 then move(shard, load_stock(shard, line.sku), line.warehouse, 'l', 'a', quantity) end
-  end
-end
-
 local function unlock(keys, args)
   local valid, wanted = read_wanted(args, 7)
   local shard, lock, answer = begin_step(keys, args, valid and args[6])

@@ -23,7 +23,9 @@ SHARED = (
     "steps",
     "booking",
     "transfers",
+    "fence",
 )
+"""What the commands stand on; each file sees those before it."""
 COMMANDS = (
     "lock",
     "unlock",
@@ -52,6 +54,7 @@ COMMANDS = (
     "recovery",
     "repair",
 )
+"""Each sees the shared files only: Lua allows no more than 200 names of one scope."""
 FAMILY = "sellable_"
 
 
@@ -70,9 +73,9 @@ class Library:
 
 def build(folder: Path) -> Library:
     """Join the files of `folder`; raise `FileNotFoundError` if one is missing."""
-    files = [folder / "shared" / f"{name}.lua" for name in SHARED]
-    files += [folder / f"{name}.lua" for name in COMMANDS]
-    source = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    parts = [(folder / "shared" / f"{name}.lua").read_text(encoding="utf-8") for name in SHARED]
+    parts += [f"do\n{(folder / f'{name}.lua').read_text(encoding='utf-8')}end\n" for name in COMMANDS]
+    source = "\n".join(parts)
     suffix = "_" + hashlib.sha256(source.encode()).hexdigest()[:8]
     name = f"{FAMILY}{suffix[1:]}"
     return Library(name, suffix, f"#!lua name={name}\nlocal SUFFIX = '{suffix}'\n{source}")

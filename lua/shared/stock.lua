@@ -125,3 +125,17 @@ local function counts_fit(shard)
   end
   return true
 end
+
+-- Moves what an order's sourced lines ask for to the locked units.
+local function take_stock(shard, lines)
+  for _, line in ipairs(lines) do
+    move(shard, load_stock(shard, line.sku), line.warehouse, 'a', 'l', line.quantity)
+  end
+end
+
+local function give_back(shard, lines, taken)
+  for _, line in ipairs(lines) do
+    local quantity = taken[line] or 0
+    if quantity > 0 then move(shard, load_stock(shard, line.sku), line.warehouse, 'l', 'a', quantity) end
+  end
+end

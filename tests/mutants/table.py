@@ -47,6 +47,8 @@ MUTANTS = [
     ),
     *_mutants(
         "shared/stock.lua",
+        ("wrong sign in lock", "'a', 'l', line.quantity", "'l', 'a', line.quantity"),
+        ("wrong sign in unlock", "'l', 'a', quantity", "'a', 'l', quantity"),
         ("ignore the buffer", "math.max(0, place.a - place.b)", "math.max(0, place.a)"),
         ("a shortage sold as if it were stock", "math.max(0, place.a - place.b)", "math.abs(place.a - place.b)"),
         ("forget the version", "stock.version = stock.version + 1", ""),
@@ -197,7 +199,6 @@ MUTANTS = [
     ),
     *_mutants(
         "lock.lua",
-        ("wrong sign in lock", "'a', 'l', line.quantity", "'l', 'a', line.quantity"),
         ("ignore the fingerprint of a lock", "known.f == order.f and original_answer(known) or { 'ID_REUSED', order.id }",
          "original_answer(known)"),
         ("lock again and again", "if redis.call('HGET', lock_key(shard, order.id), 'f') then", "if false then"),
@@ -216,7 +217,6 @@ MUTANTS = [
     ),
     *_mutants(
         "unlock.lua",
-        ("wrong sign in unlock", "'l', 'a', quantity", "'a', 'l', quantity"),
         ("partial unlock keeps the request", ", q = gone(lock.q) }", " }"),
         ("partial unlock keeps the lines", "return { n = encode_lines(lines_after_unlock(lines, taken)), q", "return { q"),
         ("the rest given back ends as released", "if any_deducted(lines) then", "if false then"),
@@ -286,6 +286,11 @@ MUTANTS = [
         ("exchanges may use the last memory", "register('exchange', exchange, {})",
          "register('exchange', exchange, { 'allow-oom' })"),
         ("the answer of a repeated exchange forgotten", "  write_op(shard, event, position, '[\"held\"", "  local _ = ('[\"held\""),
+    ),
+    *_mutants(
+        "shared/fence.lua",
+        ("an overtaken recovery goes on", "or natural(args[1]) < known", ""),
+        ("load into a memory in use", "redis.call('HGET', keys[1], 'state') == 'rebuilding'", "true"),
     ),
     *_mutants(
         "shared/transfers.lua",
@@ -372,13 +377,11 @@ MUTANTS = [
     ),
     *_mutants(
         "recovery.lua",
-        ("an overtaken recovery goes on", "or natural(args[1]) < known", ""),
         ("open whatever the tip", "if meta.tip ~= args[3] then", "if false then"),
         ("open an old epoch", "natural(args[2]) <= tonumber(meta.epoch or '0')", "false"),
         ("open without the rights", "if not redis.acl_check_cmd(command, keys[1]) then", "if false then"),
         ("rebuild with the gate open", "  gate[keys[1]] = nil\n  local epoch", "  local epoch"),
         ("drain with the gate open", "  gate[keys[1]] = nil\n  redis.call", "  redis.call"),
-        ("load into a memory in use", "redis.call('HGET', keys[1], 'state') == 'rebuilding'", "true"),
         ("forget open transfers", "if transfer and transfer_is_open(transfer) then", "if false then"),
         ("forget open locks", "if lock and is_open(lock) then", "if false then"),
     ),
