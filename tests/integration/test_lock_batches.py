@@ -51,6 +51,7 @@ def left_behind(shard: Shard) -> dict[str, Any]:
         tip = tip_after(prev, body)
     meta = dict(zip(meta[::2], meta[1::2], strict=True))
     assert meta.pop("tip") == tip
+    meta.pop("epochs", None)  # has the tip of the opening
     return {**found, "meta": meta, "events": [body for _, (_, _, _, body) in outbox[1:]]}
 
 
