@@ -1,5 +1,6 @@
 """Availability, hot: from the near cache, as bytes that are ready to send."""
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -13,6 +14,7 @@ from app.hotstore.near_cache import Entry, NearCache
 ONE = b"/v1/availability/"
 MANY = b"/v1/availability?"
 SKUS_MAX = 200
+_PLAIN = re.compile(rb"/v1/availability/([A-Za-z0-9._~-]{1,64})")
 _JSON = b"application/json"
 _NO_STORE = (b"cache-control", b"no-store")
 _ROUTE_ONE = "/v1/availability/{sku}"
@@ -87,7 +89,7 @@ class Pages:
         elif self.cache.is_away():
             self._send_stale(request, entry, respond, decline)
         else:
-            self.cache.fetch(sku, lambda found: self._arrived(request, sku, found, respond, decline))
+            self.cache.fetch(sku, lambda found: self.answer(request, sku, found, respond, decline))
 
     def many(self, request: HotRequest, respond: Respond, decline: Decline) -> None:
         """GET /v1/availability?sku=A&sku=B, of SKUs that need no decoding."""
@@ -119,7 +121,21 @@ class Pages:
         for sku in missing:
             self.cache.fetch(sku, lambda entry, sku=sku: arrived(sku, entry))  # type: ignore[misc]
 
-    def _arrived(
+    def may_fetch(self, sku: str) -> bool:
+        """Whether anybody may read a page, and it has to be read, and can be: `accept` takes what comes."""
+        entry = self.cache.get(sku)
+        is_known = entry is not None and self.cache.is_right(entry)
+        return self._keys.open and not is_known and not self.cache.is_away()
+
+    def accept(self, entry: Entry[PageBytes] | None, target: bytes) -> PageBytes | None:
+        """Return the page that was read for a plain GET, which counts as sent; None if it cannot be sent as it is."""
+        if entry is None or not self.cache.is_right(entry):
+            return None
+        self._remember(target, entry)
+        self._counts.count_as(_PAGE_200)
+        return entry.value
+
+    def answer(
         self,
         request: HotRequest,
         sku: str,
@@ -127,6 +143,7 @@ class Pages:
         respond: Respond,
         decline: Decline,
     ) -> None:
+        """Answer with what was read, or without it."""
         if found is not None and self.cache.is_right(found):
             self._remember(request.target, found)
             self._send(request, found, respond)
@@ -202,6 +219,12 @@ class Pages:
             return check_sku(decode_percent(raw))
         except ValueError:
             return None
+
+
+def plain_sku(target: bytes) -> str | None:
+    """Return the SKU of a page's target that needs no decoding and means one thing to any parser; else None."""
+    found = _PLAIN.fullmatch(target)
+    return found[1].decode() if found else None
 
 
 def _body_of(sku: str, fields: dict[str, str]) -> bytes:

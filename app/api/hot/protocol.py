@@ -24,9 +24,10 @@ from app.api.hot.handlers import (
     Handler,
     HotRequest,
 )
-from app.api.hot.known_heads import KnownHeads, Whole, is_safe
-from app.api.hot.pages import PageBytes
+from app.api.hot.known_heads import Headers, KnownHeads, Whole, is_safe
+from app.api.hot.pages import PageBytes, plain_sku
 from app.api.hot.routes import HotRoutes
+from app.hotstore.near_cache import Entry
 
 TARGET_BYTES_MAX = 32_768
 """A longer target is the application's; httptools takes apart no more than 65,535 bytes."""
@@ -45,35 +46,21 @@ class _NoEvent:
 _NO_EVENT = _NoEvent()
 
 
-class HotCycle:
-    """A hot request under way; uvicorn's protocol sees in it what it needs of a cycle."""
+class _Cycle:
+    """A request under way on the short way; uvicorn's protocol sees in it what it needs of a cycle."""
 
-    __slots__ = (
-        "body", "disconnected", "handler", "keep_alive", "message_event", "more_body", "protocol", "request",
-        "response_complete",
-    )  # fmt: skip
+    __slots__ = ("disconnected", "keep_alive", "protocol", "response_complete")
+    message_event = _NO_EVENT
 
-    def __init__(
-        self, protocol: "HotProtocol", handler: Handler, request: HotRequest, *, keep_alive: bool
-    ) -> None:
+    def __init__(self, protocol: "HotProtocol", *, keep_alive: bool) -> None:
         self.protocol = protocol
-        self.handler = handler
-        self.request = request
         self.keep_alive = keep_alive
-        self.body: bytes | bytearray = b""
-        self.more_body = True
         self.response_complete = False
         self.disconnected = False
-        self.message_event = _NO_EVENT
 
-    def run(self) -> None:
-        """Let the handler answer, now or later."""
-        self.request.body = bytes(self.body)
-        try:
-            self.handler(self.request, self.respond, self.decline)
-        except Exception:  # noqa: BLE001 - whatever it is, it is no bad request
-            _log.exception("hot.handler_failed")
-            self.decline()  # nothing was sent yet; the application knows how to fail
+    def the_request(self) -> HotRequest:
+        """Return the request as a handler gets it."""
+        raise NotImplementedError
 
     def respond(self, status: int, head: bytes, body: bytes) -> None:
         """Write the answer, unless the client has gone."""
@@ -86,6 +73,61 @@ class HotCycle:
         """Let the application answer."""
         if not self.response_complete:
             self.protocol.hot_decline(self)
+
+
+class HotCycle(_Cycle):
+    """A request for a handler."""
+
+    __slots__ = ("body", "handler", "more_body", "request")
+
+    def __init__(
+        self, protocol: "HotProtocol", handler: Handler, request: HotRequest, *, keep_alive: bool
+    ) -> None:
+        super().__init__(protocol, keep_alive=keep_alive)
+        self.handler = handler
+        self.request = request
+        self.body: bytes | bytearray = b""
+        self.more_body = True
+
+    def the_request(self) -> HotRequest:
+        """Return the request as the handler got it."""
+        return self.request
+
+    def run(self) -> None:
+        """Let the handler answer, now or later."""
+        self.request.body = bytes(self.body)
+        try:
+            self.handler(self.request, self.respond, self.decline)
+        except Exception:  # noqa: BLE001 - whatever it is, it is no bad request
+            _log.exception("hot.handler_failed")
+            self.decline()  # nothing was sent yet; the application knows how to fail
+
+
+class PageCycle(_Cycle):
+    """A plain GET of a page that has to be read first; it becomes a request only if that turns out badly."""
+
+    __slots__ = ("_headers", "_sku", "_target")
+    more_body = False
+
+    def __init__(self, protocol: "HotProtocol", sku: str, target: bytes, headers: Headers) -> None:
+        super().__init__(protocol, keep_alive=True)
+        self._sku = sku
+        self._target = target
+        self._headers = headers
+
+    def the_request(self) -> HotRequest:
+        """Return the request as a handler would have got it."""
+        return HotRequest(b"GET", self._target, self._headers, is_plain=True)
+
+    def arrived(self, entry: Entry[PageBytes] | None) -> None:
+        """Answer with what was read."""
+        pages = self.protocol.hot.pages
+        page = pages.accept(entry, self._target) if self.keep_alive else None
+        if page is None:
+            pages.answer(self.the_request(), self._sku, entry, self.respond, self.decline)
+            return
+        self.response_complete = True
+        self.protocol.hot_page(self, page)
 
 
 class _Flow(FlowControl):
@@ -149,14 +191,11 @@ class HotProtocol(HttpToolsProtocol):
         if self.flow.write_paused or self.limit_concurrency is not None:
             return False
         method, target, known, body = whole
-        page = self.hot.ready_page(target) if known.is_plain and not body and method == b"GET" else None
-        if page is not None:
-            self._unset_keepalive_if_required()
-            self._answer_page(page)
+        if method == b"GET" and known.is_plain and not body and self._take_plain_page(target, known.headers):
             return True
-        handler = (
-            self.hot.match(method, target) if is_safe(target) and len(target) <= TARGET_BYTES_MAX else None
-        )
+        if len(target) > TARGET_BYTES_MAX or not is_safe(target) or self.transport.is_closing():
+            return False
+        handler = self.hot.match(method, target)
         if handler is None:
             return False
         self._unset_keepalive_if_required()
@@ -165,6 +204,22 @@ class HotProtocol(HttpToolsProtocol):
         hot_cycle.body, hot_cycle.more_body = body, False
         self.cycle = cast("RequestResponseCycle", hot_cycle)
         hot_cycle.run()
+        return True
+
+    def _take_plain_page(self, target: bytes, headers: Headers) -> bool:
+        """Answer a plain GET of a page, at once or when it was read; False if it needs a closer look."""
+        page = self.hot.ready_page(target)
+        if page is not None:
+            self._unset_keepalive_if_required()
+            self._answer_page(page)
+            return True
+        sku = plain_sku(target)
+        if sku is None or self.transport.is_closing() or not self.hot.pages.may_fetch(sku):
+            return False
+        self._unset_keepalive_if_required()
+        cycle = PageCycle(self, sku, target, headers)
+        self.cycle = cast("RequestResponseCycle", cycle)
+        self.hot.pages.cache.fetch(sku, cycle.arrived)
         return True
 
     # What llhttp tells
@@ -267,32 +322,46 @@ class HotProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def _answer_page(self, page: PageBytes) -> None:
-        """Write a page with one call; its bytes are put together once a second, for the date."""
+        """Write a page that is at hand."""
         self._page = None
         self.cycle = None  # type: ignore[assignment]  # as before the first request: nothing is unanswered
         if self.transport.is_closing():
             return
-        if page.wire_of is not self.server_state.default_headers:
-            page.wire = b"".join((STATUS_LINE[200], self._default_head(), page.head, b"\r\n", page.body))
-            page.wire_of = self.server_state.default_headers
-        self.transport.write(page.wire)
+        self.transport.write(self._wire_of(page))
         self.hot.count_ready_page()
         self._rest()
 
-    # What a handler decides
+    def _wire_of(self, page: PageBytes) -> bytes:
+        """Return the whole answer; it is put together once a second, for the date."""
+        if page.wire_of is not self.server_state.default_headers:
+            page.wire = b"".join((STATUS_LINE[200], self._default_head(), page.head, b"\r\n", page.body))
+            page.wire_of = self.server_state.default_headers
+        return page.wire
 
-    def hot_answer(self, cycle: HotCycle, status: int, head: bytes, body: bytes) -> None:
+    # What a cycle decides
+
+    def hot_page(self, cycle: PageCycle, page: PageBytes) -> None:
+        """Write a page that was read, and go on as after any other answer."""
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        self.transport.write(self._wire_of(page))
+        self._go_on()
+
+    def hot_answer(self, cycle: _Cycle, status: int, head: bytes, body: bytes) -> None:
         """Write a hot answer, and go on as after any other."""
         transport = self.transport
         if cycle.disconnected or transport.is_closing():
             return
         defaults = self._default_head()
         end = b"\r\n" if cycle.keep_alive else _CLOSE + b"\r\n"
-        if cycle.request.method == b"HEAD":
+        if cycle.the_request().method == b"HEAD":
             body = b""
         transport.write(b"".join((STATUS_LINE[status], defaults, head, end, body)))
         if not cycle.keep_alive:
             transport.close()
+        self._go_on()
+
+    def _go_on(self) -> None:
         if self.pipeline:
             self.on_response_complete()
             return
@@ -306,11 +375,11 @@ class HotProtocol(HttpToolsProtocol):
         if self._idle_timer is None:
             self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._check_idle)
 
-    def hot_decline(self, cycle: HotCycle) -> None:
+    def hot_decline(self, cycle: _Cycle) -> None:
         """Hand a whole request to the application, as uvicorn would have."""
         if cycle.disconnected or self.transport.is_closing():
             return
-        request = cycle.request
+        request = cycle.the_request()
         scope = self._scope_of(request)
         cold = RequestResponseCycle(
             scope=scope,
