@@ -76,12 +76,14 @@ class Load:
         connections: int,
         seconds: float,
         rate: float | None = None,
+        own_client: bool = False,
     ) -> Measured:
         """POST locks, each with an id never used before; on a schedule where a `rate` is given.
 
+        A schedule needs the own client; `own_client` sends without one from it too, so that the two can be compared.
         wrk tells only whether an answer was an error: a 409 and a 503 look alike to it.
         """
-        if self._wrk and seconds >= 1 and rate is None:
+        if self._wrk and seconds >= 1 and rate is None and not own_client:
             return self._wrk_lock(port, requests, connections=connections, seconds=round(seconds))
         return self._run(
             Job(
