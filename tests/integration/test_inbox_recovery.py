@@ -49,7 +49,9 @@ async def before(house: House) -> None:
 
 
 async def after(house: House) -> None:
-    assert [status for status, _ in await send(house, *SECOND)] == ["applied", "parked", "parked", "applied"]
+    third, fifth, *rest = [status for status, _ in await send(house, *SECOND)]
+    assert [third, *rest] == ["applied", "parked", "applied"]
+    assert fifth in {"parked", "applied"}  # the fourth, which waited for the third, may be faster
     await until_only(house, "e8")
     await house.caught_up()
 
