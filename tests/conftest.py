@@ -1,14 +1,19 @@
 """Fixtures: real servers, one of each a session, and stores that begin empty for each test."""
 
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import structlog
 
 from app.bootstrap import Stores, open_stores
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.settings import Settings
 from tests import servers
+
+# As the processes do: what a command prints is read by tests, and the duties beside it may log at any moment.
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,7 @@ def impatient(operations: Operations) -> Operations:
     return replace(operations, locks=replace(operations.locks, durabilities=durabilities))
 
 
-async def until(ask, limit_seconds: float = 20.0) -> None:
+async def until(ask, limit_seconds: float = 45.0) -> None:
     async with asyncio.timeout(limit_seconds):
         while not await ask():
             await asyncio.sleep(0.01)

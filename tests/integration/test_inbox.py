@@ -62,7 +62,7 @@ async def waiting(house: House) -> list[tuple[str, str]]:
 
 
 async def until_nothing_waits(house: House) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(45):
         while await waiting(house):
             await asyncio.sleep(0.02)
 
@@ -426,7 +426,7 @@ async def test_a_rebuilt_store_remembers_all_of_it(house: House) -> None:
     await send(house, first, event("e2", "counted", occurred_at=ago(60), on_hand=5))
     there = await counts(house)
     await house.caught_up()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(45):
         while not await house.stores.recovery().ensure_open(force_rebuild=True):  # the worker looks at it too
             await asyncio.sleep(0.02)
         while (await house.http.get("/v1/stock/A")).status_code != 200:

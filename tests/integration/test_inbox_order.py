@@ -40,7 +40,7 @@ async def on_a_line(stores: Stores) -> AsyncIterator[House]:
     hot = HotStore(LineCaller(line), stores.keys, library())
     line.start()
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not line.epoch:
                 await asyncio.sleep(0.01)
         async with house_on(replace(stores, hot=hot)) as house:
@@ -170,7 +170,7 @@ async def test_a_sequence_told_by_eight_at_once(house: House) -> None:
     told = await asyncio.gather(*(tell(seed) for seed in range(8)))
     assert {status for each in told for status in each} == {"parked"}
     assert await send(house, [first]) == ["applied"]
-    async with asyncio.timeout(15):  # one by one, each at a time of its own, they would take minutes
+    async with asyncio.timeout(30):  # one by one, each at a time of its own, they would take minutes
         while await house.operations.inbox.list(("", ""), 1):
             await asyncio.sleep(0.02)
     assert (await shelves(house, 0))["north"] == (200, 0, 0, 0)

@@ -261,7 +261,7 @@ async def test_retry_after_the_connection_broke_on_the_answer(
     command = Lock("L", (Line("A", 4),))
     with Wire(proof_server) as lost:
         lost.send([shard.post(command).send(None)])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await store.read_lock("L")).outcome is not Outcome.READ:
                 await asyncio.sleep(0)
     again = await store.lock(command)

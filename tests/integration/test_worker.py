@@ -88,7 +88,7 @@ async def fetch(stores: Stores, statement: str) -> list[tuple]:
         return [tuple(row) for row in await pg.fetch(statement)]
 
 
-async def until(ask, limit_seconds: float = 15.0):
+async def until(ask, limit_seconds: float = 45.0):
     async with asyncio.timeout(limit_seconds):
         while not (answer := await ask()):
             await asyncio.sleep(0.01)

@@ -34,7 +34,7 @@ class House:
 
     async def caught_up(self) -> None:
         """Wait until the ledger has every event."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(45):
             while True:
                 persisted, last = await self.stores.client.hmget(self.stores.keys.meta, ["persisted", "last"])
                 if persisted == last:
