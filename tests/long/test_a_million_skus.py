@@ -22,8 +22,8 @@ REBUILT_SECONDS_MAX = 30
 RSS_GROWTH_MB_MAX = 100
 
 CATALOGUE = """
-    CREATE TABLE event_now PARTITION OF event FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
-    CREATE TABLE move_now PARTITION OF move FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+    CREATE TABLE IF NOT EXISTS event_2026_01 PARTITION OF event FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+    CREATE TABLE IF NOT EXISTS move_2026_01 PARTITION OF move FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
     INSERT INTO event (shard, epoch, n, schema, kind, recorded_at, occurred_at, prev, tip)
     VALUES (0, 1, 0, 2, 'opening', '2026-01-02', '2026-01-02', '', 'abc');
     INSERT INTO move (
