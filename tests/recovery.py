@@ -1,6 +1,13 @@
 """Old copies of both stores, taken and put back: what a restored backup or a replica that lagged looks like."""
 
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import Protocol
+
+import pytest
+
 from app.bootstrap import Stores
+from app.embedded.valkey import EmbeddedValkey
 from app.ledger import database
 
 TABLES = """
@@ -11,6 +18,36 @@ COLUMNS = """
     SELECT string_agg(format('%I', column_name), ', ') FROM information_schema.columns
     WHERE table_schema = 'public' AND table_name = $1 AND is_generated = 'NEVER'
 """
+
+
+class OpenStores(Protocol):
+    """How a command opens the stores."""
+
+    def __call__(self, _redis: str, _database: str, /) -> AbstractAsyncContextManager[Stores]: ...
+
+
+@contextmanager
+def commands_on(stores: Stores) -> Iterator[OpenStores]:
+    """What to give to a command as `open_stores`, so that it works on these."""
+
+    @asynccontextmanager
+    async def opened(_redis: str, _database: str, /) -> AsyncIterator[Stores]:
+        yield stores
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SELLABLE_REDIS_URL", "redis://x")
+        patch.setenv("SELLABLE_DATABASE_URL", "postgresql://x")
+        yield opened
+
+
+async def restart_without_tail(stores: Stores, server: EmbeddedValkey, *, cut: int) -> None:
+    """Redis dies, and comes back without the last `cut` bytes of its append-only file."""
+    server.stop(immediate=True)
+    (file,) = server.directory.rglob("*.incr.aof")
+    with file.open("r+b") as tail:
+        tail.truncate(file.stat().st_size - cut)
+    server.start()
+    await stores.client.connection_pool.disconnect()
 
 
 async def copy_of_memory(stores: Stores) -> dict[str, bytes]:

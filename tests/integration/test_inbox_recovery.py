@@ -14,7 +14,13 @@ from tests.integration.test_inbox import ago, event, send, until_nothing_waits, 
 from tests.integration.test_recovery_findings import memory_of
 from tests.integration.test_worker import drain, fetch, until
 from tests.integration.warehouse import House, house_on
-from tests.recovery import copy_of_ledger, copy_of_memory, put_back_ledger, put_back_memory
+from tests.recovery import (
+    copy_of_ledger,
+    copy_of_memory,
+    put_back_ledger,
+    put_back_memory,
+    restart_without_tail,
+)
 
 OCCURRED_AT = [ago(60 - n) for n in range(12)]
 
@@ -101,12 +107,7 @@ async def test_a_truncated_file_with_events_of_the_inbox_is_replayed(
         await before(house)
         await after(house)
         whole, counts = await memory_of(stores), await house.counts("A")
-    redis_server.stop(immediate=True)
-    (file,) = redis_server.directory.rglob("*.incr.aof")
-    with file.open("r+b") as tail:
-        tail.truncate(file.stat().st_size - 4_000)
-    redis_server.start()
-    await stores.client.connection_pool.disconnect()
+    await restart_without_tail(stores, redis_server, cut=4_000)
     assert await stores.recovery().ensure_open() is Finding.BEHIND
     assert await memory_of(stores) == whole
     async with house_on(stores, ()) as house:

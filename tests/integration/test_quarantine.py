@@ -4,8 +4,7 @@ import asyncio
 import hashlib
 import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ from app.recovery.findings import Finding
 from tests.integration.test_durability import until, working
 from tests.integration.test_recovery_findings import told
 from tests.integration.test_worker import differences, fetch
-from tests.recovery import copy_of_memory, put_back_memory
+from tests.recovery import commands_on, copy_of_memory, put_back_memory
 
 Moves = list[list[Any]]
 POISONS: dict[str, dict[str, Any]] = {
@@ -388,13 +387,7 @@ async def last(stores: Stores) -> str:
 async def by_command(stores: Stores, **more: Any) -> int:
     """`sellable quarantine drop`."""
 
-    @asynccontextmanager
-    async def opened(_redis: str, _database: str) -> AsyncIterator[Stores]:
-        yield stores
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SELLABLE_REDIS_URL", "redis://x")
-        patch.setenv("SELLABLE_DATABASE_URL", "postgresql://x")
+    with commands_on(stores) as opened:
         return await quarantine(action="drop", data_dir=Path("nowhere"), open_stores=opened, **more)
 
 

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -36,7 +34,14 @@ from app.recovery.findings import Finding
 from app.settings import Settings
 from tests import servers
 from tests.integration.test_worker import differences, drain, fetch, persist_of, some_traffic, until, working
-from tests.recovery import copy_of_ledger, copy_of_memory, put_back_ledger, put_back_memory
+from tests.recovery import (
+    commands_on,
+    copy_of_ledger,
+    copy_of_memory,
+    put_back_ledger,
+    put_back_memory,
+    restart_without_tail,
+)
 
 
 async def memory_of(stores: Stores) -> dict[str, object]:
@@ -185,13 +190,7 @@ async def test_what_was_lost_is_told_with_orders_skus_and_quantities(
 
 
 async def told(stores: Stores, capsys: pytest.CaptureFixture[str], *, as_json: bool) -> str:
-    @asynccontextmanager
-    async def opened(_redis: str, _database: str) -> AsyncIterator[Stores]:
-        yield stores
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SELLABLE_REDIS_URL", "redis://x")
-        patch.setenv("SELLABLE_DATABASE_URL", "postgresql://x")
+    with commands_on(stores) as opened:
         assert await lost(as_json=as_json, data_dir=Path(), open_stores=opened) == 0
     return capsys.readouterr().out
 
@@ -435,12 +434,7 @@ async def test_an_append_only_file_that_lost_its_tail_is_behind(
     await more_traffic(stores)
     await drain(stores)
     whole = await memory_of(stores)
-    redis_server.stop(immediate=True)
-    (file,) = redis_server.directory.rglob("*.incr.aof")
-    with file.open("r+b") as tail:
-        tail.truncate(file.stat().st_size - 2_500)
-    redis_server.start()
-    await stores.client.connection_pool.disconnect()
+    await restart_without_tail(stores, redis_server, cut=2_500)
     assert await asyncio.wait_for(found(stores), 20) is Finding.BEHIND
     assert await memory_of(stores) == whole
     await drain(stores)
