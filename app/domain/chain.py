@@ -23,6 +23,13 @@ UNREADABLE = "unreadable"
 """The kind of event that stands in the place of one whose text is none."""
 
 
+class Link(NamedTuple):
+    """A place in the chain: the position of an event, and its fingerprint."""
+
+    position: Position
+    tip: str
+
+
 class Entry(NamedTuple):
     """An outbox entry: where it stands, the fingerprint before it and its own, and the event.
 
@@ -42,21 +49,23 @@ def unreadable(position: Position, prev: str, tip: str, raw: str, why: str) -> E
     return Entry(position, prev, tip, Event(0, UNREADABLE, 0, *(None,) * 7, moves=[]), raw, why)
 
 
-def tip_after(prev: str, body: str) -> str:
+def tip_after(prev: bytes, body: bytes) -> str:
     """Return the fingerprint of an event: 16 hex digits of the SHA-1 of the one before and its own text."""
-    return hashlib.sha1(
-        f"{prev}{body}".encode("utf-8", "surrogateescape"), usedforsecurity=False
-    ).hexdigest()[:16]
+    return hashlib.sha1(prev + body, usedforsecurity=False).hexdigest()[:16]
 
 
-def check_chain(entries: Iterable[Entry], after: Position, tip: str) -> Iterator[Entry]:
+def check_chain(entries: Iterable[Entry], at: Position, tip: str) -> Iterator[Entry]:
     """Yield the entries while each continues the one before; raise `ChainBrokenError` at one that does not."""
     for entry in entries:
-        next_in_epoch = entry.position == Position(after.epoch, after.n + 1)
-        opens_epoch = entry.position.epoch > after.epoch and entry.position.n == 0
-        if not (next_in_epoch or opens_epoch) or entry.prev != tip:
+        position = entry.position
+        follows = (
+            position.n == at.n + 1
+            if position.epoch == at.epoch
+            else position.epoch > at.epoch and not position.n
+        )
+        if not follows or entry.prev != tip:
             raise ChainBrokenError(
-                f"outbox entry {entry.position} (prev {entry.prev}) does not continue {after} ({tip})"
+                f"outbox entry {position} (prev {entry.prev}) does not continue {at} ({tip})"
             )
         yield entry
-        after, tip = entry.position, entry.tip
+        at, tip = position, entry.tip

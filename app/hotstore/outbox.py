@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
+from redis.client import NEVER_DECODE
 
 from app.domain.chain import Entry, tip_after, unreadable
 from app.domain.events import Event, Position
@@ -11,23 +12,46 @@ from app.domain.words import SCHEMA
 from app.errors import NewerSchemaError
 from app.hotstore.keys import Keys
 
+_AS_BYTES: dict[str, Any] = {NEVER_DECODE: []}
 _event = msgspec.json.Decoder(Event)
 
 
-def _entry(entry_id: str, fields: dict[str, str]) -> Entry:
-    body, prev, position = fields.get("e", ""), fields.get("p", ""), Position.parse(entry_id)
-    tip = fields.get("t") or tip_after(prev, body)  # a replayed entry says its own: its text may differ
+Raw = tuple[bytes, dict[bytes, bytes]]
+"""An entry as it was read: its id, and its fields."""
+
+
+def entry_of(raw: Raw) -> Entry:
+    """Make an entry out of what was read; one that cannot be read comes with its text.
+
+    Raises `NewerSchemaError` at an event of a newer format.
+    """
+    entry_id, fields = raw
+    body, prev = fields.get(b"e", b""), fields.get(b"p", b"")
+    position, prev_tip = Position.parse(entry_id.decode()), _text(prev)
+    own = fields.get(b"t")  # a replayed entry says its own: its text may differ
+    tip = tip_after(prev, body) if own is None else _text(own)
     try:
-        schema = int(body[1 : body.index(",")])
+        schema = int(body[1 : body.index(b",")])
         if schema > SCHEMA:
-            raise NewerSchemaError(f"event {entry_id} has schema {schema}; this worker reads up to {SCHEMA}")
-        return Entry(position, prev, tip, _event.decode(body))
+            raise NewerSchemaError(f"event {position} has schema {schema}; this worker reads up to {SCHEMA}")
+        return Entry(position, prev_tip, tip, _event.decode(body))
     except (
         msgspec.MsgspecError,
         ValueError,
         RecursionError,
     ) as error:  # a letter that is none is a ValueError, too
-        return unreadable(position, prev, tip, body, str(error) or type(error).__name__)
+        return unreadable(position, prev_tip, tip, _text(body), str(error) or type(error).__name__)
+
+
+async def read_raw(
+    client: Redis, keys: Keys, after: Position, *, entries_max: int, block_ms: int | None = None
+) -> list[Raw]:
+    """Read up to `entries_max` entries after a position as they are, waiting up to `block_ms` for the first."""
+    block = () if block_ms is None else ("BLOCK", block_ms)
+    found: Any = await client.execute_command(  # type: ignore[no-untyped-call]
+        "XREAD", "COUNT", entries_max, *block, "STREAMS", keys.outbox, str(after), **_AS_BYTES
+    )
+    return found[0][1] if found else []
 
 
 async def read_after(
@@ -35,17 +59,12 @@ async def read_after(
 ) -> list[Entry]:
     """Read up to `entries_max` entries after a position, waiting up to `block_ms` for the first.
 
-    They end before an event of a newer format; raises `NewerSchemaError` if that is the first. One that cannot be
-    read comes with its text.
+    They end before an event of a newer format; raises `NewerSchemaError` if that is the first.
     """
-    streams: dict[str, str] = {keys.outbox: str(after)}
-    found: Any = await client.xread(streams, count=entries_max, block=block_ms)  # type: ignore[arg-type]
-    if not found:
-        return []
     entries: list[Entry] = []
-    for entry_id, fields in found[0][1]:
+    for raw in await read_raw(client, keys, after, entries_max=entries_max, block_ms=block_ms):
         try:
-            entries.append(_entry(entry_id, fields))
+            entries.append(entry_of(raw))
         except NewerSchemaError:
             if not entries:
                 raise
@@ -61,5 +80,10 @@ async def read_first(client: Redis, keys: Keys) -> Entry | None:
 
 async def read_last(client: Redis, keys: Keys) -> Entry | None:
     """Read the last entry, None if there is none."""
-    found: Any = await client.xrevrange(keys.outbox, count=1)
-    return _entry(*found[0]) if found else None
+    latest = ("XREVRANGE", keys.outbox, "+", "-", "COUNT", 1)
+    found: Any = await client.execute_command(*latest, **_AS_BYTES)  # type: ignore[no-untyped-call]
+    return entry_of(found[0]) if found else None
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")

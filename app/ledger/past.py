@@ -11,8 +11,8 @@ from app.domain.events import Counts, Position
 from app.domain.past import OUTSIDE, Document, Explanation, PastMove, Reach, StockThen, Units
 from app.domain.words import LockStatus
 from app.ledger import database
+from app.ledger.fold import OPENS_LOCK, merged, moment
 from app.ledger.queries import statement
-from app.ledger.writer import OPENS_LOCK, merged, moment
 
 STATES = ("available", "locked", "damaged", "in_transit")
 VERSION_MAX = 2**63 - 1

@@ -17,15 +17,17 @@ import structlog
 from app.domain.chain import (
     ChainBrokenError,
     Entry,
+    Link,
     UnreadableEventError,
     VersionGapError,
     check_chain,
 )
 from app.domain.events import Counts, Event, Move, Position
 from app.ledger import database
+from app.ledger.fold import COMPENSATES, Fold, moment
 from app.ledger.parking import Subject, readable, reason_of, told_by
 from app.ledger.queries import sql, statement
-from app.ledger.writer import Fold, Writer, moment
+from app.ledger.writer import Writer
 
 _log = structlog.get_logger()
 
@@ -37,8 +39,6 @@ POISON = (
     UnicodeError,
     UnreadableEventError,
 )
-COMPENSATES = "compensate"
-"""The kind of event that books what a dropped SKU has in the hot store."""
 PARTS_MAX = 1_000
 Add = Callable[[Fold, Entry], None]
 """Folds a part of an event."""
@@ -122,7 +122,7 @@ class QuarantiningWriter(Writer):
             if entry.position <= at:
                 return at
             tuple(check_chain([entry], at, row["tip"]))
-            held, left = set(await self._held(pg)), Fold()
+            held, left = set(await self._held(pg)), Fold(self._shard)
             for subject, line, version, add in self._parts_of(entry):
                 refused = None
                 if subject not in held:
@@ -138,7 +138,7 @@ class QuarantiningWriter(Writer):
             if entry.raw is None:
                 await pg.execute(sql("keep_raw"), self._shard, *entry.position)
             recorded_at = _moment_or(entry, row["recorded_at"])
-            await pg.execute(sql("advance_position"), self._shard, *entry.position, entry.tip, recorded_at)
+            await self._advance(pg, Link(entry.position, entry.tip), recorded_at)
         if not left.parked.parts:
             _log.warning("ledger.refused_once", position=str(entry.position), why=str(why))
         return entry.position
@@ -146,24 +146,24 @@ class QuarantiningWriter(Writer):
     def _parts_of(self, entry: Entry) -> Iterator[tuple[Subject, int, int | None, Add]]:
         """Yield what an event is made of: subject, line, a move's version, and how it is folded."""
         if entry.raw is not None:
-            yield Subject("event", str(entry.position)), 0, None, self._add
+            yield Subject("event", str(entry.position)), 0, None, Fold.add
             for subject, line, version in told_by(entry.raw):
-                yield subject, line, version, self._add
+                yield subject, line, version, Fold.add
             return
-        yield Subject("event", str(entry.position)), 0, None, self._add_event
+        yield Subject("event", str(entry.position)), 0, None, Fold.add_event
         for line, move in enumerate(entry.event.moves):
             yield Subject.of_move(move), line, move.version, self._adds_move(line)
         if about := Subject.of_document(entry.event):
-            yield about, 0, None, self._add_document
+            yield about, 0, None, Fold.add_document
 
     def _adds_move(self, line: int) -> Add:
-        return lambda fold, entry: self._add_moves(fold, entry, (line,))
+        return lambda fold, entry: fold.add_moves(entry, (line,))
 
     async def _try(self, pg: Any, entry: Entry, add: Add) -> BaseException | None:
         """Store one part; return why Postgres refused it, or that a move before it is missing."""
         try:
             async with pg.transaction():
-                fold = Fold()
+                fold = Fold(self._shard)
                 add(fold, entry)
                 await self._check_versions(pg, fold)
                 await self._ensure_partitions(pg, fold.months)
@@ -182,7 +182,7 @@ class QuarantiningWriter(Writer):
         recorded_at = _ms_of(_moment_or(entry, at))
         kind = event.kind if event.kind.isidentifier() else "unreadable"
         bare = Event(event.schema, kind, recorded_at, *(None,) * 7, moves=[])
-        await self._try(pg, entry._replace(event=bare, raw=None), self._add_event)
+        await self._try(pg, entry._replace(event=bare, raw=None), Fold.add_event)
 
     # Trying again
 
@@ -215,7 +215,7 @@ class QuarantiningWriter(Writer):
             refused = UnreadableEventError("it cannot be read: what it did is known to the hot store only")
         else:
             entry = Entry(position, "", "", event)
-            add = self._add_document if row["part"] == "document" else self._adds_move(row["line"])
+            add = Fold.add_document if row["part"] == "document" else self._adds_move(row["line"])
             try:
                 refused = await self._try(pg, entry, add)
             except ChainBrokenError as error:  # a move before it is missing
@@ -234,7 +234,7 @@ class QuarantiningWriter(Writer):
 
     async def has(self, position: Position) -> bool:
         """Whether the ledger has got as far."""
-        return (await self.position())[0] >= position
+        return (await self.position()).position >= position
 
     async def drop_event(self, position: Position, reason: str) -> bool:
         """Let an unreadable event go: its text is kept, for this reason. Return whether there was one."""
@@ -254,7 +254,7 @@ class QuarantiningWriter(Writer):
             if entry.position <= at:
                 return at
             tuple(check_chain([entry], at, row["tip"]))
-            fold = Fold()
+            fold = Fold(self._shard)
             moves = entry.event.moves
             rows = await pg.fetch(sql("stock_of"), moves[0].sku)
             counts = {one["warehouse"]: Counts(*tuple(one)[2:]) for one in rows}
@@ -266,7 +266,7 @@ class QuarantiningWriter(Writer):
                 note = _note_of(moves[0], version, counts)
                 there = Position(gone["epoch"], gone["n"])
                 if version < moves[0].version:  # else the hot store was rebuilt without it
-                    self._add_moves(fold, _at(entry, there, gone["line"], note), (gone["line"],))
+                    fold.add_moves(_at(entry, there, gone["line"], note), (gone["line"],))
                 key = (self._shard, *there, "move", gone["line"])
                 await pg.execute(sql("end_parked"), *key, "dropped", entry.event.reason)
             missing = range(
@@ -274,12 +274,8 @@ class QuarantiningWriter(Writer):
             )  # moves of an event that nobody could read
             notes = [_note_of(moves[0], version, counts) for version in missing]
             booked = entry._replace(event=entry.event._replace(moves=notes + _differences(moves, counts)))
-            self._add(fold, booked)
-            await self._check_versions(pg, fold)
-            await self._ensure_partitions(pg, fold.months)
-            await self._store(pg, fold)
-            recorded_at = moment(entry.event.recorded_at)
-            await pg.execute(sql("advance_position"), self._shard, *entry.position, entry.tip, recorded_at)
+            fold.add(booked)
+            await self._book(pg, fold, Link(entry.position, entry.tip), moment(entry.event.recorded_at))
         _log.warning("ledger.dropped", sku=moves[0].sku, moves=len(parked), position=str(entry.position))
         return entry.position
 

@@ -9,8 +9,10 @@ import hashlib
 import msgspec
 
 from app.domain.chain import Entry
+from app.domain.events import Event
 
 SEAL_BYTES = 8
+_OCCURRED_AT, _MOVES, _TOLD = map(Event._fields.index, ("occurred_at", "moves", "told"))
 _encoder = msgspec.json.Encoder(order="sorted")
 
 
@@ -20,9 +22,11 @@ def seal_of(entry: Entry) -> bytes:
     They know when it happened, never "unknown"; a move's time only where it is another; and nothing of the inbox,
     which has rows of its own.
     """
-    event = entry.event
+    event, moves = entry.event, entry.event.moves
     at = event.recorded_at if event.occurred_at is None else event.occurred_at
-    moves = [move._replace(occurred_at=None) if move.occurred_at == at else move for move in event.moves]
-    event = event._replace(occurred_at=at, moves=moves, told=None)
-    text = _encoder.encode((entry.position, entry.prev, entry.tip, event))
+    if any(move.occurred_at == at for move in moves):
+        moves = [move._replace(occurred_at=None) if move.occurred_at == at else move for move in moves]
+    kept = list(event)
+    kept[_OCCURRED_AT], kept[_MOVES], kept[_TOLD] = at, moves, None
+    text = _encoder.encode((entry.position, entry.prev, entry.tip, kept))
     return hashlib.sha1(text, usedforsecurity=False).digest()[:SEAL_BYTES]

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.domain.events import Position
 from app.domain.reconciliation import TREATED, Action, Rule, Treatment
 from app.ledger import database
+from app.ledger.fold import moment
 from app.ledger.queries import sql, sql_of_found
-from app.ledger.writer import moment
 
 DUPLICATES_MAX = 100
 """SKUs named that a snapshot has twice."""

@@ -10,8 +10,8 @@ from app.domain.events import Counts, Document, Event, Move, Position, Told
 from app.domain.words import Place
 from app.hotstore.gate import Step
 from app.hotstore.records import Kind, Record
+from app.ledger.fold import OPENS_LOCK
 from app.ledger.snapshot_rows import SnapshotRows
-from app.ledger.writer import OPENS_LOCK
 
 _ENDED = frozenset({"released", "deducted"})
 LETTERS = ("a", "l", "d", "t", "b")

@@ -260,12 +260,12 @@ class Recovery:
 
     async def _drain(self) -> None:
         """Persist what the shut hot store has beyond the ledger, so that nothing of it is lost."""
-        at, _tip = await self._writer.position()
+        at = (await self._writer.position()).position
         while entries := await outbox.read_after(self._client, self._keys, at, entries_max=DRAIN_CHUNK):
             written = await self._writer.write(entries)
             if written is None:  # a worker is at it
                 await asyncio.sleep(DRAIN_POLL_SECONDS)
-            at = written or (await self._writer.position())[0]
+            at = written or (await self._writer.position()).position
 
     def _progress(self, what: str, count: int) -> None:
         """Tell whoever started this, and now and then the log."""

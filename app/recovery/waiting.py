@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from app.domain.events import Counts, Event, Position
 from app.hotstore.gate import CHUNK, Gate
 from app.hotstore.records import Kind, Record
+from app.ledger.fold import OPENS_LOCK
 from app.ledger.parking import readable, told_by
 from app.ledger.snapshot_rows import SnapshotRows
-from app.ledger.writer import OPENS_LOCK
 from app.recovery.records import LETTERS, OPENS_TRANSFER, document_records, ops_of, stock_fields, text_of
 
 Fields = dict[str, int | str]

@@ -1,4 +1,8 @@
-"""The write-behind duty: outbox -> ledger, then trim."""
+"""The write-behind duty: outbox -> ledger, then trim.
+
+While Postgres writes one batch, the next is read and folded, so that neither waits for the other. Where anything is out
+of the ordinary, the events of a batch are read again and written the careful way, which tells them apart.
+"""
 
 import asyncio
 import contextlib
@@ -9,12 +13,13 @@ from collections.abc import Awaitable, Callable
 import structlog
 from redis.asyncio import Redis
 
-from app.domain.chain import ChainBrokenError, Entry
+from app.domain.chain import ChainBrokenError, Link
 from app.domain.events import Position
 from app.errors import NewerSchemaError, UnavailableError
 from app.hotstore import outbox
 from app.hotstore.keys import Keys
 from app.hotstore.store import HotStore
+from app.ledger.fold import Batch
 from app.ledger.writer import Writer
 from app.worker.duty import Duty
 
@@ -22,6 +27,12 @@ _log = structlog.get_logger()
 
 BLOCK_MS = 100
 PAUSE_SECONDS = 0.02
+READ_EVENTS = 500
+"""Events that are read at once."""
+FOLD_EVENTS = 50
+"""Events that are folded in one go: Postgres, when it answers meanwhile, waits for no more than these."""
+LOOK_SECONDS = 0.005
+"""How often an outbox is looked at that has nothing more, while a batch is written."""
 MARKS_MAX = 10_000
 DOUBT_SECONDS = 30.0
 """A comparison shuts the gate for a moment: not more often than this."""
@@ -52,8 +63,8 @@ class Persist:
         self._broken = 0
         self._doubted_at = -DOUBT_SECONDS
         self._marks: deque[tuple[float, Position]] = deque(maxlen=MARKS_MAX)
-        self._at: Position | None = None
-        self._ahead: list[Entry] = []
+        self._at: Link | None = None
+        self._ahead: Batch | None = None
         self._published: Position | None = None
         self.trouble = ""
         """Why nothing is persisted now."""
@@ -68,34 +79,40 @@ class Persist:
     async def run_once(self) -> bool:
         """Persist one batch, and return whether there was one."""
         if self._at is None:
-            self._at, _tip = await self._writer.position()
-            self._forget_marks_after(self._at)
+            self._at = await self._writer.position()
+            self._forget_marks_after(self._at.position)
         try:
-            entries = await self._read(self._at)
-            written = await self._write(entries) if entries else self._at
+            batch = await self._next(self._at)
+            written = await self._write(batch)
         except ChainBrokenError as error:
-            self._at, self._ahead = None, []
+            self._ask_again()
             _log.error("persist.chain_broken", detail=str(error))
             await self._doubt()
             raise
         except NewerSchemaError as error:
-            self._at, self._ahead = None, []  # a newer worker goes on from here: the position is nobody's now
+            self._ask_again()  # a newer worker goes on from here: the position is nobody's now
             _log.error("persist.newer_schema", detail=str(error))
             raise
         except UnavailableError:
-            self._at, self._ahead = None, []
+            self._ask_again()
             self._batch_events = max(1, self._batch_events // 2)  # slow, perhaps: then less gets through
             raise
         except BaseException:
-            self._at, self._ahead = None, []  # ask the ledger where it is: a commit may have gone through
+            self._ask_again()  # a commit may have gone through
             raise
         if written is None:  # another worker holds the position
-            self._at, self._ahead = None, []
+            self._ask_again()
             return False
-        self._at, self._broken = written, 0
+        if written != batch.last.position:  # written apart, or somebody else was there
+            self._ask_again()
+        self._broken = 0
         self._batch_events = min(2 * self._batch_events, self._batch_events_max)
         await self._publish(written)
-        return bool(entries)
+        return written > batch.after.position
+
+    def _ask_again(self) -> None:
+        """Let the ledger say where it is."""
+        self._at = self._ahead = None
 
     async def _doubt(self) -> None:
         """The ledger may have gone back: it is asked for its position once more, and then the stores are compared."""
@@ -106,32 +123,75 @@ class Persist:
         self._doubted_at = now
         await self._on_doubt()
 
-    async def _read(self, at: Position) -> list[Entry]:
-        """Return the next batch: the one read ahead if it has anything, else wait for the first entry."""
-        ahead, self._ahead = self._ahead, []
-        if ahead:
+    async def _next(self, at: Link) -> Batch:
+        """Return the next batch: the one gathered ahead if it has anything, else what follows the first entry."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and (len(ahead) or ahead.is_spoilt):
             return ahead
         # Before the entries: what an old primary tells must not pass for what the new home does.
         self._home_epoch = int(await self._client.hget(self._keys.meta, "epoch") or 0)
-        return await outbox.read_after(
-            self._client, self._keys, at, entries_max=self._batch_events, block_ms=BLOCK_MS
-        )
+        batch = self._writer.batch(at)
+        await self._gather(batch, block_ms=BLOCK_MS)
+        return batch
 
-    async def _write(self, entries: list[Entry]) -> Position | None:
-        """Write a batch; while Postgres is at it, read and decode the next."""
-        ahead: list[Entry] = []
-        following = asyncio.create_task(
-            outbox.read_after(self._client, self._keys, entries[-1].position, entries_max=self._batch_events)
+    async def _gather(self, batch: Batch, *, block_ms: int | None = None) -> bool:
+        """Read and fold what follows a batch, as much as is read at once; return whether there was anything."""
+        room = min(self._batch_events - len(batch), READ_EVENTS)
+        found = await outbox.read_raw(
+            self._client, self._keys, batch.last.position, entries_max=room, block_ms=block_ms
         )
+        for first in range(0, len(found), FOLD_EVENTS):
+            if first:
+                await asyncio.sleep(0)
+            try:
+                batch.add([outbox.entry_of(raw) for raw in found[first : first + FOLD_EVENTS]])
+            except Exception:  # noqa: BLE001 - whatever it is, it is met again when it is its turn
+                batch.is_spoilt = True
+                break
+        return bool(found)
+
+    async def _gather_ahead(self, batch: Batch, enough: asyncio.Event) -> None:
+        """Gather until it is enough, or the batch is full."""
+        while not batch.is_spoilt and len(batch) < self._batch_events:
+            found = await self._gather(batch)
+            if enough.is_set():
+                return
+            if not found:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(enough.wait(), LOOK_SECONDS)
+
+    async def _write(self, batch: Batch) -> Position | None:
+        """Write a batch; while Postgres is at it, gather the next."""
+        if batch.is_spoilt:
+            return await self._write_apart(batch.after.position)
+        if not len(batch):
+            return batch.after.position
+        ahead, enough = self._writer.batch(batch.last), asyncio.Event()
+        gathering = asyncio.create_task(self._gather_ahead(ahead, enough))
         try:
-            written = await self._writer.write(entries, home_epoch=self._home_epoch)
-            with contextlib.suppress(NewerSchemaError):  # told when it is its turn
-                ahead = await following
+            written = await self._write_whole(batch)
+            enough.set()
+            await gathering
         finally:
-            following.cancel()
-        if written == entries[-1].position:  # else somebody else was there, and goes on from elsewhere
-            self._ahead = ahead
+            gathering.cancel()
+        self._at, self._ahead = batch.last, ahead
         return written
+
+    async def _write_whole(self, batch: Batch) -> Position | None:
+        try:
+            return await self._writer.write_batch(batch, home_epoch=self._home_epoch)
+        except UnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is met again, and handled there
+            _log.info(
+                "persist.batch_refused", after=str(batch.after.position), events=len(batch), why=str(error)
+            )
+            return await self._write_apart(batch.after.position)
+
+    async def _write_apart(self, after: Position) -> Position | None:
+        """Write what comes after a position, event by event if need be."""
+        entries = await outbox.read_after(self._client, self._keys, after, entries_max=self._batch_events)
+        return await self._writer.write(entries, home_epoch=self._home_epoch) if entries else after
 
     async def _publish(self, written: Position) -> None:
         """Trim first, then say how far the ledger is."""

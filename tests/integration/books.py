@@ -79,7 +79,7 @@ class Book:
             document,
         )
         self.position = Position(self.position.epoch, self.position.n + 1)
-        entry = Entry(self.position, self.tip, tip_after(self.tip, repr(event)), event)
+        entry = Entry(self.position, self.tip, tip_after(self.tip.encode(), repr(event).encode()), event)
         self.tip = entry.tip
         self.waiting.append(entry)
         return entry

@@ -42,7 +42,7 @@ from app.hotstore.library import Library
 from app.hotstore.store import HotStore
 from tests.integration.test_functions_arguments import ARGUMENTS, plain
 from tests.integration.test_functions_tables import everything
-from tests.properties.rig import START_MS, Server, Shard, Wire, library_under_test, running
+from tests.properties.rig import START_MS, Server, Shard, Wire, entries_of, library_under_test, running
 
 pytest_plugins = ["tests.properties.fixtures"]
 
@@ -458,7 +458,7 @@ async def stocked_steps(shard: Shard) -> None:
 
 def test_a_damaged_chain_is_noticed(stocked: Shard) -> None:
     rows = stocked.wire.call("XRANGE", stocked.keys.outbox, "-", "+")
-    entries = [outbox._entry(i, dict(zip(f[::2], f[1::2], strict=True))) for i, f in rows]
+    entries = entries_of(rows)
     for broken in (
         entries[:1] + entries[2:],
         [entries[0], entries[1]._replace(prev="0" * 16), *entries[2:]],

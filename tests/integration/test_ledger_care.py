@@ -16,10 +16,11 @@ from app.ledger.archive import Archive, Archived, Waits
 from app.ledger.audit import Audit
 from app.ledger.check import LedgerCheck
 from app.ledger.counts import CountRows
+from app.ledger.fold import moment
 from app.ledger.ledger import Ledger
 from app.ledger.partitions import Month, Partitions
 from app.ledger.past import FOREVER_MS, PastRows
-from app.ledger.writer import Writer, moment
+from app.ledger.writer import Writer
 from app.worker.keep_books import partitions_duty, retention_duty
 from tests.integration.books import Book
 from tests.integration.test_worker import drain, some_traffic

@@ -48,7 +48,7 @@ def left_behind(shard: Shard) -> dict[str, Any]:
     tip = ""
     for _, (_, prev, _, body) in outbox:
         assert prev == tip
-        tip = tip_after(prev, body)
+        tip = tip_after(prev.encode(), body.encode())
     meta = dict(zip(meta[::2], meta[1::2], strict=True))
     assert meta.pop("tip") == tip
     meta.pop("epochs", None)  # has the tip of the opening

@@ -58,7 +58,7 @@ async def plant(stores: Stores, *moves: Any, **event: Any) -> str:
     }  # fmt: skip
     body = json.dumps(list((fields | event).values()), separators=(",", ":"))
     position = await client.xadd(keys.outbox, {"p": tip, "e": body}, id=f"{epoch}-*")
-    tip = tip_after(tip, body)
+    tip = tip_after(tip.encode(), body.encode())
     await client.hset(keys.meta, mapping={"tip": tip, "last": position})
     return str(position)
 

@@ -342,10 +342,10 @@ async def test_what_a_ledger_that_went_back_lacks_is_not_trimmed(stores: Stores)
     for n, (at, position) in enumerate(persist._marks):  # two hours later
         persist._marks[n] = (at - 7_200, position)
     await put_back_ledger(stores)
-    persist._at, persist._ahead = None, []  # as after any error of Postgres
+    persist._at = persist._ahead = None  # as after any error of Postgres
     while await persist.run_once():
         (first,) = await stores.client.xrange(stores.keys.outbox, count=1)
-        at, _tip = await persist._writer.position()
+        at = (await persist._writer.position()).position
         assert Position.parse(first[0]) <= at
     assert await fetch(stores, "SELECT count(*) FROM event WHERE kind = 'carry_over'") == [(0,)]
     await drain(stores)

@@ -17,9 +17,8 @@ from app.domain.model import Model
 from app.domain.model_shelves import Moved
 from app.domain.outcomes import Outcome
 from app.domain.words import OPEN_STATUSES, TRANSFER_ENDED, LockStatus
-from app.hotstore import outbox
 from app.hotstore.replies import Stock
-from tests.properties.rig import START_MS, Pending, Shard
+from tests.properties.rig import START_MS, Pending, Shard, entries_of
 
 INSIDE = ("a", "l", "d", "t")
 _SILENT = {
@@ -295,7 +294,7 @@ class Pair:
             if answer != want.answer:
                 raise DifferenceError(f"answered {answer}; the model: {want.answer}", index)
         self.steps += len(expected)
-        read = [outbox._entry(entry_id, _pairs(fields)) for entry_id, fields in entries]
+        read = entries_of(entries)
         self._check_events(read, expected)
         try:
             self.projection.apply(read)

