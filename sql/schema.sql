@@ -79,8 +79,20 @@ CREATE TABLE stock (
     damaged    bigint   NOT NULL CHECK (damaged >= 0),
     in_transit bigint   NOT NULL CHECK (in_transit >= 0),
     buffer     bigint   NOT NULL CHECK (buffer >= 0),
+    -- Running sums, so that nobody has to read a thousand moves for a balance: the units that went to each place outside,
+    -- less those that came from there; and when the moves since the last balance were recorded and happened. Where
+    -- `summed` is not `version`, they have to be summed anew.
+    supplier      bigint NOT NULL DEFAULT 0,
+    customer      bigint NOT NULL DEFAULT 0,
+    adjustment    bigint NOT NULL DEFAULT 0,
+    recorded_at   timestamptz,
+    occurred_from timestamptz,
+    occurred_to   timestamptz,
+    summed        bigint,
     PRIMARY KEY (sku, warehouse)
 );
+COMMENT ON COLUMN stock.supplier IS 'units that went there less those that came from there; so customer and adjustment';
+COMMENT ON COLUMN stock.summed IS 'the version up to which the sums and times hold';
 
 -- The projection of locks: record has the hot store's fields (s status, v version, f fingerprint, x expires_at in ms,
 -- n lines, q request, o original lines, y original expiry, e ended by). A lock_id may come again after the horizon.

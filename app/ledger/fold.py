@@ -33,6 +33,7 @@ OPENS_LOCK = frozenset({"lock", "exchange"})
 """Events that begin a lock."""
 COMPENSATES = "compensate"
 """The kind of event that books what a dropped SKU has in the hot store: how much that is, shows in its turn only."""
+_OUTSIDE = {place.value: i for i, place in enumerate((Place.SUPPLIER, Place.CUSTOMER, Place.ADJUSTMENT))}
 _PLACES = {place.value: place.name.lower() for place in Place}
 _NO_OTHER_END = (None,) * len(Counts._fields)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -83,6 +84,41 @@ class Records:
 
 
 @dataclass(slots=True)
+class Left:
+    """What a batch left of a SKU in a warehouse: the last version and counts, and when its moves were.
+
+    `outside` has the units that went to supplier, customer and adjustment, less those that came from there.
+    """
+
+    version: int
+    counts: Counts
+    recorded_at: datetime
+    occurred_from: datetime
+    occurred_to: datetime
+    outside: list[int] = field(default_factory=lambda: [0] * len(_OUTSIDE))
+
+    def go_on(self, version: int, counts: Counts, recorded_at: datetime, occurred_at: datetime) -> None:
+        """Take the next move in."""
+        self.version, self.counts = version, counts
+        self.recorded_at = max(self.recorded_at, recorded_at)
+        if occurred_at < self.occurred_from:
+            self.occurred_from = occurred_at
+        elif occurred_at > self.occurred_to:
+            self.occurred_to = occurred_at
+
+    def row(self) -> tuple[Any, ...]:
+        """Return it as `sql/queries/fold_stock.sql` takes it."""
+        return (
+            self.version,
+            *self.counts,
+            *self.outside,
+            self.recorded_at,
+            self.occurred_from,
+            self.occurred_to,
+        )
+
+
+@dataclass(slots=True)
 class Fold:
     """What a batch comes to: the last counts of each place, and each document's changes.
 
@@ -97,7 +133,7 @@ class Fold:
     moves: list[tuple[Any, ...]] = field(default_factory=list)
     first_versions: dict[str, int] = field(default_factory=dict)
     last_versions: dict[str, int] = field(default_factory=dict)
-    stock: dict[tuple[str, str], tuple[int, Counts]] = field(default_factory=dict)
+    stock: dict[tuple[str, str], Left] = field(default_factory=dict)
     locks: Records = field(default_factory=Records)
     transfers: Records = field(default_factory=Records)
     receipts: dict[tuple[str, str, int, int], list[int]] = field(default_factory=dict)
@@ -140,11 +176,12 @@ class Fold:
             if self.held and (subject := Subject.of_move(move)) in self.held:
                 self.parked.add(entry, subject, line=line, version=move.version)
                 continue
+            happened_at = occurred_at if move.occurred_at is None else moment(move.occurred_at)
             self._follow(entry.position, line, move)
+            self._leave(move, recorded_at, happened_at)
             self.moves.append((
                 self.shard, *entry.position, line, move.sku, move.version, move.warehouse, _PLACES[move.source],
-                _PLACES[move.target], move.quantity, move.reason, *move.after, recorded_at,
-                occurred_at if move.occurred_at is None else moment(move.occurred_at),
+                _PLACES[move.target], move.quantity, move.reason, *move.after, recorded_at, happened_at,
                 move.to_warehouse, *(move.to_after or _NO_OTHER_END),
             ))  # fmt: skip
             if event.kind == "receive" and about is not None and about.kind == "purchase_order":
@@ -156,7 +193,7 @@ class Fold:
         """Fold what an event says of its lock or transfer, unless that is held."""
         subject = Subject.of_document(entry.event) if self.held else None
         if subject is None or subject not in self.held:
-            self._add_records(entry, moment(entry.event.recorded_at))
+            self._add_records(entry, self._times_of(entry.event)[0])
         else:
             self.parked.add(entry, subject)
 
@@ -167,7 +204,7 @@ class Fold:
         return recorded_at, recorded_at if event.occurred_at is None else moment(event.occurred_at)
 
     def _follow(self, position: Position, line: int, move: Move) -> None:
-        """Note the version and the counts that a move left; raise if it does not come next."""
+        """Note a move's version; raise if it does not come next."""
         before = self.last_versions.get(move.sku)
         if before is None:
             self.first_versions[move.sku] = move.version
@@ -176,9 +213,27 @@ class Fold:
                 f"move {line} of event {position}: SKU {move.sku!r} goes from version {before} to {move.version}"
             )
         self.last_versions[move.sku] = move.version
-        self.stock[move.sku, move.warehouse] = (move.version, move.after)
+
+    def _leave(self, move: Move, recorded_at: datetime, occurred_at: datetime) -> None:
+        """Note the counts that a move left, and what it took from the outside or gave to it."""
+        there = here = self._left(move, move.warehouse, move.after, recorded_at, occurred_at)
         if move.to_warehouse is not None and move.to_after is not None:
-            self.stock[move.sku, move.to_warehouse] = (move.version, move.to_after)
+            there = self._left(move, move.to_warehouse, move.to_after, recorded_at, occurred_at)
+        if move.source in _OUTSIDE:
+            here.outside[_OUTSIDE[move.source]] -= move.quantity
+        if move.target in _OUTSIDE:
+            there.outside[_OUTSIDE[move.target]] += move.quantity
+
+    def _left(
+        self, move: Move, warehouse: str, after: Counts, recorded_at: datetime, occurred_at: datetime
+    ) -> Left:
+        left = self.stock.get((move.sku, warehouse))
+        if left is None:
+            left = Left(move.version, after, recorded_at, occurred_at, occurred_at)
+            self.stock[move.sku, warehouse] = left
+        else:
+            left.go_on(move.version, after, recorded_at, occurred_at)
+        return left
 
     def _add_told(self, position: Position, at: datetime, told: Told) -> None:
         self.ids += ((self.shard, *position, at, *known) for known in told.ids)

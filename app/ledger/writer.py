@@ -140,14 +140,12 @@ class Writer:
             await pg.copy_records_to_table("event", records=fold.events, columns=EVENT_COLUMNS)
         if fold.moves:
             await pg.copy_records_to_table("move", records=fold.moves, columns=MOVE_COLUMNS)
-            rows = [
-                (sku, warehouse, version, *after) for (sku, warehouse), (version, after) in fold.stock.items()
-            ]
+            rows = [(*place, *left.row()) for place, left in fold.stock.items()]
             await pg.execute(sql("fold_stock"), self._shard, *_columns(rows))
             await self._note_shortages(pg, fold)
             await self._balance(pg, fold)
-        await self._store_records(pg, "lock", fold.locks)
-        await self._store_records(pg, "transfer", fold.transfers)
+        await self._store_records(pg, "lock", fold.locks, "carry_locks", "change_locks")
+        await self._store_records(pg, "transfer", fold.transfers, "carry_transfers", "change_transfers")
         await self._store_told(pg, fold)
         if fold.receipts:
             await pg.execute(
@@ -155,15 +153,17 @@ class Writer:
             )
         await fold.parked.store(pg, self._shard)
 
-    async def _store_records(self, pg: Any, kind: str, records: Records) -> None:
+    async def _store_records(
+        self, pg: Any, kind: str, records: Records, carrying: str, changing: str
+    ) -> None:
         if records.opened:
             rows = ((self._shard, record_id, *row) for record_id, row in records.opened.items())
             columns = ("shard", f"{kind}_id", *_RECORD_COLUMNS)
             await pg.copy_records_to_table(kind, records=rows, columns=columns)
         if records.carried:
-            await pg.execute(sql(f"carry_{kind}s"), self._shard, *_columns(_rows(records.carried)))
+            await pg.execute(sql(carrying), self._shard, *_columns(_rows(records.carried)))
         if records.changed:
-            await pg.execute(sql(f"change_{kind}s"), *_columns(_rows(records.changed)))
+            await pg.execute(sql(changing), *_columns(_rows(records.changed)))
 
     async def _store_told(self, pg: Any, fold: Fold) -> None:
         if fold.ids:
@@ -183,12 +183,14 @@ class Writer:
             if version // BALANCE_MOVES > (fold.first_versions[sku] - 1) // BALANCE_MOVES
         ]
         if due:
+            await pg.execute(sql("sum_outside"), due)
             await pg.execute(sql("add_balances"), due)
 
     async def _note_shortages(self, pg: Any, fold: Fold) -> None:
         """Open a case where less is there than is promised; close it where there is enough again."""
         at = fold.moves[-1][MOVE_COLUMNS.index("recorded_at")]
-        short = {place: after.available for place, (_, after) in fold.stock.items() if after.available < 0}
+        units = ((place, left.counts.available) for place, left in fold.stock.items())
+        short = {place: available for place, available in units if available < 0}
         if short:
             skus, warehouses = _columns(short)
             await pg.execute(sql("open_shortages"), self._shard, skus, warehouses, list(short.values()), at)
