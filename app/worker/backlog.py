@@ -21,6 +21,8 @@ _log = structlog.get_logger()
 
 PAUSE_SECONDS = 1.0
 FIGURES_SECONDS = 10.0
+FIGURES_SHARE_MAX = 0.01
+"""How much of the time the ledger may be busy with them: a million open locks take a second to count."""
 ENTRY_BYTES_MIN = 100
 """What an entry takes at least."""
 SAMPLE_ENTRIES_MIN = 1_000
@@ -102,7 +104,7 @@ class Backlog:
         self._ask = figures
         self._trouble = trouble
         self._figures = Figures(0, 0)
-        self._asked_at = -FIGURES_SECONDS
+        self._ask_at = 0.0
         self._level = "ok"
 
     def duty(self) -> Duty:
@@ -130,12 +132,15 @@ class Backlog:
 
     async def _read_figures(self) -> None:
         """Ask the ledger now and then; while it is away, what it said last counts."""
-        if time.monotonic() < self._asked_at + FIGURES_SECONDS:
+        began_at = time.monotonic()
+        if began_at < self._ask_at:
             return
         try:
-            self._figures, self._asked_at = await self._ask(), time.monotonic()
+            self._figures = await self._ask()
+            took_seconds = time.monotonic() - began_at
+            self._ask_at = began_at + max(FIGURES_SECONDS, took_seconds / FIGURES_SHARE_MAX)
         except UnavailableError:
-            self._asked_at = time.monotonic() - FIGURES_SECONDS + PAUSE_SECONDS
+            self._ask_at = time.monotonic() + PAUSE_SECONDS
 
     def _alarm(self, room: Room, judged: Judgement) -> None:
         if judged.level == self._level:
