@@ -68,7 +68,9 @@ class Writer:
             if row is None:
                 return None
             if _link(row) != batch.after or row["has_parked"]:
-                raise OutOfTurnError(f"the ledger is at {_link(row)}, the batch comes after {batch.after}")
+                raise OutOfTurnError(
+                    f"the ledger is at {_link(row).position}, the batch comes after {batch.after.position}"
+                )
             await self._book(pg, batch.fold, batch.last, moment(batch.recorded_at))
         self._months |= batch.fold.months
         return batch.last.position
