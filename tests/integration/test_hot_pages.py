@@ -11,7 +11,7 @@ from app.embedded.valkey import EmbeddedValkey
 from app.hotstore import wire as redis_wire
 from app.hotstore.keys import Keys
 from tests import servers
-from tests.hot import Api, Loop, Wire, ask, post, request, served
+from tests.hot import Api, Loop, Reply, Wire, ask, post, request, served
 from tests.integration.conftest import open_gate
 
 BOUND_SECONDS = 0.25
@@ -22,10 +22,14 @@ def order(name: str, sku: str = "Z") -> bytes:
     return post("/v1/locks", json.dumps({"lock_id": name, "lines": [{"sku": sku, "quantity": 1}]}))
 
 
-def sellable(api: Api, page: bytes = PAGE) -> int:
-    reply = ask(api.port, page)
+def units_of(reply: Reply) -> int:
     assert reply.status == 200, reply
     return int(json.loads(reply.body)["sellable"])
+
+
+def sellable(api: Api, page: bytes = PAGE) -> int:
+    reply = ask(api.port, page)
+    return units_of(reply)
 
 
 def follows(api: Api, name: str, *pages: bytes) -> None:
@@ -63,6 +67,23 @@ def test_a_page_at_hand_that_a_list_pushed_out(server: EmbeddedValkey) -> None:
             for raw in (PAGE, PAGE, PAGE, long):
                 assert ask(api.port, raw).status == 200
             follows(api, f"P{turn}", PAGE)
+
+
+def test_a_request_that_was_met_before_is_answered_with_what_is_right_now(server: EmbeddedValkey) -> None:
+    """The same bytes on one connection: at hand, changed, in a crowd, cut, and with more than was met behind them."""
+    with served(server.url, ["protocol"]) as (_, (api,)), Wire(api.port) as wire:
+        for turn in range(3):
+            wire.send(PAGE)  # met
+            for _ in range(4):
+                wire.send(PAGE)
+            assert {units_of(reply) for reply in wire.replies(5)} == {sellable(api)}
+            follows(api, f"M{turn}", PAGE)
+            for pieces in ([PAGE], [PAGE + PAGE[:-2], PAGE[-2:] + PAGE], [PAGE[:1], PAGE[1:]], [PAGE * 3]):
+                for piece in pieces:
+                    wire.send(piece)
+                    time.sleep(0.02)  # each is a segment of its own
+                count = b"".join(pieces).count(b"\r\n\r\n")
+                assert [units_of(reply) for reply in wire.replies(count)] == [sellable(api)] * count
 
 
 def test_the_date_goes_on(server: EmbeddedValkey) -> None:

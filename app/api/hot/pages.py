@@ -14,6 +14,9 @@ from app.hotstore.near_cache import Entry, NearCache
 ONE = b"/v1/availability/"
 MANY = b"/v1/availability?"
 SKUS_MAX = 200
+REQUEST_BYTES_MAX = 1024
+REQUESTS_MAX = 16_384
+"""Whole requests that are remembered: 16 MB at most."""
 _PLAIN = re.compile(rb"/v1/availability/([A-Za-z0-9._~-]{1,64})")
 _JSON = b"application/json"
 _NO_STORE = (b"cache-control", b"no-store")
@@ -50,6 +53,7 @@ class Pages:
         self._cache_control = cache_control
         self._stale_seconds_max = stale_seconds_max
         self._targets: dict[bytes, Entry[PageBytes]] = {}
+        self._requests: dict[bytes, Entry[PageBytes]] = {}
         self.cache: NearCache[PageBytes]
 
     def render(self, sku: str, fields: dict[str, str]) -> PageBytes:
@@ -69,6 +73,21 @@ class Pages:
         if entry is None or not self.cache.is_right(entry):
             return None
         return entry.value
+
+    def ready_for(self, request: bytes) -> PageBytes | None:
+        """Return the page of a whole request that was answered by `ready` before, byte for byte; as `ready`."""
+        entry = self._requests.get(request) if self._requests else None
+        if entry is None or not self.cache.is_right(entry):
+            return None
+        return entry.value
+
+    def remember_request(self, request: bytes, target: bytes) -> None:
+        """Let these very bytes, a plain GET of a target that `ready` answers, be answered at once the next time."""
+        if len(request) > REQUEST_BYTES_MAX:
+            return
+        if len(self._requests) >= REQUESTS_MAX:
+            self._requests.clear()
+        self._requests[request] = self._targets[target]
 
     def count_ready(self) -> None:
         """Note that such a page was sent."""

@@ -171,27 +171,35 @@ class HotProtocol(HttpToolsProtocol):
         self.flow = _Flow(transport, self.pipeline)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes: one whole request whose header block was parsed before goes past the parser."""
+        """Take bytes: a whole request that was met before, or whose header block was, goes past the parser."""
         if not self._is_between:
             super().data_received(data)
             return
+        page = self.hot.ready_page_for(data)
+        if page is not None and self._is_at_rest():
+            self._unset_keepalive_if_required()
+            self._answer_page(page)
+            return
         whole = self.heads.read(data)
-        if whole is not None and self._take_whole(whole):
+        if whole is not None and self._is_at_rest() and self._take_whole(whole, data):
             return
         self._begun = 0
         super().data_received(data)
         if self._may_learn and self._is_between and self._begun == 1:
             self.heads.learn(data, self.parser.get_method(), self.url, self.headers, self._length)
 
-    def _take_whole(self, whole: Whole) -> bool:
-        """Answer a request that needs no parser, if nothing else is going on here."""
+    def _is_at_rest(self) -> bool:
+        """Whether nothing else is going on here."""
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             return False
-        if self.flow.write_paused or self.limit_concurrency is not None:
-            return False
+        return not self.flow.write_paused and self.limit_concurrency is None
+
+    def _take_whole(self, whole: Whole, data: bytes) -> bool:
+        """Answer a request that needs no parser; `data` are its bytes."""
         method, target, known, body = whole
-        if method == b"GET" and known.is_plain and not body and self._take_plain_page(target, known.headers):
+        is_plain_page = method == b"GET" and known.is_plain and not body
+        if is_plain_page and self._take_plain_page(target, known.headers, data):
             return True
         if len(target) > TARGET_BYTES_MAX or not is_safe(target) or self.transport.is_closing():
             return False
@@ -206,10 +214,11 @@ class HotProtocol(HttpToolsProtocol):
         hot_cycle.run()
         return True
 
-    def _take_plain_page(self, target: bytes, headers: Headers) -> bool:
+    def _take_plain_page(self, target: bytes, headers: Headers, data: bytes) -> bool:
         """Answer a plain GET of a page, at once or when it was read; False if it needs a closer look."""
         page = self.hot.ready_page(target)
         if page is not None:
+            self.hot.pages.remember_request(data, target)
             self._unset_keepalive_if_required()
             self._answer_page(page)
             return True

@@ -12,6 +12,7 @@ class HotRoutes:
 
     def __init__(self, pages: Pages, checkout: Checkout) -> None:
         self.ready_page = pages.ready
+        self.ready_page_for = pages.ready_for
         self.count_ready_page = pages.count_ready
         self.pages = pages
         self._checkout = checkout
