@@ -234,7 +234,8 @@ class Store:
             for number in range(first, min(first + DIRECT_CALLS, count)):
                 lock_id = f"{prefix}{number:012x}"
                 pipe.execute_command(*words_of(requests[number % len(requests)], lock_id))
-            assert all(reply[0] == "LOCKED" for reply in pipe.execute())
+            refused = next((reply for reply in pipe.execute() if reply[0] != "LOCKED"), None)
+            assert refused is None, f"a lock of the bench was refused: {refused}"
         return lock_id
 
     def mark_locked(self, skus: Sequence[str], warehouses: Sequence[str], count: int) -> None:

@@ -280,9 +280,9 @@ class NotAheadError(ValueError):
 class Batch:
     """Events that continue a place in the chain, folded before it is their turn to be written."""
 
-    def __init__(self, shard: int, after: Link) -> None:
+    def __init__(self, shard: int, after: Link, held: frozenset[Subject]) -> None:
         self.after = self.last = after
-        self.fold = Fold(shard)
+        self.fold = Fold(shard, held)
         self.recorded_at = 0
         """When the last event was recorded, in ms since 1970."""
         self.is_spoilt = False

@@ -122,7 +122,7 @@ class QuarantiningWriter(Writer):
             if entry.position <= at:
                 return at
             tuple(check_chain([entry], at, row["tip"]))
-            held, left = set(await self._held(pg)), Fold(self._shard)
+            held, left = set(await self._held(pg, row)), Fold(self._shard)
             for subject, line, version, add in self._parts_of(entry):
                 refused = None
                 if subject not in held:

@@ -46,6 +46,7 @@ class Writer:
         self._engine = engine
         self._shard = shard
         self._months: set[Month] = set()
+        self._held_last: frozenset[Subject] = frozenset()
 
     async def position(self) -> Link:
         """Return how far the ledger is, and the tip there; makes the row at the first time."""
@@ -56,21 +57,24 @@ class Writer:
 
     def batch(self, after: Link) -> Batch:
         """Return an empty batch, to be filled with the events after a place and given to `write_batch`."""
-        return Batch(self._shard, after)
+        return Batch(self._shard, after, self._held_last)
 
     async def write_batch(self, batch: Batch, *, home_epoch: int | None = None) -> Position | None:
         """Persist what was folded before it was its turn. Returns and raises as `write`.
 
-        Raises `OutOfTurnError` too if the ledger is elsewhere, or has parked what some of it may have to wait for.
+        Raises `OutOfTurnError` too if the ledger is elsewhere, or other subjects are parked than were then.
         """
         async with self._transaction() as pg:
             row = await self._lease(pg, home_epoch)
             if row is None:
                 return None
-            if _link(row) != batch.after or row["has_parked"]:
+            at, self._held_last = _link(row), await self._held(pg, row)
+            if at != batch.after:
                 raise OutOfTurnError(
-                    f"the ledger is at {_link(row).position}, the batch comes after {batch.after.position}"
+                    f"the ledger is at {at.position}, the batch comes after {batch.after.position}"
                 )
+            if self._held_last != batch.fold.held:
+                raise OutOfTurnError("other subjects are parked than when it was folded")
             await self._book(pg, batch.fold, batch.last, moment(batch.recorded_at))
         self._months |= batch.fold.months
         return batch.last.position
@@ -90,7 +94,7 @@ class Writer:
             rest = [entry for entry in entries if entry.position > at]
             if not rest:
                 return at
-            fold = Fold(self._shard, await self._held(pg) if row["has_parked"] else frozenset())
+            fold = Fold(self._shard, await self._held(pg, row))
             for entry in check_chain(rest, at, tip):
                 fold.add(entry)
             last = rest[-1]
@@ -117,8 +121,10 @@ class Writer:
         is_over = row is not None and home_epoch is not None and home_epoch < row["newest_epoch"]
         return None if is_over else row
 
-    async def _held(self, pg: Any) -> frozenset[Subject]:
+    async def _held(self, pg: Any, leased: Any) -> frozenset[Subject]:
         """Return whose parts are parked: what comes after them has to wait behind them."""
+        if not leased["has_parked"]:
+            return frozenset()
         rows = await pg.fetch(sql("parked_subjects"), self._shard)
         return frozenset(Subject(row["part"], row["subject"]) for row in rows)
 

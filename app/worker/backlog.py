@@ -30,6 +30,10 @@ ENTRY_BYTES_FEW_MAX = 4_000
 """What an entry to come takes at most, judged by fewer: an import's are a hundred times as large as a lock's."""
 RESERVED_PER_LOCK = 2
 """Entries kept for each open lock: it will be unlocked, or confirmed and deducted."""
+STEP_BYTES_MAX = 500
+"""What such an entry takes at most, as a rule: it names few lines, whatever else is in the outbox."""
+RESERVED_SHARE_MAX = 0.5
+"""How much of the room the reserve may take: else a shop with many open locks could open no more, and never again."""
 FULL = 1
 """A limit that every outbox has reached: the last entry always stays."""
 
@@ -61,17 +65,19 @@ class Judgement(NamedTuple):
 
 
 def judge(room: Room, limits: Limits, open_locks: int) -> Judgement:
-    """Return the limit that the room allows. Bytes keep a reserve for the locks that are open."""
+    """Return the limit that the room allows, with a reserve for the locks that are open."""
     each = max(ENTRY_BYTES_MIN, room.bytes // max(1, room.entries))
     if room.entries < SAMPLE_ENTRIES_MIN:
         each = min(each, ENTRY_BYTES_FEW_MAX)
-    reserved = RESERVED_PER_LOCK * max(open_locks, room.due_locks)
-    allowed = {
-        "its entries": limits.entries_hard,
-        "its bytes": room.entries + (limits.bytes_hard - room.bytes) // each - reserved,
-    }
+    steps = RESERVED_PER_LOCK * max(open_locks, room.due_locks) * min(each, STEP_BYTES_MAX)
+
+    def limit_of(free: int) -> int:
+        reserved = min(steps, int((free + room.bytes) * RESERVED_SHARE_MAX))
+        return room.entries + (free - reserved) // each
+
+    allowed = {"its entries": limits.entries_hard, "its bytes": limit_of(limits.bytes_hard - room.bytes)}
     if room.memory_free is not None:
-        allowed["the hot store's memory"] = room.entries + room.memory_free // each - reserved
+        allowed["the hot store's memory"] = limit_of(room.memory_free)
     if room.disk_free is not None and room.disk_free < limits.disk_free_min:
         allowed["the disk under the append-only file"] = FULL
     why = min(allowed, key=lambda name: allowed[name])

@@ -34,12 +34,11 @@ ROOMS = [
     (Room(1_000, 100_000, 0, None, GB), 0, Judgement(1_000, "hard", "its entries")),
     (Room(50, 60_000, 0, None, GB), 0, Judgement(83, "soft", "its bytes")),
     (Room(2, 60_000, 0, None, GB), 0, Judgement(12, "soft", "its bytes")),  # two of an import
-    (
-        Room(90, 90_000, 0, None, GB),
-        5,
-        Judgement(90, "hard", "its bytes"),
-    ),  # two entries are kept for each lock
-    (Room(90, 90_000, 5, None, GB), 0, Judgement(90, "hard", "its bytes")),
+    # Two entries are kept for each lock, which are no larger than others, nor than steps are.
+    (Room(90, 90_000, 0, None, GB), 10, Judgement(90, "hard", "its bytes")),
+    (Room(90, 90_000, 10, None, GB), 0, Judgement(90, "hard", "its bytes")),
+    (Room(90, 9_000, 0, None, GB), 100, Judgement(800, "ok", "")),
+    (Room(1, 300, 0, None, GB), 10**6, Judgement(166, "ok", "")),  # but for half of the room
     (Room(90, 9_000, 0, 500, GB), 0, Judgement(95, "ok", "")),
     (Room(90, 9_000, 0, 500, GB), 5, Judgement(85, "hard", "the hot store's memory")),
     (Room(90, 9_000, 0, None, 999), 0, Judgement(1, "hard", "the disk under the append-only file")),
@@ -50,6 +49,22 @@ ROOMS = [
 @pytest.mark.parametrize(("room", "open_locks", "judged"), ROOMS)
 def test_what_the_room_allows(room: Room, open_locks: int, judged: Judgement) -> None:
     assert judge(room, LIMITS, open_locks) == judged
+
+
+@pytest.mark.parametrize("open_locks", [0, 300_000, 1_000_000, 10_000_000])
+@pytest.mark.parametrize("room", [Room(1, 4_200, 0, None, GB), Room(1_000, 430_000, 0, 2 * GB, GB)])
+def test_open_locks_never_shut_an_outbox_that_is_empty(room: Room, open_locks: int) -> None:
+    settings = Settings()
+    limits = Limits(
+        entries_soft=settings.outbox_soft,
+        entries_hard=settings.outbox_max,
+        bytes_soft=settings.outbox_bytes_soft,
+        bytes_hard=settings.outbox_bytes_max,
+        disk_free_min=settings.disk_free_bytes_min,
+    )
+    judged = judge(room, limits, open_locks)
+    assert judged.level == "ok"
+    assert judged.limit > 250_000
 
 
 @pytest.fixture

@@ -143,6 +143,25 @@ async def test_one_poisonous_move_stops_its_sku_and_nothing_else(
     assert await differences(stores) == ["SKU S1 moves parked: in quarantine 21, to be expected 0"]
 
 
+async def test_beside_what_is_parked_batches_are_written_as_they_were_folded(stores: Stores) -> None:
+    await stores.hot.opening([OpeningRow("A", "north", 100), OpeningRow("B", "north", 100)])
+    await plant(stores, await move_of(stores, "A", reason="a\0b"))
+    (persist,) = [duty for duty in stores.duties() if duty.name == "persist"]
+
+    async def lock_both(name: str) -> list[str]:
+        await stores.hot.lock(Lock(name, (Line("A", 1), Line("B", 1))))
+        with capture_logs() as logs:
+            while await persist.run_once():
+                pass
+        return [log["why"] for log in logs if log["event"] == "persist.batch_refused"]
+
+    assert len(await lock_both("found")) >= 1
+    await lock_both("known")
+    assert [await lock_both(f"later-{i}") for i in range(3)] == [[], [], []]
+    assert await parked(stores) == {"A": 6}
+    assert await fetch(stores, "SELECT sku, locked FROM stock ORDER BY sku") == [("A", 0), ("B", 5)]
+
+
 async def test_events_whose_own_columns_are_refused_keep_their_moves(stores: Stores) -> None:
     await stores.hot.opening([OpeningRow("A", "north", 10)])
     await plant(stores, await move_of(stores, "A"), who="a\0b")
