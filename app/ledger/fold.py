@@ -63,10 +63,15 @@ class Records:
     carried: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     changed: dict[str, tuple[Any, ...]] = field(default_factory=dict)
 
-    def open(self, record_id: str, where: Position, at: datetime, fields: dict[str, Any]) -> None:
-        """A new record, even under an id that was used before; one that is carried over says where it was opened."""
+    def open(
+        self, record_id: str, where: Position, at: datetime, fields: dict[str, Any], text: str | None = None
+    ) -> None:
+        """A new record, even under an id that was used before; one that is carried over says where it was opened.
+
+        `text`: the fields as JSON, if that was made.
+        """
         if "p" not in fields:
-            self.opened[record_id] = (*where, *where, at, json_of(fields))
+            self.opened[record_id] = (*where, *where, at, text or json_of(fields))
             return
         kept = {name: value for name, value in fields.items() if name != "p"}
         self.carried[record_id] = (*Position.parse(fields["p"]), *where, at, json_of(kept))
@@ -147,12 +152,12 @@ class Fold:
         """Fold an event. Raises `UnreadableEventError`, or `ChainBrokenError` at a move out of its order."""
         if entry.raw is not None:
             raise UnreadableEventError(f"event {entry.position} cannot be read: {entry.why}")
-        self.add_event(entry)
+        lock = self.add_event(entry)
         self.add_moves(entry, range(len(entry.event.moves)))
-        self.add_document(entry)
+        self.add_document(entry, lock)
 
-    def add_event(self, entry: Entry) -> None:
-        """Fold an event without its moves and its document."""
+    def add_event(self, entry: Entry) -> str | None:
+        """Fold an event without its moves and its document; return what it says of its lock, as JSON."""
         event = entry.event
         recorded_at, occurred_at = self._times_of(event)
         lock = None if event.lock is None else json_of(event.lock)
@@ -165,6 +170,7 @@ class Fold:
         ))  # fmt: skip
         if event.told is not None:
             self._add_told(entry.position, recorded_at, event.told)
+        return lock
 
     def add_moves(self, entry: Entry, lines: Iterable[int]) -> None:
         """Fold these moves of an event; those of a SKU that is held are parked behind what holds it."""
@@ -189,11 +195,11 @@ class Fold:
             if event.kind == "count":
                 self._add_counted(min(occurred_at, recorded_at), move)
 
-    def add_document(self, entry: Entry) -> None:
-        """Fold what an event says of its lock or transfer, unless that is held."""
+    def add_document(self, entry: Entry, lock: str | None = None) -> None:
+        """Fold what an event says of its lock (given as JSON, if that was made) or transfer, unless that is held."""
         subject = Subject.of_document(entry.event) if self.held else None
         if subject is None or subject not in self.held:
-            self._add_records(entry, self._times_of(entry.event)[0])
+            self._add_records(entry, lock, self._times_of(entry.event)[0])
         else:
             self.parked.add(entry, subject)
 
@@ -241,12 +247,14 @@ class Fold:
             source, warehouse, number = told.sequence
             self.sequences[source, warehouse] = number
 
-    def _add_records(self, entry: Entry, at: datetime) -> None:
+    def _add_records(self, entry: Entry, lock: str | None, at: datetime) -> None:
         """Fold what an event says of its lock, and of another document."""
         event = entry.event
         if event.lock_id is not None and event.lock is not None:
-            note = self.locks.open if event.kind in OPENS_LOCK or "p" in event.lock else self.locks.change
-            note(event.lock_id, entry.position, at, event.lock)
+            if event.kind in OPENS_LOCK or "p" in event.lock:
+                self.locks.open(event.lock_id, entry.position, at, event.lock, lock)
+            else:
+                self.locks.change(event.lock_id, entry.position, at, event.lock)
         if event.document is None:
             return
         about, fields = event.document, event.document.fields

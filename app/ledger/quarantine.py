@@ -40,7 +40,7 @@ POISON = (
     UnreadableEventError,
 )
 PARTS_MAX = 1_000
-Add = Callable[[Fold, Entry], None]
+Add = Callable[[Fold, Entry], object]
 """Folds a part of an event."""
 _STATES = {"a": "available", "l": "locked", "d": "damaged", "t": "in_transit"}
 

@@ -24,8 +24,10 @@ def seal_of(entry: Entry) -> bytes:
     """
     event, moves = entry.event, entry.event.moves
     at = event.recorded_at if event.occurred_at is None else event.occurred_at
-    if any(move.occurred_at == at for move in moves):
-        moves = [move._replace(occurred_at=None) if move.occurred_at == at else move for move in moves]
+    for move in moves:
+        if move.occurred_at == at:
+            moves = [one._replace(occurred_at=None) if one.occurred_at == at else one for one in moves]
+            break
     kept = list(event)
     kept[_OCCURRED_AT], kept[_MOVES], kept[_TOLD] = at, moves, None
     text = _encoder.encode((entry.position, entry.prev, entry.tip, kept))
