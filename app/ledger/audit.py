@@ -40,9 +40,9 @@ class Audit:
             async for row in result:
                 yield row
 
-    async def skus_after(self, after: str, skus_max: int) -> list[str]:
-        """Return the next SKUs in order."""
-        values = {"shard": self._shard, "after": after, "skus_max": skus_max}
+    async def skus_after(self, after: str, skus_max: int, *, moves_max: int) -> list[str]:
+        """Return the next SKUs in order: one at least, and no further one once they have so many moves."""
+        values = {"shard": self._shard, "after": after, "skus_max": skus_max, "moves_max": moves_max}
         return [row.sku for row in await self._all("audit_skus", values)]
 
     async def stock(self, skus: Sequence[str]) -> dict[str, Projected]:

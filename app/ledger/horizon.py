@@ -1,10 +1,11 @@
 """The idempotency horizon: which ids the hot store may forget, by a cursor over the events."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.events import Position
 from app.ledger import database
@@ -45,15 +46,11 @@ class Horizon:
                 return Forgettable({}, {}, [], Position(0, 0), 0, full=False)
             cursor = Position(at.forgotten_epoch, at.forgotten_n)
             values = {
-                "shard": self._shard,
-                "epoch": cursor.epoch,
-                "n": cursor.n,
                 "before": datetime.now(UTC) - timedelta(seconds=self._seconds),
                 "cap_epoch": at.epoch,
                 "cap_n": at.n - self._entries_max,
-                "events_max": BATCH_EVENTS_MAX,
             }
-            events = (await connection.execute(statement("forgettable_events"), values)).all()
+            events = await self._events(connection, cursor, values)
             if not events:
                 return Forgettable({}, {}, [], cursor, at.at_ms or 0, full=False)
             cursor = Position(events[-1].epoch, events[-1].n)
@@ -77,6 +74,28 @@ class Horizon:
             events[-1].at_ms,
             full=len(events) == BATCH_EVENTS_MAX,
         )
+
+    async def _events(
+        self, connection: AsyncConnection, after: Position, values: dict[str, Any]
+    ) -> Sequence[Any]:
+        """Return the next events that may be forgotten, all of one epoch: of the next that has any left."""
+        epoch: int | None = after.epoch
+        n = after.n
+        while epoch is not None:
+            here = {"shard": self._shard, "epoch": epoch, "n": n, "until_n": n + BATCH_EVENTS_MAX}
+            events = (await connection.execute(statement("forgettable_events"), values | here)).all()
+            if events or await self._has_more(connection, here):
+                return events
+            epoch = (
+                await connection.execute(statement("next_epoch"), {"shard": self._shard, "epoch": epoch})
+            ).scalar()
+            n = -1
+        return []
+
+    async def _has_more(self, connection: AsyncConnection, here: dict[str, Any]) -> bool:
+        """Whether an epoch goes on: what is not past the horizon holds back what comes behind it."""
+        following = {"shard": here["shard"], "epoch": here["epoch"], "n": here["n"] + 1}
+        return bool((await connection.execute(statement("has_event"), following)).scalar_one())
 
     async def advance(self, batch: Forgettable) -> None:
         """Move the cursor behind a batch that was forgotten."""

@@ -15,6 +15,8 @@ from app.hotstore.scan import Scan
 from app.ledger.audit import Audit, Projected, ProjectedRecord
 
 SLICE = 500
+SLICE_MOVES = 20_000
+"""A SKU more is taken in only while those before it have fewer moves: summing so many takes a fifth of a second."""
 IN_FLIGHT_SECONDS_MAX = 10.0
 POLL_SECONDS = 0.05
 SETTLED_TRIES = 20
@@ -137,7 +139,7 @@ class Verify:
         async for _ in self._in_quarantine():
             pass  # it has an alarm of its own, and what else differs there follows from it
         after = ""
-        while skus := await self._audit.skus_after(after, SLICE):
+        while skus := await self._audit.skus_after(after, SLICE, moves_max=SLICE_MOVES):
             yield await self._slice_of_stock(skus)
             after = skus[-1]
         async for found in self._scan.all_skus(count=SLICE):
@@ -220,7 +222,7 @@ class Verify:
 
     async def _stock(self) -> AsyncIterator[Difference]:
         after, count = "", 0
-        while skus := await self._audit.skus_after(after, SLICE):
+        while skus := await self._audit.skus_after(after, SLICE, moves_max=SLICE_MOVES):
             async for difference in self._stock_slice(skus):
                 yield difference
             after, count = skus[-1], count + len(skus)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.bootstrap import Stores, tools
-from app.domain.commands import OpeningRow, Unlock
+from app.domain.commands import Line, Lock, OpeningRow, Unlock
 from app.errors import NotReadyError
 from app.ledger.drift import BookFigures, DriftRows
 from app.ledger.partitions import Partitions
@@ -115,6 +115,19 @@ async def test_a_ledger_that_is_behind_is_no_drift(stores: Stores, quick: None) 
     await drain(stores)
     await whole_round(stores.rounds())
     assert ("SKU B", "version", "hot store", "3", "projection", "2") in await fetch(stores, OPEN)
+
+
+async def test_a_slice_ends_where_its_skus_have_enough_moves(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.reconcile.verify.SLICE_MOVES", 4)
+    await stores.hot.opening([OpeningRow(sku, "north", 9) for sku in "ABCDEFG"])
+    for number in range(6):
+        await stores.hot.lock(Lock(f"L{number}", (Line("C", 1),)))
+    await drain(stores)
+    slices = [part.looked_at async for part in stores.verify(lambda _what, _count: None).slices()]
+    skus = [tuple(name.removeprefix("SKU ") for name in part) for part in slices if part and "SKU" in part[0]]
+    assert skus == [("A", "B", "C"), ("D", "E", "F", "G")]
 
 
 class Forged:

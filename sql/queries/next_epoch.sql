@@ -1,0 +1,1 @@
+SELECT min(epoch) FROM epoch WHERE shard = :shard AND epoch > :epoch
