@@ -54,18 +54,19 @@ def tip_after(prev: bytes, body: bytes) -> str:
     return hashlib.sha1(prev + body, usedforsecurity=False).hexdigest()[:16]
 
 
+def follows(position: Position, at: Position) -> bool:
+    """Whether a position is the next one of an epoch, or opens a later one."""
+    if position.epoch == at.epoch:
+        return position.n == at.n + 1
+    return position.epoch > at.epoch and position.n == 0
+
+
 def check_chain(entries: Iterable[Entry], at: Position, tip: str) -> Iterator[Entry]:
     """Yield the entries while each continues the one before; raise `ChainBrokenError` at one that does not."""
     for entry in entries:
-        position = entry.position
-        follows = (
-            position.n == at.n + 1
-            if position.epoch == at.epoch
-            else position.epoch > at.epoch and not position.n
-        )
-        if not follows or entry.prev != tip:
+        if not follows(entry.position, at) or entry.prev != tip:
             raise ChainBrokenError(
-                f"outbox entry {position} (prev {entry.prev}) does not continue {at} ({tip})"
+                f"outbox entry {entry.position} (prev {entry.prev}) does not continue {at} ({tip})"
             )
         yield entry
-        at, tip = position, entry.tip
+        at, tip = entry.position, entry.tip

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.chain import Entry
+from app.domain.chain import Entry, follows
 from app.domain.events import Counts, Document, Event, Move, Position
 from app.domain.words import Place
 from app.ledger import database
@@ -241,8 +241,7 @@ class _State:
 
 def _links(entry: Entry, at: Position, tip: str, recorded_at: int) -> list[Fault]:
     faults = []
-    next_in_epoch = entry.position == Position(at.epoch, at.n + 1)
-    if not next_in_epoch and not (entry.position.epoch > at.epoch and entry.position.n == 0):
+    if not follows(entry.position, at):
         faults.append(Fault(f"event {entry.position}", f"follows {at}: what was between is missing"))
     elif entry.prev != tip:
         faults.append(

@@ -301,7 +301,7 @@ class Batch:
         return len(self.fold.events)
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Fold entries that continue it; if that raises, it is spoilt."""
+        """Fold entries that continue it; where that raises, the caller has to call it spoilt."""
         for entry in check_chain(entries, *self.last):
             if entry.event.kind == COMPENSATES:
                 raise NotAheadError(f"event {entry.position} depends on what the ledger has then")
