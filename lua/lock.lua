@@ -37,6 +37,7 @@ local function read_order(args, first)
   local lines, after = nil, nil
   if rank then lines, after = read_lines(args, after_rank) end
   if not lines or #lines == 0 or (args[first + 2] ~= '' and not ttl) then return nil end
+  lines = merge_lines(lines)
   return { id = args[first], f = args[first + 1], ttl = ttl, asked = asked, rank = rank, lines = lines }, after
 end
 
