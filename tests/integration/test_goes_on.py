@@ -1,0 +1,57 @@
+"""What must neither stop the worker nor be taken twice: events written part by part, texts, months, leases, cursors."""
+
+from typing import Any
+
+from app.bootstrap import Stores
+from app.domain.commands import Booking, OpeningRow, Receive
+from app.domain.words import Place
+from tests.integration.test_quarantine import drain, faults, move_of, parked, plant
+from tests.integration.test_worker import differences, execute, fetch
+
+RECEIVED = "SELECT sku, good, damaged FROM purchase_order_receipt ORDER BY sku"
+
+
+def booked(sku: str, place: Place, quantity: int) -> Booking:
+    return Booking(sku, Place.SUPPLIER, place, quantity)
+
+
+async def received(stores: Stores) -> list[tuple[Any, ...]]:
+    return await fetch(stores, RECEIVED)
+
+
+# A receipt with good and damaged units of one SKU
+
+
+async def test_a_receipt_beside_a_poisonous_one_is_booked_whole(stores: Stores) -> None:
+    """Written part by part, its good and its damaged units are two moves of one SKU."""
+    await stores.hot.opening([OpeningRow("S1", "north", 100), OpeningRow("S2", "north", 1)])
+    key = stores.keys.stock("S1")
+    version = int(await stores.client.hincrby(key, "v", 2))
+    await stores.client.hset(key, mapping={"north:a": 110, "north:d": 2})
+    good = ["S1", version - 1, "north", "s", "a", 10, [110, 0, 0, 0, 0], None]
+    damaged = ["S1", version, "north", "s", "d", 2, [110, 0, 2, 0, 0], None]
+    poison = await move_of(stores, "S2", quantity=2**70)
+    await plant(stores, good, damaged, poison, kind="receive", document=["purchase_order", "PO1", {}])
+    await drain(stores)
+    assert await parked(stores) == {"S2": 1}
+    assert await received(stores) == [("S1", 10, 2)]
+
+
+async def test_a_receipt_that_was_parked_is_booked_once(stores: Stores) -> None:
+    await stores.hot.opening([OpeningRow("S1", "north", 100)])
+    await drain(stores)
+    await execute(
+        stores, "ALTER TABLE stock ADD CONSTRAINT mended CHECK (sku <> 'S1' OR available < 105) NOT VALID"
+    )
+    lines = (booked("S1", Place.AVAILABLE, 10), booked("S1", Place.DAMAGED, 2))
+    try:
+        await stores.hot.receive(Receive("R1", "north", lines, purchase_order_id="PO1"))
+        await drain(stores)
+        assert await parked(stores) == {"S1": 2}
+    finally:
+        await execute(stores, "ALTER TABLE stock DROP CONSTRAINT mended")
+    assert [(one.booked, one.left) for one in await stores.quarantine().retry()] == [(2, None)]
+    assert await stores.quarantine().retry() == []
+    assert await received(stores) == [("S1", 10, 2)]
+    assert await differences(stores) == []
+    assert await faults(stores) == []
