@@ -3,8 +3,10 @@
 from typing import Any
 
 from app.bootstrap import Stores
-from app.domain.commands import Booking, OpeningRow, Receive
+from app.domain.commands import Booking, Line, Lock, OpeningRow, Receive
+from app.domain.events import Position
 from app.domain.words import Place
+from app.ledger.horizon import Forgettable, Horizon
 from tests.integration.test_quarantine import drain, faults, move_of, parked, plant
 from tests.integration.test_worker import differences, execute, fetch
 
@@ -55,3 +57,17 @@ async def test_a_receipt_that_was_parked_is_booked_once(stores: Stores) -> None:
     assert await received(stores) == [("S1", 10, 2)]
     assert await differences(stores) == []
     assert await faults(stores) == []
+
+
+# The cursor of what was forgotten
+
+
+async def test_a_worker_that_stood_still_does_not_take_the_cursor_back(stores: Stores) -> None:
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    for i in range(3):
+        await stores.hot.lock(Lock(f"L{i}", (Line("A", 1),)))
+    await drain(stores)
+    horizon = Horizon(stores.engine, 0, seconds=0, entries_max=0)
+    for cursor in (Position(1, 2), Position(1, 4), Position(1, 3), Position(0, 9)):
+        await horizon.advance(Forgettable({}, {}, [], cursor, 0, full=False))
+    assert await fetch(stores, "SELECT forgotten_epoch, forgotten_n FROM position") == [(1, 4)]
