@@ -1,7 +1,7 @@
 """Writing past what Postgres refuses: poison is found by bisection, and only the moves that it is about stand still.
 
-Poison is an event that Postgres refuses for what it says (SQLSTATE class 22 or 23), again and again. It is kept raw,
-the SKU (or the document) that it is about is parked in order, and all else is booked.
+Poison is an event that Postgres refuses for what it says (SQLSTATE class 22, 23 or 54), again and again. It is kept
+raw, the SKU (or the document) that it is about is parked in order, and all else is booked.
 
 An event that cannot even be read is kept raw too, and stays in quarantine by its position until a person drops it.
 What it names is parked. A SKU that it does not name shows by its next move, whose version leaves one out, and is parked
@@ -34,6 +34,7 @@ _log = structlog.get_logger()
 POISON = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,  # longer than an index holds, or nested deeper than its stack
     OverflowError,  # a time that no calendar has
     KeyError,  # a place that nobody knows
     UnicodeError,

@@ -7,7 +7,8 @@ from app.domain.commands import Booking, Line, Lock, OpeningRow, Receive
 from app.domain.events import Position
 from app.domain.words import Place
 from app.ledger.horizon import Forgettable, Horizon
-from tests.integration.test_quarantine import drain, faults, move_of, parked, plant
+from app.ledger.parking import NAME_LENGTH_MAX
+from tests.integration.test_quarantine import drain, faults, move_of, parked, plant, plant_text
 from tests.integration.test_worker import differences, execute, fetch
 
 RECEIVED = "SELECT sku, good, damaged FROM purchase_order_receipt ORDER BY sku"
@@ -71,3 +72,43 @@ async def test_a_worker_that_stood_still_does_not_take_the_cursor_back(stores: S
     for cursor in (Position(1, 2), Position(1, 4), Position(1, 3), Position(0, 9)):
         await horizon.advance(Forgettable({}, {}, [], cursor, 0, full=False))
     assert await fetch(stores, "SELECT forgotten_epoch, forgotten_n FROM position") == [(1, 4)]
+
+
+# Texts that no event has
+
+
+async def test_a_text_that_names_a_lock_and_a_transfer_parks_both(stores: Stores) -> None:
+    await stores.hot.opening([OpeningRow("S1", "north", 100)])
+    text = b'[3,"x",0,null,null,null,null,null,"L1",{"s":"held"},[],["transfer","T1",{}],7]'
+    where = await plant_text(stores, text)
+    await stores.hot.lock(Lock("L9", (Line("S1", 1),)))
+    await drain(stores)
+    assert await parked(stores) == {where: 1, "lock L1": 1, "transfer T1": 1}
+    assert await fetch(stores, "SELECT lock_id FROM lock") == [("L9",)]
+
+
+# Such that no compression makes them short enough for an index.
+LONG = "".join(chr(0x4E00 + n * 7919 % 20_000) for n in range(3000))
+
+
+async def test_a_text_that_names_a_sku_longer_than_any_index_holds_is_parked(stores: Stores) -> None:
+    await stores.hot.opening([OpeningRow("S1", "north", 100)])
+    where = await plant_text(
+        stores, f'[3,"x",0,null,null,null,null,null,null,null,[["{LONG}",1]],7]'.encode()
+    )
+    await stores.hot.lock(Lock("L9", (Line("S1", 1),)))
+    await drain(stores)
+    assert await parked(stores) == {where: 1, LONG[:NAME_LENGTH_MAX]: 1}
+    assert await fetch(stores, "SELECT lock_id FROM lock") == [("L9",)]
+
+
+async def test_an_event_with_a_name_longer_than_any_index_holds_stops_nothing_else(stores: Stores) -> None:
+    await stores.hot.opening([OpeningRow("S1", "north", 100)])
+    await plant(stores, await move_of(stores, "S1"), await move_of(stores, LONG), op=LONG, fingerprint="f")
+    await stores.hot.lock(Lock("L9", (Line("S1", 1),)))
+    await drain(stores)
+    assert await parked(stores) == {LONG[:NAME_LENGTH_MAX]: 1}
+    assert await fetch(stores, "SELECT sku, available FROM stock") == [("S1", 104)]
+    assert await fetch(stores, "SELECT part, ended_as FROM quarantine WHERE ended_at IS NOT NULL") == [
+        ("event", "kept raw")
+    ]
