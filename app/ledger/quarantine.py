@@ -116,14 +116,13 @@ class QuarantiningWriter(Writer):
     async def _write_apart(self, entry: Entry, why: BaseException, home_epoch: int | None) -> Position | None:
         """Book every part of an event that can be booked, each in a savepoint, and park the others."""
         async with database.driver_transaction(self._engine) as pg:
-            row = await self._lease(pg, home_epoch)
-            if row is None:
+            leased = await self._lease(pg, home_epoch)
+            if leased is None:
                 return None
-            at = Position(row["epoch"], row["n"])
-            if entry.position <= at:
-                return at
-            tuple(check_chain([entry], at, row["tip"]))
-            held, left = set(await self._held(pg, row)), Fold(self._shard)
+            if entry.position <= leased.at.position:
+                return leased.at.position
+            tuple(check_chain([entry], *leased.at))
+            held, left = set(leased.held), Fold(self._shard)
             for subject, line, version, add in self._parts_of(entry):
                 refused = None
                 if subject not in held:
@@ -134,11 +133,11 @@ class QuarantiningWriter(Writer):
                 left.parked.add(entry, subject, line=line, version=version, why=refused)
                 held.add(subject)
                 if subject.part == "event":
-                    await self._add_bare(pg, entry, row["recorded_at"])
+                    await self._add_bare(pg, entry, leased.recorded_at)
             await self._store(pg, left)
             if entry.raw is None:
                 await pg.execute(sql("keep_raw"), self._shard, *entry.position)
-            recorded_at = _moment_or(entry, row["recorded_at"])
+            recorded_at = _moment_or(entry, leased.recorded_at)
             await self._advance(pg, Link(entry.position, entry.tip), recorded_at)
         if not left.parked.parts:
             _log.warning("ledger.refused_once", position=str(entry.position), why=str(why))
@@ -248,13 +247,12 @@ class QuarantiningWriter(Writer):
     async def _compensate(self, entry: Entry, home_epoch: int | None) -> Position | None:
         """Book what a dropped SKU has in the hot store against what it has here, and let it go on from there."""
         async with database.driver_transaction(self._engine) as pg:
-            row = await self._lease(pg, home_epoch)
-            if row is None:
+            leased = await self._lease(pg, home_epoch)
+            if leased is None:
                 return None
-            at = Position(row["epoch"], row["n"])
-            if entry.position <= at:
-                return at
-            tuple(check_chain([entry], at, row["tip"]))
+            if entry.position <= leased.at.position:
+                return leased.at.position
+            tuple(check_chain([entry], *leased.at))
             fold = Fold(self._shard)
             moves = entry.event.moves
             rows = await pg.fetch(sql("stock_of"), moves[0].sku)

@@ -6,7 +6,7 @@ The position lives with the data, so every event takes effect exactly once, what
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -39,6 +39,14 @@ class OutOfTurnError(Exception):
     """What was folded ahead does not fit the ledger as it is: its events have to be folded again."""
 
 
+class Leased(NamedTuple):
+    """The position, this transaction's alone: where it is, when its event was recorded, and what is parked."""
+
+    at: Link
+    recorded_at: datetime
+    held: frozenset[Subject]
+
+
 class Writer:
     """Writes one shard's events in order. Several may run: the position row is the lease."""
 
@@ -65,15 +73,15 @@ class Writer:
         Raises `OutOfTurnError` too if the ledger is elsewhere, or other subjects are parked than were then.
         """
         async with self._transaction() as pg:
-            row = await self._lease(pg, home_epoch)
-            if row is None:
+            leased = await self._lease(pg, home_epoch)
+            if leased is None:
                 return None
-            at, self._held_last = _link(row), await self._held(pg, row)
-            if at != batch.after:
+            self._held_last = leased.held
+            if leased.at != batch.after:
                 raise OutOfTurnError(
-                    f"the ledger is at {at.position}, the batch comes after {batch.after.position}"
+                    f"the ledger is at {leased.at.position}, the batch comes after {batch.after.position}"
                 )
-            if self._held_last != batch.fold.held:
+            if leased.held != batch.fold.held:
                 raise OutOfTurnError("other subjects are parked than when it was folded")
             await self._book(pg, batch.fold, batch.last, moment(batch.recorded_at))
         self._months |= batch.fold.months
@@ -87,14 +95,14 @@ class Writer:
         Raises `ChainBrokenError` if they don't continue it, `UnavailableError` while Postgres is away.
         """
         async with self._transaction() as pg:
-            row = await self._lease(pg, home_epoch)
-            if row is None:
+            leased = await self._lease(pg, home_epoch)
+            if leased is None:
                 return None
-            at, tip = _link(row)
+            at, tip = leased.at
             rest = [entry for entry in entries if entry.position > at]
             if not rest:
                 return at
-            fold = Fold(self._shard, await self._held(pg, row))
+            fold = Fold(self._shard, leased.held)
             for entry in check_chain(rest, at, tip):
                 fold.add(entry)
             last = rest[-1]
@@ -115,18 +123,16 @@ class Writer:
     async def _advance(self, pg: Any, last: Link, recorded_at: datetime) -> None:
         await pg.execute(sql("advance_position"), self._shard, *last.position, last.tip, recorded_at)
 
-    async def _lease(self, pg: Any, home_epoch: int | None) -> Any:
-        """Return the position's row, this transaction's alone; None if it is another's, or a newer memory's."""
+    async def _lease(self, pg: Any, home_epoch: int | None) -> Leased | None:
+        """Take the position; None if it is another's, or a newer memory's. What comes after what is parked waits."""
         row = await pg.fetchrow(sql("lease_position"), self._shard)
-        is_over = row is not None and home_epoch is not None and home_epoch < row["newest_epoch"]
-        return None if is_over else row
-
-    async def _held(self, pg: Any, leased: Any) -> frozenset[Subject]:
-        """Return whose parts are parked: what comes after them has to wait behind them."""
-        if not leased["has_parked"]:
-            return frozenset()
-        rows = await pg.fetch(sql("parked_subjects"), self._shard)
-        return frozenset(Subject(row["part"], row["subject"]) for row in rows)
+        if row is None:
+            return None
+        known = await pg.fetch(sql("read_leased"), self._shard)
+        if home_epoch is not None and home_epoch < known[0]["newest_epoch"]:
+            return None
+        held = frozenset(Subject(one["part"], one["subject"]) for one in known if one["part"] is not None)
+        return Leased(_link(row), row["recorded_at"], held)
 
     async def _check_versions(self, pg: Any, fold: Fold) -> None:
         rows = await pg.fetch(sql("read_versions"), list(fold.first_versions))

@@ -1,15 +1,22 @@
 """What must neither stop the worker nor be taken twice: events written part by part, texts, months, leases, cursors."""
 
+import asyncio
 from typing import Any
+
+import pytest
 
 from app.bootstrap import Stores
 from app.domain.commands import Booking, Line, Lock, OpeningRow, Receive
 from app.domain.events import Position
 from app.domain.words import Place
+from app.hotstore import outbox
+from app.ledger import database
 from app.ledger.horizon import Forgettable, Horizon
 from app.ledger.parking import NAME_LENGTH_MAX
+from app.ledger.quarantine import QuarantiningWriter
+from app.ledger.queries import sql
 from tests.integration.test_quarantine import drain, faults, move_of, parked, plant, plant_text
-from tests.integration.test_worker import differences, execute, fetch
+from tests.integration.test_worker import differences, execute, fetch, until
 
 RECEIVED = "SELECT sku, good, damaged FROM purchase_order_receipt ORDER BY sku"
 
@@ -112,3 +119,39 @@ async def test_an_event_with_a_name_longer_than_any_index_holds_stops_nothing_el
     assert await fetch(stores, "SELECT part, ended_as FROM quarantine WHERE ended_at IS NOT NULL") == [
         ("event", "kept raw")
     ]
+
+
+# What is known under the lease
+
+
+A_NEWER_EPOCH = "INSERT INTO epoch VALUES (0, 7, 1, 0, '', 'h', 'x', now())"
+A_PARKED_MOVE = """
+    INSERT INTO quarantined_event VALUES (0, 1, 0, '', now());
+    INSERT INTO quarantine (shard, epoch, n, part, line, subject) VALUES (0, 1, 0, 'move', 0, 'A');
+"""
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "written"),
+    [(A_NEWER_EPOCH, None), (A_PARKED_MOVE, Position(1, 2))],
+    ids=["epoch", "parked"],
+)
+async def test_what_was_written_while_the_lease_was_asked_for_is_seen(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch, meanwhile: str, written: Position | None
+) -> None:
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await drain(stores)
+    await stores.hot.lock(Lock("L", (Line("A", 1),)))
+    entries = await outbox.read_after(stores.client, stores.keys, Position(1, 1), entries_max=10)
+    waits = "AND (SELECT pg_advisory_xact_lock(7)) IS NOT NULL FOR UPDATE"
+    slow = sql("lease_position").replace("FOR UPDATE", waits)
+    monkeypatch.setattr("app.ledger.writer.sql", lambda name: slow if name == "lease_position" else sql(name))
+    async with database.driver_transaction(stores.engine) as pg:
+        await pg.execute("SELECT pg_advisory_xact_lock(7)")
+        writing = asyncio.create_task(QuarantiningWriter(stores.engine, 0).write(entries, home_epoch=1))
+        await until(
+            lambda: fetch(stores, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        )
+        await pg.execute(meanwhile)
+    assert await writing == written
+    assert await fetch(stores, "SELECT locked FROM stock") == [(0,)]
