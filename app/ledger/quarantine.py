@@ -165,9 +165,7 @@ class QuarantiningWriter(Writer):
             async with pg.transaction():
                 fold = Fold(self._shard)
                 add(fold, entry)
-                await self._check_versions(pg, fold)
-                await self._ensure_partitions(pg, fold.months)
-                await self._store(pg, fold)
+                await self._put(pg, fold)
         except POISON as error:
             return error
         except VersionGapError as error:

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import asyncpg
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -39,6 +40,10 @@ class OutOfTurnError(Exception):
     """What was folded ahead does not fit the ledger as it is: its events have to be folded again."""
 
 
+class MonthGoneError(Exception):
+    """A month's partitions that were there are gone: another copy of the ledger is in its place. To be tried again."""
+
+
 class Leased(NamedTuple):
     """The position, this transaction's alone: where it is, when its event was recorded, and what is parked."""
 
@@ -54,6 +59,7 @@ class Writer:
         self._engine = engine
         self._shard = shard
         self._months: set[Month] = set()
+        self._has_booked = False
         self._held_last: frozenset[Subject] = frozenset()
 
     async def position(self) -> Link:
@@ -61,6 +67,7 @@ class Writer:
         async with database.driver_transaction(self._engine) as pg:
             await pg.execute(sql("begin_position"), self._shard)
             row = await pg.fetchrow(sql("read_position"), self._shard)
+        self._months.clear()  # whoever asks doubts: it may be an older copy
         return _link(row)
 
     def batch(self, after: Link) -> Batch:
@@ -84,7 +91,7 @@ class Writer:
             if leased.held != batch.fold.held:
                 raise OutOfTurnError("other subjects are parked than when it was folded")
             await self._book(pg, batch.fold, batch.last, moment(batch.recorded_at))
-        self._months |= batch.fold.months
+        self._note_months(batch.fold)
         return batch.last.position
 
     async def write(self, entries: Sequence[Entry], *, home_epoch: int | None = None) -> Position | None:
@@ -107,7 +114,7 @@ class Writer:
                 fold.add(entry)
             last = rest[-1]
             await self._book(pg, fold, Link(last.position, last.tip), moment(last.event.recorded_at))
-        self._months |= fold.months
+        self._note_months(fold)
         return last.position
 
     def _transaction(self) -> AbstractAsyncContextManager[Any]:
@@ -115,10 +122,20 @@ class Writer:
 
     async def _book(self, pg: Any, fold: Fold, last: Link, recorded_at: datetime) -> None:
         """Store a fold, and go on to where it ends. Raises `ChainBrokenError` where a SKU's moves don't continue."""
+        await self._put(pg, fold)
+        await self._advance(pg, last, recorded_at)
+
+    async def _put(self, pg: Any, fold: Fold) -> None:
+        """Store a fold. Raises `ChainBrokenError` as `_book`, and `MonthGoneError`."""
         await self._check_versions(pg, fold)
         await self._ensure_partitions(pg, fold.months)
-        await self._store(pg, fold)
-        await self._advance(pg, last, recorded_at)
+        try:
+            await self._store(pg, fold)
+        except asyncpg.CheckViolationError as error:
+            if error.constraint_name is not None:
+                raise
+            self._months.clear()  # no constraint is violated: there is no partition for the row
+            raise MonthGoneError(str(error)) from error
 
     async def _advance(self, pg: Any, last: Link, recorded_at: datetime) -> None:
         await pg.execute(sql("advance_position"), self._shard, *last.position, last.tip, recorded_at)
@@ -146,8 +163,13 @@ class Writer:
     async def _ensure_partitions(self, pg: Any, months: set[Month]) -> None:
         for month in sorted(months - self._months):
             made = await ensure_month(pg, month)
-            if made and self._months:  # not at the start, when nobody could make them ahead
+            if made and self._has_booked:  # not at the start, when nobody could make them ahead
                 _log.error("ledger.partition_was_missing", made=made)
+
+    def _note_months(self, fold: Fold) -> None:
+        """Remember, after the commit, which months are there."""
+        self._months |= fold.months
+        self._has_booked = True
 
     async def _store(self, pg: Any, fold: Fold) -> None:
         if fold.events:

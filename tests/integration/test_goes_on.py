@@ -15,6 +15,8 @@ from app.ledger.horizon import Forgettable, Horizon
 from app.ledger.parking import NAME_LENGTH_MAX
 from app.ledger.quarantine import QuarantiningWriter
 from app.ledger.queries import sql
+from app.ledger.writer import MonthGoneError
+from app.worker.persist import Persist
 from tests.integration.test_quarantine import drain, faults, move_of, parked, plant, plant_text
 from tests.integration.test_worker import differences, execute, fetch, until
 
@@ -155,3 +157,56 @@ async def test_what_was_written_while_the_lease_was_asked_for_is_seen(
         await pg.execute(meanwhile)
     assert await writing == written
     assert await fetch(stores, "SELECT locked FROM stock") == [(0,)]
+
+
+# A ledger without this month's partitions
+
+
+async def without_months(stores: Stores) -> None:
+    """As a copy of before they were made."""
+    listed = "SELECT relname FROM pg_class WHERE relname ~ '^(event|move)_[0-9]{4}_' AND relkind = 'r'"
+    months = [name for (name,) in await fetch(stores, listed)]
+    assert months
+    gone = "".join(f"DROP TABLE {name};" for name in months)
+    await execute(stores, f"TRUNCATE event, move, stock, lock, position, event_id CASCADE; {gone}")
+
+
+def persisting(stores: Stores) -> Persist:
+    writer = QuarantiningWriter(stores.engine, 0)
+    return Persist(
+        stores.client, stores.keys, stores.hot, writer, batch_events_max=100, trim_margin_seconds=60
+    )
+
+
+async def test_an_older_copy_without_this_month_is_written_again(stores: Stores) -> None:
+    await stores.hot.opening([OpeningRow("A", "north", 100)])
+    persist = persisting(stores)
+    while await persist.run_once():
+        pass
+    await without_months(stores)
+    for i in range(3):
+        await stores.hot.lock(Lock(f"L{i}", (Line("A", 1),)))
+    for _ in range(4):  # it finds no position at first
+        await persist.run_once()
+    assert await parked(stores) == {}
+    assert await fetch(stores, "SELECT n FROM position") == [(4,)]
+    assert await differences(stores) == []
+
+
+async def test_a_month_that_goes_under_a_writer_is_no_poison(stores: Stores) -> None:
+    """It is tried again, and the months are made anew."""
+    await stores.hot.opening([OpeningRow("A", "north", 100), OpeningRow("B", "north", 100)])
+    entries = await outbox.read_after(stores.client, stores.keys, Position(0, 0), entries_max=10)
+    poison = await plant(stores, await move_of(stores, "A"), await move_of(stores, "B", quantity=2**70))
+    writer = QuarantiningWriter(stores.engine, 0)
+    await writer.position()
+    await writer.write(entries)
+    await without_months(stores)
+    await fetch(
+        stores, "INSERT INTO position (shard, epoch, n, tip, recorded_at) VALUES (0, 0, 0, '', now())"
+    )
+    with pytest.raises(MonthGoneError):
+        await writer.write(entries)
+    entries = await outbox.read_after(stores.client, stores.keys, Position(0, 0), entries_max=10)
+    assert await writer.write(entries) == Position.parse(poison)
+    assert await parked(stores) == {"B": 1}
