@@ -61,6 +61,18 @@ def follows(position: Position, at: Position) -> bool:
     return position.epoch > at.epoch and position.n == 0
 
 
+def unbroken(entries: Iterable[Entry], at: Link) -> list[Entry]:
+    """Return the entries up to the first that does not continue the one before; raise if that is the first of all."""
+    good: list[Entry] = []
+    try:
+        for entry in check_chain(entries, *at):
+            good.append(entry)  # noqa: PERF402 - what came before the error is wanted
+    except ChainBrokenError:
+        if not good:
+            raise
+    return good
+
+
 def check_chain(entries: Iterable[Entry], at: Position, tip: str) -> Iterator[Entry]:
     """Yield the entries while each continues the one before; raise `ChainBrokenError` at one that does not."""
     for entry in entries:

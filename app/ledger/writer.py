@@ -12,7 +12,7 @@ import asyncpg
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.chain import Entry, Link, check_chain
+from app.domain.chain import Entry, Link, unbroken
 from app.domain.events import Position
 from app.ledger import database
 from app.ledger.fold import (
@@ -99,20 +99,21 @@ class Writer:
 
         `home_epoch`: the epoch of the memory they were read from. None is returned too when a newer one was noted.
 
-        Raises `ChainBrokenError` if they don't continue it, `UnavailableError` while Postgres is away.
+        Raises `ChainBrokenError` if the first does not continue it (one later on: they are persisted up to there),
+        and `UnavailableError` while Postgres is away.
         """
         async with self._transaction() as pg:
             leased = await self._lease(pg, home_epoch)
             if leased is None:
                 return None
-            at, tip = leased.at
+            at = leased.at.position
             rest = [entry for entry in entries if entry.position > at]
             if not rest:
                 return at
-            fold = Fold(self._shard, leased.held)
-            for entry in check_chain(rest, at, tip):
+            fold, good = Fold(self._shard, leased.held), unbroken(rest, leased.at)
+            for entry in good:
                 fold.add(entry)
-            last = rest[-1]
+            last = good[-1]
             await self._book(pg, fold, Link(last.position, last.tip), moment(last.event.recorded_at))
         self._note_months(fold)
         return last.position

@@ -157,6 +157,7 @@ class Recovery:
                 first=first,
                 first_after=after[0] if after else None,
                 last=last,
+                at_ledger=await outbox.read_at(self._client, self._keys, ledger.position),
                 tip_known=tip_known,
                 first_tip=await self._rows.first_tip(ledger.position.epoch),
             )

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from app.bootstrap import Stores
+from app.domain.chain import ChainBrokenError
 from app.domain.commands import Booking, Line, Lock, OpeningRow, Receive
 from app.domain.events import Position
 from app.domain.words import Place
@@ -19,6 +20,7 @@ from app.ledger.writer import MonthGoneError
 from app.worker.persist import Persist
 from tests.integration.test_quarantine import drain, faults, move_of, parked, plant, plant_text
 from tests.integration.test_worker import differences, execute, fetch, until
+from tests.integration.working import working
 
 RECEIVED = "SELECT sku, good, damaged FROM purchase_order_receipt ORDER BY sku"
 
@@ -210,3 +212,42 @@ async def test_a_month_that_goes_under_a_writer_is_no_poison(stores: Stores) -> 
     entries = await outbox.read_after(stores.client, stores.keys, Position(0, 0), entries_max=10)
     assert await writer.write(entries) == Position.parse(poison)
     assert await parked(stores) == {"B": 1}
+
+
+# An entry that the outbox lost
+
+
+async def lose_an_entry(stores: Stores) -> None:
+    """Of two SKUs, and a lock whose only event it is."""
+    await stores.hot.opening([OpeningRow("A", "north", 100), OpeningRow("B", "north", 100)])
+    for i in range(6):
+        await stores.hot.lock(Lock(f"L{i}", (Line("B" if i == 2 else "A", 1),)))
+    assert await stores.client.xdel(stores.keys.outbox, "1-4") == 1
+
+
+async def test_what_comes_before_a_lost_entry_is_written(stores: Stores) -> None:
+    await lose_an_entry(stores)
+    persist = persisting(stores)
+    assert await persist.run_once()
+    assert await fetch(stores, "SELECT n FROM position") == [(3,)]
+    with pytest.raises(ChainBrokenError):
+        await persist.run_once()
+
+
+async def test_a_lost_entry_is_carried_over_once(stores: Stores) -> None:
+    """The hot store has what it did: no order is lost, and the worker goes on."""
+    await lose_an_entry(stores)
+    last = "SELECT 1 FROM event WHERE lock_id = 'after'"
+    async with working(stores):
+        await until(lambda: fetch(stores, "SELECT 1 FROM epoch WHERE finding = 'carry_over'"))
+        await until(stores.gate.is_open)
+        await stores.hot.lock(Lock("after", (Line("A", 1),)))
+        await until(lambda: fetch(stores, last))
+    assert await differences(stores) == []
+    assert await faults(stores) == []
+    findings = [finding for (finding,) in await fetch(stores, "SELECT finding FROM epoch ORDER BY epoch")]
+    assert findings.count("carry_over") == 2  # of what was booked, and of the epoch after it
+    assert set(findings) - {"carry_over"} == {"empty"}
+    open_locks = await fetch(stores, "SELECT lock_id FROM lock WHERE status = 'held' ORDER BY 1")
+    assert [name for (name,) in open_locks] == ["L0", "L1", "L2", "L3", "L4", "L5", "after"]
+    await drain(stores)
