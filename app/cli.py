@@ -432,9 +432,8 @@ def _run(name: str, *, failed: int = REFUSED, needs: str = "", **arguments: Any)
         if needs:
             # Handed in, because commands stand below bootstrap, the one module that knows everything.
             arguments[needs] = getattr(import_module("app.bootstrap"), needs)
-            import_module("app.telemetry").configure_logging(
-                "WARNING"
-            )  # stdout is for what a command answers
+            # Standard output is for what a command answers.
+            import_module("app.telemetry").configure_logging("WARNING")
         code = getattr(import_module(f"app.commands.{name}"), name)(**arguments)
         if inspect.iscoroutine(code):
             code = asyncio.run(code)

@@ -55,9 +55,8 @@ class Locks(Shelves):
             return Answer(Outcome.UNKNOWN_LOCK)
         if repeated and is_told and isinstance(command, Deduct) and repeated.record is record:
             return self._deduct_untold(command, record)
-        if (
-            repeated and not is_told and repeated.record is record
-        ):  # else the lock it was used on is forgotten
+        # Else the lock that it was used on is forgotten.
+        if repeated and not is_told and repeated.record is record:
             return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=record.view.status)
         answer = self._step_of(command, record, now)
         if command.op and answer.outcome in WRITTEN:

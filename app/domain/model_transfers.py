@@ -59,9 +59,8 @@ class Transfers(Bookings):
             return Answer(Outcome.UNKNOWN_TRANSFER)
         if repeated and is_told and repeated.record is record:
             return self._transfer_step_untold(command, record)
-        if (
-            repeated and not is_told and repeated.record is record
-        ):  # else the transfer it was used on is forgotten
+        # Else the transfer that it was used on is forgotten.
+        if repeated and not is_told and repeated.record is record:
             return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=record.view.status)
         answer = self._transfer_step_of(command, record)
         if command.op and answer.outcome in WRITTEN:
