@@ -125,7 +125,7 @@ def _asked(warehouse: str | None, as_of: str | None, rows: int | None, *, beside
     if beside:
         if given:
             raise problems.ProblemError(
-                problems.invalid(*((name, "belongs into the body, which is JSON") for name in given))
+                problems.invalid(*((name, "give it in the JSON body, not in the query") for name in given))
             )
         return None
     if warehouse is None or as_of is None:
