@@ -11,8 +11,8 @@ class ChainBrokenError(ValueError):
     """An event does not continue what is known: nothing may be persisted beyond it."""
 
 
-class VersionGapError(ChainBrokenError):
-    """A SKU's move comes after one that is missing: nobody may book it before that is explained."""
+class OutOfOrderError(ChainBrokenError):
+    """A SKU's move does not come next by its version: nobody may book it before a person has seen why."""
 
 
 class UnreadableEventError(ValueError):

@@ -12,7 +12,7 @@ import asyncpg
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.chain import Entry, Link, unbroken
+from app.domain.chain import Entry, Link, OutOfOrderError, unbroken
 from app.domain.events import Position
 from app.ledger import database
 from app.ledger.fold import (
@@ -23,7 +23,6 @@ from app.ledger.fold import (
     Fold,
     Records,
     moment,
-    out_of_order,
 )
 from app.ledger.parking import Subject
 from app.ledger.partitions import Month, ensure_month
@@ -129,12 +128,12 @@ class Writer:
         return database.driver_transaction(self._engine, seconds_max=database.TRANSACTION_SECONDS_MAX)
 
     async def _book(self, pg: Any, fold: Fold, last: Link, recorded_at: datetime) -> None:
-        """Store a fold, and go on to where it ends. Raises `ChainBrokenError` where a SKU's moves don't continue."""
+        """Store a fold, and go on to where it ends. Raises `OutOfOrderError` where a SKU's moves don't continue."""
         await self._put(pg, fold)
         await self._advance(pg, last, recorded_at)
 
     async def _put(self, pg: Any, fold: Fold) -> None:
-        """Store a fold. Raises `ChainBrokenError` as `_book`, and `MonthGoneError`."""
+        """Store a fold. Raises `OutOfOrderError` as `_book`, and `MonthGoneError`."""
         await self._check_versions(pg, fold)
         await self._ensure_partitions(pg, fold.months)
         try:
@@ -164,7 +163,7 @@ class Writer:
         known = {row["sku"]: row["version"] for row in rows}
         for sku, version in fold.first_versions.items():
             if version != known.get(sku, 0) + 1:
-                raise out_of_order(version, known.get(sku, 0))(
+                raise OutOfOrderError(
                     f"SKU {sku!r} is at version {known.get(sku, 0)} in the ledger; its next move has {version}"
                 )
 
