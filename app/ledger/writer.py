@@ -206,7 +206,13 @@ class Writer:
         if records.carried:
             await pg.execute(sql(carrying), self._shard, *_columns(_rows(records.carried)))
         if records.changed:
-            await pg.execute(sql(changing), *_columns(_rows(records.changed)))
+            changes = _columns(_rows(records.changed))
+            changed = _count(await pg.execute(sql(changing), *changes))
+            # A lock that was recalled may have been closed since, while what is told of it was on its way.
+            if kind == "lock" and changed < len(records.changed):
+                reopened = await pg.execute(sql("reopen_locks"), list(records.changed))
+                if _count(reopened):
+                    await pg.execute(sql(changing), *changes)
 
     async def _store_told(self, pg: Any, fold: Fold) -> None:
         if fold.ids:
@@ -248,6 +254,11 @@ def _link(row: Any) -> Link:
 
 def _rows(records: dict[str, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return [(record_id, *row) for record_id, row in records.items()]
+
+
+def _count(done: str) -> int:
+    """Return how many rows a statement was about, as Postgres says it: `UPDATE 3`."""
+    return int(done.rsplit(" ", 1)[-1])
 
 
 def _columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
