@@ -17,6 +17,7 @@ from app.ledger.parking import NAME_LENGTH_MAX
 from app.ledger.quarantine import QuarantiningWriter
 from app.ledger.queries import sql
 from app.ledger.writer import MonthGoneError
+from app.recovery.findings import Finding
 from app.worker.persist import Persist
 from tests.integration.test_quarantine import drain, faults, move_of, parked, plant, plant_text
 from tests.integration.test_worker import differences, execute, fetch, until
@@ -251,3 +252,12 @@ async def test_a_lost_entry_is_carried_over_once(stores: Stores) -> None:
     open_locks = await fetch(stores, "SELECT lock_id FROM lock WHERE status = 'held' ORDER BY 1")
     assert [name for (name,) in open_locks] == ["L0", "L1", "L2", "L3", "L4", "L5", "after"]
     await drain(stores)
+
+
+async def test_a_rebuild_does_not_throw_away_what_only_the_hot_store_has(stores: Stores) -> None:
+    await lose_an_entry(stores)
+    assert await stores.recovery().ensure_open(force_rebuild=True) is Finding.CARRY_OVER
+    assert await stores.gate.is_open()
+    await drain(stores)
+    assert await differences(stores) == []
+    assert await fetch(stores, "SELECT count(*) FROM lock WHERE status = 'held'") == [(6,)]
