@@ -235,6 +235,19 @@ async def test_a_doubted_level_is_read_anew_at_once(stores: Stores) -> None:
     await asyncio.gather(keeping, return_exceptions=True)
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_keeping_ends_although_a_doubt_comes_at_the_same_moment(stores: Stores, turns: int) -> None:
+    """Each turn of the loop between the two is another moment within the wait for a doubt."""
+    keeping = asyncio.create_task(stores.level.keep())
+    await asyncio.sleep(0)
+    stores.level.doubt()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    keeping.cancel()
+    await asyncio.wait({keeping}, timeout=10)
+    assert keeping.cancelled()
+
+
 async def test_a_server_that_evicts_is_refused_at_the_start_and_unready_later(stores: Stores) -> None:
     await stores.client.config_set("maxmemory-policy", "allkeys-lru")
     try:
