@@ -21,7 +21,7 @@ from app.operations.operations import Operations
 from app.recovery.checks import HotLevel
 from app.settings import Settings
 from tests import servers
-from tests.integration.working import working
+from tests.integration.working import until, working
 
 ROWS = [OpeningRow("A", "north", 1_000)]
 _numbers = iter(range(1_000_000))
@@ -48,12 +48,6 @@ def impatient(operations: Operations) -> Operations:
     """The same, for what will not be reached."""
     durabilities = replace(operations.locks.durabilities, wait_seconds=0.2)
     return replace(operations, locks=replace(operations.locks, durabilities=durabilities))
-
-
-async def until(ask, limit_seconds: float = 45.0) -> None:
-    async with asyncio.timeout(limit_seconds):
-        while not await ask():
-            await asyncio.sleep(0.01)
 
 
 @contextmanager

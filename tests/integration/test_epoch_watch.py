@@ -24,7 +24,7 @@ from app.recovery.findings import Finding
 from app.settings import Settings
 from tests import servers
 from tests.integration.test_recovery_findings import told
-from tests.integration.test_worker import differences, drain, fetch, until, working
+from tests.integration.working import differences, drain, fetch, until, working
 
 
 async def nobody(_epoch: int) -> None:
