@@ -90,7 +90,7 @@ class OpenedBetween:
         self._newest = 1
         self._reached = Position(1, 3)
 
-    async def newest_epoch(self) -> int:
+    async def newest_noted_epoch(self) -> int:
         newest, self._newest, self._reached = self._newest, 2, Position(2, 1)
         return newest
 
@@ -193,7 +193,7 @@ async def test_postgres_away_does_not_stop_locks(stores: Stores) -> None:
     async def away() -> int:
         raise OSError("away")
 
-    watch._epochs.newest_epoch = away
+    watch._epochs.newest_noted_epoch = away
     with pytest.raises(OSError, match="away"):
         await watch.look()
     assert (await store.lock(Lock("one", (Line("A", 1),)))).outcome == "LOCKED"
