@@ -58,7 +58,7 @@ def _count(count: Any) -> Any:
 
 
 def _event_line(event: Any) -> str:
-    about = f" of lock {event.lock_id}" if event.lock_id else f" ({event.op})" if event.op else ""
+    about = (f" of lock {event.lock_id}" if event.lock_id else "") + (f" ({event.op})" if event.op else "")
     units = "; ".join(
         f"{line.quantity} {line.sku} in {line.warehouse}, {_PLACES[line.source]} -> {_PLACES[line.target]}"
         for line in event.lines

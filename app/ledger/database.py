@@ -45,9 +45,9 @@ def open_engine(url: str, *, connections_max: int = 5) -> AsyncEngine:
     try:
         target = make_url(url)
     except ArgumentError:
-        raise ConfigurationError("the database URL cannot be read: it must be postgresql://…") from None
+        raise ConfigurationError("SELLABLE_DATABASE_URL cannot be read: it must be postgresql://…") from None
     if target.get_backend_name() != "postgresql":
-        raise ConfigurationError("the database URL must be postgresql://…")
+        raise ConfigurationError("SELLABLE_DATABASE_URL must be postgresql://…")
     engine = create_async_engine(
         target.set(drivername="postgresql+asyncpg"),
         pool_size=connections_max,
@@ -144,6 +144,13 @@ async def _deadline(connection: AsyncConnection, seconds_max: float | None) -> A
     pg: Any = (await connection.get_raw_connection()).driver_connection
     loop = asyncio.get_running_loop()
     timer = None if seconds_max is None else loop.call_later(seconds_max, pg.terminate)
+    protocol = pg._protocol  # noqa: SLF001 - gone once it is terminated
+
+    def wake_copy(_pg: Any) -> None:
+        """A COPY that waits until more may be written is told of nothing else, not even of the end."""
+        protocol.resume_writing()
+
+    pg.add_termination_listener(wake_copy)
     try:
         yield pg
     except Exception as error:
@@ -151,6 +158,8 @@ async def _deadline(connection: AsyncConnection, seconds_max: float | None) -> A
             pg.terminate()
         raise
     finally:
+        if not pg.is_closed():
+            pg.remove_termination_listener(wake_copy)
         if timer is not None:
             timer.cancel()
 
