@@ -12,8 +12,6 @@ from app.commands.service import find_service
 from app.domain.past import Explanation, PastMove, TooOld, Unknown
 from app.errors import NotReadyError, OutcomeUnknownError, SellableError
 
-MOVES_MAX = 1_000
-
 
 async def explain(
     *,

@@ -8,9 +8,10 @@ from typing import Any
 
 import uvicorn
 
+from app.api.api_keys import read_api_keys
 from app.commands.process import run_long, settle_garbage
 from app.errors import ConfigurationError
-from app.settings import Settings, read_api_keys, read_settings
+from app.settings import Settings, read_settings
 from app.telemetry import configure_logging
 
 GRACE_SECONDS = 5

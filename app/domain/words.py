@@ -1,6 +1,7 @@
 """The words of stock and locks, the same on every floor."""
 
 from enum import StrEnum
+from typing import Literal
 
 LAYOUT = 1
 """The layout of the hot store's keys; another layout is a new epoch with a rebuild."""
@@ -13,6 +14,10 @@ COUNT_MAX = 10_000_000_000_000
 """The largest count of a SKU in one warehouse and state, in units; Lua prints it exactly."""
 LINES_MAX = 2_000
 """The most lines a lock may have."""
+
+
+Durability = Literal["memory", "disk", "replica", "ledger"]
+"""How safe a write is: the weakest level first."""
 
 
 class Place(StrEnum):

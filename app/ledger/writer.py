@@ -153,7 +153,7 @@ class Writer:
         if row is None:
             return None
         known = await pg.fetch(sql("read_leased"), self._shard)
-        if home_epoch is not None and home_epoch < known[0]["newest_epoch"]:
+        if home_epoch is not None and home_epoch < known[0]["newest_noted_epoch"]:
             return None
         held = frozenset(Subject(one["part"], one["subject"]) for one in known if one["part"] is not None)
         return Leased(_link(row), row["recorded_at"], held)

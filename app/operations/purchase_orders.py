@@ -12,11 +12,11 @@ from app.domain.commands import Booking, Receive
 from app.domain.events import Position
 from app.domain.outcomes import Outcome
 from app.domain.purchase_orders import Arrived, Expected, Plan, PurchaseOrder
+from app.domain.words import Durability
 from app.hotstore.store import HotStore
 from app.ledger.ledger import Ledger
-from app.ledger.purchase_orders import PurchaseOrders as PlanRows
+from app.ledger.purchase_orders import PurchaseOrderRows
 from app.operations.durability import Durabilities, Told
-from app.settings import Durability
 
 __all__ = ["Arrived", "Created", "Expected", "Plan", "PurchaseOrder", "PurchaseOrders", "Received"]
 
@@ -43,7 +43,7 @@ class PurchaseOrders:
     """Every step raises `UnavailableError` without Postgres; a receipt raises what `HotStore` raises too."""
 
     hot: HotStore
-    plans: PlanRows
+    plans: PurchaseOrderRows
     ledger: Ledger
     durabilities: Durabilities
 

@@ -10,9 +10,9 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from app.domain.words import Durability
 from app.errors import ConfigurationError, UnavailableError
 from app.hotstore.keys import Keys
-from app.settings import Durability
 
 _log = structlog.get_logger()
 
@@ -149,8 +149,10 @@ class HotLevel:
     async def keep(self) -> None:
         """Read it again every second, and whenever it is in doubt; until cancelled."""
         while True:
+            # Not wait_for: Python 3.11's forgets that it was cancelled when a doubt comes at that moment.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._doubted.wait(), READ_SECONDS)
+                async with asyncio.timeout(READ_SECONDS):
+                    await self._doubted.wait()
             await self.refresh()
 
     async def refresh(self) -> None:

@@ -243,7 +243,7 @@ class Recovery:
 
     async def _next_epoch(self, claims: Claims) -> int:
         last_epoch = claims.last.epoch if claims.last else 0
-        return max(await self._rows.highest_epoch(), last_epoch, claims.epoch) + 1
+        return max(await self._rows.highest_given_epoch(), last_epoch, claims.epoch) + 1
 
     async def _leave_what_was(self, claims: Claims, epoch: int) -> None:
         """Let nothing of before reach the ledger any more, be it on its way: what is compared must stand still.

@@ -13,7 +13,7 @@ import structlog
 from hiredis import ReplyError
 
 from app.api import problems
-from app.api.auth import Keys
+from app.api.auth import ApiKeys
 from app.api.hot.handlers import Decline, HotCounts, HotRequest, Respond, head_of
 from app.api.problems import Problem, ProblemError
 from app.api.strict import decode_percent
@@ -23,16 +23,15 @@ from app.domain import commands
 from app.domain.answers import Answer
 from app.domain.codes import check_id, check_sku, check_warehouse
 from app.domain.outcomes import AGAIN, WRITTEN, Outcome
-from app.domain.words import LINES_MAX, QUANTITY_MAX
+from app.domain.words import LINES_MAX, QUANTITY_MAX, Durability
 from app.errors import NotReadyError, OutcomeUnknownError, SellableError
 from app.hotstore import calls, replies
-from app.hotstore.keys import Keys as RedisKeys
+from app.hotstore.keys import Keys
 from app.hotstore.library import Library
 from app.hotstore.line import Line
 from app.hotstore.lock_batches import REFUSED_BY_GATE, LockBatches
 from app.hotstore.ring import Ring
 from app.hotstore.wire import meaning_of
-from app.settings import Durability
 
 _log = structlog.get_logger()
 
@@ -44,7 +43,6 @@ _UNSET = msgspec.UNSET
 Quantity = Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)]
 Ttl = Annotated[int, msgspec.Meta(ge=1, le=TTL_SECONDS_MAX)]
 Command = commands.Lock | commands.Confirm | commands.Unlock | commands.Deduct
-Encode = Callable[[Any], calls.Args]
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True):
@@ -90,10 +88,10 @@ class Checkout:
 
     def __init__(
         self,
-        keys: Keys,
+        keys: ApiKeys,
         counts: HotCounts,
         line: Line,
-        redis_keys: RedisKeys,
+        redis_keys: Keys,
         library: Library,
         *,
         order: tuple[str, ...],
