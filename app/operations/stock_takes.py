@@ -15,8 +15,8 @@ from app.domain.words import Place
 from app.errors import UnavailableError
 from app.hotstore.store import HotStore
 from app.ledger.counts import CountRows, Shelf
-from app.ledger.ledger import Ledger
 from app.operations.durability import Durabilities, Told
+from app.operations.once import Once
 from app.settings import Durability
 
 REASON = "stock-take"
@@ -62,13 +62,13 @@ class StockTakes:
     """Raises `UnavailableError` without Postgres, or when the ledger is too far behind to compare."""
 
     hot: HotStore
-    ledger: Ledger
+    once: Once
     counts: CountRows
     durabilities: Durabilities
 
     async def book(self, take: StockTake, wanted: Durability, *, who: str = "") -> Counted:
         """Book the differences, once per stock_take_id for ever; raise what `HotStore` raises too."""
-        answer = await self._known(take)
+        answer = await self.once.ever(_command(take, {}))
         differences: dict[str, Shelf] | None = None
         if answer is None:
             async with self.counts.turn(take.warehouse):
@@ -92,15 +92,6 @@ class StockTakes:
             if answer.outcome is not Outcome.MOVED_SINCE:
                 return answer, differences
         raise UnavailableError("more happened before the count, while it was booked, than can be followed")
-
-    async def _known(self, take: StockTake) -> Answer | None:
-        command = _command(take, {})
-        known = await self.ledger.find_op(command.op)
-        if known is None:
-            return None
-        if known.fingerprint != command.fingerprint:
-            return Answer(Outcome.ID_REUSED)
-        return Answer(Outcome.REPEATED, position=str(known.position))
 
     async def _wait_for(self, position: str) -> None:
         if await self.durabilities.reach(position, "ledger") != "ledger":

@@ -197,8 +197,8 @@ def operations_on(
         exchanges=Exchanges(hot, levels),
         transfers=Transfers(hot, ledger, levels),
         buffers=Buffers(hot, levels),
-        purchase_orders=PurchaseOrders(hot, PlanRows(engine), Ledger(engine), levels),
-        stock_takes=StockTakes(hot, Ledger(engine), CountRows(engine), levels),
+        purchase_orders=PurchaseOrders(hot, PlanRows(engine), once, levels),
+        stock_takes=StockTakes(hot, once, CountRows(engine), levels),
         shortages=Shortages(hot, ShortageRows(engine), levels, settings.shortage_choice),
         inbox=Inbox(
             hot,
@@ -232,4 +232,4 @@ async def world_on(
     async with httpx.AsyncClient(transport=AsIs(app), base_url="http://test") as http:
         yield World(app, http, client, operations, ledger, health, persisted)
     await levels.close()
-    await operations.purchase_orders.ledger.close()
+    await operations.purchase_orders.once.ledger.close()
