@@ -17,7 +17,7 @@ event_of = msgspec.json.Decoder(Event).decode
 """Reads an event as it is kept raw."""
 
 
-def text_of(entry: Entry) -> bytes:
+def kept_text(entry: Entry) -> bytes:
     """Return the text of an event as it is kept: what it was, if it cannot be read."""
     return _encoder.encode(entry.event) if entry.raw is None else entry.raw.encode("utf-8", "surrogateescape")
 
@@ -110,7 +110,7 @@ class Parking:
         why: BaseException | None = None,
     ) -> None:
         """Park a part; without `why` it waits behind one that was refused."""
-        self.raw[entry.position] = text_of(entry)
+        self.raw[entry.position] = kept_text(entry)
         sqlstate, error = ("", "") if why is None else reason_of(why)
         if version is not None and version > VERSION_MAX:
             version = None  # the number itself is what was refused

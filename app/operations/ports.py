@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from app.domain.answers import LockView, TransferView
+from app.ledger.ledger import EndedLock
 
 
 class Ledger(Protocol):
@@ -14,5 +15,5 @@ class Ledger(Protocol):
     async def find_transfer(self, transfer_id: str) -> TransferView | None:
         """Return the newest transfer of this id, or None; raise `UnavailableError` if Postgres cannot be asked."""
 
-    async def find_ended(self, lock_id: str) -> dict[str, str] | None:
-        """Return the newest lock of this id, if it has ended, as the hot store's fields; raise likewise."""
+    async def find_ended(self, lock_id: str) -> EndedLock | None:
+        """Return the newest lock of this id, if it has ended; raise likewise."""

@@ -1,6 +1,5 @@
 """From the ledger's rows to the hot store's records, field by field."""
 
-import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +8,7 @@ import msgspec
 from app.domain.events import Counts, Document, Event, Move, Position, Told
 from app.domain.words import Place
 from app.hotstore.gate import Step
-from app.hotstore.records import Kind, Record
+from app.hotstore.records import Kind, Record, opened_fields, text_of
 from app.ledger.fold import OPENS_LOCK
 from app.ledger.snapshot_rows import SnapshotRows
 
@@ -52,8 +51,7 @@ async def stock_records(rows: AsyncIterator[Any]) -> AsyncIterator[Record]:
 async def document_records(kind: Kind, rows: AsyncIterator[Any]) -> AsyncIterator[Record]:
     """Turn rows (id, opened_epoch, opened_n, record) into records of locks or transfers."""
     async for row in rows:
-        fields = {name: text_of(value) for name, value in row["record"].items()}
-        fields["p"] = str(Position(row["opened_epoch"], row["opened_n"]))
+        fields = opened_fields(row["record"], Position(row["opened_epoch"], row["opened_n"]))
         yield Record(kind, row["id"], fields, fresh=True)
 
 
@@ -100,11 +98,6 @@ def _answer(lock: Mapping[str, Any] | None, document: Mapping[str, Any] | None) 
     if lock is None or "s" not in lock or lock["s"] in _ENDED:  # a return of a lock needs no answer
         return ""
     return text_of([lock["s"], lock.get("x"), lock["n"]])
-
-
-def text_of(value: Any) -> str:
-    """Return a record's field as the hot store has it: text as it is, the rest as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def step_of(row: Any) -> Step:

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 from app.domain.events import Counts, Event, Position
 from app.hotstore.gate import CHUNK, Gate
-from app.hotstore.records import Kind, Record
+from app.hotstore.records import Kind, Record, text_of
 from app.ledger.fold import OPENS_LOCK
 from app.ledger.parking import readable, told_by
 from app.ledger.snapshot_rows import SnapshotRows
-from app.recovery.records import LETTERS, OPENS_TRANSFER, document_records, ops_of, stock_fields, text_of
+from app.recovery.records import LETTERS, OPENS_TRANSFER, document_records, ops_of, stock_fields
 
 Fields = dict[str, int | str]
 

@@ -21,7 +21,7 @@ from app.hotstore.store import Caller, HotStore
 from app.ledger import database
 from app.ledger.counts import CountRows
 from app.ledger.inbox import InboxRows
-from app.ledger.ledger import Ledger
+from app.ledger.ledger import EndedLock, Ledger
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
 from app.ledger.reconciliations import ReconciliationRows
@@ -76,7 +76,7 @@ class PretendLedger:
             raise UnavailableError("Postgres is away")
         return self.locks.get(lock_id)
 
-    async def find_ended(self, lock_id: str) -> dict[str, str] | None:
+    async def find_ended(self, lock_id: str) -> EndedLock | None:
         if self.away:
             raise UnavailableError("Postgres is away")
         assert lock_id
