@@ -13,6 +13,10 @@ class UnavailableError(SellableError):
     """A server that is needed for this step cannot be reached."""
 
 
+class LedgerBehindError(UnavailableError):
+    """The ledger answers, but does not have yet what this step needs."""
+
+
 class NotReadyError(SellableError):
     """The hot store's memory was not checked yet: nothing was changed, try again soon."""
 

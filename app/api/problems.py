@@ -32,6 +32,7 @@ from app.domain.past import Reach
 from app.domain.sourcing import Shortage
 from app.errors import (
     HotStoreFullError,
+    LedgerBehindError,
     NotReadyError,
     OutcomeUnknownError,
     SellableError,
@@ -56,7 +57,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "not_found": (404, "There is nothing here"),
     "method_not_allowed": (405, "The method is not offered here"),
     "payload_too_large": (413, "The body is too large"),
-    "unsupported_media_type": (415, "The body must be JSON"),
+    "unsupported_media_type": (415, "The body's media type is not taken here"),
     "unknown_sku": (404, "The SKU is unknown"),
     "unknown_lock": (404, "The lock is unknown"),
     "unknown_transfer": (404, "The transfer is unknown"),
@@ -250,7 +251,7 @@ def of_answer(answer: Answer, command: Writing | None = None) -> Problem:
     """Return the problem of a refusal; raise `KeyError` if the outcome is none."""
     match answer.outcome:
         case Outcome.INVALID_ARGUMENT:
-            return invalid(("body", "the hot store did not understand it"))
+            return invalid(("body", "the hot store refused its arguments; nothing was changed"))
         case Outcome.ID_REUSED:
             code = "lock_id_reused" if answer.detail == "lock" else _code_reused(command)
             return Problem(code, "an id stands for one content; take a new id for another")
@@ -350,8 +351,11 @@ def of_error(error: SellableError) -> Problem:
             )
         case HotStoreFullError():
             return Problem("hot_store_full", "new obligations wait for memory; nothing was changed")
+        case LedgerBehindError():
+            detail = "the ledger has not caught up with the hot store yet; try again in a moment"
+            return Problem("unavailable", detail)
         case UnavailableError():
-            return Problem("unavailable", "the ledger cannot be asked now")
+            return Problem("unavailable", "Postgres cannot be reached; try again in a moment")
     raise error
 
 

@@ -256,10 +256,14 @@ def of_stock_take(body: StockTakeBody, counted: Counted) -> dict[str, Any]:
     """Return a booked stock-take: what was counted, and the differences."""
     lines = []
     for line in body.lines:
-        difference = counted.differences[line.sku]
-        told = {"sku": line.sku, "on_hand": line.on_hand, "difference": difference.on_hand}
+        difference = counted.differences.get(line.sku)
+        told: dict[str, Any] = {"sku": line.sku, "on_hand": line.on_hand}
+        if difference is not None:
+            told["difference"] = difference.on_hand
         if line.damaged is not None:
-            told |= {"damaged": line.damaged, "damaged_difference": difference.damaged}
+            told["damaged"] = line.damaged
+        if line.damaged is not None and difference is not None:
+            told["damaged_difference"] = difference.damaged
         lines.append(told)
     head = {"stock_take_id": body.stock_take_id, "warehouse": body.warehouse}
     return head | {"counted_at": time_text(time_ms(body.counted_at))} | _booked(lines, counted.told)

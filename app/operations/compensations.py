@@ -17,7 +17,7 @@ from app.domain.reconciliation import (
     Treatment,
     correction,
 )
-from app.errors import UnavailableError
+from app.errors import LedgerBehindError
 from app.hotstore.store import HotStore
 from app.ledger.counts import CountRows, Shelf
 from app.ledger.reconciliations import Chosen, ReconciliationRows
@@ -39,7 +39,7 @@ class Treated(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Compensations:
-    """Every step raises `UnavailableError` without Postgres, and what `HotStore` raises."""
+    """Every step raises `UnavailableError` without Postgres, `LedgerBehindError` if it lags, and as `HotStore` does."""
 
     hot: HotStore
     rows: ReconciliationRows
@@ -122,7 +122,7 @@ class Compensations:
 
     async def _wait_for(self, position: str) -> None:
         if await self.durabilities.reach(position, "ledger") != "ledger":
-            raise UnavailableError("the ledger is too far behind to compare a count with it")
+            raise LedgerBehindError("the ledger is too far behind to compare a count with it")
 
 
 def _command(found: Reconciliation, one: Discrepancy) -> Correction:

@@ -352,7 +352,7 @@ def _note_answer(item: _Item, answer: Answer) -> None:
         case _ if (
             item.status is None
         ):  # what waits for a person may be such that nobody else makes sense of it
-            item.settle(Status.REJECTED, "the hot store did not understand it")
+            item.settle(Status.REJECTED, "the hot store refused its arguments; nothing was changed")
 
 
 def _result(item: _Item) -> Result:

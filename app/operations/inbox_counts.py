@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from app.domain.answers import Answer
 from app.domain.commands import Count, Fact
 from app.domain.outcomes import Outcome
-from app.errors import UnavailableError
+from app.errors import LedgerBehindError
 from app.hotstore.store import HotStore
 from app.ledger.counts import CountRows, Shelf
 from app.operations.durability import Durabilities
@@ -54,7 +54,7 @@ class CountItem:
 
 @dataclass(frozen=True, slots=True)
 class InboxCounts:
-    """Raises `UnavailableError` without Postgres, or when the ledger is too far behind to compare."""
+    """Raises `UnavailableError` without Postgres, `LedgerBehindError` if it lags too far to compare."""
 
     hot: HotStore
     counts: CountRows
@@ -71,14 +71,14 @@ class InboxCounts:
         for _ in range(TRIES_MAX):
             last = await self.hot.read_last()
             if await self.durabilities.reach(last, "ledger") != "ledger":
-                raise UnavailableError("the ledger is too far behind to compare a count with it")
+                raise LedgerBehindError("the ledger is too far behind to compare a count with it")
             times = {item.fact.sku: item.fact.occurred_at for item in waiting}
             there = await self.counts.as_of_each(warehouse, times)
             await asyncio.gather(*(self._book_one(item, there[item.fact.sku], last, who) for item in waiting))
             waiting = [item for item in waiting if _moved(item)]
             if not waiting:
                 return
-        raise UnavailableError("more happened before the count, while it was booked, than can be followed")
+        raise LedgerBehindError("more happened before the count, while it was booked, than can be followed")
 
     async def _book_one(self, item: CountItem, there: Shelf, last: str, who: str) -> None:
         event, fact = item.event, item.fact

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from app.domain.answers import LockView
 from app.domain.past import Explanation, PastMove, Reach, StockThen, TooOld, Unknown
-from app.errors import UnavailableError
+from app.errors import LedgerBehindError
 from app.hotstore.store import HotStore
 from app.ledger.past import FOREVER_MS, Cursor, PastRows
 from app.operations.durability import Durabilities
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """Raises `UnavailableError` without Postgres, or when the ledger is too far behind; and what `HotStore` raises.
+    """Raises `UnavailableError` without Postgres, `LedgerBehindError` if it lags too far, and what `HotStore` raises.
 
     Times are in ms since 1970, inclusive. What was known by then is not the question, but what had happened: a fact
     that was told later counts from when it happened.
@@ -69,7 +69,7 @@ class Past:
     async def wait(self) -> None:
         """Wait until the ledger has everything that had happened when the question came."""
         if await self.durabilities.reach(await self.hot.read_last(), "ledger") != "ledger":
-            raise UnavailableError("the ledger is too far behind to say what was")
+            raise LedgerBehindError("the ledger is too far behind to say what was")
 
     async def _too_old(self, at: int) -> TooOld | None:
         reach = await self.rows.reach()

@@ -12,7 +12,7 @@ from app.domain.commands import Booking, Count
 from app.domain.events import Position
 from app.domain.outcomes import Outcome
 from app.domain.words import Place
-from app.errors import UnavailableError
+from app.errors import LedgerBehindError
 from app.hotstore.store import HotStore
 from app.ledger.counts import CountRows, Shelf
 from app.operations.durability import Durabilities, Told
@@ -21,7 +21,7 @@ from app.settings import Durability
 
 REASON = "stock-take"
 TRIES_MAX = 10
-"""How often a difference is computed again because facts of before the count came in between."""
+"""How often a difference is computed again when earlier facts arrived meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,10 @@ class StockTake:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What a stock-take came to, and by SKU the difference that was booked: counted less expected."""
+    """What a stock-take came to, and by SKU the difference that was booked: counted less expected.
+
+    A repeat lacks what the ledger cannot say any more, or not yet: months that left it, and moves in quarantine.
+    """
 
     told: Told
     differences: dict[str, Shelf]
@@ -59,7 +62,7 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class StockTakes:
-    """Raises `UnavailableError` without Postgres, or when the ledger is too far behind to compare."""
+    """Raises `UnavailableError` without Postgres, `LedgerBehindError` if it lags too far to compare."""
 
     hot: HotStore
     once: Once
@@ -77,10 +80,7 @@ class StockTakes:
         if told.durability is None or (differences is not None and answer.outcome is Outcome.ADJUSTED):
             return Counted(told, differences or {})
         await self._wait_for(answer.position)  # a repeat: what was booked then is in the ledger
-        booked = await self.counts.changes(take.warehouse, Position.parse(answer.position))
-        if answer.outcome is Outcome.REPEATED and not booked:
-            raise UnavailableError("what this count came to is archived")
-        return Counted(told, booked)
+        return Counted(told, await self.counts.changes(take.warehouse, Position.parse(answer.position)))
 
     async def _count(self, take: StockTake, who: str) -> tuple[Answer, dict[str, Shelf]]:
         """Book the differences to what the ledger knows; compute them anew if something came in between."""
@@ -91,11 +91,11 @@ class StockTakes:
             answer = await self.hot.count(_command(take, differences, last), who)
             if answer.outcome is not Outcome.MOVED_SINCE:
                 return answer, differences
-        raise UnavailableError("more happened before the count, while it was booked, than can be followed")
+        raise LedgerBehindError("more happened before the count, while it was booked, than can be followed")
 
     async def _wait_for(self, position: str) -> None:
         if await self.durabilities.reach(position, "ledger") != "ledger":
-            raise UnavailableError("the ledger is too far behind to compare a count with it")
+            raise LedgerBehindError("the ledger is too far behind to compare a count with it")
 
     async def _differences(self, take: StockTake) -> dict[str, Shelf]:
         there = await self.counts.as_of(take.warehouse, [line.sku for line in take.lines], take.counted_at)

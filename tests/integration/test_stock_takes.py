@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.api.app import create_app
 from app.bootstrap import Stores
 from app.domain.commands import (
     Adjust,
@@ -25,11 +26,11 @@ from app.domain.commands import (
 )
 from app.domain.events import Position
 from app.domain.words import Place
-from app.errors import UnavailableError
 from app.ledger import database
 from app.ledger.counts import CountRows
+from app.ledger.queries import sql
 from app.operations.stock_takes import CountedLine, StockTake
-from tests.integration.api_client import World, world_on
+from tests.integration.api_client import PretendHealth, World, world_on
 from tests.integration.warehouse import House, house_on, problem
 
 
@@ -188,6 +189,29 @@ async def test_one_id_one_content(house: House) -> None:
     assert await shelf(house) == (7, 0)
 
 
+async def test_a_repeat_lacks_what_left_the_ledger(house: House) -> None:
+    """It was booked, whatever the ledger can still say of it: no answer that makes a client try for ever."""
+    at = await now(house)
+    told = (await count(house, "T", at, ("A", 7, 1), ("B", 2))).json()
+    await house.caught_up()
+    async with database.driver_transaction(house.stores.engine) as pg:
+        await pg.execute("DELETE FROM move USING event WHERE op = 'stock-take:T' AND move.sku = 'A'"
+                         " AND (move.epoch, move.n) = (event.epoch, event.n)")  # fmt: skip
+    again = await count(house, "T", at, ("A", 7, 1), ("B", 2))
+    assert (again.status_code, again.json()["lines"]) == (
+        200,
+        [{"sku": "A", "on_hand": 7, "damaged": 1}, told["lines"][1]],
+    )
+    async with database.driver_transaction(
+        house.stores.engine
+    ) as pg:  # as archiving does, but for the partition
+        await pg.execute(sql("archive_ops"), 0, datetime.now(UTC) + timedelta(days=1))
+        await pg.execute("DELETE FROM move; DELETE FROM event WHERE op = 'stock-take:T'")
+    again = await count(house, "T", at, ("A", 7, 1), ("B", 2))
+    assert (again.status_code, again.json()["lines"][1]) == (200, {"sku": "B", "on_hand": 2})
+    assert again.json()["position"] == told["position"]
+
+
 async def test_a_count_below_what_is_promised_is_a_shortage(house: House) -> None:
     await house.stores.hot.lock(Lock("L", (Line("A", 8, "north"),)))
     assert (await count(house, "T", await now(house), ("A", 5))).status_code == 201
@@ -244,16 +268,19 @@ async def test_bad_input(world: World, change: dict[str, Any], field: str) -> No
 
 async def test_without_postgres_nothing_can_be_compared(world: World) -> None:
     before = await world.hot.xlen("{s0}:outbox")
-    problem(await world.http.post("/v1/stock-takes", json=GOOD), 503, "unavailable")
+    told = problem(await world.http.post("/v1/stock-takes", json=GOOD), 503, "unavailable")
+    assert "Postgres cannot be reached" in told["detail"]
     assert await world.hot.xlen("{s0}:outbox") == before
 
 
 async def test_a_ledger_that_is_behind_cannot_be_compared(stores: Stores) -> None:
+    """What the caller hears is that: Postgres is there."""
     operations = stores.operations()  # nobody carries events into the ledger
     await operations.openings.book([OpeningRow("A", "north", 10)])
-    take = StockTake("T", "north", 1, (CountedLine("A", 5),))
     impatient = replace(operations.stock_takes.durabilities, wait_seconds=0.05)
     stock_takes = replace(operations.stock_takes, durabilities=impatient)
-    with pytest.raises(UnavailableError, match="behind"):
-        await stock_takes.book(take, "disk")
+    app = create_app(replace(operations, stock_takes=stock_takes), stores.settings, PretendHealth())
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
+        told = problem(await http.post("/v1/stock-takes", json=GOOD), 503, "unavailable")
+    assert "the ledger has not caught up" in told["detail"]
     await operations.locks.durabilities.close()

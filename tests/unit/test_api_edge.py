@@ -16,6 +16,7 @@ from app.domain.words import LockStatus
 from app.errors import (
     FencedError,
     HotStoreFullError,
+    LedgerBehindError,
     NotReadyError,
     OutcomeUnknownError,
     SellableError,
@@ -135,6 +136,7 @@ def test_reused_ids(command: problems.Writing, code: str) -> None:
         (OutcomeUnknownError("x"), "outcome_unknown"),
         (HotStoreFullError("x"), "hot_store_full"),
         (UnavailableError("x"), "unavailable"),
+        (LedgerBehindError("x"), "unavailable"),
     ],
 )
 def test_errors(error: SellableError, code: str) -> None:

@@ -78,7 +78,11 @@ class CountedLineReply(Reply):
 
     sku: str
     on_hand: int
-    difference: int = Field(description="counted less expected: what was booked")
+    difference: int = Field(
+        0,
+        description="counted less expected: what was booked; a repeat lacks it where the ledger cannot say it"
+        " any more (its month was archived) or not yet (it is in quarantine)",
+    )
     damaged: int = Field(0, description="only where it was counted, as is damaged_difference")
     damaged_difference: int = 0
 
