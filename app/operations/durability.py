@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from app.domain.answers import Answer
 from app.domain.events import Position
 from app.domain.outcomes import Outcome
-from app.errors import OutcomeUnknownError, SellableError
+from app.errors import LedgerBehindError, OutcomeUnknownError, SellableError
 from app.settings import Durability
 
 LASTING = frozenset(
@@ -126,6 +126,11 @@ class Durabilities:
         if not in_ledger and not again:
             raise OutcomeUnknownError("the hot store lost it before it was as safe as asked for: repeat it")
         return "ledger" if in_ledger else self._lower(hot)
+
+    async def wait_for_ledger(self, position: str) -> None:
+        """Wait until the ledger has the event at `position`; `LedgerBehindError` if it has not in `wait_seconds`."""
+        if await self.reach(position, "ledger") != "ledger":
+            raise LedgerBehindError(f"the ledger is too far behind: it does not have event {position} yet")
 
     async def close(self) -> None:
         """Stop hearing of the ledger; whoever still waits is told the lower level when its time is over."""

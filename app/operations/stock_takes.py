@@ -79,23 +79,20 @@ class StockTakes:
         told = await self.durabilities.settle(answer, wanted)
         if told.durability is None or (differences is not None and answer.outcome is Outcome.ADJUSTED):
             return Counted(told, differences or {})
-        await self._wait_for(answer.position)  # a repeat: what was booked then is in the ledger
+        # A repeat: what was booked then is in the ledger.
+        await self.durabilities.wait_for_ledger(answer.position)
         return Counted(told, await self.counts.changes(take.warehouse, Position.parse(answer.position)))
 
     async def _count(self, take: StockTake, who: str) -> tuple[Answer, dict[str, Shelf]]:
         """Book the differences to what the ledger knows; compute them anew if something came in between."""
         for _ in range(TRIES_MAX):
             last = await self.hot.read_last()
-            await self._wait_for(last)
+            await self.durabilities.wait_for_ledger(last)
             differences = await self._differences(take)
             answer = await self.hot.count(_command(take, differences, last), who)
             if answer.outcome is not Outcome.MOVED_SINCE:
                 return answer, differences
         raise LedgerBehindError("more happened before the count, while it was booked, than can be followed")
-
-    async def _wait_for(self, position: str) -> None:
-        if await self.durabilities.reach(position, "ledger") != "ledger":
-            raise LedgerBehindError("the ledger is too far behind to compare a count with it")
 
     async def _differences(self, take: StockTake) -> dict[str, Shelf]:
         there = await self.counts.as_of(take.warehouse, [line.sku for line in take.lines], take.counted_at)
