@@ -10,6 +10,7 @@ import msgspec
 from app.commands.progress import say
 from app.commands.service import find_service
 from app.domain.past import Explanation, PastMove, TooOld, Unknown
+from app.domain.times import time_text
 from app.errors import NotReadyError, OutcomeUnknownError, SellableError
 
 MOVES_MAX = 1_000
@@ -54,8 +55,6 @@ async def _ask(past: Any, sku: str, as_of: int | None, moves: int) -> Explanatio
         case Unknown():
             raise SellableError(f"no SKU is called {sku}")
         case TooOld(reach):
-            from app.api.views import time_text  # noqa: PLC0415 - a heavy import
-
             raise SellableError(f"the ledger reaches back to {time_text(reach.since)} only")
         case other:
             raise TypeError(other)
@@ -78,8 +77,6 @@ def _print(told: Explanation, moves_max: int) -> None:
 
 
 def _line(move: PastMove) -> str:
-    from app.api.views import time_text  # noqa: PLC0415 - a heavy import
-
     there = f"{move.to_warehouse or move.warehouse} {move.target}"
     about = f" of {move.document.kind} {move.document.id}" if move.document else ""
     why = f" ({move.reason})" if move.reason else ""

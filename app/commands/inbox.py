@@ -3,11 +3,11 @@
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from app.commands.service import find_service
+from app.domain.times import moment
 from app.errors import SellableError
 
 PAGE = 1_000
@@ -60,6 +60,6 @@ def _print(row: Any) -> None:
     event = row.event
     units = event.get("on_hand", event.get("quantity", 0))
     what = f"{event['type']} {units} of {event['sku']} in {row.warehouse}"
-    until = datetime.fromtimestamp(row.until / 1000, UTC).isoformat(timespec="seconds")
+    until = moment(row.until).isoformat(timespec="seconds")
     end = f", booked at {until} at the latest" if row.status == "parked" else ""
     print(f"{row.source} {row.event_id}  {row.status}: {what}: {row.why}{end}")

@@ -11,6 +11,7 @@ from app.commands.progress import meter
 from app.commands.reconciliations import write_reports
 from app.commands.service import find_service
 from app.domain.reconciliation import Reconciliation, Status
+from app.domain.times import time_ms
 from app.errors import SellableError, UnavailableError
 from app.operations.reconciliations import Refused
 from app.operations.snapshots.formats import CsvLines, Format, JsonBody, NdjsonLines
@@ -62,8 +63,6 @@ async def reconcile(
 
 
 def _time_ms(text: str) -> int:
-    from app.domain.times import time_ms  # noqa: PLC0415 - it brings the web framework along
-
     try:
         return time_ms(text)
     except ValueError as error:

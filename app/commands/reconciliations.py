@@ -3,13 +3,13 @@
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from app.commands.progress import meter
 from app.commands.service import find_service
 from app.domain.reconciliation import Cause, Discrepancy, Treatment
+from app.domain.times import moment
 from app.errors import SellableError
 from app.ledger.reconciliations import Chosen
 from app.operations.compensations import BATCH
@@ -129,4 +129,4 @@ async def _treat(compensations: Any, action: str, reconciliation_id: str, chosen
 
 
 def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return moment(ms).isoformat(timespec="seconds").replace("+00:00", "Z")

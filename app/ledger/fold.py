@@ -5,7 +5,7 @@ Rows are made as each event is read, and the event is let go: a batch of thousan
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +13,7 @@ import msgspec
 
 from app.domain.chain import ChainBrokenError, Entry, Link, UnreadableEventError, VersionGapError, check_chain
 from app.domain.events import Counts, Event, Move, Position, Told
+from app.domain.times import moment
 from app.domain.words import Place
 from app.ledger.parking import Parking, Subject
 from app.ledger.partitions import Month
@@ -36,14 +37,8 @@ COMPENSATES = "compensate"
 _OUTSIDE = {place.value: i for i, place in enumerate((Place.SUPPLIER, Place.CUSTOMER, Place.ADJUSTMENT))}
 _PLACES = {place.value: place.name.lower() for place in Place}
 _NO_OTHER_END = (None,) * len(Counts._fields)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(dict[str, Any])
-
-
-def moment(ms: int) -> datetime:
-    """Return a time in ms since 1970 as Postgres takes it, exactly."""
-    return _EPOCH + timedelta(milliseconds=ms)
 
 
 @lru_cache(maxsize=4096)  # events come by the dozen in a millisecond

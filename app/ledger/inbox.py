@@ -2,16 +2,14 @@
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.inbox import Row, Status
+from app.domain.times import moment, ms_of
 from app.ledger import database
 from app.ledger.queries import sql, statement
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class InboxRows:
@@ -26,7 +24,7 @@ class InboxRows:
             *(
                 (
                     row.event_id, row.status.value, row.why, json.dumps(row.event, ensure_ascii=False),
-                    row.fingerprint, row.warehouse, row.sequence, row.who, _time(row.until),
+                    row.fingerprint, row.warehouse, row.sequence, row.who, moment(row.until),
                 )
                 for row in sorted(rows, key=lambda row: row.event_id)  # two at once wait in turn, not for each other
             ),
@@ -80,14 +78,6 @@ class InboxRows:
         return set(ids) - {row.purchase_order_id for row in rows}
 
 
-def _time(ms: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=ms)
-
-
-def _ms(at: datetime) -> int:
-    return int((at - _EPOCH) / timedelta(milliseconds=1))
-
-
 def _row(row: Any) -> Row:
     return Row(
         row["source"],
@@ -99,6 +89,6 @@ def _row(row: Any) -> Row:
         row["warehouse"],
         row["sequence"],
         row["who"],
-        _ms(row["received_at"]),
-        _ms(row["until"]),
+        ms_of(row["received_at"]),
+        ms_of(row["until"]),
     )

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.chain import Entry, Link, check_chain
 from app.domain.events import Position
+from app.domain.times import moment
 from app.ledger import database
 from app.ledger.fold import (
     EVENT_COLUMNS,
@@ -21,7 +22,6 @@ from app.ledger.fold import (
     Batch,
     Fold,
     Records,
-    moment,
     out_of_order,
 )
 from app.ledger.parking import Subject
