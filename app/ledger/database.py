@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -121,6 +121,16 @@ async def driver_transaction(
             pg.transaction(**options),
         ):
             yield pg
+
+
+def columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Return rows as the columns that `unnest` takes; no rows: no columns."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def row_count(status: str) -> int:
+    """Return how many rows a statement changed, from what asyncpg's `execute` tells (`INSERT 0 5`)."""
+    return int(status.rsplit(" ", 1)[-1])
 
 
 @contextmanager

@@ -20,19 +20,16 @@ class InboxRows:
 
     async def keep(self, rows: Sequence[Row]) -> dict[str, Row]:
         """Keep events of one source, each once, and return all as they are kept, by event_id."""
-        columns = zip(
-            *(
-                (
-                    row.event_id, row.status.value, row.why, json.dumps(row.event, ensure_ascii=False),
-                    row.fingerprint, row.warehouse, row.sequence, row.who, moment(row.until),
-                )
-                for row in sorted(rows, key=lambda row: row.event_id)  # two at once wait in turn, not for each other
-            ),
-            strict=True,
+        columns = database.columns(
+            (
+                row.event_id, row.status.value, row.why, json.dumps(row.event, ensure_ascii=False),
+                row.fingerprint, row.warehouse, row.sequence, row.who, moment(row.until),
+            )
+            for row in sorted(rows, key=lambda row: row.event_id)  # two at once wait in turn, not for each other
         )  # fmt: skip
         source, ids = rows[0].source, [row.event_id for row in rows]
         async with database.driver_transaction(self._engine) as pg:
-            await pg.execute(sql("keep_inbox"), source, *(list(column) for column in columns))
+            await pg.execute(sql("keep_inbox"), source, *columns)
             found = await pg.fetch(sql("find_inbox"), source, ids)
         return {row["event_id"]: _row(row) for row in found}
 
@@ -60,7 +57,7 @@ class InboxRows:
         if not sequences:
             return False
         async with database.driver_transaction(self._engine) as pg:
-            woken = await pg.fetchval(sql("wake_inbox"), *map(list, zip(*sorted(sequences), strict=True)))
+            woken = await pg.fetchval(sql("wake_inbox"), *database.columns(sorted(sequences)))
         return bool(woken)
 
     async def change(self, rows: Iterable[tuple[str, str, Status, str]]) -> None:
@@ -69,7 +66,7 @@ class InboxRows:
         if not given:
             return
         async with database.driver_transaction(self._engine) as pg:
-            await pg.execute(sql("change_inbox"), *(list(column) for column in zip(*given, strict=True)))
+            await pg.execute(sql("change_inbox"), *database.columns(given))
 
     async def unknown_orders(self, ids: Sequence[str]) -> set[str]:
         """Return those of the purchase orders that nobody has planned."""

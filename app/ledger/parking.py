@@ -7,6 +7,7 @@ import msgspec
 
 from app.domain.chain import Entry
 from app.domain.events import Event, Move
+from app.ledger import database
 from app.ledger.queries import sql
 
 Part = Literal["move", "document", "event"]
@@ -122,8 +123,8 @@ class Parking:
         if not self.parts:
             return
         raw = [(*position, body) for position, body in self.raw.items()]
-        await pg.execute(sql("add_quarantined_events"), shard, *(list(c) for c in zip(*raw, strict=True)))
-        await pg.execute(sql("add_parked"), shard, *(list(c) for c in zip(*self.parts, strict=True)))
+        await pg.execute(sql("add_quarantined_events"), shard, *database.columns(raw))
+        await pg.execute(sql("add_parked"), shard, *database.columns(self.parts))
 
 
 def reason_of(error: BaseException) -> tuple[str, str]:
