@@ -7,14 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.answers import LockLine, LockView
 from app.domain.events import Counts, Position
-from app.domain.past import OUTSIDE, Document, Explanation, PastMove, Reach, StockThen, Units
+from app.domain.past import Document, Explanation, PastMove, Reach, StockThen, Units
 from app.domain.times import moment, ms_of
-from app.domain.words import LockStatus
+from app.domain.words import OUTSIDE_WORDS, STATE_WORDS, LockStatus
 from app.ledger import database
 from app.ledger.fold import OPENS_LOCK, merged
 from app.ledger.queries import statement
 
-STATES = ("available", "locked", "damaged", "in_transit")
 VERSION_MAX = 2**63 - 1
 FOREVER_MS = 253_402_300_799_000
 """The end of the year 9999: everything has happened by then."""
@@ -63,9 +62,9 @@ class PastRows:
         places = [
             Units(warehouse, state, getattr(counts, state))
             for warehouse, counts in then.warehouses.items()
-            for state in STATES
+            for state in STATE_WORDS
         ]
-        places += [Units(None, name, getattr(outside, name)) for name in OUTSIDE]
+        places += [Units(None, name, getattr(outside, name)) for name in OUTSIDE_WORDS]
         return Explanation(sku, then.version, tuple(places), tuple(map(_move, rows)))
 
     async def history(

@@ -24,6 +24,7 @@ from app.domain.chain import (
 )
 from app.domain.events import Counts, Event, Move, Position
 from app.domain.times import moment, ms_of
+from app.domain.words import STATES
 from app.ledger import database
 from app.ledger.fold import COMPENSATES, Fold
 from app.ledger.parking import Subject, readable, reason_of, told_by
@@ -43,7 +44,7 @@ POISON = (
 PARTS_MAX = 1_000
 Add = Callable[[Fold, Entry], object]
 """Folds a part of an event."""
-_STATES = {"a": "available", "l": "locked", "d": "damaged", "t": "in_transit"}
+_STATES = {place.value: place.word for place in STATES}
 
 
 class Parked(NamedTuple):

@@ -6,16 +6,15 @@ from typing import Any
 import msgspec
 
 from app.domain.events import Counts, Document, Event, Move, Position, Told
-from app.domain.words import Place
+from app.domain.words import COUNTED, LETTERS
 from app.hotstore.gate import Step
 from app.hotstore.records import Kind, Record, opened_fields, text_of
 from app.ledger.fold import OPENS_LOCK
 from app.ledger.snapshot_rows import SnapshotRows
 
 _ENDED = frozenset({"released", "deducted"})
-LETTERS = ("a", "l", "d", "t", "b")
-_PLACES = {place.name.lower(): place.value for place in Place}
 OPENS_TRANSFER = frozenset({"transfer"})
+_COUNTED = tuple(place.value for place in COUNTED)
 _encoder = msgspec.json.Encoder()
 
 
@@ -23,7 +22,7 @@ def stock_fields(warehouse: str, counts: Iterable[int]) -> dict[str, int]:
     """Return the fields of a SKU in one warehouse; a zero is absent but for `available`."""
     return {
         f"{warehouse}:{letter}": count
-        for letter, count in zip(LETTERS, counts, strict=True)
+        for letter, count in zip(_COUNTED, counts, strict=True)
         if count or letter == "a"
     }
 
@@ -39,11 +38,7 @@ async def stock_records(rows: AsyncIterator[Any]) -> AsyncIterator[Record]:
             sku, highest, fields = row[0], 0, {}
         highest = max(highest, row[2])
         fields["v"] = highest
-        warehouse = row[1]
-        fields[warehouse + ":a"] = row[3]
-        for letter, count in zip("ldtb", row[4:], strict=True):
-            if count:
-                fields[f"{warehouse}:{letter}"] = count
+        fields |= stock_fields(row[1], row[3:])
     if sku is not None:
         yield Record("stock", sku, fields)
 
@@ -123,7 +118,7 @@ def step_of(row: Any) -> Step:
 def _move(parts: list[Any]) -> Move:
     sku, version, warehouse, source, target, quantity, after, reason, to_warehouse, to_after, at = parts
     there = Counts(*to_after) if to_after else None
-    ends = _PLACES[source], _PLACES[target]
+    ends = LETTERS[source], LETTERS[target]
     return Move(sku, version, warehouse, *ends, quantity, Counts(*after), reason, to_warehouse, there, at)
 
 
@@ -157,7 +152,7 @@ def ops_of(event: Event, position: Position) -> Iterable[Record]:
 
 def _stock_after(sku: str, version: int, warehouse: str, counts: Counts) -> Record:
     fields: dict[str, int | str] = {"v": version, **stock_fields(warehouse, counts)}
-    gone = [f"{warehouse}:{letter}" for letter in LETTERS if f"{warehouse}:{letter}" not in fields]
+    gone = [f"{warehouse}:{letter}" for letter in _COUNTED if f"{warehouse}:{letter}" not in fields]
     return Record("stock", sku, fields, gone)
 
 
