@@ -67,20 +67,22 @@ File = Annotated[Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=
 DataDir = Annotated[Path, typer.Option(help="Where the data and run.json of `sellable up` are.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Host = Annotated[str, typer.Option(help="The address to listen on.")]
-Port = Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on.")]
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="How many API processes.")]
 Fd = Annotated[int | None, typer.Option(hidden=True, help="A listening socket that was handed down.")]
-Demo = Annotated[bool, typer.Option(help="Start with a demo catalogue.")]
-Concurrency = Annotated[int, typer.Option(min=1, max=1_000, help="How many orders in flight at most.")]
+Demo = Annotated[bool, typer.Option(help="Fill a new data directory with a demo catalogue.")]
+Concurrency = Annotated[int, typer.Option(min=1, max=1_000, help="How many documents are sent at once.")]
 Speed = Annotated[
     float | None,
     typer.Option(callback=_positive, help="N times real time. Without it: as fast as possible."),
 ]
 SummaryForm = Annotated[Summary, typer.Option(help="How to print the summary.")]
 Warehouse = Annotated[
-    str, typer.Option(callback=_warehouse, help="For returns and adjustments of a SKU nobody knows.")
+    str, typer.Option(callback=_warehouse, help="Where returns and adjustments of an unknown SKU go.")
 ]
-ShortageId = Annotated[int, typer.Argument(min=1, max=2**63 - 1, help="The case's number.")]
+ShortageId = Annotated[
+    int, typer.Argument(metavar="SHORTAGE_ID", min=1, max=2**63 - 1, help="The case's number.")
+]
 
 
 def _sku(code: str) -> str:
@@ -105,16 +107,22 @@ def _moment(text: str | None) -> str | None:
     return text
 
 
-Sku = Annotated[str, typer.Argument(callback=_sku, help="The SKU.")]
+Sku = Annotated[str, typer.Argument(metavar="SKU", callback=_sku, help="The SKU.")]
 AsOf = Annotated[
     str | None,
     typer.Option(callback=_moment, help="A time such as 2025-12-01T08:00:00Z, inclusive. Without it: now."),
 ]
 Moves = Annotated[int, typer.Option(min=1, max=1_000, help="How many moves to print, the newest first.")]
-LockIds = Annotated[list[str], typer.Argument(help="The locks that give back what is short.")]
-Source = Annotated[str, typer.Argument(help="Who told it.")]
-EventId = Annotated[str, typer.Argument(help="The event's id, which is its source's own.")]
-DropReason = Annotated[str, typer.Option("--reason", callback=_reason, help="Why it shall never be booked.")]
+LockIds = Annotated[
+    list[str], typer.Argument(metavar="LOCK_ID", help="The locks that give back what is short.")
+]
+Source = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="The source that sent the event, as `inbox list` prints it.")
+]
+EventId = Annotated[
+    str, typer.Argument(metavar="EVENT_ID", help="The event's id, as `inbox list` prints it.")
+]
+DropReason = Annotated[str, typer.Option("--reason", callback=_reason, help="Why it is never to be booked.")]
 
 
 Snapshot = Annotated[
@@ -122,22 +130,32 @@ Snapshot = Annotated[
     typer.Argument(metavar="SNAPSHOT", exists=True, dir_okay=False, help="A .csv, .ndjson or .json file."),
 ]
 CountedWarehouse = Annotated[
-    str, typer.Option("--warehouse", callback=_warehouse, help="Which one it is of.")
+    str, typer.Option("--warehouse", callback=_warehouse, help="The warehouse that was counted.")
 ]
 CountedAt = Annotated[
-    str, typer.Option("--as-of", help="When it was counted, such as 2025-12-01T06:00:00Z; inclusive.")
+    str,
+    typer.Option(
+        "--as-of", callback=_moment, help="When it was counted, such as 2025-12-01T06:00:00Z; inclusive."
+    ),
 ]
-SnapshotRows = Annotated[int | None, typer.Option("--rows", min=0, help="How many counts there must be.")]
+SnapshotRows = Annotated[
+    int | None,
+    typer.Option("--rows", min=0, help="How many counts the file must have; fewer means it was cut off."),
+]
 HtmlFile = Annotated[Path | None, typer.Option("--html", help="Write the report as a page.")]
 CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write every difference as a line.")]
-ReconciliationId = Annotated[str, typer.Argument(help="The reconciliation's id.")]
-OfWarehouse = Annotated[str | None, typer.Option("--warehouse", help="Only of this one.")]
+ReconciliationId = Annotated[
+    str, typer.Argument(metavar="RECONCILIATION_ID", help="The reconciliation's id.")
+]
+OfWarehouse = Annotated[str | None, typer.Option("--warehouse", help="Only those of this warehouse.")]
 Skus = Annotated[list[str] | None, typer.Option("--sku", help="Only this SKU; may be repeated.")]
 OfCause = Annotated[str | None, typer.Option("--cause", callback=_cause, help="Only with this likely cause.")]
 Parked = Annotated[str | None, typer.Argument(metavar="[SUBJECT]", help="A SKU, `lock L1` or `transfer T1`.")]
 ParkedSku = Annotated[
     str,
-    typer.Argument(help="The SKU whose moves are parked, or the position of an event that cannot be read."),
+    typer.Argument(
+        metavar="SKU", help="The SKU whose moves are parked, or the position of an event that cannot be read."
+    ),
 ]
 Reason = Annotated[str, typer.Option(help="Why they are given up; it stays in the ledger.")]
 HERE = Path(".sellable")
@@ -165,7 +183,7 @@ def up(
 
 @cli.command()
 def serve(host: Host = "127.0.0.1", port: Port = 8080, fd: Fd = None) -> None:
-    """Serve the HTTP API: one process; several may share a socket."""
+    """Serve the HTTP API in one process; start as many as you like."""
     _run("serve", host=host, port=port, fd=fd, needs="open_api")
 
 
@@ -241,7 +259,7 @@ def rebuild(data_dir: DataDir = HERE) -> None:
     _run("rebuild", data_dir=data_dir, needs="open_stores")
 
 
-lost = typer.Typer(help="What could not be kept.", no_args_is_help=True)
+lost = typer.Typer(help="List what was lost, and counts that were corrected.", no_args_is_help=True)
 cli.add_typer(lost, name="lost")
 
 
@@ -251,7 +269,7 @@ def list_lost(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noq
     _run("lost", as_json=as_json, data_dir=data_dir, needs="open_stores")
 
 
-shortages = typer.Typer(help="Where less is on the shelf than is promised.", no_args_is_help=True)
+shortages = typer.Typer(help="List and resolve shortages.", no_args_is_help=True)
 cli.add_typer(shortages, name="shortages")
 
 
@@ -274,7 +292,7 @@ def resolve_shortage(shortage_id: ShortageId, lock_ids: LockIds, data_dir: DataD
     )
 
 
-inbox = typer.Typer(help="Warehouse events that wait.", no_args_is_help=True)
+inbox = typer.Typer(help="List, book or drop warehouse events that wait.", no_args_is_help=True)
 cli.add_typer(inbox, name="inbox")
 
 
@@ -338,7 +356,7 @@ def reconcile(
     )
 
 
-reconciliations = typer.Typer(help="What comparisons with warehouses came to.", no_args_is_help=True)
+reconciliations = typer.Typer(help="List, show, approve or undo reconciliations.", no_args_is_help=True)
 cli.add_typer(reconciliations, name="reconciliations")
 
 
@@ -386,7 +404,7 @@ def _reconciliations(action: str, data_dir: Path, **arguments: Any) -> NoReturn:
     _run("reconciliations", action=action, data_dir=data_dir, needs="open_operations", **arguments)
 
 
-books = typer.Typer(help="The ledger itself.", no_args_is_help=True)
+books = typer.Typer(help="Check the ledger.", no_args_is_help=True)
 cli.add_typer(books, name="ledger")
 
 
@@ -396,9 +414,7 @@ def check_ledger(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # 
     _run("ledger", as_json=as_json, data_dir=data_dir, failed=NOT_COMPARED, needs="open_ledger")
 
 
-quarantine = typer.Typer(
-    help="What the ledger could not book, and what waits behind it.", no_args_is_help=True
-)
+quarantine = typer.Typer(help="List, retry or drop what the ledger could not book.", no_args_is_help=True)
 cli.add_typer(quarantine, name="quarantine")
 
 
@@ -432,9 +448,8 @@ def _run(name: str, *, failed: int = REFUSED, needs: str = "", **arguments: Any)
         if needs:
             # Handed in, because commands stand below bootstrap, the one module that knows everything.
             arguments[needs] = getattr(import_module("app.bootstrap"), needs)
-            import_module("app.telemetry").configure_logging(
-                "WARNING"
-            )  # stdout is for what a command answers
+            # Standard output is for what a command answers.
+            import_module("app.telemetry").configure_logging("WARNING")
         code = getattr(import_module(f"app.commands.{name}"), name)(**arguments)
         if inspect.iscoroutine(code):
             code = asyncio.run(code)

@@ -76,8 +76,7 @@ def _about(run: Run, place: Path, *, is_quick: bool) -> dict[str, Any]:
         **machine.describe(place),
         "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "placement": run.placement.explain(),
-        "reads_from": run.load.read_tool,
-        "locks_from": run.load.read_tool,
+        "load_from": run.load.read_tool,
         "quick": is_quick,
         "options": options,
     }

@@ -1,4 +1,4 @@
--- count: the difference between what was counted and what was there; a fact of before that comes later changes nothing.
+-- count: the difference between what was counted and what was there; it stands, whatever earlier events arrive later.
 -- KEYS  1 meta
 -- ARGV, answers and their precedence: `book` in shared/booking.lua; the last one is ADJUSTED.
 --   After the lines: the position up to which the difference knows what happened ('' for all of it). A booking of

@@ -38,7 +38,7 @@ do
     local numbers = told.at and told.units and told.damaged and told.lost and (told.sequence or args[17] == '')
     local words = told.kind and MODES[told.mode] and (told.state == 'a' or told.state == 'd')
     if not numbers or not words or told.op == '' or told.sku == '' or told.warehouse == '' then return nil end
-        return told
+    return told
   end
 
   -- The event's place in its sequence

@@ -64,7 +64,10 @@ class Needs(HTTPBearer):
         given = [value for name, value in request.scope["headers"] if name == b"authorization"]
         keys: Keys = request.app.state.keys
         if keys.open and request.headers.get("sec-fetch-site") in _FOREIGN and request.method not in _READS:
-            detail = "without keys, no other site's page may write here through somebody's browser"
+            detail = (
+                "this service has no API keys, so it refuses writes that a browser sends for another site;"
+                " set SELLABLE_API_KEYS"
+            )
             raise ProblemError(Problem("forbidden", detail))
         request.state.who = keys.check(given[0] if len(given) == 1 else None, self.scope)
 

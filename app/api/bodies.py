@@ -226,7 +226,7 @@ class TransferBody(_Write):
     @classmethod
     def _leads_elsewhere(cls, value: str, info: ValidationInfo) -> str:
         if value == info.data.get("source"):
-            raise ValueError("must differ from from")
+            raise ValueError("must be another warehouse than `from`")
         return value
 
     def command(self) -> commands.Transfer:

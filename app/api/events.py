@@ -53,9 +53,8 @@ async def read_events(request: Request, source: str | None, durability: Durabili
         detail = "send Content-Type: application/json or application/x-ndjson"
         raise ProblemError(Problem("unsupported_media_type", detail))
     if source is not None or durability is not None:
-        raise ProblemError(
-            invalid(("source" if source else "durability", "belongs into the body, beside JSON"))
-        )
+        name = "source" if source else "durability"
+        raise ProblemError(invalid((name, "give it in the JSON body, not in the query")))
     envelope = _read_envelope(await read_body(request, BYTES_MAX))
     return Given(_checked(envelope.source), await _read_all(envelope.events), envelope.durability)
 

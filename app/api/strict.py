@@ -53,7 +53,7 @@ async def read_body(request: Request, bytes_max: int = BODY_BYTES_MAX) -> bytes:
 def _too_large(bytes_max: int) -> ProblemError:
     # No `Connection: close`: with unread bytes it becomes a reset, which takes the answer with it. The server
     # throws away what still comes.
-    return ProblemError(Problem("payload_too_large", f"a body may have {bytes_max} bytes"))
+    return ProblemError(Problem("payload_too_large", f"a body may have {bytes_max:,} bytes"))
 
 
 def parse_json(body: bytes) -> Any:

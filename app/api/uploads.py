@@ -75,4 +75,4 @@ async def read_snapshot(request: Request, form: Format) -> Asked:
 
 
 def _too_large() -> ProblemError:
-    return ProblemError(Problem("payload_too_large", f"a snapshot may have {SNAPSHOT_BYTES_MAX} bytes"))
+    return ProblemError(Problem("payload_too_large", f"a snapshot may have {SNAPSHOT_BYTES_MAX:,} bytes"))

@@ -24,10 +24,10 @@ from app.settings import Durability
 
 TTL_SECONDS_MAX = 2_592_000
 WAREHOUSES_MAX = 100
+"""Warehouses in one request."""
 LIMIT_MAX = 1_000
 """Items in one answer of a list."""
-LIMIT = 100
-"""Warehouses in one request."""
+LIMIT_DEFAULT = 100
 
 _CODE_PATTERN = r'^[^\s{}"\\\u0000-\u001f\u007f]([^{}"\\\u0000-\u001f\u007f]*[^\s{}"\\\u0000-\u001f\u007f])?$'
 

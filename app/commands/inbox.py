@@ -38,7 +38,7 @@ async def inbox(
         finally:
             await operations.locks.durabilities.close()
     if done is None:
-        raise SellableError(f"no event {event_id} of {source} waits")
+        raise SellableError(f"no event {event_id} of {source} waits (see `sellable inbox list`)")
     print(f"{source} {event_id}: {done.status}" + (f", {done.detail}" if done.detail else ""))
     return 0 if done.status in {"applied", "duplicate", "dropped"} else REFUSED
 

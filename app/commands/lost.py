@@ -48,7 +48,7 @@ def _count(count: Any) -> Any:
 
 
 def _event_line(event: Any) -> str:
-    about = f" of lock {event.lock_id}" if event.lock_id else f" ({event.op})" if event.op else ""
+    about = (f" of lock {event.lock_id}" if event.lock_id else "") + (f" ({event.op})" if event.op else "")
     units = "; ".join(
         f"{line.quantity} {line.sku} in {line.warehouse}, {WORDS[line.source]} -> {WORDS[line.target]}"
         for line in event.lines

@@ -37,5 +37,6 @@ async def rebuild(
                 finding = await recovery.ensure_open(force_rebuild=True)
     except (RedisError, OSError) as error:
         raise UnavailableError(f"Redis cannot be reached: {error}") from error
-    print("another recovery is running" if finding is None else "rebuilt from the ledger")
+    again = "another recovery is running: wait until GET /readyz answers 200, then try again"
+    print(again if finding is None else "rebuilt from the ledger")
     return 1 if finding is None else 0

@@ -12,7 +12,7 @@ from app.commands.reconciliations import write_reports
 from app.commands.service import find_service
 from app.domain.reconciliation import Reconciliation, Status
 from app.domain.times import time_ms
-from app.errors import SellableError, UnavailableError
+from app.errors import LedgerBehindError, SellableError
 from app.operations.reconciliations import Refused
 from app.operations.snapshots.formats import CsvLines, Format, JsonBody, NdjsonLines
 from app.operations.snapshots.spool import SNAPSHOT_BYTES_MAX, Asked, SnapshotError, Spool
@@ -85,7 +85,7 @@ async def _begin(reconciliations: Any, file: Path, asked: Asked) -> str:
 def _format(file: Path, spool: Spool, asked: Asked) -> Format:
     match file.suffix.lower():
         case ".json":
-            return JsonBody(spool, _time_ms, asked)
+            return JsonBody(spool, time_ms, asked)
         case ".ndjson" | ".jsonl":
             return NdjsonLines(spool, asked)
     return CsvLines(spool, asked)
@@ -120,7 +120,8 @@ async def _run(stores: Any, operations: Any, reconciliation_id: str) -> Reconcil
                 await operations.compensations.go_on(who="policy")
                 return found
             await asyncio.sleep(POLL_SECONDS)
-    raise UnavailableError("the ledger is too far behind to compare a count with it; the worker will")
+    later = f"the worker compares it later: `sellable reconciliations show {reconciliation_id}`"
+    raise LedgerBehindError(f"the ledger did not catch up within {WAIT_SECONDS_MAX:.0f} s; {later}")
 
 
 def _print(found: Reconciliation, *, as_json: bool) -> None:

@@ -40,7 +40,8 @@ async def reconciliations(
             if action == "list":
                 return await _list(operations.reconciliations, warehouse, as_json=as_json)
             if await operations.reconciliations.find(reconciliation_id) is None:
-                raise SellableError(f"no reconciliation has the id {reconciliation_id}")
+                where = "see `sellable reconciliations list`"
+                raise SellableError(f"no reconciliation has the id {reconciliation_id} ({where})")
             if action == "show":
                 await write_reports(operations.reconciliations, reconciliation_id, html=html, csv=csv)
                 return await _show(operations.reconciliations, reconciliation_id, as_json=as_json)

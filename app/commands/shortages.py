@@ -57,7 +57,7 @@ async def _list(cases: Any, *, as_json: bool) -> int:
 async def _resolve(cases: Any, shortage_id: int, lock_ids: Sequence[str]) -> int:
     done = await cases.resolve(shortage_id, lock_ids, "disk", who="sellable shortages")
     if done is None:
-        raise SellableError(f"no shortage has the number {shortage_id}")
+        raise SellableError(f"no shortage has the number {shortage_id} (see `sellable shortages list`)")
     for one in done.results:
         print(f"lock {one.lock_id}: {one.outcome}, {one.units} units")
     return REFUSED if any(one.outcome == "unknown_lock" for one in done.results) else 0

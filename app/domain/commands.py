@@ -370,7 +370,8 @@ class Buffer:
 
 
 FactMode = Literal["", "force", "hold", "pass", "drop"]
-"""How an event is taken: as it is; whatever is missing; only its turn, when it has come or now; never."""
+"""`''`: book it in its turn; `force`: book it whatever is missing; `hold`: in its turn, only let those behind it pass;
+`pass`: let them pass now; `drop`: never book it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,9 +58,8 @@ class Bookings(Locks):
         counted_at = None
         if isinstance(command, Count):
             counted_at = now if command.occurred_at is None else command.occurred_at
-        at = (
-            command.occurred_at if counted_at is None else counted_at + 1
-        )  # of two counts the later one stands
+        # Of two counts the later one stands.
+        at = command.occurred_at if counted_at is None else counted_at + 1
         record = None
         if isinstance(command, Return) and command.lock_id:
             record = self.locks.get(command.lock_id)

@@ -15,8 +15,8 @@ from app.domain.commands import (
     Step,
     Unlock,
 )
-from app.domain.model_shelves import DONE, TOLD, LockRecord, Repeatable, Shelves
-from app.domain.outcomes import Outcome
+from app.domain.model_shelves import TOLD, LockRecord, Repeatable, Shelves
+from app.domain.outcomes import WRITTEN, Outcome
 from app.domain.words import (
     OPEN_STATUSES,
     LockStatus,
@@ -55,12 +55,11 @@ class Locks(Shelves):
             return Answer(Outcome.UNKNOWN_LOCK)
         if repeated and is_told and isinstance(command, Deduct) and repeated.record is record:
             return self._deduct_untold(command, record)
-        if (
-            repeated and not is_told and repeated.record is record
-        ):  # else the lock it was used on is forgotten
+        # Else the lock that it was used on is forgotten.
+        if repeated and not is_told and repeated.record is record:
             return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=record.view.status)
         answer = self._step_of(command, record, now)
-        if command.op and answer.outcome in DONE:
+        if command.op and answer.outcome in WRITTEN:
             self.ops[command.op] = Repeatable(command.fingerprint, answer, record)
         return answer
 
@@ -161,7 +160,7 @@ class Locks(Shelves):
             if not lines:
                 return Answer(Outcome.ID_REUSED) if lines is None else Answer(Outcome.UNCHANGED, record.view)
         answer = self._deduct(replace(command, lines=lines), record)
-        if answer.outcome in DONE:
+        if answer.outcome in WRITTEN:
             self.ops[command.op] = Repeatable(command.fingerprint, answer, record)
         return answer
 

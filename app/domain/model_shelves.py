@@ -15,7 +15,6 @@ from app.domain.commands import (
     Line,
 )
 from app.domain.events import Counts
-from app.domain.outcomes import Outcome
 from app.domain.sourcing import Shortage
 from app.domain.words import (
     COUNTED,
@@ -32,15 +31,6 @@ SHELVES = {
     Place.DAMAGED: Place.DAMAGED,
 }
 """What a count sees of a place, and where it corrects it."""
-DONE = {
-    Outcome.CONFIRMED,
-    Outcome.EXTENDED,
-    Outcome.UNLOCKED,
-    Outcome.DEDUCTED,
-    Outcome.REPLACED,
-    Outcome.TRANSFER_SHIPPED,
-    Outcome.TRANSFER_RECEIVED,
-}
 
 
 @dataclass(slots=True)

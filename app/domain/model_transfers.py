@@ -14,8 +14,8 @@ from app.domain.commands import (
     sum_arrivals,
 )
 from app.domain.model_bookings import Bookings
-from app.domain.model_shelves import DONE, TOLD, Repeatable, TransferRecord, beyond, sums_of
-from app.domain.outcomes import Outcome
+from app.domain.model_shelves import TOLD, Repeatable, TransferRecord, beyond, sums_of
+from app.domain.outcomes import WRITTEN, Outcome
 from app.domain.words import (
     TRANSFER_ENDED,
     Place,
@@ -59,12 +59,11 @@ class Transfers(Bookings):
             return Answer(Outcome.UNKNOWN_TRANSFER)
         if repeated and is_told and repeated.record is record:
             return self._transfer_step_untold(command, record)
-        if (
-            repeated and not is_told and repeated.record is record
-        ):  # else the transfer it was used on is forgotten
+        # Else the transfer that it was used on is forgotten.
+        if repeated and not is_told and repeated.record is record:
             return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=record.view.status)
         answer = self._transfer_step_of(command, record)
-        if command.op and answer.outcome in DONE:
+        if command.op and answer.outcome in WRITTEN:
             self.ops[command.op] = Repeatable(command.fingerprint, answer, record)
         return answer
 
@@ -101,7 +100,7 @@ class Transfers(Bookings):
         if left is None:
             return Answer(Outcome.UNCHANGED, transfer=record.view)
         answer = self._transfer_step_of(left, record)
-        if answer.outcome in DONE:
+        if answer.outcome in WRITTEN:
             self.ops[command.op] = Repeatable(command.fingerprint, answer, record)
         return answer
 

@@ -79,3 +79,32 @@ class Outcome(StrEnum):
     LOCK_OPEN = "LOCK_OPEN"
     TRANSFER_OPEN = "TRANSFER_OPEN"
     FORGOTTEN = "FORGOTTEN"
+
+
+WRITTEN = frozenset(
+    {
+        Outcome.LOCKED,
+        Outcome.CONFIRMED,
+        Outcome.EXTENDED,
+        Outcome.UNLOCKED,
+        Outcome.DEDUCTED,
+        Outcome.REPLACED,
+        Outcome.EXPIRED,
+        Outcome.RECEIVED,
+        Outcome.RETURNED,
+        Outcome.ADJUSTED,
+        Outcome.EXCHANGED,
+        Outcome.TRANSFER_REQUESTED,
+        Outcome.TRANSFER_SHIPPED,
+        Outcome.TRANSFER_RECEIVED,
+        Outcome.TRANSFER_CANCELLED,
+        Outcome.BOOKED,
+        Outcome.DROPPED,
+        Outcome.OPENED,
+        Outcome.BUFFERED,
+        Outcome.COMPENSATED,
+    }
+)
+"""Outcomes of a command whose event was written just now."""
+AGAIN = frozenset({Outcome.REPEATED, Outcome.UNCHANGED})
+"""Outcomes of a command that holds already: the hot store knows more of it than the event that they name."""

@@ -104,7 +104,7 @@ def opening(rows: Sequence[OpeningRow]) -> Args:
 
 
 def fact(command: Fact) -> Args:
-    """All of one event of a warehouse system; `mode` is '' or force, hold, drop."""
+    """All of one event of a warehouse system; `mode` is a `FactMode`."""
     args: Args = [command.op, command.fingerprint, command.occurred_at, command.type, command.warehouse]
     args += [
         command.sku,

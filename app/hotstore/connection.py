@@ -34,7 +34,7 @@ def hand_over(on_reply: OnReply, reply: Any) -> None:
 
 
 _Slot = tuple[OnReply | None, float, float]
-"""A call's place in the queue: who waits (nobody once he was told), when it was sent, and its deadline."""
+"""A call's place in the queue: who waits (None once the caller was told), when it was sent, and its deadline."""
 
 
 class Connection(asyncio.Protocol):

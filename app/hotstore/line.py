@@ -52,7 +52,7 @@ class Line:
         try:
             self._target: dict[str, Any] = dict(parse_url(url))
         except ValueError as error:
-            raise ConfigurationError(f"the Redis URL cannot be read: {error}") from error
+            raise ConfigurationError(f"SELLABLE_REDIS_URL cannot be read: {error}") from error
         self._keys = keys
         self._beat = ("FCALL_RO", library.function("read_due"), 1, keys.meta, 0)
         self._deadline_seconds = deadline_seconds

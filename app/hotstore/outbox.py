@@ -35,11 +35,8 @@ def entry_of(raw: Raw) -> Entry:
         if schema > SCHEMA:
             raise NewerSchemaError(f"event {position} has schema {schema}; this worker reads up to {SCHEMA}")
         return Entry(position, prev_tip, tip, _event.decode(body))
-    except (
-        msgspec.MsgspecError,
-        ValueError,
-        RecursionError,
-    ) as error:  # a letter that is none is a ValueError, too
+    # A letter that is none is a ValueError, too.
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return unreadable(position, prev_tip, tip, _text(body), str(error) or type(error).__name__)
 
 

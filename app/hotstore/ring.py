@@ -11,21 +11,23 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from app.domain.events import Position
+from app.domain.outcomes import WRITTEN, Outcome
 
-WROTE = frozenset(
-    {
-        "LOCKED", "CONFIRMED", "EXTENDED", "UNLOCKED", "DEDUCTED", "REPLACED", "RECEIVED", "RETURNED", "ADJUSTED",
-        "EXCHANGED", "TRANSFER_REQUESTED", "TRANSFER_SHIPPED", "TRANSFER_RECEIVED", "TRANSFER_CANCELLED", "OPENED",
-        "BUFFERED",
-    }
-)  # fmt: skip
-"""Outcomes of an event that was written just now."""
 _LOCK_STEPS = frozenset({"lock", "replace", "exchange", "unlock", "deduct", "confirm", "extend"})
-_BOOKINGS = frozenset({"receive", "return", "adjust"})
+_BOOKINGS = frozenset({"receive", "return", "adjust", "count"})
 _TAKES = frozenset({"lock", "replace", "exchange"})
 _ENDS = {"unlock": ("l", "a"), "deduct": ("l", "c")}
 _LINES_AT = {"unlock": 4, "deduct": 3}
 """Where a step's own lines begin in its arguments, if it has any."""
+_FACTS = {
+    "received": "receive",
+    "shipped": "deduct",
+    "returned": "return",
+    "adjusted": "adjust",
+    "transfer_shipped": "transfer_ship",
+    "transfer_received": "transfer_receive",
+}
+"""Types of warehouse events, and the kinds of the events that book them."""
 
 
 class Acknowledged(NamedTuple):
@@ -58,7 +60,7 @@ class Ring:
 
     def add(self, function: str, reply: Sequence[str], args: Sequence[str | int]) -> None:
         """Remember a reply that told of an event; others are not kept."""
-        if reply[0] in WROTE:
+        if reply[0] in WRITTEN:
             # Tuples of plain values: the garbage collector leaves them alone, however many are kept.
             self._entries.append(_Kept(time.time(), function, tuple(reply), tuple(args)))
 
@@ -89,6 +91,10 @@ def _named(kept: _Kept) -> Acknowledged:
         return Acknowledged(position, at_ms, function, reply[1], None, _moves_of_step(kept))
     if function in _BOOKINGS:
         return Acknowledged(position, at_ms, function, None, str(args[0]), _moves_of_booking(args))
+    if function == "fact":
+        return _named_fact(kept, position, at_ms)
+    if function == "opening":
+        return Acknowledged(position, at_ms, function, None, _rows_of_opening(args), [])
     return Acknowledged(position, at_ms, function, None, f"{function}:{args[0]}", [])
 
 
@@ -113,3 +119,41 @@ def _moves_of_booking(args: Sequence[str | int]) -> list[list[Any]]:
     return [
         [rows[at], args[3], rows[at + 1], rows[at + 2], int(rows[at + 3])] for at in range(0, 5 * count, 5)
     ]
+
+
+def _named_fact(kept: _Kept, position: Position, at_ms: int) -> Acknowledged:
+    """Name a warehouse event as what it was booked as, under its own id."""
+    op, told_type, document = str(kept.args[0]), str(kept.args[3]), str(kept.args[10])
+    if kept.reply[0] == Outcome.DROPPED:
+        return Acknowledged(position, at_ms, "drop", None, op, [])
+    lock_id = document if document and told_type in {"shipped", "returned"} else None
+    return Acknowledged(position, at_ms, _FACTS[told_type], lock_id, op, _moves_of_fact(kept))
+
+
+def _moves_of_fact(kept: _Kept) -> list[list[Any]]:
+    """What was odd about it was beyond its document, and is named as if all of it had been."""
+    told_type, warehouse, sku = kept.args[3:6]
+    good, damaged, lost = (int(units) for units in kept.args[6:9])
+    state, covered = str(kept.args[9]), bool(kept.args[10]) and not kept.reply[3]
+    match told_type:
+        case "received":
+            moves = [("s", "a", good), ("s", "d", damaged)]
+        case "shipped":
+            moves = [("l" if covered else "a", "c", good)]
+        case "returned":
+            moves = [("c", state, good)]
+        case "adjusted":
+            moves = [("j", state, good) if good > 0 else (state, "j", -good)]
+        case "transfer_shipped":
+            moves = [("l", "t", good) if covered else ("a", "j", good)]
+        case _ if covered:
+            moves = [("t", "a", good), ("t", "d", damaged), ("t", "j", lost)]
+        case _:
+            moves = [("j", "a", good), ("j", "d", damaged)]
+    return [[sku, warehouse, source, target, units] for source, target, units in moves if units]
+
+
+def _rows_of_opening(args: Sequence[str | int]) -> str:
+    """What was set; how many units that changed is not known."""
+    rows = (args[at : at + 3] for at in range(1, 1 + 4 * int(args[0]), 4))
+    return "to " + ", ".join(f"{on_hand} {sku} in {warehouse}" for sku, warehouse, on_hand in rows)

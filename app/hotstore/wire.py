@@ -55,7 +55,7 @@ def connect(url: str, *, connections_max: int = 64) -> Redis:
             driver_info=None,  # CLIENT SETINFO is unknown before Redis 7.2, and one more right to give
         )
     except ValueError as error:
-        raise ConfigurationError(f"the Redis URL cannot be read: {error}") from error
+        raise ConfigurationError(f"SELLABLE_REDIS_URL cannot be read: {error}") from error
 
 
 class FunctionCaller:

@@ -12,6 +12,7 @@ from app.hotstore.keys import Keys
 
 READ_SECONDS = 1.0
 SILENT_SECONDS_MAX = 10
+NOBODY = "no worker has been heard of yet: nothing is persisted and nothing expires"
 
 
 class WorkerWords:
@@ -21,6 +22,7 @@ class WorkerWords:
         self._client = client
         self._keys = keys
         self.words: dict[str, Any] = {}
+        self._asked = False
 
     async def keep(self) -> None:
         """Read them again and again; until cancelled."""
@@ -32,15 +34,15 @@ class WorkerWords:
         """Read them now."""
         try:
             text = await self._client.hget(self._keys.meta, "worker")
-            self.words = json.loads(text) if text else {}
+            self.words, self._asked = json.loads(text) if text else {}, True
         except (RedisError, OSError, ValueError):
-            self.words = {}
+            self.words, self._asked = {}, False
 
     def notes(self) -> list[str]:
         """Return what somebody should know though the service can serve, as sentences."""
         words = self.words
         if not words:
-            return []
+            return [NOBODY] if self._asked else []
         notes = []
         silent_seconds = int(time.time()) - int(words["at"])
         if silent_seconds > SILENT_SECONDS_MAX:
@@ -49,9 +51,8 @@ class WorkerWords:
             notes.append(f"nothing is persisted: {words['trouble']}")
         if words["level"] != "ok":
             refused = "new locks are refused: " if words["level"] == "hard" else ""
-            notes.append(
-                f"{refused}{words['entries']} events wait, the limit is {words['limit']} ({words['why']})"
-            )
+            outbox = f"the outbox holds {words['entries']} events and its limit is {words['limit']}"
+            notes.append(f"{refused}{outbox}, because of: {words['why']}")
         if words["quarantined"]:
             notes.append(f"{words['quarantined']} SKUs or documents are in quarantine")
         return notes

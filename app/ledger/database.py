@@ -45,9 +45,9 @@ def open_engine(url: str, *, connections_max: int = 5) -> AsyncEngine:
     try:
         target = make_url(url)
     except ArgumentError:
-        raise ConfigurationError("the database URL cannot be read: it must be postgresql://…") from None
+        raise ConfigurationError("SELLABLE_DATABASE_URL cannot be read: it must be postgresql://…") from None
     if target.get_backend_name() != "postgresql":
-        raise ConfigurationError("the database URL must be postgresql://…")
+        raise ConfigurationError("SELLABLE_DATABASE_URL must be postgresql://…")
     engine = create_async_engine(
         target.set(drivername="postgresql+asyncpg"),
         pool_size=connections_max,

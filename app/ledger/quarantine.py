@@ -271,9 +271,8 @@ class QuarantiningWriter(Writer):
                     fold.add_moves(_at(entry, there, gone["line"], note), (gone["line"],))
                 key = (self._shard, *there, "move", gone["line"])
                 await pg.execute(sql("end_parked"), *key, "dropped", entry.event.reason)
-            missing = range(
-                1 + known + len(parked), moves[0].version
-            )  # moves of an event that nobody could read
+            # Moves of an event that nobody could read.
+            missing = range(1 + known + len(parked), moves[0].version)
             notes = [_note_of(moves[0], version, counts) for version in missing]
             booked = entry._replace(event=entry.event._replace(moves=notes + _differences(moves, counts)))
             fold.add(booked)

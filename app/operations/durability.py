@@ -7,38 +7,12 @@ from typing import NamedTuple, Protocol
 
 from app.domain.answers import Answer
 from app.domain.events import Position
-from app.domain.outcomes import Outcome
+from app.domain.outcomes import AGAIN, WRITTEN
 from app.errors import LedgerBehindError, OutcomeUnknownError, SellableError
 from app.settings import Durability
 
-LASTING = frozenset(
-    {
-        Outcome.REPEATED,
-        Outcome.UNCHANGED,
-        Outcome.LOCKED,
-        Outcome.CONFIRMED,
-        Outcome.EXTENDED,
-        Outcome.UNLOCKED,
-        Outcome.DEDUCTED,
-        Outcome.REPLACED,
-        Outcome.RECEIVED,
-        Outcome.RETURNED,
-        Outcome.ADJUSTED,
-        Outcome.EXCHANGED,
-        Outcome.TRANSFER_REQUESTED,
-        Outcome.TRANSFER_SHIPPED,
-        Outcome.TRANSFER_RECEIVED,
-        Outcome.TRANSFER_CANCELLED,
-        Outcome.BUFFERED,
-        Outcome.BOOKED,
-        Outcome.DROPPED,
-    }
-)
+LASTING = WRITTEN | AGAIN
 """Outcomes that tell of something written; refusals wait for nothing."""
-
-
-AGAIN = frozenset({Outcome.REPEATED, Outcome.UNCHANGED})
-"""Outcomes of which the hot store knows more than the event that they name."""
 
 
 class Told(NamedTuple):

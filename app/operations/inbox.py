@@ -349,9 +349,8 @@ def _note_answer(item: _Item, answer: Answer) -> None:
             item.settle(Status.PARKED, _WAITS[answer.outcome])
         case _ if answer.outcome in _FOR_A_PERSON:
             item.settle(Status.QUARANTINED, _FOR_A_PERSON[answer.outcome])
-        case _ if (
-            item.status is None
-        ):  # what waits for a person may be such that nobody else makes sense of it
+        # What waits for a person may be such that nobody else makes sense of it.
+        case _ if item.status is None:
             item.settle(Status.REJECTED, "the hot store refused its arguments; nothing was changed")
 
 

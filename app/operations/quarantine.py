@@ -77,7 +77,7 @@ class Quarantine:
         """
         parked = await self._moves_of(sku)
         if parked is None and not await self.rows.lacks_events():
-            raise SellableError(f"no move of SKU {sku} is parked")
+            raise SellableError(f"no move of SKU {sku} is parked (see `sellable quarantine list`)")
         first, parts = (parked.first_position, parked.parts) if parked else (uuid.uuid4().hex, 0)
         op = f"drop:{sku}:{first}:{parts}"
         answer = await self.hot.compensate(sku, op, reason, who)

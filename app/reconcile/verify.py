@@ -16,13 +16,13 @@ from app.ledger.audit import Audit, Projected, ProjectedRecord
 
 SLICE = 500
 SLICE_MOVES = 20_000
-"""A SKU more is taken in only while those before it have fewer moves: summing so many takes a fifth of a second."""
+"""A slice takes no further SKU once those in it have this many moves: summing so many takes a fifth of a second."""
 IN_FLIGHT_SECONDS_MAX = 10.0
 POLL_SECONDS = 0.05
 SETTLED_TRIES = 20
+"""How often what differs is looked at again when the ledger has caught up each time."""
 _WHAT = {"move": "SKU ", "event": "event "}
 """What stands before the subject of a part that is parked; that of a document says itself what it is."""
-"""How often what differs is looked at again when the ledger has caught up each time."""
 
 
 class Difference(NamedTuple):
@@ -196,7 +196,7 @@ class Verify:
     async def _locked(self) -> AsyncIterator[Difference]:
         async for row in self._audit.rows("audit_locked"):
             place = f"{row.warehouse} locked"
-            figures = "projection", _figure(row.locked), "open locks", _figure(row.held)
+            figures = "projection", _figure(row.locked), "open locks and transfers", _figure(row.held)
             yield Difference(f"SKU {row.sku}", place, *figures)
 
     async def _in_transit(self) -> AsyncIterator[Difference]:

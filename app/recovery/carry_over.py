@@ -62,9 +62,8 @@ class CarryOver:
 
     async def _skus(self, progress: Progress) -> int:
         count, seen = 0, 0
-        held = (
-            await self._rows.held_skus()
-        )  # their moves wait: they go on behind those, until a person drops them
+        # Their moves wait: they go on behind those, until a person drops them.
+        held = await self._rows.held_skus()
         async for records in chunks(stock_records(self._rows.stock()), CHUNK):
             hot = await self._scan.stock([record.id for record in records])
             missing = [record for record in records if record.id not in hot]

@@ -75,7 +75,10 @@ def judge(room: Room, limits: Limits, open_locks: int) -> Judgement:
         reserved = min(steps, int((free + room.bytes) * RESERVED_SHARE_MAX))
         return room.entries + (free - reserved) // each
 
-    allowed = {"its entries": limits.entries_hard, "its bytes": limit_of(limits.bytes_hard - room.bytes)}
+    allowed = {
+        "the number of entries": limits.entries_hard,
+        "the size of the outbox": limit_of(limits.bytes_hard - room.bytes),
+    }
     if room.memory_free is not None:
         allowed["the hot store's memory"] = limit_of(room.memory_free)
     if room.disk_free is not None and room.disk_free < limits.disk_free_min:
@@ -85,9 +88,9 @@ def judge(room: Room, limits: Limits, open_locks: int) -> Judgement:
     if room.entries >= limit:
         return Judgement(limit, "hard", why)
     if room.entries >= limits.entries_soft:
-        return Judgement(limit, "soft", "its entries")
+        return Judgement(limit, "soft", "the number of entries")
     if room.bytes >= limits.bytes_soft:
-        return Judgement(limit, "soft", "its bytes")
+        return Judgement(limit, "soft", "the size of the outbox")
     if room.disk_free is not None and room.disk_free < 2 * limits.disk_free_min:
         return Judgement(limit, "soft", "the disk under the append-only file")
     return Judgement(limit, "ok", "")

@@ -1,4 +1,4 @@
--- Booking: quantities between the outside and one warehouse, once per op. receive, return and adjust share it.
+-- Booking: quantities between the outside and one warehouse, once per op. receive, return, adjust and count share it.
 
 -- A letter of a state in the warehouse, of the outside, or of the buffer's note.
 local function is_place(text)

@@ -198,9 +198,9 @@ def test_a_ledger_that_cannot_be_reached(up: Callable[..., Service], redis_serve
 @pytest.mark.parametrize(
     ("variable", "url", "sentence"),
     [
-        ("REDIS", "tcp://localhost", "the Redis URL cannot be read: "),
-        ("DATABASE", "mysql://localhost/x", "the database URL must be postgresql://…"),
-        ("DATABASE", "somewhere", "the database URL cannot be read: it must be postgresql://…"),
+        ("REDIS", "tcp://localhost", "SELLABLE_REDIS_URL cannot be read: "),
+        ("DATABASE", "mysql://localhost/x", "SELLABLE_DATABASE_URL must be postgresql://…"),
+        ("DATABASE", "somewhere", "SELLABLE_DATABASE_URL cannot be read: it must be postgresql://…"),
     ],
 )
 def test_urls_that_cannot_be_read(variable: str, url: str, sentence: str) -> None:

@@ -192,7 +192,7 @@ async def test_a_request_needs_what_is_sellable_there(world: World) -> None:
 async def test_a_transfer_to_itself(world: World) -> None:
     body = {"transfer_id": "T1", "from": "north", "to": "north", "lines": units("A", 1)}
     told = problem(await world.http.post("/v1/transfers", json=body), 422, "invalid_request")
-    assert told["errors"] == [{"field": "to", "message": "must differ from from"}]
+    assert told["errors"] == [{"field": "to", "message": "must be another warehouse than `from`"}]
 
 
 async def test_unknown_transfers(world: World) -> None:

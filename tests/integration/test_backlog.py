@@ -16,6 +16,7 @@ from app.domain.outcomes import Outcome
 from app.embedded.postgres import EmbeddedPostgres
 from app.errors import UnavailableError
 from app.hotstore.backlog import OutboxRoom, Room
+from app.hotstore.words import NOBODY
 from app.ledger import database
 from app.settings import Settings
 from app.worker.backlog import Judgement, Limits, judge
@@ -30,13 +31,13 @@ GB = 10**9
 ROOMS = [
     (Room(1, 300, 0, None, None), 0, Judgement(333, "ok", "")),
     (Room(10, 1_000, 0, None, GB), 0, Judgement(1_000, "ok", "")),
-    (Room(100, 10_000, 0, None, GB), 0, Judgement(1_000, "soft", "its entries")),
-    (Room(1_000, 100_000, 0, None, GB), 0, Judgement(1_000, "hard", "its entries")),
-    (Room(50, 60_000, 0, None, GB), 0, Judgement(83, "soft", "its bytes")),
-    (Room(2, 60_000, 0, None, GB), 0, Judgement(12, "soft", "its bytes")),  # two of an import
+    (Room(100, 10_000, 0, None, GB), 0, Judgement(1_000, "soft", "the number of entries")),
+    (Room(1_000, 100_000, 0, None, GB), 0, Judgement(1_000, "hard", "the number of entries")),
+    (Room(50, 60_000, 0, None, GB), 0, Judgement(83, "soft", "the size of the outbox")),
+    (Room(2, 60_000, 0, None, GB), 0, Judgement(12, "soft", "the size of the outbox")),  # two of an import
     # Two entries are kept for each lock, which are no larger than others, nor than steps are.
-    (Room(90, 90_000, 0, None, GB), 10, Judgement(90, "hard", "its bytes")),
-    (Room(90, 90_000, 10, None, GB), 0, Judgement(90, "hard", "its bytes")),
+    (Room(90, 90_000, 0, None, GB), 10, Judgement(90, "hard", "the size of the outbox")),
+    (Room(90, 90_000, 10, None, GB), 0, Judgement(90, "hard", "the size of the outbox")),
     (Room(90, 9_000, 0, None, GB), 100, Judgement(800, "ok", "")),
     (Room(1, 300, 0, None, GB), 10**6, Judgement(166, "ok", "")),  # but for half of the room
     (Room(90, 9_000, 0, 500, GB), 0, Judgement(95, "ok", "")),
@@ -99,13 +100,25 @@ async def test_a_full_outbox_refuses_new_obligations_only(stores: Stores) -> Non
     assert ((await words(stores))["level"], (await words(stores))["entries"]) == ("hard", 18)
     assert [(log["event"], log["log_level"]) for log in logs] == [("backlog.level", "error")]
     await stores.words.refresh()
-    assert "new locks are refused: 18 events wait, the limit is 10 (its entries)" in stores.words.notes()
+    assert (
+        "new locks are refused: the outbox holds 18 events and its limit is 10, because of: the number of entries"
+        in stores.words.notes()
+    )
     persist = duty_of(stores, "persist")
     while await persist.run_once():
         pass
     await backlog.run_once()
     assert (await words(stores))["level"] == "ok"
     assert (await stores.hot.lock(Lock("full", (Line("A", 1),)))).outcome is Outcome.LOCKED
+
+
+async def test_that_no_worker_was_heard_of_is_told_once_it_is_known(stores: Stores) -> None:
+    assert stores.words.notes() == []  # nobody asked yet
+    await stores.words.refresh()
+    assert stores.words.notes() == [NOBODY]
+    await duty_of(stores, "backlog").run_once()
+    await stores.words.refresh()
+    assert stores.words.notes() == []
 
 
 def with_settings(stores: Stores, **more: Any) -> Stores:
@@ -218,7 +231,7 @@ async def test_nothing_is_lost_while_postgres_cannot(
 
     async def waits() -> bool:
         await stores.words.refresh()
-        return any("nothing is persisted" in note for note in stores.words.notes())
+        return any("nothing is persisted:" in note for note in stores.words.notes())
 
     async def persisted() -> bool:
         last, done = await stores.client.hmget(stores.keys.meta, ["last", "persisted"])

@@ -1,14 +1,28 @@
 """The ring of acknowledged commands, and processes that leave an old primary, on real servers."""
 
 import asyncio
+import time
+from typing import Any
 
 import httpx
 import pytest
 
 from app.api.hot.asgi import HotAsgi
 from app.bootstrap import Stores, open_api, open_stores
-from app.domain.commands import Booking, Deduct, Line, Lock, OpeningRow, Receive, Unlock
+from app.domain.commands import (
+    Booking,
+    Count,
+    Deduct,
+    Fact,
+    Line,
+    Lock,
+    OpeningRow,
+    Receive,
+    Transfer,
+    Unlock,
+)
 from app.domain.events import Position
+from app.domain.outcomes import Outcome
 from app.domain.words import Place
 from app.embedded.valkey import EmbeddedValkey
 from app.errors import NotReadyError, OutcomeUnknownError
@@ -68,6 +82,68 @@ async def test_a_flush_s_losses_are_named(stores: Stores, capsys: pytest.Capture
     ]
     assert len(ring) == 0
     assert await differences(stores) == []
+
+
+WMS: list[tuple[str, dict[str, Any], str]] = [
+    (
+        "received",
+        {"quantity": 4, "damaged": 1},
+        "receive{id}: 4 {a}, supplier -> available; 1 {a}, supplier -> damaged",
+    ),
+    ("shipped", {"quantity": 1, "document_id": "kept"}, "deduct of lock kept{id}: 1 {a}, locked -> customer"),
+    ("shipped", {"quantity": 2}, "deduct{id}: 2 {a}, available -> customer"),
+    ("returned", {"quantity": 1, "state": Place.DAMAGED}, "return{id}: 1 {a}, customer -> damaged"),
+    ("adjusted", {"quantity": -2}, "adjust{id}: 2 {a}, available -> adjustment"),
+    ("adjusted", {"quantity": 2, "state": Place.DAMAGED}, "adjust{id}: 2 {a}, adjustment -> damaged"),
+    (
+        "transfer_shipped",
+        {"quantity": 2, "document_id": "T"},
+        "transfer_ship{id}: 2 {a}, locked -> in_transit",
+    ),
+    ("transfer_shipped", {"quantity": 1}, "transfer_ship{id}: 1 {a}, available -> adjustment"),
+    (
+        "transfer_received",
+        {"warehouse": "south", "quantity": 1, "lost": 1, "document_id": "T"},
+        "transfer_receive{id}: 1 {b}, in_transit -> available; 1 {b}, in_transit -> adjustment",
+    ),
+    (
+        "transfer_received",
+        {"warehouse": "south", "quantity": 1, "damaged": 1, "lost": 1},
+        "transfer_receive{id}: 1 {b}, adjustment -> available; 1 {b}, adjustment -> damaged",
+    ),
+    ("received", {"quantity": 9, "mode": "drop", "odd": "twice"}, "drop{id}: no units"),
+]
+"""Type, what else the event says, and how it is named; {a} and {b} are the SKU in the two warehouses."""
+
+
+async def test_what_a_warehouse_told_is_named(stores: Stores, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its events under their own ids, counts with their differences, openings with what they set."""
+    store, ring, watch = ringed(stores)
+    await store.opening([OpeningRow("A", "north", 10)])
+    await store.lock(Lock("kept", (Line("A", 1),)))
+    await store.transfer(Transfer("T", "north", "south", (Line("A", 2),)))
+    await drain(stores)
+    await watch.look()
+    expected = []
+    for number, (kind, says, line) in enumerate(WMS):
+        fact = {"warehouse": "north", "sku": "A", "occurred_at": int(time.time() * 1000)} | says
+        answer = await store.fact(Fact("wms", f"e{number}", kind, **fact))
+        assert answer.outcome in {Outcome.BOOKED, Outcome.DROPPED}
+        expected.append(line.format(id=f" (event:wms{{e{number})", a="A in north", b="A in south"))
+    found = (Booking("A", Place.ADJUSTMENT, Place.AVAILABLE, 3),)
+    await store.count(Count("C", "north", found))
+    await store.opening([OpeningRow("A", "north", 20), OpeningRow("B", "south", 5, 1)])
+    expected.append("count (stock-take:C): 3 A in north, adjustment -> available")
+    expected.append("opening (to 20 A in north, 5 B in south): no units")
+    await stores.client.flushall()
+    assert await stores.recovery().ensure_open() is Finding.EMPTY
+    await drain(stores)
+    await watch.look()
+    capsys.readouterr()
+    lines = (await told(stores, capsys, as_json=False)).splitlines()
+    named = [line.partition("  ")[2].partition("  ")[2] for line in lines[:-1]]
+    assert named == [f"{line}  [named]" for line in expected]
+    assert len(ring) == 0
 
 
 async def test_nothing_is_named_that_the_ledger_or_a_branch_knows(stores: Stores) -> None:

@@ -48,6 +48,8 @@ def _no_service(monkeypatch: pytest.MonkeyPatch) -> None:
         ["import-stock", "FILE", "more.csv"],
         ["up", "--workers", "0"],
         ["up", "--port", "70000"],
+        ["reconcile", "FILE", "--warehouse", "north", "--as-of", "yesterday"],
+        ["reconcile", "FILE", "--warehouse", "north", "--as-of", "2999-01-01T00:00:00Z"],
     ],
 )
 def test_wrong_arguments_are_usage_errors(arguments: list[str], file: Path) -> None:

@@ -19,9 +19,8 @@ from app.commands.settings import describe_settings
 from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = {
-    path.relative_to(ROOT).as_posix(): path for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
-}
+READMES = [ROOT / folder / "README.md" for folder in ("", "bench", "loadtests")]
+DOCUMENTS = {path.relative_to(ROOT).as_posix(): path for path in [*READMES, *(ROOT / "docs").glob("*.md")]}
 TEXTS = {name: path.read_text(encoding="utf-8") for name, path in DOCUMENTS.items()}
 ALL = "\n".join(TEXTS.values())
 SETTINGS = {one.name: one for one in describe_settings({})}
@@ -91,11 +90,8 @@ def test_every_setting_is_described_with_its_default() -> None:
 @each_document
 def test_targets_of_make(text: str) -> None:
     makefile = (ROOT / "Makefile").read_text()
-    missing = re.search(r"and (`make .*?) (?:does|do) nothing so far", text, re.DOTALL)
     for target in re.findall(r"(?:`|^\$ |=\w+ )make ([a-z][a-z-]*)", text, re.MULTILINE):
-        has_rule = bool(re.search(rf"^{target}:", makefile, re.MULTILINE))
-        is_called_missing = bool(missing) and f"`make {target}`" in missing[1]
-        assert has_rule is not is_called_missing, target
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
 @each_document
@@ -109,7 +105,7 @@ def test_links_lead_somewhere(text: str) -> None:
 def test_files_that_are_named(text: str) -> None:
     top = {path.name for path in ROOT.iterdir()} | {"docs"}
     for path in re.findall(r"`([\w.-]+(?:/[\w.-]*)+|[\w-]+\.yml|Dockerfile)`", text):
-        if path.split("/")[0] in top:
+        if path.split("/")[0] in top and "results" not in path.split("/"):  # what a run writes
             assert (ROOT / path).exists(), path
 
 

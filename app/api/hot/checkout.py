@@ -21,7 +21,7 @@ from app.api.words import TTL_SECONDS_MAX, WAREHOUSES_MAX
 from app.domain import commands
 from app.domain.answers import Answer
 from app.domain.codes import check_id, check_sku, check_warehouse
-from app.domain.outcomes import Outcome
+from app.domain.outcomes import AGAIN, WRITTEN, Outcome
 from app.domain.times import time_text
 from app.domain.words import LINES_MAX, QUANTITY_MAX
 from app.errors import NotReadyError, OutcomeUnknownError, SellableError
@@ -77,7 +77,7 @@ _confirm = msgspec.json.Decoder(_Confirm)
 _deduct = msgspec.json.Decoder(_Deduct)
 _lines = msgspec.json.Decoder(list[tuple[str, str, int, int]])
 
-_DONE = dict.fromkeys(("REPEATED", "UNCHANGED", "CONFIRMED", "UNLOCKED", "DEDUCTED"), 200) | {"LOCKED": 201}
+_DONE: dict[str, int] = {**dict.fromkeys(WRITTEN | AGAIN, 200), Outcome.LOCKED: 201}
 """Outcomes that show a lock as it shall be, and their status."""
 _WAITED_FOR = frozenset({"ledger", "replica"})
 _MARKS = re.compile(rb"[/?#\x80-\xff]")

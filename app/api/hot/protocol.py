@@ -471,9 +471,8 @@ class HotProtocol(HttpToolsProtocol):
             self._idle_timer.cancel()
             self._idle_timer = None
         running = self._running
-        if (
-            running is not None and not running.response_complete
-        ):  # uvicorn tells only the last one that was read
+        # uvicorn tells only the last one that was read.
+        if running is not None and not running.response_complete:
             running.disconnected = True
             running.message_event.set()
         self.pipeline.clear()

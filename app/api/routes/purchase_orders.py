@@ -20,7 +20,7 @@ from app.api.replies.purchase_orders import (
 )
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_created, of_expected, of_purchase_order, of_receipt
-from app.api.words import LIMIT, IdInPath, Limit, Sku, Warehouse
+from app.api.words import LIMIT_DEFAULT, IdInPath, Limit, Sku, Warehouse
 from app.domain.codes import check_id
 from app.domain.outcomes import Outcome
 
@@ -64,7 +64,7 @@ async def create_purchase_order(body: PurchaseOrderBody, ops: Ops, who: Who) -> 
     response_model_exclude_unset=True,
     responses=errors(*READ, "unavailable"),
 )
-async def list_purchase_orders(ops: Ops, limit: Limit = LIMIT, after: _AfterId = None) -> Response:
+async def list_purchase_orders(ops: Ops, limit: Limit = LIMIT_DEFAULT, after: _AfterId = None) -> Response:
     """Return purchase orders by id."""
     orders = await ops.purchase_orders.list(after or "", limit)
     following = orders[-1].purchase_order_id if len(orders) == limit else None
@@ -142,7 +142,7 @@ async def list_expected(
     ops: Ops,
     sku: Annotated[Sku | None, Query()] = None,
     warehouse: Annotated[Warehouse | None, Query()] = None,
-    limit: Limit = LIMIT,
+    limit: Limit = LIMIT_DEFAULT,
     after: Annotated[str | None, Query(max_length=1_000)] = None,
 ) -> Response:
     """Return what open purchase orders still bring, by SKU, warehouse and time."""

@@ -28,7 +28,7 @@ from app.api.replies.reconciliations import (
 from app.api.strict import StrictRoute
 from app.api.uploads import format_of, is_json, read_snapshot
 from app.api.views import json_response
-from app.api.words import LIMIT, LIMIT_MAX, IdInPath, Limit, Moment, Warehouse
+from app.api.words import LIMIT_DEFAULT, LIMIT_MAX, IdInPath, Limit, Moment, Warehouse
 from app.domain.reconciliation import Cause
 from app.domain.times import time_ms
 from app.ledger.reconciliations import Chosen
@@ -125,7 +125,7 @@ def _asked(warehouse: str | None, as_of: str | None, rows: int | None, *, beside
     if beside:
         if given:
             raise problems.ProblemError(
-                problems.invalid(*((name, "belongs into the body, which is JSON") for name in given))
+                problems.invalid(*((name, "give it in the JSON body, not in the query") for name in given))
             )
         return None
     if warehouse is None or as_of is None:
@@ -139,7 +139,7 @@ def _asked(warehouse: str | None, as_of: str | None, rows: int | None, *, beside
 )
 async def list_reconciliations(
     ops: Ops,
-    limit: Limit = LIMIT,
+    limit: Limit = LIMIT_DEFAULT,
     after: Annotated[int, Query(ge=0, le=_CURSOR_MAX)] = 0,
     warehouse: Annotated[Warehouse | None, Query()] = None,
 ) -> Response:

@@ -12,7 +12,7 @@ from app.api.openapi import READ, WRITE, errors
 from app.api.replies.shortages import ResolvedReply, ShortageCaseListReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_case, of_resolution
-from app.api.words import LIMIT, IdInPath, Limit
+from app.api.words import LIMIT_DEFAULT, IdInPath, Limit
 
 _CASE_MAX = 2**63 - 1
 
@@ -22,7 +22,7 @@ reading = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[D
 
 @reading.get("/v1/shortages", response_model=ShortageCaseListReply, responses=errors(*READ, "unavailable"))
 async def list_shortages(
-    ops: Ops, limit: Limit = LIMIT, after: Annotated[int, Query(ge=0, le=_CASE_MAX)] = 0
+    ops: Ops, limit: Limit = LIMIT_DEFAULT, after: Annotated[int, Query(ge=0, le=_CASE_MAX)] = 0
 ) -> Response:
     """Return the open cases, with the locks concerned, those to break, and what other warehouses could send."""
     cases = await ops.shortages.list(after, limit)

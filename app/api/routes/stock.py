@@ -13,7 +13,7 @@ from app.api.problems import ProblemError, invalid
 from app.api.replies.stock import ExplanationReply, HistoryReply, StockReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_explanation, of_move, of_stock
-from app.api.words import LIMIT, AsOf, Limit, SkuInPath
+from app.api.words import LIMIT_DEFAULT, AsOf, Limit, SkuInPath
 from app.domain.past import TooOld, Unknown
 from app.operations.past import Cursor
 
@@ -48,7 +48,7 @@ async def read_stock(sku: SkuInPath, ops: Ops, as_of: AsOf = None) -> Response:
 async def read_history(
     sku: SkuInPath,
     ops: Ops,
-    limit: Limit = LIMIT,
+    limit: Limit = LIMIT_DEFAULT,
     after: Annotated[int | None, Query(ge=0, le=_VERSION_MAX, description="a version")] = None,
     order: Annotated[Literal["newest", "oldest"], Query(description="what comes first")] = "newest",
 ) -> Response:
@@ -67,7 +67,7 @@ async def read_history(
     responses=errors(*_PAST),
 )
 async def explain_stock(
-    sku: SkuInPath, ops: Ops, as_of: AsOf = None, limit: Limit = LIMIT, after: str | None = None
+    sku: SkuInPath, ops: Ops, as_of: AsOf = None, limit: Limit = LIMIT_DEFAULT, after: str | None = None
 ) -> Response:
     """Return where every unit of a SKU is, which comes to zero; and its moves by when they happened."""
     at = None if as_of is None else moment_of(as_of)
