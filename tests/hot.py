@@ -23,9 +23,10 @@ from app.domain.commands import OpeningRow
 from app.hotstore import wire
 from app.hotstore.keys import Keys
 from app.hotstore.line import Line, LineCaller
+from app.ledger import database
 from app.settings import Settings
 from app.telemetry import Metrics
-from tests.integration.api_client import ROWS, PretendHealth, PretendLedger, operations_on
+from tests.integration.api_client import NOWHERE, ROWS, PretendHealth, PretendLedger, operations_on
 from tests.integration.conftest import open_gate
 
 T = TypeVar("T")
@@ -86,7 +87,8 @@ async def start(kind: str, redis_url: str, prefix: str, **more: Any) -> Api:
         hot, line = build_hot(settings, redis_url, Keys(prefix), metrics, level=lambda: "disk")
         caller = LineCaller(line)
         line.start()
-    operations, levels = operations_on(caller, settings, PretendLedger(), [""])
+    engine = database.open_engine(NOWHERE)
+    operations, levels = operations_on(caller, settings, PretendLedger(), [""], engine)
     app: Any = create_app(operations, settings, PretendHealth(), metrics=metrics)
     cold: list[str] = []
     app = _noting(app, cold)
@@ -110,7 +112,7 @@ async def start(kind: str, redis_url: str, prefix: str, **more: Any) -> Api:
     serving = asyncio.create_task(server._serve([listener]))
     while not server.started or (line is not None and not line.is_fresh):
         await asyncio.sleep(0.005)
-    closing += [levels.close, line.close if line else client.aclose, client.aclose]
+    closing += [levels.close, engine.dispose, line.close if line else client.aclose, client.aclose]
     return Api(kind, port, server, serving, line, operations, cold, closing)
 
 

@@ -13,8 +13,6 @@ from app.domain.past import Explanation, PastMove, TooOld, Unknown
 from app.domain.times import time_text
 from app.errors import NotReadyError, OutcomeUnknownError, SellableError
 
-MOVES_MAX = 1_000
-
 
 async def explain(
     *,

@@ -16,8 +16,6 @@ from app.commands.replay_client import Answer, ApiClient, open_http
 from app.commands.replay_plan import OPTIONAL, REQUIRED, Document, Kind, Line, Plan, parse_row
 from app.commands.service import api_headers, find_service
 
-CONCURRENCY_MAX = 1_000
-
 
 async def replay(
     file: Path,

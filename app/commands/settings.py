@@ -54,8 +54,7 @@ def describe_settings(environ: Mapping[str, str]) -> list[Described]:
 def _describe(name: str, field: FieldInfo, environ: Mapping[str, str]) -> Described:
     variable = f"{Settings.model_config.get('env_prefix', '')}{name}".upper()
     extra: Mapping[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    secret = bool(extra.get("secret")) or "SecretStr" in repr(field.annotation)
-    secret = secret or bool(_SECRET_WORDS.search(variable))
+    secret = "SecretStr" in repr(field.annotation) or bool(_SECRET_WORDS.search(variable))
     value = environ.get(variable)
     return Described(
         name=variable,

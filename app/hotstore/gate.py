@@ -197,16 +197,11 @@ class Gate:
             total += int(reply[2])
         return total
 
-    async def load_locks(self, rows: Sequence[tuple[str, Mapping[str, int | str]]], *, fence: int) -> None:
-        """Set the records of locks; held ones that expire become due again."""
-        await self.load([Record("lock", lock_id, fields) for lock_id, fields in rows], fence=fence)
-
-    async def load_ops(self, rows: Sequence[tuple[str, str]], *, fence: int) -> None:
-        """Set what ids were used for."""
-        await self.load([Record("op", op, {"": text}) for op, text in rows], fence=fence)
-
     async def load(self, records: Sequence[Record], *, fence: int) -> None:
-        """Set records of a memory being rebuilt; raise `FencedError` unless all of them are there then."""
+        """Set records of a memory being rebuilt; raise `FencedError` unless all of them are there then.
+
+        Locks that are held and expire become due again.
+        """
         reply = await self._call("rebuild_load", fence, *arguments(records))
         _loaded(reply)
         if reply[1:] != [str(len(records)), fingerprint(records)]:

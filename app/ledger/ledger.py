@@ -69,7 +69,3 @@ class Ledger:
         async with database.snapshot(self._engine) as connection:
             rows = (await connection.execute(statement("find_ops"), {"ops": list(ops)})).all()
         return {row.op: KnownOp(row.fingerprint, Position(row.epoch, row.n)) for row in rows}
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._engine.dispose()

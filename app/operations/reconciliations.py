@@ -1,7 +1,7 @@
 """Reconciliations: taking a snapshot in, and telling what its comparison came to."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -93,10 +93,6 @@ class Reconciliations:
     ) -> list[Discrepancy]:
         """Return the next differences by SKU and state."""
         return await self.rows.discrepancies(reconciliation_id, after, items_max, cause)
-
-    def all_discrepancies(self, reconciliation_id: str) -> AsyncIterator[list[Discrepancy]]:
-        """Yield all differences, a page at a time."""
-        return self.rows.all_discrepancies(reconciliation_id)
 
     async def report(self, reconciliation_id: str) -> Report | None:
         """Return what one came to, beside the warehouse's earlier ones; None if there is none."""

@@ -1,7 +1,7 @@
 """Events of warehouse systems as they are written: read strictly, one by one, so that a bad one stops no other."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -10,15 +10,10 @@ from app.domain.commands import Fact
 from app.domain.times import time_ms
 from app.domain.words import QUANTITY_MAX, Place
 
-EVENT_TYPES = (
-    "received",
-    "shipped",
-    "returned",
-    "adjusted",
-    "counted",
-    "transfer_shipped",
-    "transfer_received",
-)
+EventType = Literal[
+    "received", "shipped", "returned", "adjusted", "counted", "transfer_shipped", "transfer_received"
+]
+EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 SEQUENCE_MAX = 9_999_999_999
 _DOCUMENTS = {
     "received": ("purchase_order_id", "receipt_id"),
@@ -36,7 +31,6 @@ _UNITS = {
     "transfer_received": ("quantity", "damaged", "lost"),
 }
 _STATED = frozenset({"returned", "adjusted"})
-_OPTIONAL = ("damaged", "lost", "on_hand", "condition", "reason")
 _IDS = (
     "lock_id",
     "shipment_id",
@@ -52,9 +46,7 @@ class WarehouseEvent(msgspec.Struct, forbid_unknown_fields=True, frozen=True, om
     """One event, about one SKU in one warehouse. Which fields apply follows from its type."""
 
     event_id: str
-    type: Literal[
-        "received", "shipped", "returned", "adjusted", "counted", "transfer_shipped", "transfer_received"
-    ]
+    type: EventType
     occurred_at: str
     warehouse: str
     sku: str

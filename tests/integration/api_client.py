@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import redis.asyncio
 from fastapi import FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.api.app import create_app
 from app.domain.answers import LockView, TransferView
@@ -173,7 +174,7 @@ def operations_on(
     settings: Settings,
     ledger: PretendLedger,
     persisted: list[str],
-    database_url: str = NOWHERE,
+    engine: AsyncEngine,
 ) -> tuple[Operations, Durabilities]:
     hot = HotStore(caller, Keys(settings.prefix), library(), order=settings.order)
 
@@ -185,7 +186,6 @@ def operations_on(
     availability = Availability(
         hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
     )
-    engine = database.open_engine(database_url)
     once, past = Once(Ledger(engine), settings.horizon_seconds), PastLocks(hot, ledger)
     operations = Operations(
         locks=Locks(hot, ledger, levels),
@@ -226,10 +226,11 @@ async def world_on(
     settings = Settings(**more)
     ledger, health, persisted = PretendLedger(), PretendHealth(), [""]
     caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
-    operations, levels = operations_on(caller, settings, ledger, persisted, database_url)
+    engine = database.open_engine(database_url)
+    operations, levels = operations_on(caller, settings, ledger, persisted, engine)
     await operations.openings.book(ROWS)
     app = create_app(operations, settings, health)
     async with httpx.AsyncClient(transport=AsIs(app), base_url="http://test") as http:
         yield World(app, http, client, operations, ledger, health, persisted)
     await levels.close()
-    await operations.purchase_orders.once.ledger.close()
+    await engine.dispose()

@@ -39,6 +39,7 @@ from app.hotstore import outbox
 from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
 from app.hotstore.library import Library
+from app.hotstore.records import Record
 from app.hotstore.store import HotStore
 from tests.integration.test_functions_arguments import ARGUMENTS, plain
 from tests.integration.test_functions_tables import everything
@@ -247,7 +248,7 @@ async def test_recovery_that_was_overtaken_is_fenced(stocked: Shard, client: Red
         await gate.open(fence=4, epoch=9, tip="", run_id="r", outbox_max=0)
     with pytest.raises(FencedError):
         await gate.rebuild_begin(fence=4, tip="", recorded_at_ms=0, last="")
-    for load in (gate.load_stock(["A\tv\t1"], fence=5), gate.load_ops([("op", "x")], fence=5)):
+    for load in (gate.load_stock(["A\tv\t1"], fence=5), gate.load([Record("op", "op", {"": "x"})], fence=5)):
         with pytest.raises(FencedError):
             await load  # the gate is open: there is nothing to rebuild
     assert everything(stocked) == before
@@ -268,8 +269,11 @@ async def test_rebuild_ends_in_the_same_memory(stocked: Shard, client: Redis) ->
         if ":lock:" in key or ":stock:" in key
     }
     await gate.load_stock(["\t".join(["A", *before[keys.stock("A")]])], fence=1)
-    await gate.load_locks([("L", pairs[keys.lock("L")])], fence=1)
-    await gate.load_ops([("key:k", before[keys.op("key:k")])], fence=1)
+    lock, op = (
+        Record("lock", "L", pairs[keys.lock("L")]),
+        Record("op", "key:k", {"": before[keys.op("key:k")]}),
+    )
+    await gate.load([lock, op], fence=1)
     assert await gate.open(fence=1, epoch=2, tip=tip, run_id="r", outbox_max=0) == Position(2, 0)
     after = everything(stocked)
     for key in (keys.due, keys.op("key:k")):

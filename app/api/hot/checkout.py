@@ -44,7 +44,6 @@ _UNSET = msgspec.UNSET
 Quantity = Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)]
 Ttl = Annotated[int, msgspec.Meta(ge=1, le=TTL_SECONDS_MAX)]
 Command = commands.Lock | commands.Confirm | commands.Unlock | commands.Deduct
-Encode = Callable[[Any], calls.Args]
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True):
