@@ -26,11 +26,7 @@ async def explain(
     """Print the places and the newest moves. `SellableError` for an unknown SKU, or a time before the ledger."""
     service = find_service(data_dir, "redis", "database")
     async with open_stores(service.redis, service.database) as stores:
-        operations = stores.operations()
-        try:
-            told = await _ask(operations.past, sku, as_of, moves)
-        finally:
-            await operations.locks.durabilities.close()
+        told = await _ask(stores.operations().past, sku, as_of, moves)
     if as_json:
         from app.api.views import of_explanation  # noqa: PLC0415 - the same as over HTTP; a heavy import
 

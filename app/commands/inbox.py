@@ -28,15 +28,12 @@ async def inbox(
     """List what waits, book one event now whatever is missing, or never; return 1 if that was refused."""
     service = find_service(data_dir, "redis", "database")
     async with open_operations(service.redis, service.database) as operations:
-        try:
-            if action == "list":
-                return await _list(operations.inbox, as_json=as_json)
-            if action == "retry":
-                done = await operations.inbox.retry(source, event_id, who=WHO)
-            else:
-                done = await operations.inbox.drop(source, event_id, reason, who=WHO)
-        finally:
-            await operations.locks.durabilities.close()
+        if action == "list":
+            return await _list(operations.inbox, as_json=as_json)
+        if action == "retry":
+            done = await operations.inbox.retry(source, event_id, who=WHO)
+        else:
+            done = await operations.inbox.drop(source, event_id, reason, who=WHO)
     if done is None:
         raise SellableError(f"no event {event_id} of {source} waits (see `sellable inbox list`)")
     print(f"{source} {event_id}: {done.status}" + (f", {done.detail}" if done.detail else ""))

@@ -36,19 +36,16 @@ async def reconciliations(
     """List the newest (100 at most), show one, or treat its differences; return 1 if some could not be treated."""
     service = find_service(data_dir, "redis", "database")
     async with open_operations(service.redis, service.database) as operations:
-        try:
-            if action == "list":
-                return await _list(operations.reconciliations, warehouse, as_json=as_json)
-            if await operations.reconciliations.find(reconciliation_id) is None:
-                where = "see `sellable reconciliations list`"
-                raise SellableError(f"no reconciliation has the id {reconciliation_id} ({where})")
-            if action == "show":
-                await write_reports(operations.reconciliations, reconciliation_id, html=html, csv=csv)
-                return await _show(operations.reconciliations, reconciliation_id, as_json=as_json)
-            chosen = Chosen(list(skus) or None, Cause(cause) if cause else None)
-            return await _treat(operations.compensations, action, reconciliation_id, chosen)
-        finally:
-            await operations.locks.durabilities.close()
+        if action == "list":
+            return await _list(operations.reconciliations, warehouse, as_json=as_json)
+        if await operations.reconciliations.find(reconciliation_id) is None:
+            where = "see `sellable reconciliations list`"
+            raise SellableError(f"no reconciliation has the id {reconciliation_id} ({where})")
+        if action == "show":
+            await write_reports(operations.reconciliations, reconciliation_id, html=html, csv=csv)
+            return await _show(operations.reconciliations, reconciliation_id, as_json=as_json)
+        chosen = Chosen(list(skus) or None, Cause(cause) if cause else None)
+        return await _treat(operations.compensations, action, reconciliation_id, chosen)
 
 
 async def write_reports(

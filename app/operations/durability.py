@@ -29,10 +29,6 @@ class Watch(Protocol):
         """Wait until the ledger is as far; return whether it has this event. `UnavailableError`: not known."""
         ...
 
-    async def close(self) -> None:
-        """Stop hearing."""
-        ...
-
 
 class Held(Protocol):
     """What the replicas said: of which epoch, and whether all of them."""
@@ -105,10 +101,6 @@ class Durabilities:
         """Wait until the ledger has the event at `position`; `LedgerBehindError` if it has not in `wait_seconds`."""
         if await self.reach(position, "ledger") != "ledger":
             raise LedgerBehindError(f"the ledger is too far behind: it does not have event {position} yet")
-
-    async def close(self) -> None:
-        """Stop hearing of the ledger; whoever still waits is told the lower level when its time is over."""
-        await self.watch.close()
 
     def _lower(self, level: Durability) -> Durability:
         """Whatever was reached, a hot store that no longer keeps what it is told is worth `memory`."""

@@ -100,9 +100,6 @@ class PretendWatch:
             await asyncio.sleep(0.005)
         return Position.parse(self.persisted[0]).epoch == position.epoch
 
-    async def close(self) -> None:
-        self.persisted[0] = ""
-
 
 @dataclass
 class PretendHealth:
@@ -175,7 +172,7 @@ def operations_on(
     ledger: PretendLedger,
     persisted: list[str],
     engine: AsyncEngine,
-) -> tuple[Operations, Durabilities]:
+) -> Operations:
     hot = HotStore(caller, Keys(settings.prefix), library(), order=settings.order)
 
     levels = Durabilities(
@@ -187,7 +184,7 @@ def operations_on(
         hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
     )
     once, past = Once(Ledger(engine), settings.horizon_seconds), PastLocks(hot, ledger)
-    operations = Operations(
+    return Operations(
         locks=Locks(hot, ledger, levels),
         availability=availability,
         stock=StockCounts(hot),
@@ -215,7 +212,6 @@ def operations_on(
         reconciliations=Reconciliations(hot, Snapshots(engine, 0), ReconciliationRows(engine)),
         compensations=Compensations(hot, ReconciliationRows(engine), CountRows(engine), levels),
     )
-    return operations, levels
 
 
 @asynccontextmanager
@@ -227,10 +223,9 @@ async def world_on(
     ledger, health, persisted = PretendLedger(), PretendHealth(), [""]
     caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
     engine = database.open_engine(database_url)
-    operations, levels = operations_on(caller, settings, ledger, persisted, engine)
+    operations = operations_on(caller, settings, ledger, persisted, engine)
     await operations.openings.book(ROWS)
     app = create_app(operations, settings, health)
     async with httpx.AsyncClient(transport=AsIs(app), base_url="http://test") as http:
         yield World(app, http, client, operations, ledger, health, persisted)
-    await levels.close()
     await engine.dispose()

@@ -65,7 +65,6 @@ async def house_on(stores: Stores, rows: tuple[OpeningRow, ...] = ROWS) -> Async
     finally:
         stop.set()
         await working
-        await operations.locks.durabilities.close()
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
