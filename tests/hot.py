@@ -26,7 +26,7 @@ from app.hotstore.line import Line, LineCaller
 from app.ledger import database
 from app.settings import Settings
 from app.telemetry import Metrics
-from tests.integration.api_client import NOWHERE, ROWS, PretendHealth, PretendLedger, operations_on
+from tests.integration.api_client import NOWHERE, ROWS, PretendHealth, operations_on
 from tests.integration.conftest import open_gate
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ async def start(kind: str, redis_url: str, prefix: str, **more: Any) -> Api:
         caller = LineCaller(line)
         line.start()
     engine = database.open_engine(NOWHERE)
-    operations = operations_on(caller, settings, PretendLedger(), [""], engine)
+    operations = operations_on(caller, settings, [""], engine)
     app: Any = create_app(operations, settings, PretendHealth(), metrics=metrics)
     cold: list[str] = []
     app = _noting(app, cold)

@@ -6,8 +6,8 @@ from app.domain.answers import Answer
 from app.domain.commands import Confirm, Deduct, Extend, Lock, Replace, Unlock
 from app.domain.outcomes import Outcome
 from app.hotstore.store import HotStore
+from app.ledger.ledger import Ledger
 from app.operations.durability import Durabilities, Told
-from app.operations.ports import Ledger
 from app.settings import Durability
 
 

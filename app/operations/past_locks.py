@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from app.hotstore.records import opened_fields
 from app.hotstore.store import HotStore
-from app.operations.ports import Ledger
+from app.ledger.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
-"""The application on a real hot store, with a ledger that only pretends; and a client that sends paths as they are."""
+"""The application on a real hot store, with a ledger or without; and a client that sends paths as they are."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,9 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.api.app import create_app
-from app.domain.answers import LockView, TransferView
 from app.domain.events import Position
-from app.errors import UnavailableError
 from app.hotstore import wire
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
@@ -22,7 +21,7 @@ from app.hotstore.store import Caller, HotStore
 from app.ledger import database
 from app.ledger.counts import CountRows
 from app.ledger.inbox import InboxRows
-from app.ledger.ledger import EndedLock, Ledger
+from app.ledger.ledger import Ledger
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrders as PlanRows
 from app.ledger.reconciliations import ReconciliationRows
@@ -50,6 +49,7 @@ from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
 from app.settings import Settings
+from tests import servers
 
 ROWS = (
     OpeningRow("A", "north", 10, 2),
@@ -62,31 +62,6 @@ ROWS = (
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nowhere"
 """Where no Postgres listens."""
-
-
-@dataclass
-class PretendLedger:
-    """Locks and transfers that the hot store has forgotten."""
-
-    locks: dict[str, LockView] = field(default_factory=dict)
-    transfers: dict[str, TransferView] = field(default_factory=dict)
-    away: bool = False
-
-    async def find_lock(self, lock_id: str) -> LockView | None:
-        if self.away:
-            raise UnavailableError("Postgres is away")
-        return self.locks.get(lock_id)
-
-    async def find_ended(self, lock_id: str) -> EndedLock | None:
-        if self.away:
-            raise UnavailableError("Postgres is away")
-        assert lock_id
-        return None
-
-    async def find_transfer(self, transfer_id: str) -> TransferView | None:
-        if self.away:
-            raise UnavailableError("Postgres is away")
-        return self.transfers.get(transfer_id)
 
 
 @dataclass
@@ -141,7 +116,6 @@ class World:
     http: httpx.AsyncClient
     hot: redis.asyncio.Redis
     operations: Operations
-    ledger: PretendLedger
     health: PretendHealth
     persisted: list[str]
 
@@ -166,10 +140,15 @@ def as_lines(lines: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
     return [dict(zip(("sku", "quantity", "warehouse"), line, strict=False)) for line in lines]
 
 
+def remember(database_url: str, kind: str, record_id: str, record: dict[str, Any]) -> None:
+    """Let the ledger have a lock or a transfer that the hot store has forgotten."""
+    row = f"0, '{record_id}', 1, 1, 1, 1, now(), '{json.dumps(record)}'"
+    servers.execute(database_url, f"INSERT INTO {kind} VALUES ({row})")  # noqa: S608 - a test's own words
+
+
 def operations_on(
     caller: Caller,
     settings: Settings,
-    ledger: PretendLedger,
     persisted: list[str],
     engine: AsyncEngine,
 ) -> Operations:
@@ -183,7 +162,8 @@ def operations_on(
     availability = Availability(
         hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
     )
-    once, past = Once(Ledger(engine), settings.horizon_seconds), PastLocks(hot, ledger)
+    ledger = Ledger(engine)
+    once, past = Once(ledger, settings.horizon_seconds), PastLocks(hot, ledger)
     return Operations(
         locks=Locks(hot, ledger, levels),
         availability=availability,
@@ -199,7 +179,7 @@ def operations_on(
         shortages=Shortages(hot, ShortageRows(engine), levels, settings.shortage_choice),
         inbox=Inbox(
             hot,
-            Ledger(engine),
+            ledger,
             InboxRows(engine),
             InboxCounts(hot, CountRows(engine), levels),
             past,
@@ -220,12 +200,12 @@ async def world_on(
 ) -> AsyncIterator[World]:
     """The application with ROWS on the shelves; without Postgres unless one is named; `more` are settings."""
     settings = Settings(**more)
-    ledger, health, persisted = PretendLedger(), PretendHealth(), [""]
+    health, persisted = PretendHealth(), [""]
     caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
     engine = database.open_engine(database_url)
-    operations = operations_on(caller, settings, ledger, persisted, engine)
+    operations = operations_on(caller, settings, persisted, engine)
     await operations.openings.book(ROWS)
     app = create_app(operations, settings, health)
     async with httpx.AsyncClient(transport=AsIs(app), base_url="http://test") as http:
-        yield World(app, http, client, operations, ledger, health, persisted)
+        yield World(app, http, client, operations, health, persisted)
     await engine.dispose()
