@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate
 from typing import Any, TextIO
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
 
 METRICS_TYPE = CONTENT_TYPE_LATEST
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -56,6 +60,56 @@ def _json_formatter(shared: list[Any]) -> logging.Formatter:
     )
 
 
+class Latency:
+    """How many requests took how long: one count a bucket, the last one for what took longer than any."""
+
+    __slots__ = ("counts", "seconds")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(_LATENCY_SECONDS) + 1)
+        self.seconds = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Note one request."""
+        self.counts[bisect_left(_LATENCY_SECONDS, seconds)] += 1
+        self.seconds += seconds
+
+    def observe_at_once(self, count: int) -> None:
+        """Note requests that waited for nothing."""
+        self.counts[0] += count
+
+    def add(self, other: Latency) -> None:
+        """Take over what another has noted."""
+        self.counts = [mine + more for mine, more in zip(self.counts, other.counts, strict=True)]
+        self.seconds += other.seconds
+
+
+class Latencies(Collector):
+    """The histogram `sellable_http_request_seconds`, by route: what is counted elsewhere can be added to it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._by_route: dict[str, Latency] = {}
+        registry.register(self)
+
+    def of(self, route: str) -> Latency:
+        """Return a route's own."""
+        return self._by_route.setdefault(route, Latency())
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """Tell it as Prometheus reads it: each bucket counts those below it, too."""
+        family = HistogramMetricFamily(
+            "sellable_http_request_seconds",
+            "Time from a request's head to the end of its answer, in seconds.",
+            labels=("route",),
+        )
+        bounds = [*map(str, _LATENCY_SECONDS), "+Inf"]
+        for route, latency in self._by_route.items():
+            family.add_metric(
+                [route], list(zip(bounds, accumulate(latency.counts), strict=True)), latency.seconds
+            )
+        yield family
+
+
 GAUGES = {
     "sellable_hot_store_fsyncs": "Whether the hot store fsyncs before it answers: level disk, else memory.",
     "sellable_hot_store_replicas": "Replicas of the hot store that follow now.",
@@ -80,13 +134,7 @@ class Metrics:
             ("method", "route", "status"),
             registry=self.registry,
         )
-        self._latency = Histogram(
-            "sellable_http_request_seconds",
-            "Time from a request's head to the end of its answer, in seconds.",
-            ("route",),
-            buckets=_LATENCY_SECONDS,
-            registry=self.registry,
-        )
+        self._latency = Latencies(self.registry)
         self._outcomes = Counter(
             "sellable_outcomes",
             "What commands came to.",
@@ -140,15 +188,19 @@ class Metrics:
         """Note one answered request; `route` is the template, such as /v1/locks/{lock_id}."""
         named = method if method in METHODS else "other"
         self._requests.labels(named, route, str(status)).inc()
-        self._latency.labels(route).observe(seconds)
+        self._latency.of(route).observe(seconds)
 
     def count_outcome(self, command: str, outcome: str) -> None:
         """Note what one command came to."""
         self._outcomes.labels(command, outcome).inc()
 
     def add_requests(self, method: str, route: str, *, status: int, count: int) -> None:
-        """Note requests that were counted elsewhere; their time is not known."""
+        """Note requests that were counted elsewhere; so is their time: see `add_latency`."""
         self._requests.labels(method, route, str(status)).inc(count)
+
+    def add_latency(self, route: str, observed: Latency) -> None:
+        """Note how long requests took that were counted elsewhere."""
+        self._latency.of(route).add(observed)
 
     def add_outcomes(self, command: str, outcome: str, count: int) -> None:
         """Note outcomes that were counted elsewhere."""

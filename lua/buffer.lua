@@ -40,9 +40,8 @@ local function buffer(keys, args)
   if unknown then return { 'UNKNOWN_SKU', warehouse, unknown } end
   for _, line in ipairs(lines) do
     local stock = load_stock(shard, line.sku)
-    local place = place_of(stock, warehouse)
-    if place.b ~= line.units then
-      place.b = line.units
+    if count_of(stock, warehouse, 'b') ~= line.units then
+      stock.counts[fields_of(warehouse).b] = line.units
       move(shard, stock, warehouse, 'b', 'b', 0)
     end
   end

@@ -14,7 +14,7 @@ local function compensate(keys, args)
   local known = load_op(shard, op)
   if known then return { 'REPEATED', op, known.position } end
   local stock, warehouses = load_stock(shard, sku), {}
-  for warehouse in pairs(stock.places) do warehouses[#warehouses + 1] = warehouse end
+  for field in pairs(stock.counts) do warehouses[#warehouses + 1] = known_in(field) end
   if #warehouses == 0 then return { 'UNKNOWN_SKU', op, '[]' } end
   table.sort(warehouses, before)
   for _, warehouse in ipairs(warehouses) do

@@ -20,8 +20,10 @@ local function read_exchange(args)
   local after
   request.asked, after = read_list(args, 11 + 5 * #request.returned)
   request.order, after = read_list(args, after or #args + 1)
-  request.lines = request.order and read_lines(args, after)
-  return request.lines and #request.lines > 0 and request or nil
+  local lines = request.order and read_lines(args, after)
+  if not lines or #lines == 0 then return nil end
+  request.lines = merge_lines(lines)
+  return request
 end
 
 local function original_exchange(shard, lock_id, op)

@@ -310,10 +310,10 @@ do
   -- Damaged units never go below zero: those that were not damaged are missing from the others.
   local function check_damaged(shard, told)
     local stock = load_stock(shard, told.sku)
-    local place = stock.places[told.warehouse]
-    if not place or place.d >= 0 then return nil end
+    local damaged = count_of(stock, told.warehouse, 'd')
+    if damaged >= 0 then return nil end
     if told.mode ~= 'force' then return 'INSUFFICIENT_DAMAGED' end
-    move(shard, stock, told.warehouse, 'a', 'd', -place.d, '"fewer were damaged"')
+    move(shard, stock, told.warehouse, 'a', 'd', -damaged, '"fewer were damaged"')
     told.odd = '"fewer were damaged"'
     return nil
   end

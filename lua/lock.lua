@@ -37,6 +37,7 @@ local function read_order(args, first)
   local lines, after = nil, nil
   if rank then lines, after = read_lines(args, after_rank) end
   if not lines or #lines == 0 or (args[first + 2] ~= '' and not ttl) then return nil end
+  lines = merge_lines(lines)
   return { id = args[first], f = args[first + 1], ttl = ttl, asked = asked, rank = rank, lines = lines }, after
 end
 
@@ -64,12 +65,12 @@ local function lock(keys, args)
 end
 
 -- locks: several orders in one call, one after the other, each as `lock` would: they share what a call costs, not
--- their fate. Should one fail, those before it stay done, and a repeat of each shows which.
+-- their fate.
 -- KEYS  1 meta
 -- ARGV  1 epoch  2 who  3… of each order what `lock` takes from its third argument on
 -- Event lock of each, moves available -> locked.
 -- Returns NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT (nothing was done), else a list: of each
---   order what `lock` returns.
+--   order what `lock` returns, be it an error.
 local function locks(keys, args)
   local shard, refusal = enter(keys, args)
   if refusal then return refusal end
@@ -84,11 +85,7 @@ local function locks(keys, args)
   begin_together(shard)
   for i, order in ipairs(orders) do
     local fine, answer = pcall(take_order, shard, order)
-    if not fine then
-      end_together(shard)
-      error(answer, 0)
-    end
-    answers[i] = answer
+    answers[i] = fine and answer or { err = type(answer) == 'table' and answer.err or tostring(answer) }
     shard.stocks, shard.loaded, shard.moves = {}, {}, {} -- the next order reads what this one left
   end
   end_together(shard)

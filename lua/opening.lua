@@ -8,12 +8,13 @@
 
 local function open_row(shard, sku, warehouse, on_hand, buffer)
   local stock = load_stock(shard, sku)
-  local place = place_of(stock, warehouse)
-  local known, difference = not place.new, on_hand - place.a - place.l
-  local buffer_changes = buffer ~= nil and buffer ~= place.b
+  local fields = fields_of(warehouse)
+  local known = stock.counts[fields.a] ~= nil
+  local difference = on_hand - count_of(stock, warehouse, 'a') - count_of(stock, warehouse, 'l')
+  local buffer_changes = buffer ~= nil and buffer ~= count_of(stock, warehouse, 'b')
   if buffer_changes then
-    touch(stock, warehouse, place, 'b')
-    place.b = buffer
+    touch(stock, fields, 'b')
+    stock.counts[fields.b] = buffer
   end
   if difference > 0 or (difference == 0 and not known) then
     move(shard, stock, warehouse, 'j', 'a', difference, '"opening"')

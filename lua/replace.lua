@@ -42,6 +42,7 @@ local function replace(keys, args)
   local asked, after_asked = read_list(args, 6)
   local order, first = read_list(args, after_asked or #args + 1)
   local lines = order and read_lines(args, first)
+  lines = lines and merge_lines(lines)
   local shard, lock, answer = begin_step(keys, args, lines and #lines > 0)
   if answer then return answer end
   if lock.s ~= 'held' and lock.s ~= 'confirmed' then return illegal(shard, lock) end

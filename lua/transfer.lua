@@ -23,7 +23,7 @@ local function read_transfer_request(args)
   local lines = to and from ~= '' and to ~= '' and from ~= to and read_lines(args, 7)
   if not lines or #lines == 0 then return nil end
   for _, line in ipairs(lines) do line.warehouse = from end
-  return lines
+  return merge_lines(lines)
 end
 
 local function request_transfer(keys, args)

@@ -89,6 +89,8 @@ async def start(kind: str, redis_url: str, prefix: str, **more: Any) -> Api:
         line.start()
     engine = database.open_engine(NOWHERE)
     operations = operations_on(caller, settings, [""], engine)
+    if kind != "plain":
+        operations.availability.other_memory = hot.pages.last_known
     app: Any = create_app(operations, settings, PretendHealth(), metrics=metrics)
     cold: list[str] = []
     app = _noting(app, cold)

@@ -118,6 +118,7 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch]
     )
     live = replace(stores, hot=store)
     operations = live.operations()
+    operations.availability.other_memory = hot.pages.last_known
     health = _Health(live)
     metrics.collectors.append(health.tell)
     app = create_app(operations, stores.settings, health, metrics=metrics)

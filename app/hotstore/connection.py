@@ -160,13 +160,13 @@ class Connection(asyncio.Protocol):
         self._is_full = False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell everybody who waits that nobody knows."""
+        """Tell everybody who waits that nobody knows; first that it is lost, so that nobody takes it for alive."""
         self._transport = None
         waiting, self._waiting = self._waiting, deque()
         self._expired = 0
         self._out.clear()
+        self._on_lost(self)
         for on_reply, _, _ in waiting:
             if on_reply is not None:
                 why = f"the hot store's connection broke{f': {exc}' if exc else ''}"
                 hand_over(on_reply, OutcomeUnknownError(why))
-        self._on_lost(self)

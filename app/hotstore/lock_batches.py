@@ -2,8 +2,8 @@
 
 A call costs Redis about as much as a fifth of a lock, whatever it carries. So locks share calls, a few in each, and
 a full call leaves at once: Redis works on it while this process still reads the turn's other requests, where with
-one large call at the end each would wait for the other. They share nothing else: each has its own answer, and
-when a shared call fails, each is asked for alone.
+one large call at the end each would wait for the other. They share nothing else: each has its own answer, be it an
+error, and when a shared call cannot be read at all, each is asked for alone.
 """
 
 import asyncio
@@ -72,10 +72,12 @@ class LockBatches:
             return
 
         def on_reply(reply: Any) -> None:
-            if type(reply) is list and type(reply[0]) is list and len(reply) == len(orders):
+            if type(reply) is list and len(reply) == len(orders) and type(reply[0]) is not str:
                 for order, answer in zip(orders, reply, strict=True):
                     hand_over(order.on_reply, answer)
-            elif isinstance(reply, ReplyError) or (type(reply) is list and reply[0] not in REFUSED_BY_GATE):
+            elif isinstance(reply, ReplyError) or (
+                type(reply) is list and str(reply[0]) not in REFUSED_BY_GATE
+            ):
                 for order in orders:  # one of them broke the call: the others need not suffer for it
                     self._send_one(epoch, who, order)
             else:

@@ -11,8 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import structlog
+from hiredis import ReplyError
+
 from app.hotstore.keys import Keys
 from app.hotstore.line import Line
+
+_log = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -63,6 +68,7 @@ class NearCache(Generic[T]):
         self._entries: dict[str, Entry[T]] = {}
         self._fetching: dict[str, list[OnValue]] = {}
         self._generation = 0
+        self._told_untracked = False
         self._ended_at: OrderedDict[int, float] = OrderedDict()
         self.counts = CacheCounts()
         self.line: Line | None = None
@@ -125,6 +131,9 @@ class NearCache(Generic[T]):
         def on_tracked(reply: Any) -> None:
             nonlocal is_tracked
             is_tracked = reply == "OK"
+            if isinstance(reply, ReplyError) and not self._told_untracked:
+                self._told_untracked = True  # once: every page that is read would say it again
+                _log.error("near_cache.keeps_nothing", why=str(reply))
 
         line.call(_TRACK_NEXT, on_tracked)
         line.call(
@@ -161,7 +170,10 @@ class NearCache(Generic[T]):
 
     def _settle(self, sku: str, entry: Entry[T] | None) -> None:
         for on_value in self._fetching.pop(sku, ()):
-            on_value(entry)
+            try:
+                on_value(entry)
+            except Exception:  # noqa: BLE001 - a reader's own failure is its own: others wait for the same SKU
+                _log.exception("near_cache.reader_failed")
 
     def on_push(self, push: list[Any]) -> None:
         """Drop what the server says has changed; None means everything."""

@@ -3,6 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from app.errors import NotReadyError, OutcomeUnknownError, SellableError, UnavailableError
@@ -29,14 +30,19 @@ class Page(NamedTuple):
 
 class _Known(NamedTuple):
     at_seconds: float
-    epoch: str
-    stock: Stock
+    page: Page
+    """Of every warehouse."""
+
+
+OtherMemory = Callable[[str], tuple[float, Page] | None]
+"""Returns for how many seconds a SKU's page, of every warehouse, has not been known to be right; None for no page."""
 
 
 class Availability:
     """Reads what can be sold, and remembers the last answers, at most `entries_max` of them.
 
-    While the hot store is away, an answer up to `stale_seconds_max` old is given again, marked stale.
+    While the hot store is away, an answer up to `stale_seconds_max` old is given again, marked stale: the newer
+    one of what is remembered here and of what `other_memory` (the near cache) knows.
     """
 
     def __init__(
@@ -52,6 +58,7 @@ class Availability:
         self._stale_seconds_max = stale_seconds_max
         self._clock = clock
         self._known: OrderedDict[str, _Known] = OrderedDict()
+        self.other_memory: OtherMemory = lambda _sku: None
 
     async def read(self, skus: Sequence[str], warehouses: Sequence[str] = ()) -> list[Page | None]:
         """Return a page for each SKU, None where it is unknown; `warehouses` restricts sum and map.
@@ -61,29 +68,37 @@ class Availability:
         try:
             epoch, stocks = await self._hot.read_stock(skus)
         except _AWAY as error:
-            return [_page(known, warehouses, stale=True) for known in self._remembered(skus, error)]
-        known = [self._remember(sku, epoch, stock) for sku, stock in zip(skus, stocks, strict=True)]
-        return [_page(one, warehouses, stale=False) if one else None for one in known]
+            return [_shown(page, warehouses, stale=True) for page in self._remembered(skus, error)]
+        pages = [self._remember(sku, epoch, stock) for sku, stock in zip(skus, stocks, strict=True)]
+        return [_shown(page, warehouses, stale=False) if page else None for page in pages]
 
-    def _remember(self, sku: str, epoch: str, stock: Stock | None) -> _Known | None:
+    def _remember(self, sku: str, epoch: str, stock: Stock | None) -> Page | None:
         self._known.pop(sku, None)
         if stock is None:
             return None
-        known = self._known[sku] = _Known(self._clock(), epoch, stock)
+        everywhere = {code: counts.sellable for code, counts in stock.warehouses.items()}
+        page = Page(sku, epoch, stock.version, everywhere, stale=False)
+        self._known[sku] = _Known(self._clock(), page)
         while len(self._known) > self._entries_max:
             self._known.popitem(last=False)
-        return known
+        return page
 
-    def _remembered(self, skus: Sequence[str], error: SellableError) -> list[_Known]:
+    def _remembered(self, skus: Sequence[str], error: SellableError) -> list[Page]:
         """Return the last answers of all SKUs, or raise `error`: a missing one must not look unknown."""
-        oldest = self._clock() - self._stale_seconds_max
-        found = [known for sku in skus if (known := self._known.get(sku)) and known.at_seconds >= oldest]
+        found = [page for sku in skus if (page := self._last_of(sku))]
         if len(found) < len(skus):
             raise error
         return found
 
+    def _last_of(self, sku: str) -> Page | None:
+        """Return the newest page that is remembered, if it is not too old."""
+        answers = [self.other_memory(sku)]
+        if known := self._known.get(sku):
+            answers.append((self._clock() - known.at_seconds, known.page))
+        ages = [answer for answer in answers if answer and answer[0] <= self._stale_seconds_max]
+        return min(ages, key=itemgetter(0))[1] if ages else None
 
-def _page(known: _Known, warehouses: Sequence[str], *, stale: bool) -> Page:
-    everywhere = {code: counts.sellable for code, counts in known.stock.warehouses.items()}
-    shown = {code: everywhere.get(code, 0) for code in warehouses} if warehouses else everywhere
-    return Page(known.stock.sku, known.epoch, known.stock.version, shown, stale)
+
+def _shown(page: Page, warehouses: Sequence[str], *, stale: bool) -> Page:
+    shown = {code: page.warehouses.get(code, 0) for code in warehouses} if warehouses else page.warehouses
+    return page._replace(warehouses=shown, stale=stale)

@@ -76,6 +76,8 @@ class EpochWatch:
         """Forget what the ledger has; once it has gone on in a new epoch, file what it does not have."""
         async with asyncio.timeout(ASK_SECONDS_MAX):
             reached = await self._epochs.reached()
+            if reached.epoch > self.newest:
+                return  # opened since the question before: the next look knows it, and what it is to file
             if not ring.begins_before(self.newest):
                 ring.drop(reached)
             elif reached.epoch >= self.newest:

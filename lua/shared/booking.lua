@@ -26,12 +26,12 @@ end
 local function damaged_shortages(shard, warehouse)
   local parts = {}
   for _, stock in ipairs(shard.loaded) do
-    local place = stock.places[warehouse]
-    if place and place.d < 0 then
+    local damaged = count_of(stock, warehouse, 'd')
+    if damaged < 0 then
       local taken = shard.taken_damaged[stock.sku]
       parts[#parts + 1] = table.concat({
         '{"sku":"', stock.sku, '","warehouse":"', warehouse, '","requested":', taken,
-        ',"sellable":', place.d + taken, '}',
+        ',"sellable":', damaged + taken, '}',
       })
     end
   end

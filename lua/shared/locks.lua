@@ -25,7 +25,8 @@ end
 local function encode_lines(lines)
   local parts = {}
   for i, line in ipairs(lines) do
-    parts[i] = '["' .. line.sku .. '","' .. line.warehouse .. '",' .. line.quantity .. ',' .. line.deducted .. ']'
+    parts[i] = '["' .. line.sku .. '","' .. line.warehouse .. '",' .. text_of(line.quantity) .. ','
+      .. text_of(line.deducted) .. ']'
   end
   return '[' .. table.concat(parts, ',') .. ']'
 end

@@ -26,15 +26,18 @@ local function moment(text)
   return nil
 end
 
--- An integer as text. Turning a number into text is what an event spends most of its time on: small ones are kept.
+-- An integer as text. Turning a number into text is what an event spends most of its time on: small ones are kept,
+-- and the last large one, which the event says and the record too.
 local TEXTS_MAX = 4096
 local TEXTS = {}
+local last, last_text
 
 local function text_of(n)
   local text = TEXTS[n]
   if text then return text end
+  if n == last then return last_text end
   text = string.format('%d', n)
-  if n >= 0 and n < TEXTS_MAX then TEXTS[n] = text end
+  if n >= 0 and n < TEXTS_MAX then TEXTS[n] = text else last, last_text = n, text end
   return text
 end
 

@@ -6,20 +6,27 @@
 
 local EXACT_MAX = 8
 
--- Lines of the same SKU and warehouse become one entry, in order of first appearance.
+-- Lines of the same SKU and warehouse become one, in order of first appearance. Whoever reads an order merges it: what
+-- is said here of lines is said of merged ones.
 local function merge_lines(lines)
-  local entries, index = {}, {}
+  if #lines == 1 then return lines end
+  local merged, index = {}, {}
   for _, line in ipairs(lines) do
-    local name = line.sku .. '\n' .. line.warehouse
-    if index[name] then
-      index[name].quantity = index[name].quantity + line.quantity
+    local of_warehouse = index[line.warehouse]
+    if not of_warehouse then
+      of_warehouse = {}
+      index[line.warehouse] = of_warehouse
+    end
+    local same = of_warehouse[line.sku]
+    if same then
+      same.quantity = same.quantity + line.quantity
     else
-      local entry = { sku = line.sku, warehouse = line.warehouse, quantity = line.quantity }
-      index[name] = entry
-      entries[#entries + 1] = entry
+      same = { sku = line.sku, warehouse = line.warehouse, quantity = line.quantity }
+      of_warehouse[line.sku] = same
+      merged[#merged + 1] = same
     end
   end
-  return entries
+  return merged
 end
 
 local function room_of(shard, held, sku, warehouse)
@@ -28,7 +35,7 @@ local function room_of(shard, held, sku, warehouse)
 end
 
 -- Warehouses in rank order: those asked for; else the setting's order, then all others by code.
-local function candidates_of(shard, entries, asked, order)
+local function candidates_of(shard, lines, asked, order)
   local rank, seen = {}, {}
   local function add(warehouse)
     if not seen[warehouse] then
@@ -39,9 +46,12 @@ local function candidates_of(shard, entries, asked, order)
   for _, warehouse in ipairs(asked) do add(warehouse) end
   if #asked > 0 then return rank end
   local others = {}
-  for _, entry in ipairs(entries) do
-    if entry.warehouse == '' then
-      for warehouse in pairs(load_stock(shard, entry.sku).places) do others[warehouse] = true end
+  for _, line in ipairs(lines) do
+    if line.warehouse == '' then
+      for field in pairs(load_stock(shard, line.sku).counts) do
+        local warehouse = known_in(field)
+        if warehouse then others[warehouse] = true end
+      end
     end
   end
   for _, warehouse in ipairs(order) do
@@ -56,35 +66,35 @@ local function candidates_of(shard, entries, asked, order)
   return rank
 end
 
-local function shortage_of(entry, sellable, unknown)
-  local warehouse = entry.warehouse ~= '' and (',"warehouse":"' .. entry.warehouse .. '"') or ''
+local function shortage_of(line, sellable, unknown)
+  local warehouse = line.warehouse ~= '' and (',"warehouse":"' .. line.warehouse .. '"') or ''
   return table.concat({
-    '{"sku":"', entry.sku, '"', warehouse, ',"requested":', entry.quantity, ',"sellable":', sellable,
+    '{"sku":"', line.sku, '"', warehouse, ',"requested":', line.quantity, ',"sellable":', sellable,
     unknown and ',"unknown":true}' or '}',
   })
 end
 
--- left[i][k]: what candidate k can still give for the i-th free entry, once the named lines are served.
-local function survey(shard, entries, rank, held)
+-- left[i][k]: what candidate k can still give for the i-th free line, once the named lines are served.
+local function survey(shard, lines, rank, held)
   local pinned, free, shortages = {}, {}, {}
-  for _, entry in ipairs(entries) do
-    if entry.warehouse ~= '' then pinned[entry.sku .. '\n' .. entry.warehouse] = entry.quantity end
+  for _, line in ipairs(lines) do
+    if line.warehouse ~= '' then pinned[line.sku .. '\n' .. line.warehouse] = line.quantity end
   end
-  for _, entry in ipairs(entries) do
-    local unknown = not load_stock(shard, entry.sku).known
+  for _, line in ipairs(lines) do
+    local unknown = not load_stock(shard, line.sku).known
     local sellable = 0
-    if entry.warehouse ~= '' then
-      sellable = room_of(shard, held, entry.sku, entry.warehouse)
+    if line.warehouse ~= '' then
+      sellable = room_of(shard, held, line.sku, line.warehouse)
     else
       local left = {}
       for k, warehouse in ipairs(rank) do
-        local named = pinned[entry.sku .. '\n' .. warehouse] or 0
-        left[k] = math.max(0, room_of(shard, held, entry.sku, warehouse) - named)
+        local named = pinned[line.sku .. '\n' .. warehouse] or 0
+        left[k] = math.max(0, room_of(shard, held, line.sku, warehouse) - named)
         sellable = sellable + left[k]
       end
-      free[#free + 1] = { entry = entry, need = entry.quantity, left = left }
+      free[#free + 1] = { line = line, need = line.quantity, left = left }
     end
-    if sellable < entry.quantity then shortages[#shortages + 1] = shortage_of(entry, sellable, unknown) end
+    if sellable < line.quantity then shortages[#shortages + 1] = shortage_of(line, sellable, unknown) end
   end
   return free, shortages
 end
@@ -141,10 +151,10 @@ local function has_any(free, k)
 end
 
 -- Warehouses that named lines use anyway cost nothing more.
-local function choose(free, rank, entries)
+local function choose(free, rank, lines)
   local chosen, size, named = {}, #rank, {}
-  for _, entry in ipairs(entries) do
-    if entry.warehouse ~= '' then named[entry.warehouse] = true end
+  for _, line in ipairs(lines) do
+    if line.warehouse ~= '' then named[line.warehouse] = true end
   end
   for k, warehouse in ipairs(rank) do
     if named[warehouse] then chosen[k] = true end
@@ -160,7 +170,7 @@ local function choose(free, rank, entries)
   return chosen
 end
 
--- {k -> quantity} of one free entry: whole from the first chosen warehouse that holds it, else split in rank order.
+-- {k -> quantity} of one free line: whole from the first chosen warehouse that holds it, else split in rank order.
 local function allocate(item, chosen, size)
   for k = 1, size do
     if chosen[k] and item.left[k] >= item.need then return { [k] = item.need } end
@@ -175,73 +185,97 @@ local function allocate(item, chosen, size)
   return parts
 end
 
--- The first in rank that holds a single line whole, or nil: most orders need no more than this.
-local function source_whole(shard, line, asked, order, held)
-  if line.warehouse ~= '' then
-    return room_of(shard, held, line.sku, line.warehouse) >= line.quantity and line.warehouse or nil
+-- Whether every line can be had whole: from `warehouse`, or (nil) from the one that the line names.
+local function serves(shard, lines, warehouse, held)
+  for _, line in ipairs(lines) do
+    if room_of(shard, held, line.sku, warehouse or line.warehouse) < line.quantity then return false end
   end
+  return true
+end
+
+-- The first in rank that can serve lines that name no warehouse alone, or nil: most orders need no more than this.
+local function source_whole(shard, lines, asked, order, held)
   for _, warehouse in ipairs(#asked > 0 and asked or order) do
-    if room_of(shard, held, line.sku, warehouse) >= line.quantity then return warehouse end
+    if serves(shard, lines, warehouse, held) then return warehouse end
   end
+  if #asked > 0 then return nil end
   local found
-  if #asked == 0 then
-    for warehouse in pairs(load_stock(shard, line.sku).places) do
-      if room_of(shard, held, line.sku, warehouse) >= line.quantity and (not found or before(warehouse, found)) then
-        found = warehouse
-      end
+  for field in pairs(load_stock(shard, lines[1].sku).counts) do
+    local warehouse = known_in(field)
+    if warehouse and (not found or before(warehouse, found)) and serves(shard, lines, warehouse, held) then
+      found = warehouse
     end
   end
   return found
 end
 
--- Lines {sku, warehouse, quantity, deducted = 0}, merged per SKU and warehouse; or nil and the shortages as JSON.
-local function source_lines(shard, lines, asked, order, held)
-  local whole = #lines == 1 and source_whole(shard, lines[1], asked, order, held)
-  if whole then
-    return { { sku = lines[1].sku, warehouse = whole, quantity = lines[1].quantity, deducted = 0 } }
+-- The lines as they are taken: from `warehouse`, or (nil) from the one that each names.
+local function taken_from(warehouse, lines)
+  local taken = {}
+  for i, line in ipairs(lines) do
+    taken[i] = { sku = line.sku, warehouse = warehouse or line.warehouse, quantity = line.quantity, deducted = 0 }
   end
-  local entries = merge_lines(lines)
-  local rank = candidates_of(shard, entries, asked, order)
-  local free, shortages = survey(shard, entries, rank, held)
+  return taken
+end
+
+-- An order that several warehouses serve; as `source_lines`.
+local function source_split(shard, lines, asked, order, held)
+  local rank = candidates_of(shard, lines, asked, order)
+  local free, shortages = survey(shard, lines, rank, held)
   if #shortages > 0 then return nil, '[' .. table.concat(shortages, ',') .. ']' end
-  local chosen = #free > 0 and choose(free, rank, entries) or {}
+  local chosen = #free > 0 and choose(free, rank, lines) or {}
   local parts_of, sourced = {}, {}
-  for _, item in ipairs(free) do parts_of[item.entry] = allocate(item, chosen, #rank) end
-  for _, entry in ipairs(entries) do
-    if entry.warehouse ~= '' then
-      sourced[#sourced + 1] = entry
+  for _, item in ipairs(free) do parts_of[item.line] = allocate(item, chosen, #rank) end
+  for _, line in ipairs(lines) do
+    if line.warehouse ~= '' then
+      sourced[#sourced + 1] = line
     else
       for k, warehouse in ipairs(rank) do
-        local quantity = parts_of[entry][k]
-        if quantity then
-          sourced[#sourced + 1] = { sku = entry.sku, warehouse = warehouse, quantity = quantity }
-        end
+        local quantity = parts_of[line][k]
+        if quantity then sourced[#sourced + 1] = { sku = line.sku, warehouse = warehouse, quantity = quantity } end
       end
     end
   end
-  local merged = merge_lines(sourced)
-  for _, line in ipairs(merged) do line.deducted = 0 end
-  return merged
+  return taken_from(nil, merge_lines(sourced))
+end
+
+-- Lines {sku, warehouse, quantity, deducted = 0}, merged per SKU and warehouse; or nil and the shortages as JSON.
+local function source_lines(shard, lines, asked, order, held)
+  local named = 0
+  for _, line in ipairs(lines) do
+    if line.warehouse ~= '' then named = named + 1 end
+  end
+  if named == 0 then
+    local whole = source_whole(shard, lines, asked, order, held)
+    if whole then return taken_from(whole, lines) end
+  elseif named == #lines and serves(shard, lines, nil, held) then
+    return taken_from(nil, lines)
+  end
+  return source_split(shard, lines, asked, order, held)
 end
 
 -- The request as the record keeps it, to source it again; nil if every line named its warehouse.
 local function encode_request(lines, asked)
-  if #lines == 1 and lines[1].warehouse ~= '' then return nil end
-  if #lines == 1 and #asked == 0 then return '[[],[["' .. lines[1].sku .. '",' .. lines[1].quantity .. ',""]]]' end
+  if #lines == 1 and #asked == 0 and lines[1].warehouse == '' then
+    return '[[],[["' .. lines[1].sku .. '",' .. text_of(lines[1].quantity) .. ',""]]]'
+  end
   local named, parts, ranked = true, {}, {}
-  for i, line in ipairs(merge_lines(lines)) do
+  for i, line in ipairs(lines) do
     if line.warehouse == '' then named = false end
-    parts[i] = '["' .. line.sku .. '",' .. line.quantity .. ',"' .. line.warehouse .. '"]'
+    parts[i] = '["' .. line.sku .. '",' .. text_of(line.quantity) .. ',"' .. line.warehouse .. '"]'
   end
   if named then return nil end
   for i, warehouse in ipairs(asked) do ranked[i] = '"' .. warehouse .. '"' end
   return '[[' .. table.concat(ranked, ',') .. '],[' .. table.concat(parts, ',') .. ']]'
 end
 
+local NONE = {}
+
 -- A list from ARGV[first] on: a count, then its items. Returns the list and the index after it.
 local function read_list(args, first)
   local count = natural(args[first])
   if not count or #args < first + count then return nil end
+  if count == 0 then return NONE, first + 1 end
   local list = {}
   for i = 1, count do list[i] = args[first + i] end
   return list, first + count + 1

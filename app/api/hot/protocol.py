@@ -9,6 +9,7 @@ uvicorn's own way, and the application behind it.
 import asyncio
 from asyncio import TimerHandle
 from collections.abc import Sized
+from time import perf_counter
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -106,7 +107,7 @@ class HotCycle(_Cycle):
 class PageCycle(_Cycle):
     """A plain GET of a page that has to be read first; it becomes a request only if that turns out badly."""
 
-    __slots__ = ("_headers", "_sku", "_target")
+    __slots__ = ("_began", "_headers", "_sku", "_target")
     more_body = False
 
     def __init__(self, protocol: "HotProtocol", sku: str, target: bytes, headers: Headers) -> None:
@@ -114,6 +115,7 @@ class PageCycle(_Cycle):
         self._sku = sku
         self._target = target
         self._headers = headers
+        self._began = perf_counter()
 
     def the_request(self) -> HotRequest:
         """Return the request as a handler would have got it."""
@@ -122,9 +124,9 @@ class PageCycle(_Cycle):
     def arrived(self, entry: Entry[PageBytes] | None) -> None:
         """Answer with what was read."""
         pages = self.protocol.hot.pages
-        page = pages.accept(entry, self._target) if self.keep_alive else None
+        page = pages.accept(entry, self._target, self._began) if self.keep_alive else None
         if page is None:
-            pages.answer(self.the_request(), self._sku, entry, self.respond, self.decline)
+            pages.answer(self.the_request(), self._sku, entry, self._began, self.respond, self.decline)
             return
         self.response_complete = True
         self.protocol.hot_page(self, page)
