@@ -6,7 +6,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.domain.codes import check_code, check_warehouse
-from app.domain.inbox import Limits, Rules, read_sources
+from app.domain.inbox import Rules, SourceLimits, read_sources
 from app.domain.reconciliation import read_policy
 from app.domain.shortages import Choice
 from app.domain.times import SKEW_SECONDS_MAX
@@ -223,7 +223,9 @@ class Settings(BaseSettings):
     @property
     def rules(self) -> Rules:
         """Return what sources of warehouse events may say before a person looks at it."""
-        return Rules(Limits(self.inbox_units_max, self.inbox_skew_seconds), read_sources(self.inbox_sources))
+        return Rules(
+            SourceLimits(self.inbox_units_max, self.inbox_skew_seconds), read_sources(self.inbox_sources)
+        )
 
     @property
     def reconciled(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from app.api import problems
-from app.api.auth import Keys
+from app.api.auth import ApiKeys
 from app.api.edge import Edge
 from app.api.openapi import describe, description
 from app.api.ports import Health
@@ -76,7 +76,7 @@ def create_app(
     app.state.metrics = metrics or Metrics()
     app.state.uploads = Uploads()
     app.state.warehouses = WarehouseWatch()
-    app.state.keys = Keys(read_api_keys(settings.api_keys.get_secret_value()))
+    app.state.keys = ApiKeys(read_api_keys(settings.api_keys.get_secret_value()))
     for router in ROUTERS:  # as they are: FastAPI matches included routers twice on each request
         app.router.routes.extend(router.routes)
     for kind in (problems.ProblemError, RequestValidationError, HTTPException, SellableError):

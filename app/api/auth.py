@@ -14,7 +14,7 @@ _FOREIGN = frozenset({"cross-site", "same-site"})
 _READS = frozenset({"GET", "HEAD"})
 
 
-class Keys:
+class ApiKeys:
     """The keys of SELLABLE_API_KEYS; without any, everybody may do everything."""
 
     def __init__(self, keys: Mapping[str, ApiKey]) -> None:
@@ -62,7 +62,7 @@ class Needs(HTTPBearer):
     def check(self, request: Request) -> None:
         """Note who calls; raise `ProblemError` if they may not."""
         given = [value for name, value in request.scope["headers"] if name == b"authorization"]
-        keys: Keys = request.app.state.keys
+        keys: ApiKeys = request.app.state.keys
         if keys.open and request.headers.get("sec-fetch-site") in _FOREIGN and request.method not in _READS:
             detail = (
                 "this service has no API keys, so it refuses writes that a browser sends for another site;"

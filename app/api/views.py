@@ -20,7 +20,7 @@ from app.domain.answers import LockView, TransferView
 from app.domain.events import Counts
 from app.domain.past import Explanation, PastMove, StockThen
 from app.domain.purchase_orders import Arrived, Expected, OpenLine, OrderStatus, PurchaseOrder
-from app.domain.shortages import Remedy, Shortage
+from app.domain.shortages import Remedy, ShortageCase
 from app.domain.times import time_ms, time_text
 from app.operations.availability import Page
 from app.operations.durability import Told
@@ -254,7 +254,7 @@ def of_stock_take(body: StockTakeBody, counted: Counted) -> dict[str, Any]:
     return head | {"counted_at": time_text(time_ms(body.counted_at))} | _booked(lines, counted.told)
 
 
-def of_case(case: Shortage, suggested: Sequence[str], remedies: Sequence[Remedy]) -> dict[str, Any]:
+def of_case(case: ShortageCase, suggested: Sequence[str], remedies: Sequence[Remedy]) -> dict[str, Any]:
     """Return a shortage case, with the locks to break and what other warehouses could send."""
     return {
         "shortage_id": str(case.shortage_id),

@@ -5,7 +5,7 @@ from app.ledger.counts import CountRows
 from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
 from app.ledger.past import PastRows
-from app.ledger.purchase_orders import PurchaseOrders as PlanRows
+from app.ledger.purchase_orders import PurchaseOrderRows
 from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.shortages import ShortageRows
 from app.ledger.snapshots import Snapshots
@@ -50,7 +50,7 @@ def operations_of(stores: Connections) -> Operations:
         exchanges=Exchanges(stores.hot, durabilities),
         transfers=Transfers(stores.hot, ledger, durabilities),
         buffers=Buffers(stores.hot, durabilities),
-        purchase_orders=PurchaseOrders(stores.hot, PlanRows(stores.engine), once, durabilities),
+        purchase_orders=PurchaseOrders(stores.hot, PurchaseOrderRows(stores.engine), once, durabilities),
         stock_takes=StockTakes(stores.hot, once, CountRows(stores.engine), durabilities),
         shortages=Shortages(stores.hot, ShortageRows(stores.engine), durabilities, settings.shortage_choice),
         inbox=inbox_of(stores, durabilities),

@@ -42,7 +42,7 @@ class Row(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SourceLimits:
     """What of one source is booked without a person: units in one event, and how far its clock may be ahead."""
 
     units_max: int
@@ -53,20 +53,20 @@ class Limits:
 class Rules:
     """The limits of every source; those that are not named have the common ones."""
 
-    common: Limits
-    named: Mapping[str, Limits] = field(default_factory=dict)
+    common: SourceLimits
+    named: Mapping[str, SourceLimits] = field(default_factory=dict)
 
-    def of(self, source: str) -> Limits:
+    def of(self, source: str) -> SourceLimits:
         """Return a source's limits."""
         return self.named.get(source, self.common)
 
 
-def read_sources(text: str) -> dict[str, Limits]:
+def read_sources(text: str) -> dict[str, SourceLimits]:
     """Read `source:units:seconds,…`; raise `ValueError` with a sentence if it cannot be read."""
-    found: dict[str, Limits] = {}
+    found: dict[str, SourceLimits] = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
         source, *numbers = entry.rsplit(":", 2)
         if len(numbers) != 2 or not source or not all(one.isdecimal() for one in numbers):
             raise ValueError("each source is source:units:seconds")
-        found[source] = Limits(int(numbers[0]), int(numbers[1]))
+        found[source] = SourceLimits(int(numbers[0]), int(numbers[1]))
     return found

@@ -15,7 +15,7 @@ class Promise(NamedTuple):
     units: int
 
 
-class Shortage(NamedTuple):
+class ShortageCase(NamedTuple):
     """A case: `units` short now, 0 once closed; times in ms since 1970; promises latest first."""
 
     shortage_id: int
@@ -34,14 +34,14 @@ class Remedy(NamedTuple):
     units: int
 
 
-def remedies(shortage: Shortage, sellable: Mapping[str, int]) -> list[Remedy]:
+def remedies(shortage: ShortageCase, sellable: Mapping[str, int]) -> list[Remedy]:
     """Return what other warehouses can sell of the SKU, up to what is short, the fullest first."""
     others = ((warehouse, units) for warehouse, units in sellable.items() if warehouse != shortage.warehouse)
     found = [Remedy(warehouse, min(units, shortage.units)) for warehouse, units in others if units > 0]
     return sorted(found, key=lambda remedy: (-remedy.units, remedy.warehouse))
 
 
-def suggested(shortage: Shortage, choice: Choice) -> list[str]:
+def suggested(shortage: ShortageCase, choice: Choice) -> list[str]:
     """Return the locks to break: as many as it takes until nothing is short, or all of them."""
     found: list[str] = []
     short = shortage.units

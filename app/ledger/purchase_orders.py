@@ -16,7 +16,7 @@ NEWEST = Position(2**62, 0)
 """Beyond every event."""
 
 
-class PurchaseOrders:
+class PurchaseOrderRows:
     """Raises `UnavailableError` while Postgres is away."""
 
     def __init__(self, engine: AsyncEngine) -> None:

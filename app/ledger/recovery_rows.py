@@ -111,17 +111,19 @@ class RecoveryRows:
             tip: str | None = await pg.fetchval(sql("first_tip"), self._shard, epoch)
         return tip
 
-    async def highest_epoch(self) -> int:
+    async def highest_given_epoch(self) -> int:
         """Return the highest epoch the ledger ever saw or gave out."""
         async with database.snapshot(self._engine) as connection:
             return int(
-                (await connection.execute(statement("highest_epoch"), {"shard": self._shard})).scalar_one()
+                (
+                    await connection.execute(statement("highest_given_epoch"), {"shard": self._shard})
+                ).scalar_one()
             )
 
-    async def newest_epoch(self) -> int:
+    async def newest_noted_epoch(self) -> int:
         """Return the highest epoch that was noted; 0 if none was."""
         async with database.driver_transaction(self._engine) as pg:
-            return int(await pg.fetchval(sql("newest_epoch"), self._shard))
+            return int(await pg.fetchval(sql("newest_noted_epoch"), self._shard))
 
     async def reached(self) -> Position:
         """Return the position of the newest event in the ledger."""

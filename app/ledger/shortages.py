@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.domain.shortages import Promise, Shortage
+from app.domain.shortages import Promise, ShortageCase
 from app.ledger import database
 from app.ledger.queries import statement
 
@@ -16,22 +16,22 @@ class ShortageRows:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def after(self, after: int, items_max: int) -> list[Shortage]:
+    async def after(self, after: int, items_max: int) -> list[ShortageCase]:
         """Return the next open cases by id, each with the locks concerned."""
         async with database.snapshot(self._engine) as connection:
             values = {"after": after, "items_max": items_max}
             rows = (await connection.execute(statement("list_shortages"), values)).all()
-            return await _with_promises(connection, [Shortage(*row) for row in rows])
+            return await _with_promises(connection, [ShortageCase(*row) for row in rows])
 
-    async def find(self, shortage_id: int) -> Shortage | None:
+    async def find(self, shortage_id: int) -> ShortageCase | None:
         """Return a case, open or closed, or None."""
         async with database.snapshot(self._engine) as connection:
             values = {"shortage_id": shortage_id}
             row = (await connection.execute(statement("find_shortage"), values)).one_or_none()
-            return None if row is None else (await _with_promises(connection, [Shortage(*row)]))[0]
+            return None if row is None else (await _with_promises(connection, [ShortageCase(*row)]))[0]
 
 
-async def _with_promises(connection: AsyncConnection, cases: Sequence[Shortage]) -> list[Shortage]:
+async def _with_promises(connection: AsyncConnection, cases: Sequence[ShortageCase]) -> list[ShortageCase]:
     if not cases:
         return []
     values = {"skus": [case.sku for case in cases], "warehouses": [case.warehouse for case in cases]}

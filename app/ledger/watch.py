@@ -115,8 +115,10 @@ class LedgerWatch:
         """Return when the connection was lost, or has been silent for too long while somebody waits."""
         while not lost.is_set():
             self._heard.clear()
+            # Not wait_for: Python 3.11's forgets that it was cancelled when the connection is lost at that moment.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(lost.wait(), SILENT_SECONDS_MAX)
+                async with asyncio.timeout(SILENT_SECONDS_MAX):
+                    await lost.wait()
             if self._waiters and not self._heard.is_set():
                 return
 

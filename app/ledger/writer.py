@@ -118,7 +118,7 @@ class Writer:
     async def _lease(self, pg: Any, home_epoch: int | None) -> Any:
         """Return the position's row, this transaction's alone; None if it is another's, or a newer memory's."""
         row = await pg.fetchrow(sql("lease_position"), self._shard)
-        is_over = row is not None and home_epoch is not None and home_epoch < row["newest_epoch"]
+        is_over = row is not None and home_epoch is not None and home_epoch < row["newest_noted_epoch"]
         return None if is_over else row
 
     async def _held(self, pg: Any, leased: Any) -> frozenset[Subject]:

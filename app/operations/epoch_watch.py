@@ -23,7 +23,7 @@ ASK_SECONDS_MAX = 2.0
 class Epochs(Protocol):
     """What the ledger says of epochs."""
 
-    async def newest_epoch(self) -> int:
+    async def newest_noted_epoch(self) -> int:
         """Return the highest epoch that was noted; 0 if none was."""
         ...
 
@@ -65,7 +65,7 @@ class EpochWatch:
     async def look(self) -> None:
         """Ask once. Raises `SellableError` or `OSError` while a server is away."""
         async with asyncio.timeout(ASK_SECONDS_MAX):
-            newest = await self._epochs.newest_epoch()
+            newest = await self._epochs.newest_noted_epoch()
         if newest > self.newest:
             self.newest = newest
             await self._leave(newest)

@@ -12,7 +12,7 @@ from app.domain.commands import Booking, Receive
 from app.domain.events import Position
 from app.domain.purchase_orders import Arrived, Expected, Plan, PurchaseOrder
 from app.hotstore.store import HotStore
-from app.ledger.purchase_orders import PurchaseOrders as PlanRows
+from app.ledger.purchase_orders import PurchaseOrderRows
 from app.operations.durability import Durabilities, Told
 from app.operations.once import Once
 from app.settings import Durability
@@ -42,7 +42,7 @@ class PurchaseOrders:
     """Every step raises `UnavailableError` without Postgres; a receipt raises what `HotStore` raises too."""
 
     hot: HotStore
-    plans: PlanRows
+    plans: PurchaseOrderRows
     once: Once
     durabilities: Durabilities
 

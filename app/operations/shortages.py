@@ -8,7 +8,7 @@ from typing import NamedTuple
 from app.domain.answers import Answer
 from app.domain.commands import Line, Unlock
 from app.domain.outcomes import Outcome
-from app.domain.shortages import Choice, Remedy, Shortage, remedies, suggested
+from app.domain.shortages import Choice, Remedy, ShortageCase, remedies, suggested
 from app.domain.words import OPEN_STATUSES
 from app.errors import NotReadyError
 from app.hotstore.store import HotStore
@@ -40,7 +40,7 @@ class Resolved(NamedTuple):
 class Resolution(NamedTuple):
     """What resolving came to, in the order the locks were named."""
 
-    shortage: Shortage
+    shortage: ShortageCase
     results: tuple[Resolved, ...]
     position: str
     durability: Durability
@@ -55,15 +55,15 @@ class Shortages:
     durabilities: Durabilities
     choice: Choice
 
-    async def list(self, after: int, items_max: int) -> Sequence[Shortage]:
+    async def list(self, after: int, items_max: int) -> Sequence[ShortageCase]:
         """Return the next open cases by id."""
         return await self.cases.after(after, items_max)
 
-    def suggested(self, shortage: Shortage) -> Sequence[str]:
+    def suggested(self, shortage: ShortageCase) -> Sequence[str]:
         """Return the locks to break, by the setting."""
         return suggested(shortage, self.choice)
 
-    async def remedies(self, cases: Sequence[Shortage]) -> Sequence[Sequence[Remedy]]:
+    async def remedies(self, cases: Sequence[ShortageCase]) -> Sequence[Sequence[Remedy]]:
         """Return, for each case, what transfers from other warehouses could bring now."""
         _, found = await self.hot.read_stock([*dict.fromkeys(case.sku for case in cases)])
         sellable = {
@@ -92,7 +92,7 @@ class Shortages:
             results.append(result)
         return Resolution(case, tuple(results), position, await self.durabilities.reach(position, wanted))
 
-    async def _break(self, case: Shortage, lock_id: str, position: str, who: str) -> tuple[Resolved, str]:
+    async def _break(self, case: ShortageCase, lock_id: str, position: str, who: str) -> tuple[Resolved, str]:
         for _ in range(TRIES_MAX):
             read = await self.hot.read_lock(lock_id)
             if read.outcome is Outcome.UNKNOWN_LOCK:
@@ -107,7 +107,7 @@ class Shortages:
         raise NotReadyError(f"the lock {lock_id} changes faster than it can be read")
 
 
-def _held(read: Answer, case: Shortage) -> int:
+def _held(read: Answer, case: ShortageCase) -> int:
     lock = read.lock
     if lock is None or lock.status not in OPEN_STATUSES:
         return 0

@@ -149,8 +149,10 @@ class HotLevel:
     async def keep(self) -> None:
         """Read it again every second, and whenever it is in doubt; until cancelled."""
         while True:
+            # Not wait_for: Python 3.11's forgets that it was cancelled when a doubt comes at that moment.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._doubted.wait(), READ_SECONDS)
+                async with asyncio.timeout(READ_SECONDS):
+                    await self._doubted.wait()
             await self.refresh()
 
     async def refresh(self) -> None:

@@ -241,7 +241,7 @@ class Recovery:
 
     async def _next_epoch(self, claims: Claims) -> int:
         last_epoch = claims.last.epoch if claims.last else 0
-        return max(await self._rows.highest_epoch(), last_epoch, claims.epoch) + 1
+        return max(await self._rows.highest_given_epoch(), last_epoch, claims.epoch) + 1
 
     async def _let_old_home_end(self, claims: Claims, epoch: int) -> None:
         """On a new home: every process must have left the old one, and its last replies must be over.

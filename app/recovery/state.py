@@ -25,7 +25,7 @@ async def why_shut(gate: Gate, rows: RecoveryRows) -> list[str]:
     if claims.present and not gate.knows_layout(claims):
         reasons = ["the hot store's keys have another layout: it is rebuilt from the ledger first"]
     try:
-        newest = await rows.newest_epoch()
+        newest = await rows.newest_noted_epoch()
     except (UnavailableError, OSError):
         return [
             *reasons,

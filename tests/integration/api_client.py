@@ -23,7 +23,7 @@ from app.ledger.counts import CountRows
 from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
 from app.ledger.past import PastRows
-from app.ledger.purchase_orders import PurchaseOrders as PlanRows
+from app.ledger.purchase_orders import PurchaseOrderRows
 from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.shortages import ShortageRows
 from app.ledger.snapshots import Snapshots
@@ -174,7 +174,7 @@ def operations_on(
         exchanges=Exchanges(hot, levels),
         transfers=Transfers(hot, ledger, levels),
         buffers=Buffers(hot, levels),
-        purchase_orders=PurchaseOrders(hot, PlanRows(engine), once, levels),
+        purchase_orders=PurchaseOrders(hot, PurchaseOrderRows(engine), once, levels),
         stock_takes=StockTakes(hot, once, CountRows(engine), levels),
         shortages=Shortages(hot, ShortageRows(engine), levels, settings.shortage_choice),
         inbox=Inbox(

@@ -1,4 +1,4 @@
-"""An empty hot store for each test, with the gate open."""
+"""An empty hot store for each test, with the gate open; and the whole service on both stores."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,12 +6,14 @@ from contextlib import asynccontextmanager
 import pytest
 import redis.asyncio
 
+from app.bootstrap import Stores
 from app.embedded.valkey import EmbeddedValkey
 from app.hotstore import wire
 from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from tests.integration.api_client import World, world_on
+from tests.integration.warehouse import House, house_on
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +39,14 @@ async def opened(url: str, *prefixes: str) -> AsyncIterator[redis.asyncio.Redis]
         await open_gate(client, Keys(prefix))
     yield client
     await client.aclose()
+
+
+@pytest.fixture
+async def house(stores: Stores) -> AsyncIterator[House]:
+    """The whole service: A has 10 in north and 5 in south, B none in north, and the ledger knows."""
+    async with house_on(stores) as house:
+        await house.caught_up()
+        yield house
 
 
 @pytest.fixture

@@ -1,24 +1,11 @@
 """Sending snapshots to a house, and reading what their comparison came to."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
-from tests.integration.warehouse import House
-
-
-async def now_ms(house: House) -> int:
-    """A time that everything so far is before, and everything that follows is after."""
-    await asyncio.sleep(0.002)
-    seconds, micros = await house.stores.client.time()
-    await asyncio.sleep(0.002)
-    return int(seconds) * 1000 + int(micros) // 1000
-
-
-def text_of(ms: int) -> str:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)).isoformat().replace("+00:00", "Z")
+from tests.integration.warehouse import House, text_of
 
 
 async def send(

@@ -21,8 +21,7 @@ from app.ledger import database
 from app.settings import Settings
 from app.worker.backlog import Judgement, Limits, judge
 from tests import servers
-from tests.integration.test_durability import until, working
-from tests.integration.test_worker import differences, fetch
+from tests.integration.working import differences, fetch, persisted, until, working
 
 LIMITS = Limits(
     entries_soft=100, entries_hard=1_000, bytes_soft=50_000, bytes_hard=100_000, disk_free_min=1_000
@@ -233,22 +232,18 @@ async def test_nothing_is_lost_while_postgres_cannot(
         await stores.words.refresh()
         return any("nothing is persisted:" in note for note in stores.words.notes())
 
-    async def persisted() -> bool:
-        last, done = await stores.client.hmget(stores.keys.meta, ["last", "persisted"])
-        return last == done
-
     async def at_ease() -> bool:
         await stores.words.refresh()
         return stores.words.notes() == []
 
     with capture_logs() as logs:
         async with working(stores):
-            await until(persisted)
+            await until(lambda: persisted(stores))
             async with trouble(stores, postgres_server):
                 for i in range(20):
                     assert (await stores.hot.lock(Lock(f"L{i}", (Line("A", 1),)))).outcome is Outcome.LOCKED
                 await until(waits)
-            await until(persisted)
+            await until(lambda: persisted(stores))
             await until(at_ease)
     assert not [log for log in logs if log["event"] == "duty.failed"]
     assert await fetch(stores, "SELECT count(*) FROM event WHERE kind = 'lock'") == [(20,)]

@@ -18,7 +18,7 @@ from app.ledger.horizon import Horizon
 from app.ledger.writer import OutOfTurnError, Writer
 from app.worker.persist import Persist
 from tests.integration.books import Book
-from tests.integration.test_worker import differences, drain, execute, fetch, some_traffic
+from tests.integration.working import differences, drain, execute, fetch, some_traffic
 
 TABLES = {
     "event": "epoch, n",

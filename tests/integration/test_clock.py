@@ -7,7 +7,7 @@ from app.domain.commands import Extend, Line, Lock, OpeningRow, Replace
 from app.domain.outcomes import Outcome
 from app.worker.clock import PAUSE_SECONDS_MAX, ClockWatch
 from app.worker.expire import Sweeper
-from tests.integration.test_worker import differences, drain
+from tests.integration.working import differences, drain
 
 DAY_SECONDS = 86_400
 

@@ -1,6 +1,5 @@
 """What is done about differences: proposed, approved, applied within limits, undone; as of the time of the count."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,8 +12,8 @@ from app.domain.words import Place
 from app.ledger import database
 from app.ledger.reconciliations import Chosen
 from app.settings import Settings
-from tests.integration.reconciling import now_ms, reconciled, send, text_of
-from tests.integration.warehouse import House, house_on, problem
+from tests.integration.reconciling import reconciled, send
+from tests.integration.warehouse import House, house_on, now_ms, problem, shelf, text_of
 
 POLICY = "unexplained=apply<=3,unexplained=propose<=100,unexplained=report"
 
@@ -28,14 +27,6 @@ def test_settings() -> Settings:
     )  # fmt: skip
 
 
-@pytest.fixture
-async def house(stores: Stores) -> AsyncIterator[House]:
-    """A has 10 in north, B none."""
-    async with house_on(stores) as house:
-        await house.caught_up()
-        yield house
-
-
 async def step(house: House, told: dict[str, Any], name: str, **chosen: Any) -> list[tuple[str, str, str]]:
     answer = await house.http.post(f"/v1/reconciliations/{told['reconciliation_id']}/{name}", json=chosen)
     assert answer.status_code == 200, answer.text
@@ -45,11 +36,6 @@ async def step(house: House, told: dict[str, Any], name: str, **chosen: Any) -> 
 async def treatments(house: House, told: dict[str, Any]) -> dict[str, int]:
     report = await house.http.get(f"/v1/reconciliations/{told['reconciliation_id']}/report")
     return dict(report.json()["treatments"])
-
-
-async def shelf(house: House, sku: str = "A") -> tuple[int, int]:
-    counts = await house.counts(sku)
-    return counts["on_hand"], counts["damaged"]
 
 
 async def test_proposed_approved_undone(house: House) -> None:

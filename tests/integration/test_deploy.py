@@ -37,6 +37,7 @@ from app.domain.outcomes import Outcome
 from app.domain.words import Place
 from app.recovery.findings import Finding
 from app.settings import Settings
+from tests.integration.working import drain
 from tests.servers import scratch, until
 
 ROOT = Path(__file__).parents[2]
@@ -135,12 +136,6 @@ def deployed(compose: dict[str, Any]) -> Iterator[Deployed]:
 async def worker(deployed: Deployed, database_url: str) -> AsyncIterator[Stores]:
     async with open_stores(deployed.url("worker"), database_url, settings=Settings()) as stores:
         yield stores
-
-
-async def drain(stores: Stores) -> None:
-    (persist,) = [duty for duty in stores.duties() if duty.name == "persist"]
-    while await persist.run_once():
-        pass
 
 
 async def test_the_worker_can_do_all_of_its_work_and_the_api_all_of_its_own(

@@ -21,7 +21,7 @@ from app.operations.operations import Operations
 from app.recovery.checks import HotLevel
 from app.settings import Settings
 from tests import servers
-from tests.integration.working import working
+from tests.integration.working import until, working
 
 ROWS = [OpeningRow("A", "north", 1_000)]
 _numbers = iter(range(1_000_000))
@@ -48,12 +48,6 @@ def impatient(operations: Operations) -> Operations:
     """The same, for what will not be reached."""
     durabilities = replace(operations.locks.durabilities, wait_seconds=0.2)
     return replace(operations, locks=replace(operations.locks, durabilities=durabilities))
-
-
-async def until(ask, limit_seconds: float = 45.0) -> None:
-    async with asyncio.timeout(limit_seconds):
-        while not await ask():
-            await asyncio.sleep(0.01)
 
 
 @contextmanager
@@ -233,6 +227,19 @@ async def test_a_doubted_level_is_read_anew_at_once(stores: Stores) -> None:
     await until(lambda: _is(stores.level, "disk"))
     keeping.cancel()
     await asyncio.gather(keeping, return_exceptions=True)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_keeping_ends_although_a_doubt_comes_at_the_same_moment(stores: Stores, turns: int) -> None:
+    """Each turn of the loop between the two is another moment within the wait for a doubt."""
+    keeping = asyncio.create_task(stores.level.keep())
+    await asyncio.sleep(0)
+    stores.level.doubt()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    keeping.cancel()
+    await asyncio.wait({keeping}, timeout=10)
+    assert keeping.cancelled()
 
 
 async def test_a_server_that_evicts_is_refused_at_the_start_and_unready_later(stores: Stores) -> None:

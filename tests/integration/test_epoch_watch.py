@@ -38,7 +38,7 @@ from app.recovery.findings import Finding
 from app.settings import Settings
 from tests import servers
 from tests.integration.test_recovery_findings import told
-from tests.integration.test_worker import differences, drain, fetch, until, working
+from tests.integration.working import differences, drain, fetch, until, working
 
 
 async def nobody(_epoch: int) -> None:
@@ -166,7 +166,7 @@ class OpenedBetween:
         self._newest = 1
         self._reached = Position(1, 3)
 
-    async def newest_epoch(self) -> int:
+    async def newest_noted_epoch(self) -> int:
         newest, self._newest, self._reached = self._newest, 2, Position(2, 1)
         return newest
 
@@ -269,7 +269,7 @@ async def test_postgres_away_does_not_stop_locks(stores: Stores) -> None:
     async def away() -> int:
         raise OSError("away")
 
-    watch._epochs.newest_epoch = away
+    watch._epochs.newest_noted_epoch = away
     with pytest.raises(OSError, match="away"):
         await watch.look()
     assert (await store.lock(Lock("one", (Line("A", 1),)))).outcome == "LOCKED"

@@ -10,7 +10,7 @@ from app import resources
 from app.domain.commands import Line, Lock, Opening, OpeningRow, Transfer, TransferShip
 from app.domain.outcomes import Outcome
 from app.hotstore.library import COMMANDS, SHARED
-from tests.integration.test_functions_tables import everything
+from tests.integration.function_cases import everything
 from tests.properties.rig import Shard
 
 pytest_plugins = ["tests.properties.fixtures"]

@@ -41,8 +41,8 @@ from app.hotstore.keys import Keys
 from app.hotstore.library import Library
 from app.hotstore.records import Record
 from app.hotstore.store import HotStore
+from tests.integration.function_cases import everything
 from tests.integration.test_functions_arguments import ARGUMENTS, plain
-from tests.integration.test_functions_tables import everything
 from tests.properties.rig import START_MS, Server, Shard, Wire, entries_of, library_under_test, running
 
 pytest_plugins = ["tests.properties.fixtures"]

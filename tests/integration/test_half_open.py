@@ -21,7 +21,7 @@ from app.ledger.watch import LedgerWatch
 from app.ledger.writer import Writer
 from app.operations import epoch_watch
 from app.operations.epoch_watch import EpochWatch
-from tests.integration.test_worker import until
+from tests.integration.working import until
 from tests.proxy import Proxy, proxied
 
 

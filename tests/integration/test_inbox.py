@@ -12,7 +12,7 @@ import pytest
 
 from app.bootstrap import Stores
 from app.commands.inbox import inbox
-from app.domain.inbox import Limits, Rules
+from app.domain.inbox import Rules, SourceLimits
 from app.errors import SellableError
 from app.settings import Settings
 from tests.integration.test_inbox_order import on_a_line
@@ -333,7 +333,7 @@ async def test_a_repeat_of_what_was_booked_is_never_kept(house: House) -> None:
     """However the limits have changed since: it was booked, and that is what the answer says."""
     told = event("e1", quantity=6)
     assert await send(house, told) == [("applied", "")]
-    object.__setattr__(house.operations.inbox, "rules", Rules(Limits(5, 0)))
+    object.__setattr__(house.operations.inbox, "rules", Rules(SourceLimits(5, 0)))
     assert await send(house, told, told | {"quantity": 7}) == [
         ("duplicate", ""),
         ("rejected", "event_id: was used with other content"),

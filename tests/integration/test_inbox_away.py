@@ -1,7 +1,7 @@
 """The inbox while Postgres is away: what can be booked is, the rest is refused by a 503, and nothing counts twice."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from app.bootstrap import Stores
 from app.commands.inbox import inbox
 from app.embedded.postgres import EmbeddedPostgres
 from app.errors import UnavailableError
 from app.settings import Settings
 from tests.integration.test_inbox import ago, counts, event, send, until_nothing_waits, waiting
-from tests.integration.warehouse import House, house_on, problem
+from tests.integration.warehouse import House, problem
 
 LONG_AGO = 200_000
 """Seconds: beyond the horizon."""
@@ -26,12 +25,6 @@ def test_settings() -> Settings:
     return Settings(
         trim_margin_seconds=0, inbox_wait_seconds=2, durability_wait_seconds=0.2, horizon_entries_max=1_000
     )
-
-
-@pytest.fixture
-async def house(stores: Stores) -> AsyncIterator[House]:
-    async with house_on(stores) as house:
-        yield house
 
 
 @contextmanager

@@ -1,16 +1,14 @@
 """An event of the inbox and a reconciliation: the warehouse's count knows of a delivery that nobody has told yet."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from app.bootstrap import Stores
 from app.settings import Settings
-from tests.integration.reconciling import differences, now_ms, reconciled, text_of
+from tests.integration.reconciling import differences, reconciled
 from tests.integration.test_compensations import step, treatments
 from tests.integration.test_inbox import counts, event, send, until_nothing_waits, waiting
-from tests.integration.warehouse import House, house_on
+from tests.integration.warehouse import House, now_ms, text_of
 
 UNITS = 4
 
@@ -23,14 +21,6 @@ def test_settings() -> Settings:
         inbox_wait_seconds=60,
         reconcile_differing_share_max=1,
     )
-
-
-@pytest.fixture
-async def house(stores: Stores) -> AsyncIterator[House]:
-    """A has 10 in north. Nothing is within the window in which a move that explains a difference is looked for."""
-    async with house_on(stores) as house:
-        await house.caught_up()
-        yield house
 
 
 async def counted_too_early(house: House) -> tuple[dict[str, Any], dict[str, Any]]:

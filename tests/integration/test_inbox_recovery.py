@@ -12,8 +12,8 @@ from app.recovery.findings import Finding
 from app.settings import Settings
 from tests.integration.test_inbox import ago, event, send, until_nothing_waits, waiting
 from tests.integration.test_recovery_findings import memory_of
-from tests.integration.test_worker import drain, fetch, until
 from tests.integration.warehouse import House, house_on
+from tests.integration.working import drain, fetch, until
 from tests.recovery import (
     copy_of_ledger,
     copy_of_memory,

@@ -23,7 +23,7 @@ from app.ledger.past import FOREVER_MS, PastRows
 from app.ledger.writer import Writer
 from app.worker.keep_books import partitions_duty, retention_duty
 from tests.integration.books import Book
-from tests.integration.test_worker import drain, some_traffic
+from tests.integration.working import drain, some_traffic
 
 
 async def execute(engine: AsyncEngine, *statements: str) -> None:

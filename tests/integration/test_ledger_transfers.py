@@ -21,7 +21,8 @@ from app.ledger.horizon import Horizon
 from app.ledger.ledger import Ledger
 from app.recovery.findings import Finding
 from app.worker import forget
-from tests.integration.test_worker import _gone, differences, drain, execute, fetch, until, working
+from tests.integration.test_worker import _gone
+from tests.integration.working import differences, drain, execute, fetch, until, working
 
 N, S = "north", "south"
 MOVE = Transfer("T", N, S, (Line("A", 60), Line("B", 5)))

@@ -13,8 +13,8 @@ from app.domain.commands import Line, Lock, Opening, OpeningRow
 from app.hotstore import calls
 from app.hotstore.line import Line as RedisLine
 from app.hotstore.lock_batches import ORDERS_MAX, LockBatches
+from tests.integration.function_cases import everything
 from tests.integration.test_connection import eventually
-from tests.integration.test_functions_tables import everything
 from tests.properties.rig import Server, Shard
 
 pytest_plugins = ["tests.properties.fixtures"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from app.api.auth import Keys as ApiKeys
+from app.api.auth import ApiKeys
 from app.api.hot.handlers import HotCounts, HotRequest
 from app.api.hot.pages import Pages
 from app.domain.commands import OpeningRow

@@ -26,23 +26,7 @@ from app.ledger.queries import sql
 from app.ledger.writer import Writer
 from tests.integration.books import BEGIN_MS, STATES, Book
 from tests.integration.test_migrations import numbered
-from tests.integration.warehouse import House, house_on, problem
-
-
-@pytest.fixture
-async def house(stores: Stores) -> AsyncIterator[House]:
-    async with house_on(stores) as house:
-        await house.caught_up()
-        yield house
-
-
-async def now(house: House) -> str:
-    """A time that everything so far is before, and everything that follows is after."""
-    await asyncio.sleep(0.002)
-    seconds, micros = await house.stores.client.time()
-    await asyncio.sleep(0.002)
-    at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+from tests.integration.warehouse import House, now, problem
 
 
 async def get(house: House, path: str, **params: Any) -> dict[str, Any]:

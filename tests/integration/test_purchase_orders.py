@@ -16,17 +16,11 @@ from app.domain.words import SCHEMA, Place
 from app.ledger import database
 from app.recovery.findings import Finding
 from tests.integration.api_client import World, world_on
-from tests.integration.test_worker import differences, drain
-from tests.integration.warehouse import House, house_on, problem
+from tests.integration.warehouse import House, problem
+from tests.integration.working import differences, drain
 
 DAY_1, DAY_2 = "2030-01-01T08:00:00.000Z", "2030-01-02T08:00:00.000Z"
 YESTERDAY = f"{datetime.now(UTC) - timedelta(days=1):%Y-%m-%dT%H:%M:%S}.000Z"
-
-
-@pytest.fixture
-async def house(stores: Stores) -> AsyncIterator[House]:
-    async with house_on(stores) as house:
-        yield house
 
 
 def order(order_id: str = "P1", *lines: dict[str, Any], warehouse: str = "north") -> dict[str, Any]:

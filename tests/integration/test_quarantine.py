@@ -35,9 +35,8 @@ from app.domain.words import SCHEMA, Place
 from app.errors import NewerSchemaError, SellableError
 from app.ledger.check import LedgerCheck
 from app.recovery.findings import Finding
-from tests.integration.test_durability import until, working
 from tests.integration.test_recovery_findings import told
-from tests.integration.test_worker import differences, fetch
+from tests.integration.working import differences, drain, fetch, persisted, until, working
 from tests.recovery import commands_on, copy_of_memory, put_back_memory
 
 Moves = list[list[Any]]
@@ -97,17 +96,6 @@ async def move_of(stores: Stores, sku: str, **poison: Any) -> list[Any]:
         move["after"],
         move["reason"],
     ]
-
-
-async def drain(stores: Stores) -> None:
-    (persist,) = [duty for duty in stores.duties() if duty.name == "persist"]
-    while await persist.run_once():
-        pass
-
-
-async def persisted(stores: Stores) -> bool:
-    last, done = await stores.client.hmget(stores.keys.meta, ["last", "persisted"])
-    return last == done
 
 
 async def parked(stores: Stores) -> dict[str, int]:

@@ -23,8 +23,8 @@ from app.domain.words import Place
 from app.ledger import database
 from app.settings import Settings
 from tests.integration.inbox_rows import heard_up_to, wait_in_inbox
-from tests.integration.reconciling import now_ms, reconciled, text_of
-from tests.integration.warehouse import House, house_on
+from tests.integration.reconciling import reconciled
+from tests.integration.warehouse import House, house_on, now_ms, text_of
 
 IN = (Place.SUPPLIER, Place.AVAILABLE)
 

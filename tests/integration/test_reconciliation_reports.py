@@ -19,8 +19,8 @@ from app.domain.reconciliation import Freshness, standings
 from app.errors import SellableError
 from app.operations.operations import Operations
 from app.settings import Settings
-from tests.integration.reconciling import now_ms, reconciled, text_of
-from tests.integration.warehouse import House, house_on
+from tests.integration.reconciling import reconciled
+from tests.integration.warehouse import House, house_on, now_ms, text_of
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
-import pytest
 
 from app.api.app import create_app
 from app.bootstrap import Stores
@@ -17,16 +16,8 @@ from app.ledger import database
 from app.ledger.snapshots import Begun
 from app.operations.snapshots.spool import Asked, Spool
 from tests.integration.api_client import PretendHealth
-from tests.integration.reconciling import differences, done, now_ms, reconciled, send, text_of
-from tests.integration.warehouse import House, house_on, problem
-
-
-@pytest.fixture
-async def house(stores: Stores) -> AsyncIterator[House]:
-    """A has 10 in north and 5 in south; B is known in north."""
-    async with house_on(stores) as house:
-        await house.caught_up()
-        yield house
+from tests.integration.reconciling import differences, done, reconciled, send
+from tests.integration.warehouse import House, now_ms, problem, text_of
 
 
 async def test_what_agrees_differs_in_nothing(house: House) -> None:

@@ -33,7 +33,8 @@ from app.ledger.snapshot_rows import SnapshotRows
 from app.recovery.findings import Finding
 from app.settings import Settings
 from tests import servers
-from tests.integration.test_worker import differences, drain, fetch, persist_of, some_traffic, until, working
+from tests.integration.test_worker import persist_of
+from tests.integration.working import differences, drain, fetch, some_traffic, until, working
 from tests.recovery import (
     commands_on,
     copy_of_ledger,

@@ -15,7 +15,7 @@ from app.recovery.findings import Finding
 from app.settings import Settings
 from tests import servers
 from tests.integration.test_epoch_watch import _url_of
-from tests.integration.test_worker import differences, drain, execute, until
+from tests.integration.working import differences, drain, execute, until
 
 
 @pytest.fixture

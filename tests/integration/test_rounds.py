@@ -16,8 +16,7 @@ from app.reconcile.rounds import Rounds
 from app.reconcile.verify import Difference, Slice
 from app.settings import Settings
 from app.telemetry import Metrics
-from tests.integration.test_worker import drain, execute, fetch, some_traffic, until, working
-from tests.integration.working import busy
+from tests.integration.working import busy, drain, execute, fetch, some_traffic, until, working
 
 OPEN = "SELECT what, place, left_name, left_figure, right_name, right_figure FROM drift WHERE gone_at IS NULL"
 

@@ -11,7 +11,7 @@ import pytest
 from app.bootstrap import Stores
 from app.commands.shortages import shortages
 from app.domain.commands import Adjust, Booking, Buffer, Deduct, Line, Lock, Receive, Unlock
-from app.domain.shortages import Choice, Promise, Shortage, suggested
+from app.domain.shortages import Choice, Promise, ShortageCase, suggested
 from app.domain.words import Place
 from app.errors import SellableError
 from app.ledger import database
@@ -171,7 +171,7 @@ PROMISES = (
     ],
 )
 def test_which_promises_to_break(units: int, choice: Choice, chosen: list[str]) -> None:
-    assert suggested(Shortage(1, "A", "north", units, 0, None, PROMISES), choice) == chosen
+    assert suggested(ShortageCase(1, "A", "north", units, 0, None, PROMISES), choice) == chosen
 
 
 async def test_without_postgres(hot_client: Any) -> None:

@@ -31,27 +31,11 @@ from app.ledger.counts import CountRows
 from app.ledger.queries import sql
 from app.operations.stock_takes import CountedLine, StockTake
 from tests.integration.api_client import PretendHealth, World, world_on
-from tests.integration.warehouse import House, house_on, problem
-
-
-@pytest.fixture
-async def house(stores: Stores) -> AsyncIterator[House]:
-    async with house_on(stores) as house:
-        await house.caught_up()
-        yield house
+from tests.integration.warehouse import House, now, problem, shelf
 
 
 def later(seconds: float = 0) -> str:
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
-
-
-async def now(house: House) -> str:
-    """A time that everything so far is before, and everything that follows is after."""
-    await asyncio.sleep(0.002)
-    seconds, micros = await house.stores.client.time()
-    await asyncio.sleep(0.002)
-    at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micros)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 async def count(house: House, take_id: str, counted_at: str, *units: tuple[Any, ...]) -> httpx.Response:
@@ -59,11 +43,6 @@ async def count(house: House, take_id: str, counted_at: str, *units: tuple[Any, 
     lines = [dict(zip(("sku", "on_hand", "damaged"), line, strict=False)) for line in units]
     body = {"stock_take_id": take_id, "warehouse": "north", "counted_at": counted_at, "lines": lines}
     return await house.http.post("/v1/stock-takes", json=body)
-
-
-async def shelf(house: House, sku: str = "A") -> tuple[int, int]:
-    counts = await house.counts(sku)
-    return counts["on_hand"], counts["damaged"]
 
 
 @pytest.mark.parametrize(

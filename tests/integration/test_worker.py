@@ -1,6 +1,5 @@
 """The write-behind worker, recovery and verify on real servers."""
 
-import asyncio
 import contextlib
 
 import asyncpg
@@ -9,7 +8,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from app.bootstrap import Stores
 from app.domain.commands import (
-    Adjust,
     Booking,
     Confirm,
     Deduct,
@@ -25,12 +23,11 @@ from app.domain.words import Place
 from app.embedded.valkey import EmbeddedValkey
 from app.hotstore.gate import Gate
 from app.hotstore.library import Library, library
-from app.ledger import database
 from app.ledger.writer import Writer
 from app.recovery.findings import Finding
 from app.settings import Settings
 from app.worker.persist import Persist
-from tests.integration.working import busy, working
+from tests.integration.working import busy, differences, drain, execute, fetch, some_traffic, until, working
 
 
 def persist_of(stores: Stores) -> Persist:
@@ -44,55 +41,10 @@ def persist_of(stores: Stores) -> Persist:
     )
 
 
-async def drain(stores: Stores) -> None:
-    persist = persist_of(stores)
-    while await persist.run_once():
-        pass
-
-
-async def some_traffic(stores: Stores) -> None:
-    hot = stores.hot
-    await hot.opening(
-        [OpeningRow("A", "north", 10, 2), OpeningRow("A", "south", 5), OpeningRow("B", "north", 3)]
-    )
-    await hot.lock(Lock("one", (Line("A", 9),)))
-    await hot.deduct(Deduct("one", "s1", (Line("A", 3, "north"),)))
-    await hot.lock(Lock("two", (Line("A", 2, "south"),), ttl_ms=None))
-    await hot.confirm(Confirm("two"))
-    await hot.lock(Lock("three", (Line("A", 1),)))
-    await hot.unlock(Unlock("three"))
-    await hot.return_goods(Return("r1", "north", (Booking("A", Place.CUSTOMER, Place.DAMAGED, 1),)))
-    await hot.adjust(
-        Adjust("a1", "south", (Booking("A", Place.AVAILABLE, Place.ADJUSTMENT, 4, 'lost "it"'),))
-    )
-
-
-async def differences(stores: Stores) -> list[str]:
-    verify = stores.verify(lambda _what, _count: None)
-    return [str(difference) async for difference in verify.differences()]
-
-
 async def recovered(stores: Stores) -> Finding | None:
     """What recovery found; None while a pooled connection is still one to the server before."""
     with contextlib.suppress(RedisConnectionError):
         return await stores.recovery().ensure_open()
-
-
-async def execute(stores: Stores, statement: str) -> None:
-    async with database.driver_transaction(stores.engine) as pg:
-        await pg.execute(statement)
-
-
-async def fetch(stores: Stores, statement: str) -> list[tuple]:
-    async with database.driver_transaction(stores.engine) as pg:
-        return [tuple(row) for row in await pg.fetch(statement)]
-
-
-async def until(ask, limit_seconds: float = 45.0):
-    async with asyncio.timeout(limit_seconds):
-        while not (answer := await ask()):
-            await asyncio.sleep(0.01)
-    return answer
 
 
 async def test_every_event_reaches_the_ledger_once(stores: Stores) -> None:

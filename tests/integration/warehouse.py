@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ from app.ledger.check import LedgerCheck
 from app.operations.operations import Operations
 from app.worker.duty import run_all
 from tests.integration.api_client import PretendHealth
+from tests.integration.working import persisted
 
 ROWS = (OpeningRow("A", "north", 10, 2), OpeningRow("A", "south", 5), OpeningRow("B", "north", 0))
 
@@ -35,10 +36,7 @@ class House:
     async def caught_up(self) -> None:
         """Wait until the ledger has every event."""
         async with asyncio.timeout(45):
-            while True:
-                persisted, last = await self.stores.client.hmget(self.stores.keys.meta, ["persisted", "last"])
-                if persisted == last:
-                    return
+            while not await persisted(self.stores):
                 await asyncio.sleep(0.01)
 
     async def differences(self) -> list[str]:
@@ -65,6 +63,30 @@ async def house_on(stores: Stores, rows: tuple[OpeningRow, ...] = ROWS) -> Async
     finally:
         stop.set()
         await working
+
+
+async def now_ms(house: House) -> int:
+    """A time that everything so far is before, and everything that follows is after."""
+    await asyncio.sleep(0.002)
+    seconds, micros = await house.stores.client.time()
+    await asyncio.sleep(0.002)
+    return int(seconds) * 1000 + int(micros) // 1000
+
+
+async def now(house: House) -> str:
+    """The same as a text."""
+    return text_of(await now_ms(house))
+
+
+def text_of(ms: int) -> str:
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+async def shelf(house: House, sku: str = "A") -> tuple[int, int]:
+    """How many units are on hand and damaged in north."""
+    counts = await house.counts(sku)
+    return counts["on_hand"], counts["damaged"]
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

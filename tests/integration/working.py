@@ -1,13 +1,17 @@
-"""The worker's duties beside a test, and traffic for them to follow."""
+"""The worker's duties beside a test, traffic for them to follow, and what came of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 from app.bootstrap import Stores
-from app.domain.commands import Line, Lock, OpeningRow, Unlock
+from app.domain.commands import Adjust, Booking, Confirm, Deduct, Line, Lock, OpeningRow, Return, Unlock
+from app.domain.words import Place
+from app.ledger import database
 from app.worker.duty import run_all
 
+T = TypeVar("T")
 SKUS = 5
 
 
@@ -21,6 +25,61 @@ async def working(stores: Stores) -> AsyncIterator[None]:
     finally:
         stop.set()
         await running
+
+
+async def until(ask: Callable[[], Awaitable[T]], limit_seconds: float = 45.0) -> T:
+    """Ask again and again until the answer is true, and return it."""
+    async with asyncio.timeout(limit_seconds):
+        while not (answer := await ask()):
+            await asyncio.sleep(0.01)
+    return answer
+
+
+async def drain(stores: Stores) -> None:
+    """Persist until nothing is left."""
+    (persist,) = [duty for duty in stores.duties() if duty.name == "persist"]
+    while await persist.run_once():
+        pass
+
+
+async def persisted(stores: Stores) -> bool:
+    """Whether the ledger has every event."""
+    last, done = await stores.client.hmget(stores.keys.meta, ["last", "persisted"])
+    return bool(last == done)
+
+
+async def differences(stores: Stores) -> list[str]:
+    """What `verify` finds."""
+    verify = stores.verify(lambda _what, _count: None)
+    return [str(difference) async for difference in verify.differences()]
+
+
+async def execute(stores: Stores, statement: str) -> None:
+    async with database.driver_transaction(stores.engine) as pg:
+        await pg.execute(statement)
+
+
+async def fetch(stores: Stores, statement: str) -> list[tuple[Any, ...]]:
+    async with database.driver_transaction(stores.engine) as pg:
+        return [tuple(row) for row in await pg.fetch(statement)]
+
+
+async def some_traffic(stores: Stores) -> None:
+    """A little of everything, until the outbox ends at 1-9."""
+    hot = stores.hot
+    await hot.opening(
+        [OpeningRow("A", "north", 10, 2), OpeningRow("A", "south", 5), OpeningRow("B", "north", 3)]
+    )
+    await hot.lock(Lock("one", (Line("A", 9),)))
+    await hot.deduct(Deduct("one", "s1", (Line("A", 3, "north"),)))
+    await hot.lock(Lock("two", (Line("A", 2, "south"),), ttl_ms=None))
+    await hot.confirm(Confirm("two"))
+    await hot.lock(Lock("three", (Line("A", 1),)))
+    await hot.unlock(Unlock("three"))
+    await hot.return_goods(Return("r1", "north", (Booking("A", Place.CUSTOMER, Place.DAMAGED, 1),)))
+    await hot.adjust(
+        Adjust("a1", "south", (Booking("A", Place.AVAILABLE, Place.ADJUSTMENT, 4, 'lost "it"'),))
+    )
 
 
 @asynccontextmanager

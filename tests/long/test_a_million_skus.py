@@ -14,7 +14,7 @@ from app.bootstrap import Stores
 from app.embedded.valkey import EmbeddedValkey
 from app.errors import SellableError
 from app.recovery.findings import Finding
-from tests.integration.test_worker import differences, execute, until, working
+from tests.integration.working import differences, execute, until, working
 from tests.servers import flush
 
 SKUS = 1_000_000

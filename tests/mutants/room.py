@@ -19,7 +19,12 @@ LIVES = 12
 WIDE_LIVES = 60
 TESTS_SECONDS_MAX = 180
 TESTS = (
-    "tests/integration/test_functions_tables.py",
+    "tests/integration/test_functions_locks.py",
+    "tests/integration/test_functions_bookings.py",
+    "tests/integration/test_functions_transfers.py",
+    "tests/integration/test_functions_inbox.py",
+    "tests/integration/test_functions_limits.py",
+    "tests/integration/test_functions_headers.py",
     "tests/integration/test_functions_arguments.py",
     "tests/integration/test_functions_gate.py",
     "tests/integration/test_scenarios.py",

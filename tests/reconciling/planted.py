@@ -30,8 +30,7 @@ from app.domain.reconciliation import Cause
 from app.domain.words import Place
 from app.ledger import database
 from tests.integration.inbox_rows import wait_in_inbox
-from tests.integration.reconciling import text_of
-from tests.integration.warehouse import House
+from tests.integration.warehouse import House, text_of
 
 OPENED = 1_000
 """Units of each SKU at the beginning, so that no order is refused."""

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from app.api.auth import Keys
+from app.api.auth import ApiKeys
 from app.api.hot.handlers import HotCounts, HotRequest
 from app.api.hot.pages import PageBytes, Pages
-from app.hotstore.keys import Keys as RedisKeys
+from app.hotstore.keys import Keys
 from app.hotstore.near_cache import NearCache
 
 
@@ -25,8 +25,8 @@ class FakeLine:
 
 
 def pages_of(entries_max: int, line: FakeLine) -> Pages:
-    pages = Pages(Keys({}), HotCounts(), cache_control="no-cache", stale_seconds_max=60)
-    cache: NearCache[PageBytes] = NearCache(RedisKeys(), pages.render, entries_max=entries_max)
+    pages = Pages(ApiKeys({}), HotCounts(), cache_control="no-cache", stale_seconds_max=60)
+    cache: NearCache[PageBytes] = NearCache(Keys(), pages.render, entries_max=entries_max)
     pages.cache, cache.line = cache, line  # type: ignore[assignment]
     return pages
 
@@ -58,12 +58,12 @@ async def test_a_page_that_was_read_again_replaces_the_old_one() -> None:
     pages = pages_of(10, FakeLine())
     await ask(pages, "A")
     old = pages.cache.get("A")
-    pages.cache.on_push(["invalidate", [RedisKeys().stock("A")]])
+    pages.cache.on_push(["invalidate", [Keys().stock("A")]])
     assert pages.ready(b"/v1/availability/A") is None
     await asyncio.sleep(0.01)  # the pause between two reads of a busy SKU
     await ask(pages, "A")
     assert pages.cache.get("A") is not old
-    pages.cache.on_push(["invalidate", [RedisKeys().stock("A")]])
+    pages.cache.on_push(["invalidate", [Keys().stock("A")]])
     assert pages.ready(b"/v1/availability/A") is None
 
 

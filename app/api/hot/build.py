@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from functools import partial
 
-from app.api.auth import Keys
+from app.api.auth import ApiKeys
 from app.api.hot.checkout import Checkout
 from app.api.hot.handlers import HotCounts
 from app.api.hot.metrics import hand_over
 from app.api.hot.pages import PageBytes, Pages
 from app.api.hot.routes import HotRoutes
-from app.hotstore.keys import Keys as RedisKeys
+from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.line import Line
 from app.hotstore.near_cache import NearCache
@@ -21,7 +21,7 @@ from app.telemetry import Metrics
 def build_hot(
     settings: Settings,
     redis_url: str,
-    redis_keys: RedisKeys,
+    redis_keys: Keys,
     metrics: Metrics,
     *,
     level: Callable[[], Durability],
@@ -32,7 +32,7 @@ def build_hot(
 
     `on_shut` is called when it may be another server, or another epoch, from now on.
     """
-    keys = Keys(read_api_keys(settings.api_keys.get_secret_value()))
+    keys = ApiKeys(read_api_keys(settings.api_keys.get_secret_value()))
     counts = HotCounts()
     pages = Pages(
         keys, counts, cache_control=settings.cache_control, stale_seconds_max=settings.stale_seconds_max

@@ -13,7 +13,7 @@ import structlog
 from hiredis import ReplyError
 
 from app.api import problems
-from app.api.auth import Keys
+from app.api.auth import ApiKeys
 from app.api.hot.handlers import Decline, HotCounts, HotRequest, Respond, head_of
 from app.api.problems import Problem, ProblemError
 from app.api.strict import decode_percent
@@ -27,7 +27,7 @@ from app.domain.times import time_text
 from app.domain.words import LINES_MAX, QUANTITY_MAX
 from app.errors import NotReadyError, OutcomeUnknownError, SellableError
 from app.hotstore import calls, replies
-from app.hotstore.keys import Keys as RedisKeys
+from app.hotstore.keys import Keys
 from app.hotstore.library import Library
 from app.hotstore.line import Line
 from app.hotstore.lock_batches import REFUSED_BY_GATE, LockBatches
@@ -90,10 +90,10 @@ class Checkout:
 
     def __init__(
         self,
-        keys: Keys,
+        keys: ApiKeys,
         counts: HotCounts,
         line: Line,
-        redis_keys: RedisKeys,
+        redis_keys: Keys,
         library: Library,
         *,
         order: tuple[str, ...],

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import msgspec
 
-from app.api.auth import Keys
+from app.api.auth import ApiKeys
 from app.api.hot.handlers import Decline, HotCounts, HotRequest, Respond, head_of
 from app.api.problems import ProblemError
 from app.api.strict import decode_percent
@@ -61,7 +61,7 @@ class Pages:
     """The handlers of product pages. `stale_seconds_max` bounds how old a last known answer may be."""
 
     def __init__(
-        self, keys: Keys, counts: HotCounts, *, cache_control: str, stale_seconds_max: float
+        self, keys: ApiKeys, counts: HotCounts, *, cache_control: str, stale_seconds_max: float
     ) -> None:
         self._keys = keys
         self._counts = counts

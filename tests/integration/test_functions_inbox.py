@@ -1,0 +1,155 @@
+"""Events of warehouse systems as a table: what was done before, the event, and what it comes to."""
+
+from dataclasses import replace
+
+import pytest
+
+from app.domain.commands import Count, Receive
+from app.domain.events import Counts
+from app.domain.words import Place
+from tests.integration.function_cases import (
+    EXPIRED,
+    FOUND,
+    GONE,
+    LOCK,
+    MOVE,
+    SENT,
+    TEN,
+    Case,
+    N,
+    O,
+    S,
+    at_north,
+    show,
+    told,
+)
+from tests.properties.rig import START_MS, Shard
+
+pytest_plugins = ["tests.properties.fixtures"]
+
+CASES = {
+    "an event of goods that came in": Case((), told("received", 3, damaged=2), O.BOOKED, at_north(3, 0, 2)),
+    "an event again": Case((told("received", 3),), told("received", 3), O.REPEATED, at_north(3)),
+    "an event with other content": Case(
+        (told("received", 3),), told("received", 4), O.ID_REUSED, at_north(3)
+    ),
+    "an event of a receipt that is known": Case(
+        (Receive("r2", N, (FOUND,)),), told("received", 3, told_id="r2"), O.REPEATED, at_north(3), noted=True
+    ),
+    "two events of one receipt": Case(
+        (told("received", 3, told_id="r2"),),
+        told("received", 3, "e2", told_id="r2"),
+        O.REPEATED,
+        at_north(3),
+        noted=True,
+    ),
+    "two events that contradict each other": Case(
+        (told("received", 3, told_id="r2"),),
+        told("received", 2, "e2", told_id="r2"),
+        O.OTHER_CONTENT,
+        at_north(3),
+    ),
+    "an event before its turn": Case((), told("received", 3, sequence=2), O.EARLY, {}),
+    "an event in its turn": Case(
+        (told("received", 3, sequence=1),), told("received", 2, "e2", sequence=2), O.BOOKED, at_north(5)
+    ),
+    "an event whose turn has passed": Case(
+        (told("received", 3, sequence=2, mode="force"),),
+        told("received", 2, "e2", sequence=1),
+        O.BOOKED,
+        at_north(5),
+    ),
+    "an event that a person has": Case(
+        (), told("received", 3, sequence=1, mode="hold"), O.HELD, {}, noted=True
+    ),
+    "an event behind one that a person has": Case(
+        (told("received", 3, sequence=1, mode="hold"),),
+        told("received", 2, "e2", sequence=2),
+        O.BOOKED,
+        at_north(2),
+    ),
+    "an event that shall never be booked": Case((), told("received", 3, mode="drop"), O.DROPPED, {}),
+    "an event that was dropped": Case(
+        (told("received", 3, mode="drop"),), told("received", 3), O.REPEATED, {}
+    ),
+    "a shipment of a lock": Case((TEN, LOCK), told("shipped", 4, document_id="L"), O.BOOKED, at_north(6)),
+    "a shipment beyond its lock": Case(
+        (TEN, LOCK), told("shipped", 12, document_id="L"), O.BOOKED, at_north(-2)
+    ),
+    "a shipment of what expired": Case(EXPIRED, told("shipped", 4, document_id="L"), O.BOOKED, at_north(6)),
+    "a shipment without a lock": Case((TEN,), told("shipped", 4), O.BOOKED, at_north(6)),
+    "a shipment of a lock that nobody knows": Case(
+        (TEN,), told("shipped", 4, document_id="L"), O.UNKNOWN_LOCK, at_north(10)
+    ),
+    "a shipment of a lock that nobody knows, booked": Case(
+        (TEN,), told("shipped", 4, document_id="L", mode="force"), O.BOOKED, at_north(6)
+    ),
+    "a shipment from elsewhere than the lock holds": Case(
+        (TEN, LOCK),
+        told("shipped", 1, warehouse=S, document_id="L"),
+        O.BOOKED,
+        at_north(6, 4) | {("A", S): Counts(-1)},
+    ),
+    "goods that came back before anybody knew that they had left": Case(
+        (TEN, LOCK), told("returned", 1, document_id="L"), O.BOOKED, at_north(7, 4)
+    ),
+    "more damaged ones are gone than there were": Case(
+        (TEN,), told("adjusted", -1, state=Place.DAMAGED), O.INSUFFICIENT_DAMAGED, at_north(10)
+    ),
+    "more damaged ones are gone than there were, in its turn": Case(
+        (TEN,),
+        told("adjusted", -1, state=Place.DAMAGED, sequence=1),
+        O.INSUFFICIENT_DAMAGED,
+        at_north(10),
+        noted=True,
+    ),
+    "a transfer that had left before a count, and arrived after it": Case(
+        (
+            TEN,
+            MOVE,
+            Count("c", N, (GONE,), START_MS - 5),
+            told("transfer_received", 6, "e2", warehouse=S, document_id="T"),
+        ),
+        replace(told("transfer_shipped", 6, document_id="T"), occurred_at=START_MS - 9),
+        O.BOOKED,
+        at_north(3) | {("A", S): Counts(6)},
+    ),
+    "more damaged ones are gone than there were, booked": Case(
+        (TEN,), told("adjusted", -1, state=Place.DAMAGED, mode="force"), O.BOOKED, at_north(9)
+    ),
+    "a transfer arrived before anybody knew that it had left": Case(
+        (TEN, MOVE),
+        told("transfer_received", 6, warehouse=S, document_id="T"),
+        O.BOOKED,
+        at_north(4) | {("A", S): Counts(6)},
+    ),
+    "a transfer that arrived before left": Case(
+        (TEN, MOVE, told("transfer_received", 6, "e2", warehouse=S, document_id="T")),
+        told("transfer_shipped", 6, document_id="T"),
+        O.BOOKED,
+        at_north(4) | {("A", S): Counts(6)},
+    ),
+    "more left than a transfer asked for": Case(
+        (TEN, MOVE),
+        told("transfer_shipped", 8, document_id="T"),
+        O.BOOKED,
+        at_north(2) | {("A", S): Counts(0, 0, 0, 6)},
+    ),
+    "more arrived than a transfer sent": Case(
+        SENT,
+        told("transfer_received", 5, damaged=2, warehouse=S, document_id="T"),
+        O.BOOKED,
+        at_north(4) | {("A", S): Counts(5, 0, 2)},
+    ),
+    "a transfer that nobody knows": Case(
+        (TEN,), told("transfer_shipped", 1, document_id="T"), O.UNKNOWN_TRANSFER, at_north(10)
+    ),
+    "a transfer that nobody knows, booked": Case(
+        (TEN,), told("transfer_shipped", 1, document_id="T", mode="force"), O.BOOKED, at_north(9)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_function(shard: Shard, name: str) -> None:
+    show(shard, CASES[name])
