@@ -201,7 +201,7 @@ def migrate() -> None:
 
 @cli.command()
 def settings(as_json: AsJson = False) -> None:  # noqa: FBT002 - a switch of the command line
-    """Print every setting: name, default, unit, and the promise it touches."""
+    """Print every setting: name, default, unit, and the promises it touches (docs/promises.md)."""
     _run("settings", as_json=as_json)
 
 

@@ -561,7 +561,8 @@ CREATE TABLE drift (
 );
 CREATE UNIQUE INDEX drift_open ON drift (shard, what, place, left_name, right_name) WHERE gone_at IS NULL;
 
--- Who runs the check that never ends, until when nobody else may, and when it last came through.
+-- The check runs all the time, whatever its name says: who runs it, until when nobody else may, and when it last came
+-- through.
 CREATE TABLE daily_check (
     shard       smallint    PRIMARY KEY,
     holder      text        NOT NULL,

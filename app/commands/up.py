@@ -153,7 +153,7 @@ class _Service:
             try:
                 self._once("demo", limit_seconds=DEMO_LIMIT_SECONDS)
             except UnavailableError as error:
-                print(f"sellable: {error} The service runs without it.", file=sys.stderr, flush=True)
+                print(f"sellable: {error}; the service runs without it", file=sys.stderr, flush=True)
                 return
         if self._new:
             write_private(self._filled, "")
@@ -169,7 +169,7 @@ class _Service:
         if code != 0:
             reason = process.last_line(program.log) or "it said nothing"
             raise UnavailableError(
-                f"`sellable {command}` ended with code {code}: {reason} (log: {program.log})."
+                f"`sellable {command}` ended with code {code}: {reason} (log: {program.log})"
             )
 
     def _wait_until_ready(self) -> None:
@@ -183,7 +183,7 @@ class _Service:
             if time.monotonic() > deadline:
                 limit = f"{READY_LIMIT_SECONDS:.0f} s"
                 raise UnavailableError(
-                    f"The API was not ready after {limit}: {probe.answer} (logs: {self._logs})."
+                    f"the API was not ready after {limit}: {probe.answer} (logs: {self._logs})"
                 )
             return False
 
@@ -231,7 +231,7 @@ def _refuse_open_address(host: str) -> None:
     if os.environ.get("SELLABLE_API_KEYS") or _is_loopback(host):
         return
     raise ConfigurationError(
-        f"Without SELLABLE_API_KEYS the API listens on a loopback address only, not on {host}."
+        f"without SELLABLE_API_KEYS the API listens on a loopback address only, not on {host}"
     )
 
 
@@ -244,20 +244,20 @@ def _resolve(host: str, port: int) -> list[Any]:
     try:
         return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE))
     except (OSError, UnicodeError, OverflowError) as error:
-        raise ConfigurationError(f"The address {host} can't be listened on: {error}.") from error
+        raise ConfigurationError(f"the address {host} cannot be listened on: {error}") from error
 
 
 def _listen(host: str, port: int) -> socket.socket:
     """The socket that all API processes share: ours, so that it stays open while one is started again."""
     if not 0 <= port <= PORT_MAX:  # the resolver would take the rest of a division
-        raise ConfigurationError(f"There is no port {port}: it is a number up to {PORT_MAX}.")
+        raise ConfigurationError(f"there is no port {port}: it is a number up to {PORT_MAX}")
     family, _, _, _, address = _resolve(host, port)[0]
     try:
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as error:
         # The error's own text names the address a second time.
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
-        raise ConfigurationError(f"The port {port} of {host} can't be listened on: {reason}.") from error
+        raise ConfigurationError(f"the port {port} of {host} cannot be listened on: {reason}") from error
 
 
 def _url_of(listener: socket.socket) -> str:

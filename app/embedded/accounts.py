@@ -26,13 +26,13 @@ def service_user() -> User | None:
         except KeyError:
             continue
         return User(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
-    raise ConfigurationError("Postgres can't run as root, and there is no user `postgres` or `nobody` here.")
+    raise ConfigurationError("Postgres cannot run as root, and there is no user `postgres` or `nobody` here")
 
 
 def let_through(user: User, directory: Path) -> None:
     """Let `user` pass through `directory` and its ancestors: o+x where it is missing, and nothing more.
 
-    What was changed is logged as a warning. Raises `ConfigurationError` if it can't be changed.
+    What was changed is logged as a warning. Raises `ConfigurationError` if it cannot be changed.
     """
     directory = directory.resolve()
     for place in (*reversed(directory.parents), directory):
@@ -45,10 +45,10 @@ def _open(user: User, place: Path) -> None:
         place.chmod(stat.S_IMODE(place.stat().st_mode) | stat.S_IXOTH)
     except OSError as error:
         raise ConfigurationError(
-            f"Postgres runs as the user {user.name}, which can't pass through {place} ({error.strerror}): "
-            "use a data directory elsewhere, or run as an ordinary user."
+            f"Postgres runs as the user {user.name}, which cannot pass through {place} ({error.strerror}): "
+            "use a data directory elsewhere, or run as an ordinary user"
         ) from error
-    _log.warning("Postgres runs as the user %s: made %s passable for others (chmod o+x).", user.name, place)
+    _log.warning("Postgres runs as the user %s: made %s passable for others (chmod o+x)", user.name, place)
 
 
 def may(user: User, path: Path, bits: int) -> bool:

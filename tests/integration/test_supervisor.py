@@ -209,9 +209,7 @@ def test_a_second_one_on_the_same_directory_is_refused(running: Up) -> None:
     second = Up(running.data.parent)
     said = second.output()
     assert second.process.returncode == 1
-    assert (
-        said == f"sellable: The data directory {running.data} is in use by another `sellable up` already.\n"
-    )
+    assert said == f"sellable: the data directory {running.data} is in use by another `sellable up` already\n"
     assert not any(gone(pid) for pid in running.pids())
 
 
@@ -270,7 +268,7 @@ def test_a_busy_port_is_refused(up: Callable[..., Up]) -> None:
         one = up("--port", str(port), env=NO_POSTGRES)
         said = one.output()
     assert one.process.returncode == 1
-    assert said == f"sellable: The port {port} of 127.0.0.1 can't be listened on: Address already in use.\n"
+    assert said == f"sellable: the port {port} of 127.0.0.1 cannot be listened on: Address already in use\n"
 
 
 def test_a_directory_that_cannot_be_written_is_refused(up: Callable[..., Up], place: Path) -> None:
@@ -278,7 +276,7 @@ def test_a_directory_that_cannot_be_written_is_refused(up: Callable[..., Up], pl
     one = up()
     said = one.output()
     assert one.process.returncode == 1
-    assert said.startswith(f"sellable: The data directory {place}/data can't be written: ")
+    assert said.startswith(f"sellable: the data directory {place}/data cannot be written: ")
     assert said.count("\n") == 1
 
 
@@ -341,7 +339,7 @@ def test_valkey_keeps_its_port_unless_somebody_has_it(place: Path) -> None:
         assert later.port != port
         assert answers(later.url)
         later.stop()
-        with pytest.raises(ConfigurationError, match=f"Port {port} of 127.0.0.1"):
+        with pytest.raises(ConfigurationError, match=f"port {port} of 127.0.0.1"):
             EmbeddedValkey(place / "redis", port=port).start()
 
 

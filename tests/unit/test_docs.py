@@ -87,6 +87,35 @@ def test_every_setting_is_described_with_its_default() -> None:
     }
 
 
+def test_promises_have_the_numbers_that_settings_touch() -> None:
+    rows = re.findall(r"^\| (\d+) \|", TEXTS["docs/promises.md"], re.MULTILINE)
+    assert rows == [str(number) for number in range(1, 14)]
+    assert {number for one in SETTINGS.values() for number in one.promise.split(", ") if number} <= {*rows}
+
+
+def test_every_kind_of_event_is_explained() -> None:
+    lua = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "lua").rglob("*.lua"))
+    kinds = set(re.findall(r"kind(?:, [\w.]+)? = '(\w+)'|book\(keys, args, '(\w+)'", lua))
+    table = TEXTS["docs/books.md"].split("| kind |")[1].split("\n\n")[0]
+    told = {
+        kind
+        for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+        for kind in re.findall(r"`(\w+)`", row)
+    }
+    assert told == {one or other for one, other in kinds}
+
+
+def test_every_duty_is_named() -> None:
+    worker = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "app" / "worker").glob("*.py"))
+    table = TEXTS["docs/architecture.md"].split("| duty |")[1].split("\n\n")[0]
+    named = {
+        name
+        for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+        for name in re.findall(r"`(\w+)`", row)
+    }
+    assert named == set(re.findall(r'Duty\("(\w+)"', worker))
+
+
 @each_document
 def test_targets_of_make(text: str) -> None:
     makefile = (ROOT / "Makefile").read_text()

@@ -38,7 +38,7 @@ def test_a_private_file_is_replaced_whole(place: Path) -> None:
 
 def test_a_directory_under_a_file_cannot_be_made(place: Path) -> None:
     (place / "file").touch()
-    with pytest.raises(ConfigurationError, match="can't be written"):
+    with pytest.raises(ConfigurationError, match="cannot be written"):
         make_private(place / "file" / "data")
 
 

@@ -20,7 +20,7 @@ def test_any_other_address_needs_keys(
     with pytest.raises(typer.Exit) as stopped:
         up.up(host="0.0.0.0", port=0)  # noqa: S104
     assert stopped.value.exit_code == 1
-    assert "Without SELLABLE_API_KEYS" in capsys.readouterr().err
+    assert "without SELLABLE_API_KEYS" in capsys.readouterr().err
     monkeypatch.setenv("SELLABLE_API_KEYS", "somekey:read")
     up._refuse_open_address("0.0.0.0")  # noqa: S104
 
