@@ -142,10 +142,10 @@ class RecoveryRows:
             home: str | None = await pg.fetchval(sql("last_home"), self._shard)
         return home
 
-    async def clock_ms(self) -> int:
-        """Return Postgres' clock, in ms since 1970."""
+    async def clock_seconds(self) -> float:
+        """Return Postgres' clock, in seconds since 1970."""
         async with database.driver_transaction(self._engine) as pg:
-            return int(await pg.fetchval(sql("clock_ms")))
+            return float(await pg.fetchval(sql("clock_seconds")))
 
     async def add_epoch(self, epoch: int, before: LedgerTip, *, home: str, finding: str) -> None:
         """Note an epoch before it is opened, so that its number is never given out again.
