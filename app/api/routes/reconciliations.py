@@ -11,6 +11,7 @@ from app.api.auth import Needs
 from app.api.bodies import TreatBody
 from app.api.cursors import cursor_of, parts_of
 from app.api.dependencies import MetricsOf, Ops, Who
+from app.api.media import Media, media_of
 from app.api.openapi import READ, errors
 from app.api.reconciliations import (
     of_discrepancy,
@@ -26,7 +27,7 @@ from app.api.replies.reconciliations import (
     TreatedReply,
 )
 from app.api.strict import StrictRoute
-from app.api.uploads import format_of, is_json, read_snapshot
+from app.api.uploads import format_of, read_snapshot
 from app.api.views import json_response
 from app.api.words import LIMIT_DEFAULT, LIMIT_MAX, IdInPath, Limit, Moment, Warehouse
 from app.domain.reconciliation import Cause
@@ -104,7 +105,7 @@ async def begin_reconciliation(
     rows: Rows = None,
 ) -> Response:
     """Take a snapshot of a whole warehouse in; it is compared with the ledger as of its time."""
-    asked = _asked(warehouse, as_of, rows, beside=is_json(request))
+    asked = _asked(warehouse, as_of, rows, beside=media_of(request) is Media.JSON)
     if asked is not None and (refused := await ops.reconciliations.check(asked)):
         return problems.of_refused_snapshot(refused, asked.warehouse).response()
     try:
