@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.domain.codes import shown
 from app.domain.events import Position
 from app.domain.reconciliation import Cause, Day, Discrepancy, Freshness, Reconciliation, Repeated
 from app.hotstore.store import HotStore
 from app.ledger.reconciliations import NUMBER_MAX, ReconciliationRows
 from app.ledger.snapshots import Begun, Content, DuplicateLinesError, Snapshots
-from app.operations.snapshots.spool import Asked, SnapshotError, Spool, shown
+from app.operations.snapshots.spool import Asked, SnapshotError, Spool
 
 DAYS_MAX = 30
 """Reconciliations that one is compared with."""
