@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from app.domain.words import BIGINT_MAX
 from app.errors import SellableError
 
 REFUSED = 1
@@ -81,7 +82,7 @@ Warehouse = Annotated[
     str, typer.Option(callback=_warehouse, help="Where returns and adjustments of an unknown SKU go.")
 ]
 ShortageId = Annotated[
-    int, typer.Argument(metavar="SHORTAGE_ID", min=1, max=2**63 - 1, help="The case's number.")
+    int, typer.Argument(metavar="SHORTAGE_ID", min=1, max=BIGINT_MAX, help="The case's number.")
 ]
 
 

@@ -13,6 +13,8 @@ COUNT_MAX = 10_000_000_000_000
 """The largest count of a SKU in one warehouse and state, in units; Lua prints it exactly."""
 LINES_MAX = 2_000
 """The most lines a lock may have."""
+BIGINT_MAX = 2**63 - 1
+"""The highest version, number or time that the ledger can hold."""
 
 
 class Place(StrEnum):

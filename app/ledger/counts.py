@@ -12,9 +12,6 @@ from app.domain.times import moment
 from app.ledger import database
 from app.ledger.queries import sql, statement
 
-_TURNS = 7_315_002
-"""An arbitrary but fixed number: which advisory locks are turns of counting."""
-
 
 class Shelf(NamedTuple):
     """Good and damaged units."""
@@ -35,7 +32,7 @@ class CountRows:
         """Be the only one who counts in a warehouse: two counts at once would book the same difference twice."""
         # One in a process: those who wait would hold every connection, and whoever counts needs another one.
         async with self._room, database.driver_transaction(self._engine) as pg:
-            await pg.execute(sql("take_turn"), _TURNS, warehouse)
+            await pg.execute(sql("take_turn"), database.Turn.COUNT, warehouse)
             yield
 
     async def as_of(self, warehouse: str, skus: Sequence[str], at_ms: int) -> dict[str, Shelf]:

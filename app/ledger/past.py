@@ -9,12 +9,11 @@ from app.domain.answers import LockLine, LockView
 from app.domain.events import Counts, Position
 from app.domain.past import Document, Explanation, PastMove, Reach, StockThen, Units
 from app.domain.times import moment, ms_of
-from app.domain.words import OUTSIDE_WORDS, STATE_WORDS, LockStatus
+from app.domain.words import BIGINT_MAX, OUTSIDE_WORDS, STATE_WORDS, LockStatus
 from app.ledger import database
 from app.ledger.fold import OPENS_LOCK, merged
 from app.ledger.queries import statement
 
-VERSION_MAX = 2**63 - 1
 FOREVER_MS = 253_402_300_799_000
 """The end of the year 9999: everything has happened by then."""
 
@@ -51,7 +50,7 @@ class PastRows:
                 return None
             values: dict[str, Any] = {"sku": sku, "at": moment(at)}
             outside = (await connection.execute(statement("outside_as_of"), values)).one()
-            last = min(after or Cursor(at, VERSION_MAX), Cursor(at, VERSION_MAX))
+            last = min(after or Cursor(at, BIGINT_MAX), Cursor(at, BIGINT_MAX))
             values = {
                 "sku": sku,
                 "at": moment(last.occurred_at),
@@ -71,7 +70,7 @@ class PastRows:
         self, sku: str, after: int | None, moves_max: int, *, newest_first: bool
     ) -> Sequence[PastMove]:
         """Return the moves beyond a version, in the order of recording or against it."""
-        start = (VERSION_MAX if newest_first else 0) if after is None else after
+        start = (BIGINT_MAX if newest_first else 0) if after is None else after
         values = {"sku": sku, "after": start, "moves_max": moves_max}
         async with database.snapshot(self._engine) as connection:
             name = "history_down" if newest_first else "history_up"

@@ -20,7 +20,6 @@ from app.domain.reconciliation import (
 from app.ledger import database
 from app.ledger.queries import sql, statement
 
-NUMBER_MAX = 2**63 - 1
 PAGE = 1_000
 """Differences read at a time while all of them are streamed."""
 
@@ -55,7 +54,7 @@ class ReconciliationRows:
     async def before(
         self, before: int, items_max: int, warehouse: str | None
     ) -> tuple[list[Reconciliation], int]:
-        """Return the next ones, newest first, and the cursor after them; begin with `NUMBER_MAX`."""
+        """Return the next ones, newest first, and the cursor after them; begin with `BIGINT_MAX`."""
         values = {"before": before, "items_max": items_max, "warehouse": warehouse}
         rows = await self._all("list_reconciliations", values)
         return [_reconciliation(row) for row in rows], rows[-1].number if rows else 0

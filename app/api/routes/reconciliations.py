@@ -30,24 +30,26 @@ from app.api.strict import StrictRoute
 from app.api.uploads import format_of, read_snapshot
 from app.api.views import json_response
 from app.api.words import LIMIT_DEFAULT, LIMIT_MAX, IdInPath, Limit, Moment, Warehouse
+from app.domain.codes import SKU_LENGTH_MAX, WAREHOUSE_LENGTH_MAX
 from app.domain.reconciliation import Cause
 from app.domain.times import time_ms
+from app.domain.words import BIGINT_MAX, QUANTITY_MAX
 from app.ledger.reconciliations import Chosen
 from app.operations.compensations import BATCH, Treated
 from app.operations.reconciliations import Report
 from app.operations.reports.lines import csv_lines
 from app.operations.reports.page import page
+from app.operations.snapshots.formats import ROWS_MAX
 from app.operations.snapshots.spool import Asked, SnapshotError, Spool
 
-_CURSOR_MAX = 2**63 - 1
 _COUNT = {
     "type": "object",
     "additionalProperties": False,
     "required": ["sku", "on_hand"],
     "properties": {
-        "sku": {"type": "string", "minLength": 1, "maxLength": 64, "examples": ["85123A"]},
-        "on_hand": {"type": "integer", "minimum": 0, "maximum": 1_000_000_000, "examples": [7]},
-        "damaged": {"type": ["integer", "null"], "minimum": 0, "maximum": 1_000_000_000},
+        "sku": {"type": "string", "minLength": 1, "maxLength": SKU_LENGTH_MAX, "examples": ["85123A"]},
+        "on_hand": {"type": "integer", "minimum": 0, "maximum": QUANTITY_MAX, "examples": [7]},
+        "damaged": {"type": ["integer", "null"], "minimum": 0, "maximum": QUANTITY_MAX},
     },
 }
 _SNAPSHOT = {
@@ -55,7 +57,12 @@ _SNAPSHOT = {
     "additionalProperties": False,
     "required": ["warehouse", "as_of", "counts"],
     "properties": {
-        "warehouse": {"type": "string", "minLength": 1, "maxLength": 24, "examples": ["north"]},
+        "warehouse": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": WAREHOUSE_LENGTH_MAX,
+            "examples": ["north"],
+        },
         "as_of": {"type": "string", "format": "date-time", "examples": ["2025-12-01T08:00:00Z"]},
         "counts": {"type": "array", "minItems": 1, "items": _COUNT},
         "rows": {"type": ["integer", "null"], "description": "how many counts there are, as a check"},
@@ -79,7 +86,7 @@ router = APIRouter(
 )
 reading = APIRouter(route_class=StrictRoute, tags=["reconciliation"], dependencies=[Depends(Needs("read"))])
 
-Rows = Annotated[int | None, Query(ge=0, le=20_000_000, description="how many counts there must be")]
+Rows = Annotated[int | None, Query(ge=0, le=ROWS_MAX, description="how many counts there must be")]
 
 
 @router.post(
@@ -141,7 +148,7 @@ def _asked(warehouse: str | None, as_of: str | None, rows: int | None, *, beside
 async def list_reconciliations(
     ops: Ops,
     limit: Limit = LIMIT_DEFAULT,
-    after: Annotated[int, Query(ge=0, le=_CURSOR_MAX)] = 0,
+    after: Annotated[int, Query(ge=0, le=BIGINT_MAX)] = 0,
     warehouse: Annotated[Warehouse | None, Query()] = None,
 ) -> Response:
     """Return the reconciliations, newest first."""
