@@ -164,6 +164,13 @@ async def _deadline(connection: AsyncConnection, seconds_max: float | None) -> A
     pg: Any = (await connection.get_raw_connection()).driver_connection
     loop = asyncio.get_running_loop()
     timer = None if seconds_max is None else loop.call_later(seconds_max, pg.terminate)
+    protocol = pg._protocol  # noqa: SLF001 - gone once it is terminated
+
+    def wake_copy(_pg: Any) -> None:
+        """A COPY that waits until more may be written is told of nothing else, not even of the end."""
+        protocol.resume_writing()
+
+    pg.add_termination_listener(wake_copy)
     try:
         yield pg
     except Exception as error:
@@ -171,6 +178,8 @@ async def _deadline(connection: AsyncConnection, seconds_max: float | None) -> A
             pg.terminate()
         raise
     finally:
+        if not pg.is_closed():
+            pg.remove_termination_listener(wake_copy)
         if timer is not None:
             timer.cancel()
 

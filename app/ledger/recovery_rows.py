@@ -16,6 +16,9 @@ from app.ledger.parking import ERROR_LENGTH_MAX, storable
 from app.ledger.queries import sql, statement
 from app.ledger.snapshot_rows import LedgerTip, SnapshotRows
 
+COMPARING = "comparing"
+"""What an epoch says that was noted so that the stores can be compared; what was found takes its place."""
+
 
 class Correction(NamedTuple):
     """A SKU whose counts in the hot store were set to what the ledger says."""
@@ -139,7 +142,7 @@ class RecoveryRows:
     async def last_home(self) -> str | None:
         """Return the run id of the server that the last epoch was given to; None if there was no epoch."""
         async with database.driver_transaction(self._engine) as pg:
-            home: str | None = await pg.fetchval(sql("last_home"), self._shard)
+            home: str | None = await pg.fetchval(sql("last_home"), self._shard, COMPARING)
         return home
 
     async def clock_seconds(self) -> float:

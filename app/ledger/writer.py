@@ -30,6 +30,8 @@ from app.ledger.queries import sql
 
 _log = structlog.get_logger()
 
+FROZEN_SECONDS = 1.5 * database.TRANSACTION_SECONDS_MAX
+"""Whoever is at one statement for longer does not live: it would have given its connection up before."""
 BALANCE_MOVES = 1_000
 """A SKU's counts are noted about every so many of its moves."""
 _RECORD_COLUMNS = ("opened_epoch", "opened_n", "changed_epoch", "changed_n", "changed_at", "record")
@@ -54,6 +56,11 @@ class Writer:
             await pg.execute(sql("begin_position"), self._shard)
             row = await pg.fetchrow(sql("read_position"), self._shard)
         return _link(row)
+
+    async def end_frozen(self) -> int:
+        """End other workers that stand still in the middle of writing, and return how many those were."""
+        async with database.driver_transaction(self._engine) as pg:
+            return int(await pg.fetchval(sql("end_frozen_writers"), FROZEN_SECONDS))
 
     def batch(self, after: Link) -> Batch:
         """Return an empty batch, to be filled with the events after a place and given to `write_batch`."""

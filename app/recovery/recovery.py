@@ -18,7 +18,7 @@ from app.hotstore import outbox
 from app.hotstore.gate import Claims, Gate
 from app.hotstore.keys import Keys
 from app.hotstore.scan import Scan
-from app.ledger.recovery_rows import RecoveryRows
+from app.ledger.recovery_rows import COMPARING, RecoveryRows
 from app.ledger.snapshot_rows import LedgerTip
 from app.ledger.writer import Writer
 from app.recovery import holder
@@ -128,7 +128,7 @@ class Recovery:
         refuse_mismatch(claims.installation, await self._rows.installation())
         installation = await self._rows.installation(begin=True)
         epoch = await self._next_epoch(claims)
-        await self._let_old_home_end(claims, epoch)
+        await self._leave_what_was(claims, epoch)
         ledger = await self._rows.tip()
         finding = await self._compare(claims, ledger)
         _log.info("recovery.found", finding=finding.value, epoch=epoch)
@@ -243,18 +243,17 @@ class Recovery:
         last_epoch = claims.last.epoch if claims.last else 0
         return max(await self._rows.highest_given_epoch(), last_epoch, claims.epoch) + 1
 
-    async def _let_old_home_end(self, claims: Claims, epoch: int) -> None:
-        """On a new home: every process must have left the old one, and its last replies must be over.
+    async def _leave_what_was(self, claims: Claims, epoch: int) -> None:
+        """Let nothing of before reach the ledger any more, be it on its way: what is compared must stand still.
 
-        Noting an epoch makes them leave. A server that was merely restarted, on its own data, is no new home.
+        Noting an epoch waits for who is writing, and refuses what comes later from an older memory. On a new home
+        every process must have left the old one besides, and its last replies must be over. A server that was merely
+        restarted, on its own data, is no new home.
         """
         home = await self._rows.last_home()
-        if home in {None, claims.run_id}:
+        await self._rows.add_epoch(epoch, await self._rows.tip(), home=claims.run_id, finding=COMPARING)
+        if home in {None, claims.run_id} or (claims.home == home and not claims.was_promoted):
             return
-        if claims.home == home and not claims.was_promoted:
-            return
-        ledger = await self._rows.tip()
-        await self._rows.add_epoch(epoch, ledger, home=claims.run_id, finding="new_home")
         _log.info("recovery.waits_for_old_home", seconds=self._rules.settle_seconds)
         await asyncio.sleep(self._rules.settle_seconds)
 

@@ -33,6 +33,12 @@ FOLD_EVENTS = 50
 """Events that are folded in one go: Postgres, when it answers meanwhile, waits for no more than these."""
 LOOK_SECONDS = 0.005
 """How often an outbox is looked at that has nothing more, while a batch is written."""
+MOVES_MAX = 50_000
+"""Moves of a batch: an import has hundreds an event, and all of them have to get through in one transaction."""
+READ_SECONDS_MAX = 10.0
+"""After this an answer of the hot store's is not waited for any more: it may have got lost on the way."""
+REFUSED_SECONDS = 15.0
+"""How long another worker may have the position before it is looked at whether it lives."""
 MARKS_MAX = 10_000
 DOUBT_SECONDS = 30.0
 """A comparison shuts the gate for a moment: not more often than this."""
@@ -62,7 +68,8 @@ class Persist:
         self._home_epoch = 0
         self._broken = 0
         self._doubted_at = -DOUBT_SECONDS
-        self._marks: deque[tuple[float, Position]] = deque(maxlen=MARKS_MAX)
+        self._refused_since: float | None = None
+        self._marks: deque[tuple[float, Position]] = deque()
         self._at: Link | None = None
         self._ahead: Batch | None = None
         self._published: Position | None = None
@@ -81,9 +88,12 @@ class Persist:
         if self._at is None:
             self._at = await self._writer.position()
             self._forget_marks_after(self._at.position)
+        batch = self._writer.batch(self._at)
         try:
-            batch = await self._next(self._at)
+            batch = await self._next(batch)
             written = await self._write(batch)
+            if not len(batch) and self._may_trim() and await self._writer.position() != self._at:
+                written = None  # the ledger went back meanwhile, and what it has no more must not be trimmed
         except ChainBrokenError as error:
             self._ask_again()
             _log.error("persist.chain_broken", detail=str(error))
@@ -95,15 +105,18 @@ class Persist:
             raise
         except UnavailableError:
             self._ask_again()
-            self._batch_events = max(1, self._batch_events // 2)  # slow, perhaps: then less gets through
+            # Slow, perhaps: then less gets through.
+            self._batch_events = max(1, min(self._batch_events, len(batch)) // 2)
             raise
         except BaseException:
             self._ask_again()  # a commit may have gone through
             raise
         if written is None:  # another worker holds the position
             self._ask_again()
+            await self._look_after_other()
             return False
-        if written != batch.last.position:  # written apart, or somebody else was there
+        self._refused_since = None
+        if batch.is_spoilt or written != batch.last.position:  # written apart, or somebody else was there
             self._ask_again()
         self._broken = 0
         self._batch_events = min(2 * self._batch_events, self._batch_events_max)
@@ -123,25 +136,41 @@ class Persist:
         self._doubted_at = now
         await self._on_doubt()
 
-    async def _next(self, at: Link) -> Batch:
-        """Return the next batch: the one gathered ahead if it has anything, else what follows the first entry."""
+    async def _look_after_other(self) -> None:
+        """Another has the position: for long, it may be frozen, and then it is ended."""
+        now = time.monotonic()
+        if self._refused_since is None:
+            self._refused_since = now
+        elif now - self._refused_since > REFUSED_SECONDS:
+            self._refused_since = now
+            if ended := await self._writer.end_frozen():
+                _log.error("persist.ended_frozen_worker", count=ended)
+
+    async def _next(self, empty: Batch) -> Batch:
+        """Return the next batch: the one gathered ahead if it has anything, else `empty`, filled with what there is."""
         ahead, self._ahead = self._ahead, None
         if ahead is not None and (len(ahead) or ahead.is_spoilt):
             return ahead
         # Before the entries: what an old primary tells must not pass for what the new home does.
-        self._home_epoch = int(await self._client.hget(self._keys.meta, "epoch") or 0)
-        batch = self._writer.batch(at)
-        await self._gather(batch, block_ms=BLOCK_MS)
-        return batch
+        async with asyncio.timeout(READ_SECONDS_MAX):
+            self._home_epoch = int(await self._client.hget(self._keys.meta, "epoch") or 0)
+        await self._gather(empty, block_ms=BLOCK_MS)
+        return empty
+
+    def _is_full(self, batch: Batch) -> bool:
+        return len(batch) >= self._batch_events or len(batch.fold.moves) >= MOVES_MAX
 
     async def _gather(self, batch: Batch, *, block_ms: int | None = None) -> bool:
         """Read and fold what follows a batch, as much as is read at once; return whether there was anything."""
         room = min(self._batch_events - len(batch), READ_EVENTS)
-        found = await outbox.read_raw(
-            self._client, self._keys, batch.last.position, entries_max=room, block_ms=block_ms
-        )
+        async with asyncio.timeout(READ_SECONDS_MAX):
+            found = await outbox.read_raw(
+                self._client, self._keys, batch.last.position, entries_max=room, block_ms=block_ms
+            )
         for first in range(0, len(found), FOLD_EVENTS):
             if first:
+                if self._is_full(batch):
+                    break
                 await asyncio.sleep(0)
             try:
                 batch.add([outbox.entry_of(raw) for raw in found[first : first + FOLD_EVENTS]])
@@ -152,7 +181,7 @@ class Persist:
 
     async def _gather_ahead(self, batch: Batch, enough: asyncio.Event) -> None:
         """Gather until it is enough, or the batch is full."""
-        while not batch.is_spoilt and len(batch) < self._batch_events:
+        while not batch.is_spoilt and not self._is_full(batch):
             found = await self._gather(batch)
             if enough.is_set():
                 return
@@ -203,8 +232,12 @@ class Persist:
         self._published = written
 
     def _mark(self, written: Position) -> None:
-        if not self._marks or self._marks[-1][1] != written:
-            self._marks.append((time.monotonic(), written))
+        """Note when the ledger was how far: so often that a margin has MARKS_MAX marks."""
+        now = time.monotonic()
+        if self._marks and now - self._marks[-1][0] < self._trim_margin_seconds / MARKS_MAX:
+            self._marks[-1] = (self._marks[-1][0], written)
+        elif not self._marks or self._marks[-1][1] != written:
+            self._marks.append((now, written))
 
     def _forget_marks_after(self, position: Position) -> None:
         """The ledger may have gone back: what it has no more must stay in the outbox."""

@@ -50,7 +50,7 @@ PLANTS: dict[Plant, list[str]] = {
     a_sku_gone_from_redis: ["SKU {sku} version: hot store none, projection 2"],
     a_row_of_the_projection: [
         "SKU {sku} north locked: projection 5, sum of moves 3",
-        "SKU {sku} north locked: projection 5, open locks 3",
+        "SKU {sku} north locked: projection 5, open locks and transfers 3",
         "SKU {sku} north locked: hot store 3, projection 5",
     ],
     a_missing_move: [
