@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from app.api import problems
+from app.api.api_keys import read_api_keys
 from app.api.auth import ApiKeys
 from app.api.edge import Edge
 from app.api.openapi import describe, description
@@ -33,7 +34,7 @@ from app.api.uploads import Uploads
 from app.api.warehouses import WarehouseWatch
 from app.errors import SellableError
 from app.operations.operations import Operations
-from app.settings import Settings, read_api_keys
+from app.settings import Settings
 from app.telemetry import Metrics
 
 ROUTERS: tuple[APIRouter, ...] = (

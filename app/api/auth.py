@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from fastapi import Request
 from fastapi.security import HTTPBearer
 
+from app.api.api_keys import ApiKey, Scope
 from app.api.problems import Problem, ProblemError
-from app.settings import ApiKey, Scope
 
 _FOREIGN = frozenset({"cross-site", "same-site"})
 _READS = frozenset({"GET", "HEAD"})

@@ -9,8 +9,9 @@ from app.api.ports import Health
 from app.api.problems import ProblemError, invalid
 from app.domain.codes import check_id
 from app.domain.times import time_ms
+from app.domain.words import Durability
 from app.operations.operations import Operations
-from app.settings import Durability, Settings
+from app.settings import Settings
 from app.telemetry import Metrics
 
 KEY_HEADER = "Idempotency-Key"

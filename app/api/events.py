@@ -12,8 +12,8 @@ from app.api.problems import Problem, ProblemError, invalid
 from app.api.strict import read_body
 from app.api.words import described
 from app.domain.codes import ID_LENGTH_MAX, SKU_LENGTH_MAX, WAREHOUSE_LENGTH_MAX, check_code
+from app.domain.words import Durability
 from app.operations.warehouse_events import EVENT_TYPES, MalformedError, WarehouseEvent, read_event
-from app.settings import Durability
 
 BYTES_MAX = 16 * 1_048_576
 EVENTS_MAX = 10_000

@@ -19,8 +19,7 @@ from app.domain.codes import (
     check_warehouse,
 )
 from app.domain.times import OCCURRED_DAYS_MAX, SKEW_SECONDS_MAX, time_ms
-from app.domain.words import LINES_MAX, QUANTITY_MAX
-from app.settings import Durability
+from app.domain.words import LINES_MAX, QUANTITY_MAX, Durability
 
 TTL_SECONDS_MAX = 2_592_000
 WAREHOUSES_MAX = 100

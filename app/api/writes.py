@@ -10,8 +10,9 @@ from app.api import problems
 from app.api.dependencies import Conf, MetricsOf, Who, level
 from app.api.views import json_response
 from app.domain.outcomes import Outcome
+from app.domain.words import Durability
 from app.operations.durability import Told
-from app.settings import Durability, Settings
+from app.settings import Settings
 from app.telemetry import Metrics
 
 C_contra = TypeVar("C_contra", contravariant=True)

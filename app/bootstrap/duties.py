@@ -15,7 +15,7 @@ from app.ledger.partitions import Partitions
 from app.ledger.quarantine import QuarantiningWriter
 from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.recovery_rows import RecoveryRows
-from app.worker import check, forget, inbox, keep_books, overdue, reconcile, recover
+from app.worker import check, forget, inbox, overdue, partitions, reconcile, recover, retention
 from app.worker.backlog import Backlog, Limits
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
@@ -70,8 +70,8 @@ def duties_of(stores: Connections) -> list[Duty]:
         overdue.duty(
             ReconciliationRows(stores.engine), settings.reconciled, settings.reconcile_age_seconds_max
         ),
-        keep_books.partitions_duty(Partitions(stores.engine, months_ahead=settings.partitions_ahead_months)),
-        keep_books.retention_duty(
+        partitions.duty(Partitions(stores.engine, months_ahead=settings.partitions_ahead_months)),
+        retention.duty(
             Archive(stores.engine, SHARD),
             months_kept=settings.ledger_months_kept,
             closed_lock_days_kept=settings.closed_lock_days_kept,

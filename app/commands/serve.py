@@ -7,9 +7,10 @@ from typing import Any
 
 import uvicorn
 
+from app.api.api_keys import read_api_keys
 from app.commands.address import check_host
 from app.commands.process import run_long, settle_garbage
-from app.settings import Settings, read_api_keys, read_settings
+from app.settings import Settings, read_settings
 from app.telemetry import configure_logging
 
 GRACE_SECONDS = 5

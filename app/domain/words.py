@@ -1,6 +1,7 @@
 """The words of stock and locks, the same on every floor."""
 
 from enum import StrEnum
+from typing import Literal
 
 LAYOUT = 1
 """The layout of the hot store's keys; another layout is a new epoch with a rebuild."""
@@ -15,6 +16,10 @@ LINES_MAX = 2_000
 """The most lines a lock may have."""
 BIGINT_MAX = 2**63 - 1
 """The highest version, number or time that the ledger can hold."""
+
+
+Durability = Literal["memory", "disk", "replica", "ledger"]
+"""How safe a write is: the weakest level first."""
 
 
 class Place(StrEnum):

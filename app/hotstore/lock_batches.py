@@ -18,14 +18,17 @@ from app.hotstore.keys import Keys
 from app.hotstore.library import Library
 from app.hotstore.line import Line
 
-ORDERS_MAX = 8
+LOCKS_PER_CALL_MAX = 8
+"""More would save little, and the first of them would wait longer."""
 ARGUMENTS_MAX = 120
-"""An order of many lines goes alone: nobody shall wait for it who need not."""
+"""A lock of many lines goes alone: nobody shall wait for it who need not."""
 REFUSED_BY_GATE = frozenset({Outcome.NOT_READY, Outcome.UNKNOWN_LAYOUT, Outcome.STALE_EPOCH})
 """Answers of the gate: they are about the memory, whatever was asked."""
 
 
-class _Order(NamedTuple):
+class _Lock(NamedTuple):
+    """A lock that somebody asked for: what `calls.lock` made of it, and who gets the answer."""
+
     args: Args
     on_reply: OnReply
 
@@ -39,50 +42,50 @@ class LockBatches:
         self._meta = keys.meta
         self._one = library.function("lock")
         self._several = library.function("locks")
-        self._waiting: dict[tuple[str, str], list[_Order]] = {}
+        self._waiting: dict[tuple[str, str], list[_Lock]] = {}
         self._gathering = False
 
     def call(self, epoch: str, who: str, args: Args, on_reply: OnReply) -> None:
         """Send a lock with the others of this turn; `args` as `calls.lock` makes them."""
         if len(args) > ARGUMENTS_MAX:
-            self._send_one(epoch, who, _Order(args, on_reply))
+            self._send_one(epoch, who, _Lock(args, on_reply))
             return
         if not self._gathering:
             self._gathering = True
             self._loop.call_soon(self._send_rest)
-        orders = self._waiting.setdefault((epoch, who), [])
-        orders.append(_Order(args, on_reply))
-        if len(orders) == ORDERS_MAX:
+        locks = self._waiting.setdefault((epoch, who), [])
+        locks.append(_Lock(args, on_reply))
+        if len(locks) == LOCKS_PER_CALL_MAX:
             del self._waiting[epoch, who]
-            self._send_several(epoch, who, orders)
+            self._send_several(epoch, who, locks)
             self._line.flush()
 
     def _send_rest(self) -> None:
         self._gathering = False
         waiting, self._waiting = self._waiting, {}
-        for (epoch, who), orders in waiting.items():
-            self._send_several(epoch, who, orders)
+        for (epoch, who), locks in waiting.items():
+            self._send_several(epoch, who, locks)
 
-    def _send_one(self, epoch: str, who: str, order: _Order) -> None:
-        self._line.call(("FCALL", self._one, 1, self._meta, epoch, who, *order.args), order.on_reply)
+    def _send_one(self, epoch: str, who: str, lock: _Lock) -> None:
+        self._line.call(("FCALL", self._one, 1, self._meta, epoch, who, *lock.args), lock.on_reply)
 
-    def _send_several(self, epoch: str, who: str, orders: list[_Order]) -> None:
-        if len(orders) == 1:
-            self._send_one(epoch, who, orders[0])
+    def _send_several(self, epoch: str, who: str, locks: list[_Lock]) -> None:
+        if len(locks) == 1:
+            self._send_one(epoch, who, locks[0])
             return
 
         def on_reply(reply: Any) -> None:
-            if type(reply) is list and len(reply) == len(orders) and type(reply[0]) is not str:
-                for order, answer in zip(orders, reply, strict=True):
-                    hand_over(order.on_reply, answer)
+            if type(reply) is list and len(reply) == len(locks) and type(reply[0]) is not str:
+                for lock, answer in zip(locks, reply, strict=True):
+                    hand_over(lock.on_reply, answer)
             elif isinstance(reply, ReplyError) or (
                 type(reply) is list and str(reply[0]) not in REFUSED_BY_GATE
             ):
-                for order in orders:  # one of them broke the call: the others need not suffer for it
-                    self._send_one(epoch, who, order)
+                for lock in locks:  # one of them broke the call: the others need not suffer for it
+                    self._send_one(epoch, who, lock)
             else:
-                for order in orders:
-                    hand_over(order.on_reply, reply)
+                for lock in locks:
+                    hand_over(lock.on_reply, reply)
 
-        args = [argument for order in orders for argument in order.args]
+        args = [argument for lock in locks for argument in lock.args]
         self._line.call(("FCALL", self._several, 1, self._meta, epoch, who, *args), on_reply)

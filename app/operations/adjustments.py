@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from app.domain.commands import Adjust
+from app.domain.words import Durability
 from app.hotstore.store import HotStore
 from app.operations.durability import Durabilities, Told
 from app.operations.once import Once
-from app.settings import Durability
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import NamedTuple, Protocol
 from app.domain.answers import Answer
 from app.domain.events import Position
 from app.domain.outcomes import AGAIN, WRITTEN
+from app.domain.words import Durability
 from app.errors import LedgerBehindError, OutcomeUnknownError, SellableError
-from app.settings import Durability
 
 LASTING = WRITTEN | AGAIN
 """Outcomes that tell of something written; refusals wait for nothing."""

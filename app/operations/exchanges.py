@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from app.domain.commands import Exchange
+from app.domain.words import Durability
 from app.hotstore.store import HotStore
 from app.operations.durability import Durabilities, Told
-from app.settings import Durability
 
 
 @dataclass(frozen=True, slots=True)

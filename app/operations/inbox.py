@@ -18,6 +18,7 @@ from app.domain.commands import Fact
 from app.domain.inbox import Result, Row, Rules, Status
 from app.domain.outcomes import Outcome
 from app.domain.times import OCCURRED_DAYS_MAX
+from app.domain.words import Durability
 from app.errors import UnavailableError
 from app.hotstore.store import HotStore
 from app.ledger.inbox import InboxRows
@@ -26,7 +27,6 @@ from app.operations.durability import Durabilities
 from app.operations.inbox_counts import CountItem, InboxCounts
 from app.operations.past_locks import PastLocks
 from app.operations.warehouse_events import MalformedError, WarehouseEvent
-from app.settings import Durability
 
 _log = structlog.get_logger()
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from app.domain.answers import Answer
 from app.domain.commands import Confirm, Deduct, Extend, Lock, Replace, Unlock
 from app.domain.outcomes import Outcome
+from app.domain.words import Durability
 from app.hotstore.store import HotStore
 from app.ledger.ledger import Ledger
 from app.operations.durability import Durabilities, Told
-from app.settings import Durability
 
 
 @dataclass(frozen=True, slots=True)

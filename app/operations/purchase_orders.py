@@ -11,11 +11,11 @@ from app.domain.answers import Answer
 from app.domain.commands import Booking, Receive
 from app.domain.events import Position
 from app.domain.purchase_orders import Arrived, Expected, Plan, PurchaseOrder
+from app.domain.words import Durability
 from app.hotstore.store import HotStore
 from app.ledger.purchase_orders import PurchaseOrderRows
 from app.operations.durability import Durabilities, Told
 from app.operations.once import Once
-from app.settings import Durability
 
 __all__ = ["Arrived", "Created", "Expected", "Plan", "PurchaseOrder", "PurchaseOrders", "Received"]
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from app.domain.commands import Return
 from app.domain.outcomes import Outcome
+from app.domain.words import Durability
 from app.hotstore.store import HotStore
 from app.operations.durability import Durabilities, Told
 from app.operations.once import Once
 from app.operations.past_locks import PastLocks
-from app.settings import Durability
 
 
 @dataclass(frozen=True, slots=True)

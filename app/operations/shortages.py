@@ -9,12 +9,11 @@ from app.domain.answers import Answer
 from app.domain.commands import Line, Unlock
 from app.domain.outcomes import Outcome
 from app.domain.shortages import Choice, Remedy, ShortageCase, remedies, suggested
-from app.domain.words import OPEN_STATUSES
+from app.domain.words import OPEN_STATUSES, Durability
 from app.errors import NotReadyError
 from app.hotstore.store import HotStore
 from app.ledger.shortages import ShortageRows
 from app.operations.durability import Durabilities
-from app.settings import Durability
 
 REASON = "shortage"
 TRIES_MAX = 5

@@ -11,13 +11,12 @@ from app.domain.answers import Answer
 from app.domain.commands import Booking, Count
 from app.domain.events import Position
 from app.domain.outcomes import Outcome
-from app.domain.words import Place
+from app.domain.words import Durability, Place
 from app.errors import LedgerBehindError
 from app.hotstore.store import HotStore
 from app.ledger.counts import CountRows, Shelf
 from app.operations.durability import Durabilities, Told
 from app.operations.once import Once
-from app.settings import Durability
 
 REASON = "stock-take"
 TRIES_MAX = 10

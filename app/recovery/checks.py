@@ -10,9 +10,9 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from app.domain.words import Durability
 from app.errors import ConfigurationError, UnavailableError
 from app.hotstore.keys import Keys
-from app.settings import Durability
 
 _log = structlog.get_logger()
 

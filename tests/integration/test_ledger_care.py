@@ -21,7 +21,7 @@ from app.ledger.ledger import Ledger
 from app.ledger.partitions import Month, Partitions
 from app.ledger.past import FOREVER_MS, PastRows
 from app.ledger.writer import Writer
-from app.worker.keep_books import partitions_duty, retention_duty
+from app.worker import partitions, retention
 from tests.integration.books import Book
 from tests.integration.working import drain, some_traffic
 
@@ -200,7 +200,7 @@ async def test_an_older_event_without_a_seal_is_counted(book: Book, engine: Asyn
 
 async def test_partitions_are_made_ahead(engine: AsyncEngine) -> None:
     now = datetime.now(UTC)
-    duty = partitions_duty(Partitions(engine, months_ahead=2))
+    duty = partitions.duty(Partitions(engine, months_ahead=2))
     await asyncio.gather(duty.run_once(), duty.run_once())  # of two workers
     names = {name for (name,) in await fetch(engine, "SELECT inhrelid::regclass::text FROM pg_inherits")}
     wanted = {Month.of(now).plus(ahead).table(of) for ahead in range(3) for of in ("event", "move")}
@@ -338,11 +338,11 @@ async def test_a_long_reader_is_not_waited_for(
 
 async def test_the_duty_does_what_the_settings_say(book: Book, engine: AsyncEngine) -> None:
     await execute(engine, "UPDATE position SET forgotten_epoch = epoch, forgotten_n = n")
-    never = retention_duty(Archive(engine, 0), months_kept=0, closed_lock_days_kept=0)
+    never = retention.duty(Archive(engine, 0), months_kept=0, closed_lock_days_kept=0)
     assert not await never.run_once()
     assert await fetch(engine, "SELECT count(*) FROM closed_lock") == [(0,)]
     await execute(engine, "UPDATE position SET recorded_at = now()")
-    duty = retention_duty(Archive(engine, 0), months_kept=1, closed_lock_days_kept=1)
+    duty = retention.duty(Archive(engine, 0), months_kept=1, closed_lock_days_kept=1)
     while await duty.run_once():
         pass
     assert await fetch(engine, "SELECT (SELECT count(*) FROM lock), (SELECT count(*) FROM closed_lock)") == [

@@ -12,7 +12,7 @@ from app.domain.chain import tip_after
 from app.domain.commands import Line, Lock, Opening, OpeningRow
 from app.hotstore import calls
 from app.hotstore.line import Line as RedisLine
-from app.hotstore.lock_batches import ORDERS_MAX, LockBatches
+from app.hotstore.lock_batches import LOCKS_PER_CALL_MAX, LockBatches
 from tests.integration.function_cases import everything
 from tests.integration.test_connection import eventually
 from tests.properties.rig import Server, Shard
@@ -111,13 +111,13 @@ async def test_those_of_one_turn_share_a_call(shard: Shard, line: RedisLine) -> 
     asked: Any = Asked(line)
     answers: dict[Any, Any] = {}
     batches = LockBatches(asked, shard.keys, shard.library)
-    for n in range(ORDERS_MAX + 1):
+    for n in range(LOCKS_PER_CALL_MAX + 1):
         args = calls.lock(Lock(f"L{n}", (Line("A", 1),)), NO_ORDER)
         batches.call(line.epoch, "", args, lambda reply, n=n: answers.__setitem__(n, reply))
-    await eventually(lambda: len(answers) == ORDERS_MAX + 1)
+    await eventually(lambda: len(answers) == LOCKS_PER_CALL_MAX + 1)
     assert asked.functions == ["locks", "flush", "lock"]
     assert {n: answer[:2] for n, answer in answers.items()} == {
-        n: ["LOCKED", f"L{n}"] for n in range(ORDERS_MAX + 1)
+        n: ["LOCKED", f"L{n}"] for n in range(LOCKS_PER_CALL_MAX + 1)
     }
 
 

@@ -11,12 +11,12 @@ import pytest
 import structlog
 
 from app.domain.events import Position
+from app.domain.words import Durability
 from app.errors import NotReadyError, OutcomeUnknownError
 from app.hotstore.replies import Stock
 from app.hotstore.store import HotStore
 from app.operations.availability import Availability
 from app.operations.durability import Durabilities
-from app.settings import Durability
 from app.telemetry import Metrics, configure_logging
 
 

@@ -3,18 +3,20 @@
 from collections.abc import Callable
 from functools import partial
 
+from app.api.api_keys import read_api_keys
 from app.api.auth import ApiKeys
 from app.api.hot.checkout import Checkout
 from app.api.hot.handlers import HotCounts
 from app.api.hot.metrics import hand_over
 from app.api.hot.pages import PageBytes, Pages
 from app.api.hot.routes import HotRoutes
+from app.domain.words import Durability
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.line import Line
 from app.hotstore.near_cache import NearCache
 from app.hotstore.ring import Ring
-from app.settings import Durability, Settings, read_api_keys
+from app.settings import Settings
 from app.telemetry import Metrics
 
 

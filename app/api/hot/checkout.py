@@ -24,7 +24,7 @@ from app.domain.answers import Answer
 from app.domain.codes import check_id, check_sku, check_warehouse
 from app.domain.outcomes import AGAIN, WRITTEN, Outcome
 from app.domain.times import time_text
-from app.domain.words import LINES_MAX, QUANTITY_MAX
+from app.domain.words import LINES_MAX, QUANTITY_MAX, Durability
 from app.errors import NotReadyError, OutcomeUnknownError, SellableError
 from app.hotstore import calls, replies
 from app.hotstore.keys import Keys
@@ -33,7 +33,6 @@ from app.hotstore.line import Line
 from app.hotstore.lock_batches import REFUSED_BY_GATE, LockBatches
 from app.hotstore.ring import Ring
 from app.hotstore.wire import meaning_of
-from app.settings import Durability
 
 _log = structlog.get_logger()
 

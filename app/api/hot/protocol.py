@@ -9,15 +9,14 @@ uvicorn's own way, and the application behind it.
 import asyncio
 from asyncio import TimerHandle
 from collections.abc import Sized
-from time import perf_counter
 from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
-import structlog
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from app.api.hot.cycles import Cycle, HotCycle, PageCycle
 from app.api.hot.handlers import (
     BODY_BYTES_MAX,
     CLOSER_LOOK_HEADERS,
@@ -28,108 +27,11 @@ from app.api.hot.handlers import (
 from app.api.hot.known_heads import Headers, KnownHeads, Whole, is_safe
 from app.api.hot.pages import PageBytes, plain_sku
 from app.api.hot.routes import HotRoutes
-from app.hotstore.near_cache import Entry
 
 TARGET_BYTES_MAX = 32_768
 """A longer target is the application's; httptools takes apart no more than 65,535 bytes."""
 
-_log = structlog.get_logger()
 _CLOSE = b"connection: close\r\n"
-
-
-class _NoEvent:
-    """Nobody waits for a hot request's messages."""
-
-    def set(self) -> None:
-        """Do nothing."""
-
-
-_NO_EVENT = _NoEvent()
-
-
-class _Cycle:
-    """A request under way on the short way; uvicorn's protocol sees in it what it needs of a cycle."""
-
-    __slots__ = ("disconnected", "keep_alive", "protocol", "response_complete")
-    message_event = _NO_EVENT
-
-    def __init__(self, protocol: "HotProtocol", *, keep_alive: bool) -> None:
-        self.protocol = protocol
-        self.keep_alive = keep_alive
-        self.response_complete = False
-        self.disconnected = False
-
-    def the_request(self) -> HotRequest:
-        """Return the request as a handler gets it."""
-        raise NotImplementedError
-
-    def respond(self, status: int, head: bytes, body: bytes) -> None:
-        """Write the answer, unless the client has gone."""
-        if self.response_complete:
-            return
-        self.response_complete = True
-        self.protocol.hot_answer(self, status, head, body)
-
-    def decline(self) -> None:
-        """Let the application answer."""
-        if not self.response_complete:
-            self.protocol.hot_decline(self)
-
-
-class HotCycle(_Cycle):
-    """A request for a handler."""
-
-    __slots__ = ("body", "handler", "more_body", "request")
-
-    def __init__(
-        self, protocol: "HotProtocol", handler: Handler, request: HotRequest, *, keep_alive: bool
-    ) -> None:
-        super().__init__(protocol, keep_alive=keep_alive)
-        self.handler = handler
-        self.request = request
-        self.body: bytes | bytearray = b""
-        self.more_body = True
-
-    def the_request(self) -> HotRequest:
-        """Return the request as the handler got it."""
-        return self.request
-
-    def run(self) -> None:
-        """Let the handler answer, now or later."""
-        self.request.body = bytes(self.body)
-        try:
-            self.handler(self.request, self.respond, self.decline)
-        except Exception:  # noqa: BLE001 - whatever it is, it is no bad request
-            _log.exception("hot.handler_failed")
-            self.decline()  # nothing was sent yet; the application knows how to fail
-
-
-class PageCycle(_Cycle):
-    """A plain GET of a page that has to be read first; it becomes a request only if that turns out badly."""
-
-    __slots__ = ("_began", "_headers", "_sku", "_target")
-    more_body = False
-
-    def __init__(self, protocol: "HotProtocol", sku: str, target: bytes, headers: Headers) -> None:
-        super().__init__(protocol, keep_alive=True)
-        self._sku = sku
-        self._target = target
-        self._headers = headers
-        self._began = perf_counter()
-
-    def the_request(self) -> HotRequest:
-        """Return the request as a handler would have got it."""
-        return HotRequest(b"GET", self._target, self._headers, is_plain=True)
-
-    def arrived(self, entry: Entry[PageBytes] | None) -> None:
-        """Answer with what was read."""
-        pages = self.protocol.hot.pages
-        page = pages.accept(entry, self._target, self._began) if self.keep_alive else None
-        if page is None:
-            pages.answer(self.the_request(), self._sku, entry, self._began, self.respond, self.decline)
-            return
-        self.response_complete = True
-        self.protocol.hot_page(self, page)
 
 
 class _Flow(FlowControl):
@@ -358,7 +260,7 @@ class HotProtocol(HttpToolsProtocol):
         self.transport.write(self._wire_of(page))
         self._go_on()
 
-    def hot_answer(self, cycle: _Cycle, status: int, head: bytes, body: bytes) -> None:
+    def hot_answer(self, cycle: Cycle, status: int, head: bytes, body: bytes) -> None:
         """Write a hot answer, and go on as after any other."""
         transport = self.transport
         if cycle.disconnected or transport.is_closing():
@@ -386,7 +288,7 @@ class HotProtocol(HttpToolsProtocol):
         if self._idle_timer is None:
             self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._check_idle)
 
-    def hot_decline(self, cycle: _Cycle) -> None:
+    def hot_decline(self, cycle: Cycle) -> None:
         """Hand a whole request to the application, as uvicorn would have."""
         if cycle.disconnected or self.transport.is_closing():
             return

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.settings import Durability
+from app.domain.words import Durability
 
 Count = Annotated[int, Field(examples=[7])]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2025-11-28T09:30:00.000Z"])]

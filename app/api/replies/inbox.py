@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from app.api.replies.base import Reply
-from app.settings import Durability
+from app.domain.words import Durability
 
 
 class EventReply(Reply):

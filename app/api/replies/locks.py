@@ -5,8 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.api.replies.base import Count, Position, Reply, Time
-from app.domain.words import LockStatus
-from app.settings import Durability
+from app.domain.words import Durability, LockStatus
 
 
 class LockLineReply(Reply):

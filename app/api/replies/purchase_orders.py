@@ -6,7 +6,7 @@ from pydantic import Field
 
 from app.api.replies.base import Count, Next, Reply, Time, Written
 from app.domain.purchase_orders import OrderStatus
-from app.settings import Durability
+from app.domain.words import Durability
 
 
 class PurchaseOrderLineReply(Reply):

@@ -5,8 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.api.replies.base import Count, Position, Reply
-from app.domain.words import TransferStatus
-from app.settings import Durability
+from app.domain.words import Durability, TransferStatus
 
 
 class TransferLineReply(Reply):

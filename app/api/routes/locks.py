@@ -14,7 +14,7 @@ from app.api.words import AsOf, LockIdInPath
 from app.api.writes import C, Operation, Write
 from app.domain.outcomes import Outcome
 from app.domain.past import TooOld, Unknown
-from app.settings import Durability
+from app.domain.words import Durability
 
 router = APIRouter(route_class=StrictRoute, tags=["checkout"], dependencies=[Depends(Needs("checkout"))])
 reading = APIRouter(route_class=StrictRoute, tags=["checkout"], dependencies=[Depends(Needs("read"))])

@@ -14,7 +14,7 @@ from app.api.words import TransferIdInPath
 from app.api.writes import C, Operation, Write
 from app.domain.commands import TransferCancel
 from app.domain.outcomes import Outcome
-from app.settings import Durability
+from app.domain.words import Durability
 
 router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[Depends(Needs("warehouse"))])
 reading = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[Depends(Needs("read"))])

@@ -13,7 +13,7 @@ from app.api.replies.inbox import EventsReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response
 from app.domain.inbox import Result
-from app.settings import Durability
+from app.domain.words import Durability
 
 Source = Annotated[str | None, Query(description="who tells it, beside NDJSON", include_in_schema=False)]
 Level = Annotated[Durability | None, Query(description="beside NDJSON", include_in_schema=False)]

@@ -1,32 +1,18 @@
-"""Ledger care: partitions are made ahead, and what is older than the settings say leaves the ledger."""
+"""Takes out of the ledger what is older than the settings say: whole months, and locks that ended."""
 
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from app.ledger.archive import Archive, Archived, Waits
-from app.ledger.partitions import Partitions
 from app.worker.duty import Duty
 
 _log = structlog.get_logger()
 
-PARTITIONS_SECONDS = 600.0
-RETENTION_SECONDS = 600.0
+PAUSE_SECONDS = 600.0
 
 
-def partitions_duty(partitions: Partitions) -> Duty:
-    """Look every ten minutes; the writer makes a partition that is missing all the same, and says so."""
-
-    async def run_once() -> bool:
-        made = await partitions.make_ahead(datetime.now(UTC))
-        if made:
-            _log.info("ledger.partitions_made", made=made)
-        return False
-
-    return Duty("partitions", run_once, PARTITIONS_SECONDS)
-
-
-def retention_duty(archive: Archive, *, months_kept: int, closed_lock_days_kept: int) -> Duty:
+def duty(archive: Archive, *, months_kept: int, closed_lock_days_kept: int) -> Duty:
     """Archive months and closed locks beyond the settings; 0 keeps them for ever."""
 
     async def run_once() -> bool:
@@ -35,7 +21,7 @@ def retention_duty(archive: Archive, *, months_kept: int, closed_lock_days_kept:
             more = await _archive(archive, months_kept) or more
         return more
 
-    return Duty("retention", run_once, RETENTION_SECONDS)
+    return Duty("retention", run_once, PAUSE_SECONDS)
 
 
 async def _close_locks(archive: Archive, days_kept: int) -> bool:

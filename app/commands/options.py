@@ -1,0 +1,139 @@
+"""Arguments and options of the command line: what each is called, what is checked of it, and its help."""
+
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from app.domain.codes import REASON_LENGTH_MAX, check_reason, check_sku, check_warehouse
+from app.domain.times import time_ms
+from app.domain.words import BIGINT_MAX
+
+T = TypeVar("T")
+
+
+class Summary(StrEnum):
+    """How a summary is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def _checked(check: Callable[[T], object]) -> Callable[[T | None], T | None]:
+    """Return a callback that refuses, as wrong usage, what `check` raises `ValueError` for."""
+
+    def callback(given: T | None) -> T | None:
+        try:
+            if given is not None:
+                check(given)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        return given
+
+    return callback
+
+
+@_checked
+def _positive(number: float) -> None:
+    # Written so that nan is refused too.
+    if not 0 < number < float("inf"):
+        raise ValueError("must be a number above 0")
+
+
+@_checked
+def _reason(text: str) -> None:
+    if not text.strip() or len(text) > REASON_LENGTH_MAX:
+        raise ValueError(f"must have 1 to {REASON_LENGTH_MAX} characters")
+    check_reason(text)
+
+
+@_checked
+def _cause(cause: str) -> None:
+    from app.domain.reconciliation import Cause  # noqa: PLC0415 - only when a command needs it
+
+    if cause not in set(Cause):
+        raise ValueError("must be one of " + ", ".join(Cause))
+
+
+@_checked
+def _moment(text: str) -> None:
+    if time_ms(text) > time.time() * 1000:
+        raise ValueError("must not be in the future")
+
+
+_sku = _checked(check_sku)
+_warehouse = _checked(check_warehouse)
+
+File = Annotated[Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="A CSV file.")]
+DataDir = Annotated[Path, typer.Option(help="Where the data and run.json of `sellable up` are.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Host = Annotated[str, typer.Option(help="The address to listen on.")]
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")]
+Workers = Annotated[int, typer.Option(min=1, max=256, help="How many API processes.")]
+Fd = Annotated[int | None, typer.Option(hidden=True, help="A listening socket that was handed down.")]
+Demo = Annotated[bool, typer.Option(help="Fill a new data directory with a demo catalogue.")]
+Concurrency = Annotated[int, typer.Option(min=1, max=1_000, help="How many documents are sent at once.")]
+Speed = Annotated[
+    float | None,
+    typer.Option(callback=_positive, help="N times real time. Without it: as fast as possible."),
+]
+SummaryForm = Annotated[Summary, typer.Option(help="How to print the summary.")]
+Warehouse = Annotated[
+    str, typer.Option(callback=_warehouse, help="Where returns and adjustments of an unknown SKU go.")
+]
+ShortageId = Annotated[
+    int, typer.Argument(metavar="SHORTAGE_ID", min=1, max=BIGINT_MAX, help="The case's number.")
+]
+Sku = Annotated[str, typer.Argument(metavar="SKU", callback=_sku, help="The SKU.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option(callback=_moment, help="A time such as 2025-12-01T08:00:00Z, inclusive. Without it: now."),
+]
+Moves = Annotated[int, typer.Option(min=1, max=1_000, help="How many moves to print, the newest first.")]
+LockIds = Annotated[
+    list[str], typer.Argument(metavar="LOCK_ID", help="The locks that give back what is short.")
+]
+Source = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="The source that sent the event, as `inbox list` prints it.")
+]
+EventId = Annotated[
+    str, typer.Argument(metavar="EVENT_ID", help="The event's id, as `inbox list` prints it.")
+]
+DropReason = Annotated[str, typer.Option("--reason", callback=_reason, help="Why it is never to be booked.")]
+Snapshot = Annotated[
+    Path,
+    typer.Argument(metavar="SNAPSHOT", exists=True, dir_okay=False, help="A .csv, .ndjson or .json file."),
+]
+CountedWarehouse = Annotated[
+    str, typer.Option("--warehouse", callback=_warehouse, help="The warehouse that was counted.")
+]
+CountedAt = Annotated[
+    str,
+    typer.Option(
+        "--as-of", callback=_moment, help="When it was counted, such as 2025-12-01T06:00:00Z; inclusive."
+    ),
+]
+SnapshotRows = Annotated[
+    int | None,
+    typer.Option("--rows", min=0, help="How many counts the file must have; fewer means it was cut off."),
+]
+HtmlFile = Annotated[Path | None, typer.Option("--html", help="Write the report as a page.")]
+CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write every difference as a line.")]
+ReconciliationId = Annotated[
+    str, typer.Argument(metavar="RECONCILIATION_ID", help="The reconciliation's id.")
+]
+OfWarehouse = Annotated[str | None, typer.Option("--warehouse", help="Only those of this warehouse.")]
+Skus = Annotated[list[str] | None, typer.Option("--sku", help="Only this SKU; may be repeated.")]
+OfCause = Annotated[str | None, typer.Option("--cause", callback=_cause, help="Only with this likely cause.")]
+Parked = Annotated[str | None, typer.Argument(metavar="[SUBJECT]", help="A SKU, `lock L1` or `transfer T1`.")]
+ParkedSku = Annotated[
+    str,
+    typer.Argument(
+        metavar="SKU", help="The SKU whose moves are parked, or the position of an event that cannot be read."
+    ),
+]
+Reason = Annotated[str, typer.Option(help="Why they are given up; it stays in the ledger.")]
+HERE = Path(".sellable")
