@@ -62,12 +62,14 @@ def api(world: tuple[Loop, list[Api]]) -> Api:
 @contextmanager
 def silent(server: EmbeddedValkey) -> Iterator[None]:
     """Redis is there and says nothing."""
-    assert server.pid
-    os.kill(server.pid, signal.SIGSTOP)
+    pid = server.pid
+    assert pid
+    os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        os.kill(server.pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # a test may have killed it meanwhile
+            os.kill(pid, signal.SIGCONT)
 
 
 def lock_id() -> str:
