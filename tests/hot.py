@@ -26,7 +26,7 @@ from app.hotstore.line import Line, LineCaller
 from app.ledger import database
 from app.settings import Settings
 from app.telemetry import Metrics
-from tests.integration.api_client import NOWHERE, ROWS, PretendHealth, PretendLedger, operations_on
+from tests.integration.api_client import NOWHERE, ROWS, PretendHealth, operations_on
 from tests.integration.conftest import open_gate
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ async def start(kind: str, redis_url: str, prefix: str, **more: Any) -> Api:
         caller = LineCaller(line)
         line.start()
     engine = database.open_engine(NOWHERE)
-    operations, levels = operations_on(caller, settings, PretendLedger(), [""], engine)
+    operations = operations_on(caller, settings, [""], engine)
     if kind != "plain":
         operations.availability.other_memory = hot.pages.last_known
     app: Any = create_app(operations, settings, PretendHealth(), metrics=metrics)
@@ -114,7 +114,7 @@ async def start(kind: str, redis_url: str, prefix: str, **more: Any) -> Api:
     serving = asyncio.create_task(server._serve([listener]))
     while not server.started or (line is not None and not line.is_fresh):
         await asyncio.sleep(0.005)
-    closing += [levels.close, engine.dispose, line.close if line else client.aclose, client.aclose]
+    closing += [engine.dispose, line.close if line else client.aclose, client.aclose]
     return Api(kind, port, server, serving, line, operations, cold, closing)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from app.api.words import (
     LINES,
@@ -143,6 +143,12 @@ class AvailabilityBody(_Body):
     """A long list of SKUs."""
 
     skus: Annotated[list[Sku], Field(min_length=1, max_length=SKUS_MAX)]
+
+
+def _each_sku_once(lines: list[Any]) -> list[Any]:
+    if len({line.sku for line in lines}) < len(lines):
+        raise ValueError("must name each SKU once")
+    return lines
 
 
 class _Happened(_Write):
@@ -344,14 +350,7 @@ class BuffersBody(_Write):
     """What to withhold from sale in one warehouse, from now on."""
 
     warehouse: Warehouse
-    lines: Annotated[list[BufferLine], LINES]
-
-    @field_validator("lines")
-    @classmethod
-    def _name_each_sku_once(cls, lines: list[BufferLine]) -> list[BufferLine]:
-        if len({line.sku for line in lines}) < len(lines):
-            raise ValueError("must name each SKU once")
-        return lines
+    lines: Annotated[list[BufferLine], LINES, AfterValidator(_each_sku_once)]
 
     def command(self) -> commands.Buffer:
         """Return the command."""
@@ -404,17 +403,11 @@ class ReceiptLine(_Body):
         return [Booking(self.sku, Place.SUPPLIER, target, count) for target, count in units if count]
 
 
-class ReceiptBody(_Write):
+class ReceiptBody(_Happened):
     """What came in for a purchase order, all of it or some."""
 
     receipt_id: Id
-    occurred_at: OccurredAt | None = None
     lines: Annotated[list[ReceiptLine], LINES]
-
-    @property
-    def occurred_at_ms(self) -> int | None:
-        """When it happened, in ms since 1970; None: when it is recorded."""
-        return time_ms(self.occurred_at) if self.occurred_at else None
 
     def bookings(self) -> tuple[Booking, ...]:
         """Return the moves."""
@@ -441,14 +434,7 @@ class StockTakeBody(_Write):
     counted_at: Annotated[
         Moment, Field(description="when it was counted, inclusive: what happened since stands")
     ]
-    lines: Annotated[list[CountedLineBody], LINES]
-
-    @field_validator("lines")
-    @classmethod
-    def _name_each_sku_once(cls, lines: list[CountedLineBody]) -> list[CountedLineBody]:
-        if len({line.sku for line in lines}) < len(lines):
-            raise ValueError("must name each SKU once")
-        return lines
+    lines: Annotated[list[CountedLineBody], LINES, AfterValidator(_each_sku_once)]
 
     def take(self) -> StockTake:
         """Return the stock-take."""

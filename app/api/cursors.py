@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from app.api.problems import ProblemError, invalid
+from app.domain.words import BIGINT_MAX
 
 
 def cursor_of(parts: Sequence[str | int]) -> str:
@@ -22,7 +23,7 @@ def parts_of(cursor: str, kinds: Sequence[type]) -> list[str | int]:
         parts = None
     if not isinstance(parts, list) or [type(part) for part in parts] != list(kinds):
         raise ProblemError(invalid(("after", "is not what an answer gave as `next`")))
-    if any(isinstance(part, int) and abs(part) >= 2**63 for part in parts):
+    if any(isinstance(part, int) and abs(part) > BIGINT_MAX for part in parts):
         raise ProblemError(invalid(("after", "is not what an answer gave as `next`")))
     if any(isinstance(part, str) and ("\x00" in part or not _is_utf8(part)) for part in parts):
         raise ProblemError(invalid(("after", "is not what an answer gave as `next`")))

@@ -1,13 +1,13 @@
 """The body of /v1/warehouse-events: up to 10,000 events, as one JSON object or a line each (NDJSON)."""
 
 import asyncio
-import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple, get_args
 
 import msgspec
 from fastapi import Request
 
+from app.api.media import Media, media_of
 from app.api.problems import Problem, ProblemError, invalid
 from app.api.strict import read_body
 from app.api.words import described
@@ -20,8 +20,6 @@ EVENTS_MAX = 10_000
 SOURCE_LENGTH_MAX = 64
 SLICE = 256
 """Events that are read in one go: others get their turn in between."""
-_NDJSON = re.compile(r"application/(?:x-)?(?:ndjson|jsonlines|jsonl)\s*(?:;.*)?", re.IGNORECASE)
-_JSON = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 
 
 class Given(NamedTuple):
@@ -43,13 +41,13 @@ _envelope = msgspec.json.Decoder(_Envelope)
 
 async def read_events(request: Request, source: str | None, durability: Durability | None) -> Given:
     """Read the body; raise `ProblemError` if not even its events can be told apart."""
-    kind = request.headers.get("content-type") or "application/json"
-    if _NDJSON.fullmatch(kind):
+    media = media_of(request)
+    if media is Media.NDJSON:
         if source is None:
             raise ProblemError(invalid(("source", "must be given as a parameter beside NDJSON")))
         lines = (await read_body(request, BYTES_MAX)).split(b"\n")
         return Given(_checked(source), await _read_all([line for line in lines if line.strip()]), durability)
-    if not _JSON.fullmatch(kind):
+    if media is not Media.JSON:
         detail = "send Content-Type: application/json or application/x-ndjson"
         raise ProblemError(Problem("unsupported_media_type", detail))
     if source is not None or durability is not None:

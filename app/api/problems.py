@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -30,6 +29,7 @@ from app.domain.commands import (
 from app.domain.outcomes import Outcome
 from app.domain.past import Reach
 from app.domain.sourcing import Shortage
+from app.domain.times import time_text
 from app.errors import (
     HotStoreFullError,
     LedgerBehindError,
@@ -155,8 +155,7 @@ def unknown_sku(sku: str) -> Problem:
 
 def as_of_too_old(reach: Reach) -> Problem:
     """Return the problem of a time that the ledger knows nothing of (any more)."""
-    since = datetime.fromtimestamp(reach.since / 1000, UTC).isoformat(timespec="milliseconds")
-    since = since.removesuffix("+00:00") + "Z"
+    since = time_text(reach.since)
     why = "what was before is archived" if reach.archived else "it begins then"
     return Problem("as_of_too_old", f"the ledger reaches back to {since}: {why}", {"since": since})
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from app.api.views import time_text, wire_position
+from app.api.views import wire_position
 from app.domain.reconciliation import Discrepancy, Reconciliation
+from app.domain.times import time_text
 from app.operations.compensations import Treated
 from app.operations.reconciliations import Report
 

@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from app.api.auth import Needs
+from app.api.media import Media, media_of
 from app.api.problems import Problem, ProblemError, field_of, invalid
 
 BODY_BYTES_MAX = 1_048_576
@@ -21,7 +22,6 @@ DIGITS_MAX = 20
 _BEYOND: int = 10**DIGITS_MAX
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
-_JSON_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
 
 
 def decode_percent(text: bytes) -> str:
@@ -41,19 +41,20 @@ async def read_body(request: Request, bytes_max: int = BODY_BYTES_MAX) -> bytes:
     """Return the body; stop reading, and raise `ProblemError`, once it is larger than 1 MiB, or `bytes_max`."""
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length[:DIGITS_MAX]) > bytes_max:
-        raise _too_large(bytes_max)
+        raise too_large(bytes_max)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > bytes_max:
-            raise _too_large(bytes_max)
+            raise too_large(bytes_max)
     return bytes(body)
 
 
-def _too_large(bytes_max: int) -> ProblemError:
+def too_large(bytes_max: int, what: str = "a body") -> ProblemError:
+    """Return the problem of a body with more bytes than it may have."""
     # No `Connection: close`: with unread bytes it becomes a reset, which takes the answer with it. The server
     # throws away what still comes.
-    return ProblemError(Problem("payload_too_large", f"a body may have {bytes_max:,} bytes"))
+    return ProblemError(Problem("payload_too_large", f"{what} may have {bytes_max:,} bytes"))
 
 
 def parse_json(body: bytes) -> Any:
@@ -118,8 +119,7 @@ def _texts(content: Any) -> Iterator[tuple[Sequence[str | int], str]]:
 
 def check_json_type(request: Request) -> None:
     """Raise `ProblemError` if the body says that it is something else than JSON."""
-    given = request.headers.get("content-type")
-    if given and not _JSON_TYPE.fullmatch(given):
+    if media_of(request) is not Media.JSON:
         raise ProblemError(Problem("unsupported_media_type", "send Content-Type: application/json"))
 
 

@@ -1,13 +1,14 @@
 """Snapshots as they come in over HTTP: streamed, bounded, a few at a time."""
 
 import asyncio
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fastapi import Request
 
+from app.api.media import Media, media_of
 from app.api.problems import Problem, ProblemError, invalid
+from app.api.strict import too_large
 from app.domain.times import time_ms
 from app.operations.snapshots.formats import CsvLines, Format, JsonBody, NdjsonLines
 from app.operations.snapshots.spool import SNAPSHOT_BYTES_MAX, Asked, Spool
@@ -16,9 +17,6 @@ UPLOADS_MAX = 2
 """Snapshots that one process reads at once: each takes a file on disk and a share of the processor."""
 SLICE_BYTES = 16_384
 """Read between two turns of the loop: about a millisecond's work, so that locks need not wait for a snapshot."""
-_CSV = re.compile(r"text/csv\s*(?:;.*)?", re.IGNORECASE)
-_NDJSON = re.compile(r"application/(?:x-ndjson|ndjson|jsonl)\s*(?:;.*)?", re.IGNORECASE)
-_JSON = re.compile(r"application/json\s*(?:;.*)?", re.IGNORECASE)
 
 
 class Uploads:
@@ -40,39 +38,30 @@ class Uploads:
             self._count -= 1
 
 
-def is_json(request: Request) -> bool:
-    """Whether the body says itself which warehouse it is of."""
-    return _JSON.fullmatch(request.headers.get("content-type", "application/json")) is not None
-
-
 def format_of(request: Request, spool: Spool, asked: Asked | None) -> Format:
     """Return what reads a body of this type, or raise `ProblemError`."""
-    given = request.headers.get("content-type", "application/json")
-    if _JSON.fullmatch(given):
+    media = media_of(request)
+    if media is Media.JSON:
         return JsonBody(spool, time_ms)
-    if not (_CSV.fullmatch(given) or _NDJSON.fullmatch(given)):
+    if media is None:
         detail = "send Content-Type: text/csv, application/x-ndjson or application/json"
         raise ProblemError(Problem("unsupported_media_type", detail))
     if asked is None:
         raise ProblemError(invalid(("warehouse", "Field required"), ("as_of", "Field required")))
-    return CsvLines(spool, asked) if _CSV.fullmatch(given) else NdjsonLines(spool, asked)
+    return CsvLines(spool, asked) if media is Media.CSV else NdjsonLines(spool, asked)
 
 
 async def read_snapshot(request: Request, form: Format) -> Asked:
     """Read a body to its end; raise `SnapshotError`, `ProblemError` beyond 256 MiB, ClientDisconnect if it is cut."""
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length[:20]) > SNAPSHOT_BYTES_MAX:
-        raise _too_large()
+        raise too_large(SNAPSHOT_BYTES_MAX, "a snapshot")
     taken = 0
     async for chunk in request.stream():
         taken += len(chunk)
         if taken > SNAPSHOT_BYTES_MAX:
-            raise _too_large()
+            raise too_large(SNAPSHOT_BYTES_MAX, "a snapshot")
         for first in range(0, len(chunk), SLICE_BYTES):
             form.feed(chunk[first : first + SLICE_BYTES])
             await asyncio.sleep(0)
     return form.finish()
-
-
-def _too_large() -> ProblemError:
-    return ProblemError(Problem("payload_too_large", f"a snapshot may have {SNAPSHOT_BYTES_MAX:,} bytes"))

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -23,7 +21,7 @@ from app.domain.events import Counts
 from app.domain.past import Explanation, PastMove, StockThen
 from app.domain.purchase_orders import Arrived, Expected, OpenLine, OrderStatus, PurchaseOrder
 from app.domain.shortages import Remedy, ShortageCase
-from app.domain.times import time_ms
+from app.domain.times import time_ms, time_text
 from app.operations.availability import Page
 from app.operations.durability import Told
 from app.operations.purchase_orders import Received
@@ -34,24 +32,11 @@ from app.operations.stock_takes import Counted
 JSON = "application/json"
 PROMISES_MAX = 100
 """Locks shown with one shortage."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return `content` as JSON."""
     return Response(msgspec.json.encode(content), status, headers, JSON)
-
-
-def time_text(ms: int | None) -> str | None:
-    """Return ms since 1970 as RFC 3339 UTC, None for never."""
-    if ms is None:
-        return None
-    return f"{_second_text(ms // 1000)}.{ms % 1000:03}Z"
-
-
-@lru_cache(maxsize=1024)
-def _second_text(seconds: int) -> str:
-    return (_EPOCH + timedelta(seconds=seconds)).isoformat().removesuffix("+00:00")
 
 
 def wire_position(position: str, shard: int = 0) -> str:

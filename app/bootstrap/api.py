@@ -128,7 +128,6 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch]
     finally:
         books.cancel()
         await asyncio.gather(books, return_exceptions=True)
-        await operations.locks.durabilities.close()
         await line.close()
 
 

@@ -1,24 +1,22 @@
 """What the worker does in the background."""
 
 from collections.abc import Callable
-from functools import partial
-
-from sqlalchemy import text
 
 from app.bootstrap.connections import SHARD, Connections
 from app.bootstrap.operations import durabilities_of, inbox_of, operations_of
 from app.bootstrap.tools import reconcile_of, recovery_of, rounds_of
 from app.hotstore.backlog import OutboxRoom
-from app.ledger import database
+from app.hotstore.clock import HotClock
 from app.ledger.archive import Archive
+from app.ledger.backlog import BacklogRows
 from app.ledger.future_locks import FutureLocks
 from app.ledger.horizon import Horizon
 from app.ledger.partitions import Partitions
 from app.ledger.quarantine import QuarantiningWriter
-from app.ledger.queries import statement
 from app.ledger.reconciliations import ReconciliationRows
+from app.ledger.recovery_rows import RecoveryRows
 from app.worker import check, forget, inbox, overdue, partitions, reconcile, recover, retention
-from app.worker.backlog import Backlog, Figures, Limits
+from app.worker.backlog import Backlog, Limits
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty
 from app.worker.expire import Sweeper
@@ -39,9 +37,10 @@ def duties_of(stores: Connections) -> list[Duty]:
         trim_margin_seconds=settings.trim_margin_seconds,
         on_doubt=lambda: recovery.ensure_open(doubt=True),
     )
+    hot_clock, rows = HotClock(stores.client, stores.keys), RecoveryRows(stores.engine, SHARD)
     clock = ClockWatch(
-        partial(_hot_seconds, stores),
-        partial(_ledger_seconds, stores),
+        hot_clock.server_seconds,
+        rows.clock_seconds,
         jump_seconds_max=settings.clock_jump_seconds_max,
     )
     horizon = Horizon(
@@ -60,8 +59,8 @@ def duties_of(stores: Connections) -> list[Duty]:
             stores.hot,
             clock,
             FutureLocks(stores.engine, SHARD),
-            shard_seconds=partial(_shard_seconds, stores),
-            ledger_seconds=partial(_ledger_seconds, stores),
+            shard_seconds=hot_clock.shard_seconds,
+            ledger_seconds=rows.clock_seconds,
             set_back=lambda: recovery.ensure_open(doubt=True),
             ahead_seconds_max=settings.clock_jump_seconds_max,
         ).duty(),
@@ -90,13 +89,12 @@ def _backlog(stores: Connections, trouble: Callable[[], str]) -> Backlog:
         settings.disk_free_bytes_min,
     )
     return Backlog(
-        OutboxRoom(stores.client, stores.keys), stores.hot, limits, partial(_figures, stores), trouble
+        OutboxRoom(stores.client, stores.keys),
+        stores.hot,
+        limits,
+        BacklogRows(stores.engine).figures,
+        trouble,
     )
-
-
-async def _figures(stores: Connections) -> Figures:
-    async with database.snapshot(stores.engine) as connection:
-        return Figures(*(await connection.execute(statement("backlog_figures"))).one())
 
 
 def _reconcile_duty(stores: Connections) -> Duty:
@@ -109,18 +107,3 @@ def _reconcile_duty(stores: Connections) -> Duty:
         return await compensations.go_on(who="policy") > 0
 
     return reconcile.duty(run_next, go_on)
-
-
-async def _hot_seconds(stores: Connections) -> float:
-    seconds, micros = await stores.client.time()
-    return float(seconds) + float(micros) / 1e6
-
-
-async def _shard_seconds(stores: Connections) -> float:
-    return float(await stores.client.hget(stores.keys.meta, "at") or 0) / 1e3
-
-
-async def _ledger_seconds(stores: Connections) -> float:
-    async with database.snapshot(stores.engine) as connection:
-        now = await connection.execute(text("SELECT extract(epoch FROM clock_timestamp())"))
-        return float(now.scalar_one())

@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Generic, TextIO, TypeVar
 
 from app.commands.progress import Complaints, Meter
+from app.domain.codes import PLAIN_DIGITS, shown
+from app.domain.words import QUANTITY_MAX
 from app.errors import SellableError
 
 RECORD_LINES_MAX = 50
 LINE_CHARS_MAX = 100_000
-QUANTITY_MAX = 1_000_000_000
 METER_EVERY_ROWS = 256
-_SHOWN_CHARS_MAX = 80
-_DIGITS = re.compile(r"[0-9]{1,10}")
 _SIGNED_DIGITS = re.compile(r"[+-]?[0-9]{1,10}")
 
 T = TypeVar("T")
@@ -183,7 +182,7 @@ class Rows(Generic[T]):
 
 def quantity(text: str, noun: str = "quantity", *, least: int = 0) -> int:
     """A whole number of units, `least` to 1,000,000,000, written in plain digits; else BadLineError."""
-    if not _DIGITS.fullmatch(text):
+    if not PLAIN_DIGITS.fullmatch(text):
         raise BadLineError(f"{noun} {shown(text)} is not a whole number in plain digits")
     number = int(text)
     if not least <= number <= QUANTITY_MAX:
@@ -199,12 +198,6 @@ def signed_quantity(text: str, noun: str = "quantity") -> int:
     if number == 0 or abs(number) > QUANTITY_MAX:
         raise BadLineError(f"{noun} {shown(text)} is not between 1 and {QUANTITY_MAX:,}, with either sign")
     return number
-
-
-def shown(text: str) -> str:
-    """`text` in quotes, as it can stand in a message of one line."""
-    cut = text if len(text) <= _SHOWN_CHARS_MAX else text[:_SHOWN_CHARS_MAX] + "…"
-    return repr(cut)
 
 
 class _LineError(Exception):

@@ -10,6 +10,7 @@ import msgspec
 from app.commands.progress import say
 from app.commands.service import find_service
 from app.domain.past import Explanation, PastMove, TooOld, Unknown
+from app.domain.times import time_text
 from app.errors import NotReadyError, OutcomeUnknownError, SellableError
 
 
@@ -25,11 +26,7 @@ async def explain(
     """Print the places and the newest moves. `SellableError` for an unknown SKU, or a time before the ledger."""
     service = find_service(data_dir, "redis", "database")
     async with open_stores(service.redis, service.database) as stores:
-        operations = stores.operations()
-        try:
-            told = await _ask(operations.past, sku, as_of, moves)
-        finally:
-            await operations.locks.durabilities.close()
+        told = await _ask(stores.operations().past, sku, as_of, moves)
     if as_json:
         from app.api.views import of_explanation  # noqa: PLC0415 - the same as over HTTP; a heavy import
 
@@ -52,8 +49,6 @@ async def _ask(past: Any, sku: str, as_of: int | None, moves: int) -> Explanatio
         case Unknown():
             raise SellableError(f"no SKU is called {sku}")
         case TooOld(reach):
-            from app.api.views import time_text  # noqa: PLC0415 - a heavy import
-
             raise SellableError(f"the ledger reaches back to {time_text(reach.since)} only")
         case other:
             raise TypeError(other)
@@ -76,8 +71,6 @@ def _print(told: Explanation, moves_max: int) -> None:
 
 
 def _line(move: PastMove) -> str:
-    from app.api.views import time_text  # noqa: PLC0415 - a heavy import
-
     there = f"{move.to_warehouse or move.warehouse} {move.target}"
     about = f" of {move.document.kind} {move.document.id}" if move.document else ""
     why = f" ({move.reason})" if move.reason else ""

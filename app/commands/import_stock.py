@@ -8,10 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-from app.commands.csv_rows import BadLineError, Record, Rows, open_csv, quantity, shown
+from app.commands.csv_rows import BadLineError, Record, Rows, open_csv, quantity
 from app.commands.progress import meter
 from app.commands.service import find_service
-from app.domain.codes import check_sku, check_warehouse
+from app.domain.codes import check_sku, check_warehouse, shown
 from app.errors import NotReadyError, OutcomeUnknownError, SellableError, UnavailableError
 from app.operations.openings import OpeningRow
 

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from app.commands.service import find_service
+from app.domain.times import moment
 from app.errors import SellableError
 
 PAGE = 1_000
@@ -28,15 +28,12 @@ async def inbox(
     """List what waits, book one event now whatever is missing, or never; return 1 if that was refused."""
     service = find_service(data_dir, "redis", "database")
     async with open_operations(service.redis, service.database) as operations:
-        try:
-            if action == "list":
-                return await _list(operations.inbox, as_json=as_json)
-            if action == "retry":
-                done = await operations.inbox.retry(source, event_id, who=WHO)
-            else:
-                done = await operations.inbox.drop(source, event_id, reason, who=WHO)
-        finally:
-            await operations.locks.durabilities.close()
+        if action == "list":
+            return await _list(operations.inbox, as_json=as_json)
+        if action == "retry":
+            done = await operations.inbox.retry(source, event_id, who=WHO)
+        else:
+            done = await operations.inbox.drop(source, event_id, reason, who=WHO)
     if done is None:
         raise SellableError(f"no event {event_id} of {source} waits (see `sellable inbox list`)")
     print(f"{source} {event_id}: {done.status}" + (f", {done.detail}" if done.detail else ""))
@@ -60,6 +57,6 @@ def _print(row: Any) -> None:
     event = row.event
     units = event.get("on_hand", event.get("quantity", 0))
     what = f"{event['type']} {units} of {event['sku']} in {row.warehouse}"
-    until = datetime.fromtimestamp(row.until / 1000, UTC).isoformat(timespec="seconds")
+    until = moment(row.until).isoformat(timespec="seconds")
     end = f", booked at {until} at the latest" if row.status == "parked" else ""
     print(f"{row.source} {row.event_id}  {row.status}: {what}: {row.why}{end}")

@@ -7,19 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from app.commands.service import find_service
+from app.domain.events import Counts
+from app.domain.words import WORDS
 
 COUNTS_MAX = 1_000
-_PLACES = {
-    "a": "available",
-    "l": "locked",
-    "d": "damaged",
-    "t": "in_transit",
-    "b": "buffer",
-    "s": "supplier",
-    "c": "customer",
-    "j": "adjustment",
-}
-_COUNTS = ("available", "locked", "damaged", "in_transit", "buffer")
 
 
 async def lost(
@@ -46,8 +37,7 @@ async def lost(
 
 def _event(event: Any) -> Any:
     lines = [
-        line._asdict() | {"source": _PLACES[line.source], "target": _PLACES[line.target]}
-        for line in event.lines
+        line._asdict() | {"source": WORDS[line.source], "target": WORDS[line.target]} for line in event.lines
     ]
     times = {name: getattr(event, name).isoformat() for name in ("recorded_at", "found_at")}
     return event._asdict() | times | {"lines": lines}
@@ -60,7 +50,7 @@ def _count(count: Any) -> Any:
 def _event_line(event: Any) -> str:
     about = (f" of lock {event.lock_id}" if event.lock_id else "") + (f" ({event.op})" if event.op else "")
     units = "; ".join(
-        f"{line.quantity} {line.sku} in {line.warehouse}, {_PLACES[line.source]} -> {_PLACES[line.target]}"
+        f"{line.quantity} {line.sku} in {line.warehouse}, {WORDS[line.source]} -> {WORDS[line.target]}"
         for line in event.lines
     )
     when = event.recorded_at.isoformat(timespec="seconds")
@@ -70,7 +60,7 @@ def _event_line(event: Any) -> str:
 def _count_line(count: Any) -> str:
     changes = ", ".join(
         f"{name} {count.before[name]} -> {count.after[name]}"
-        for name in _COUNTS
+        for name in Counts._fields
         if count.before[name] != count.after[name]
     )
     return f"epoch {count.epoch}  SKU {count.sku} in {count.warehouse}: {changes}"

@@ -10,6 +10,7 @@ import typer
 
 from app.domain.codes import REASON_LENGTH_MAX, check_reason, check_sku, check_warehouse
 from app.domain.times import time_ms
+from app.domain.words import BIGINT_MAX
 
 T = TypeVar("T")
 
@@ -84,7 +85,7 @@ Warehouse = Annotated[
     str, typer.Option(callback=_warehouse, help="Where returns and adjustments of an unknown SKU go.")
 ]
 ShortageId = Annotated[
-    int, typer.Argument(metavar="SHORTAGE_ID", min=1, max=2**63 - 1, help="The case's number.")
+    int, typer.Argument(metavar="SHORTAGE_ID", min=1, max=BIGINT_MAX, help="The case's number.")
 ]
 Sku = Annotated[str, typer.Argument(metavar="SKU", callback=_sku, help="The SKU.")]
 AsOf = Annotated[

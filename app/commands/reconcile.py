@@ -52,12 +52,9 @@ async def reconcile(
     async with open_stores(service.redis, service.database) as stores:
         await stores.check()
         operations = stores.operations()
-        try:
-            reconciliation_id = await _begin(operations.reconciliations, file, asked)
-            found = await _run(stores, operations, reconciliation_id)
-            await write_reports(operations.reconciliations, reconciliation_id, html=html, csv=csv)
-        finally:
-            await operations.locks.durabilities.close()
+        reconciliation_id = await _begin(operations.reconciliations, file, asked)
+        found = await _run(stores, operations, reconciliation_id)
+        await write_reports(operations.reconciliations, reconciliation_id, html=html, csv=csv)
     _print(found, as_json=as_json)
     return DIFFERS if found.totals["discrepancies"] else 0
 

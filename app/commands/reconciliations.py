@@ -3,13 +3,13 @@
 import json
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from app.commands.progress import meter
 from app.commands.service import find_service
 from app.domain.reconciliation import Cause, Discrepancy, Treatment
+from app.domain.times import moment
 from app.errors import SellableError
 from app.ledger.reconciliations import Chosen
 from app.operations.compensations import BATCH
@@ -36,19 +36,16 @@ async def reconciliations(
     """List the newest (100 at most), show one, or treat its differences; return 1 if some could not be treated."""
     service = find_service(data_dir, "redis", "database")
     async with open_operations(service.redis, service.database) as operations:
-        try:
-            if action == "list":
-                return await _list(operations.reconciliations, warehouse, as_json=as_json)
-            if await operations.reconciliations.find(reconciliation_id) is None:
-                where = "see `sellable reconciliations list`"
-                raise SellableError(f"no reconciliation has the id {reconciliation_id} ({where})")
-            if action == "show":
-                await write_reports(operations.reconciliations, reconciliation_id, html=html, csv=csv)
-                return await _show(operations.reconciliations, reconciliation_id, as_json=as_json)
-            chosen = Chosen(list(skus) or None, Cause(cause) if cause else None)
-            return await _treat(operations.compensations, action, reconciliation_id, chosen)
-        finally:
-            await operations.locks.durabilities.close()
+        if action == "list":
+            return await _list(operations.reconciliations, warehouse, as_json=as_json)
+        if await operations.reconciliations.find(reconciliation_id) is None:
+            where = "see `sellable reconciliations list`"
+            raise SellableError(f"no reconciliation has the id {reconciliation_id} ({where})")
+        if action == "show":
+            await write_reports(operations.reconciliations, reconciliation_id, html=html, csv=csv)
+            return await _show(operations.reconciliations, reconciliation_id, as_json=as_json)
+        chosen = Chosen(list(skus) or None, Cause(cause) if cause else None)
+        return await _treat(operations.compensations, action, reconciliation_id, chosen)
 
 
 async def write_reports(
@@ -130,4 +127,4 @@ async def _treat(compensations: Any, action: str, reconciliation_id: str, chosen
 
 
 def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return moment(ms).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from app.commands.csv_rows import BadLineError, Record, quantity, shown, signed_quantity
-from app.domain.codes import check_sku, check_warehouse
+from app.commands.csv_rows import BadLineError, Record, quantity, signed_quantity
+from app.domain.codes import check_sku, check_warehouse, shown
 
 REQUIRED = ("order_id", "sku", "quantity", "occurred_at")
 OPTIONAL = ("warehouse", "kind", "reason")

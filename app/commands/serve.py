@@ -1,6 +1,5 @@
 """`sellable serve`: one API process."""
 
-import ipaddress
 import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -9,32 +8,14 @@ from typing import Any
 import uvicorn
 
 from app.api.api_keys import read_api_keys
+from app.commands.address import check_host
 from app.commands.process import run_long, settle_garbage
-from app.errors import ConfigurationError
 from app.settings import Settings, read_settings
 from app.telemetry import configure_logging
 
 GRACE_SECONDS = 5
 
 OpenApi = Callable[[Settings], AbstractAsyncContextManager[Any]]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def check_host(host: str, settings: Settings) -> None:
-    """Raise `ConfigurationError` if an API without keys would be reachable from other machines."""
-    if not read_api_keys(settings.api_keys.get_secret_value()) and not is_loopback(host):
-        raise ConfigurationError(
-            f"no API keys are set (SELLABLE_API_KEYS), so {host} is refused: use a loopback address"
-        )
 
 
 async def _serve(config: dict[str, Any], fd: int | None, settings: Settings, open_api: OpenApi) -> int:
@@ -50,7 +31,7 @@ def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
     """Serve until SIGTERM; return 1 if the start failed. `fd` is a listening socket that was handed down."""
     configure_logging()
     settings = read_settings()
-    check_host(host, settings)
+    check_host(host, has_keys=bool(read_api_keys(settings.api_keys.get_secret_value())))
     config: dict[str, Any] = {
         "host": host,
         "port": port,

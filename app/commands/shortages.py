@@ -25,12 +25,9 @@ async def shortages(
     """List the open cases (the first 1,000), or break promises of one; return 1 if there is no such case."""
     service = find_service(data_dir, "redis", "database")
     async with open_operations(service.redis, service.database) as operations:
-        try:
-            if action == "list":
-                return await _list(operations.shortages, as_json=as_json)
-            return await _resolve(operations.shortages, shortage_id, lock_ids)
-        finally:
-            await operations.locks.durabilities.close()
+        if action == "list":
+            return await _list(operations.shortages, as_json=as_json)
+        return await _resolve(operations.shortages, shortage_id, lock_ids)
 
 
 async def _list(cases: Any, *, as_json: bool) -> int:

@@ -1,7 +1,6 @@
 """`sellable up`: everything in one command, on the embedded servers unless others are named."""
 
 import contextlib
-import ipaddress
 import json
 import os
 import socket
@@ -10,10 +9,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
+from app.commands.address import check_host, resolve
 from app.embedded import process
 from app.embedded.directory import DirectoryLock, make_private, write_private
 from app.embedded.postgres import EmbeddedPostgres
@@ -21,7 +19,7 @@ from app.embedded.process import Program
 from app.embedded.server import EmbeddedServer
 from app.embedded.supervisor import Member, StopRequested, Supervisor, member_of
 from app.embedded.valkey import EmbeddedValkey
-from app.errors import ConfigurationError, SellableError, UnavailableError
+from app.errors import ConfigurationError, UnavailableError
 
 READY_LIMIT_SECONDS = 120.0
 MIGRATE_LIMIT_SECONDS = 600.0
@@ -33,23 +31,11 @@ EXAMPLE_SKU = "TEA-100"
 _OWN_COMMAND = (sys.executable, "-m", "app")
 
 
-def up(
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port to listen on; 0 takes a free one.")] = 8080,
-    data_dir: Annotated[Path, typer.Option(help="Where data, logs and run.json are kept.")] = Path(
-        ".sellable"
-    ),
-    workers: Annotated[int, typer.Option(help="How many API processes to run.", min=1, max=64)] = 1,
-    demo: Annotated[bool, typer.Option(help="Fill a new data directory with a demo catalogue.")] = True,  # noqa: FBT002
-) -> None:
-    """Start everything in one command: the servers, the API and the worker. Ctrl-C stops it all."""
-    try:
-        _refuse_open_address(host)
-        with _everything(data_dir.absolute(), host, port) as service:
-            service.run(workers=workers, demo=demo)
-    except SellableError as error:
-        print(f"sellable: {error}", file=sys.stderr, flush=True)
-        raise typer.Exit(1) from error
+def up(*, host: str, port: int, data_dir: Path, workers: int, demo: bool) -> None:
+    """Start everything, and stop it all at Ctrl-C; raise `SellableError` if something cannot be started."""
+    check_host(host, has_keys=bool(os.environ.get("SELLABLE_API_KEYS")))
+    with _everything(data_dir.absolute(), host, port) as service:
+        service.run(workers=workers, demo=demo)
 
 
 @contextlib.contextmanager
@@ -226,32 +212,11 @@ Ctrl-C stops everything.""",
         )
 
 
-def _refuse_open_address(host: str) -> None:
-    """Without keys, everybody who reaches the port may do everything: loopback only."""
-    if os.environ.get("SELLABLE_API_KEYS") or _is_loopback(host):
-        return
-    raise ConfigurationError(
-        f"without SELLABLE_API_KEYS the API listens on a loopback address only, not on {host}"
-    )
-
-
-def _is_loopback(host: str) -> bool:
-    addresses = {str(found[4][0]).partition("%")[0] for found in _resolve(host, 0)}
-    return all(ipaddress.ip_address(address).is_loopback for address in addresses)
-
-
-def _resolve(host: str, port: int) -> list[Any]:
-    try:
-        return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE))
-    except (OSError, UnicodeError, OverflowError) as error:
-        raise ConfigurationError(f"the address {host} cannot be listened on: {error}") from error
-
-
 def _listen(host: str, port: int) -> socket.socket:
     """The socket that all API processes share: ours, so that it stays open while one is started again."""
     if not 0 <= port <= PORT_MAX:  # the resolver would take the rest of a division
         raise ConfigurationError(f"there is no port {port}: it is a number up to {PORT_MAX}")
-    family, _, _, _, address = _resolve(host, port)[0]
+    family, _, _, _, address = resolve(host, port)[0]
     try:
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as error:

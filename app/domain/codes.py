@@ -15,6 +15,9 @@ REASON_LENGTH_MAX = 500
 CACHED_MAX = 131_072
 """Codes of each kind whose check is remembered: the same come again and again."""
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.:/-]*")
+PLAIN_DIGITS = re.compile(r"[0-9]{1,10}")
+"""How a quantity is written in a file: nothing that Python reads as a number beyond that."""
+_SHOWN_CHARS_MAX = 80
 _FORBIDDEN = frozenset('{}"\\')
 
 
@@ -62,3 +65,8 @@ def check_reason(text: str) -> str:
     if any(unicodedata.category(character) == "Cc" for character in text):
         raise ValueError("must not contain control characters")
     return text
+
+
+def shown(text: str) -> str:
+    """Return `text` in quotes, as it can stand in a message of one line."""
+    return repr(text if len(text) <= _SHOWN_CHARS_MAX else text[:_SHOWN_CHARS_MAX] + "…")

@@ -17,7 +17,7 @@ from app.domain.commands import (
 from app.domain.events import Counts
 from app.domain.sourcing import Shortage
 from app.domain.words import (
-    STATES,
+    COUNTED,
     Place,
 )
 
@@ -106,7 +106,7 @@ class Shelves:
     def counts(self, sku: str, warehouse: str) -> Counts:
         """Return the counts of a SKU in a warehouse; zeros if it is unknown there."""
         place = self.stock.get(sku, {}).get(warehouse, {})
-        return Counts(*(place.get(state, 0) for state in (*STATES, Place.BUFFER)))
+        return Counts(*(place.get(state, 0) for state in COUNTED))
 
     def _source(
         self, lines: Sequence[Line], asked: Sequence[str], held: dict[tuple[str, str], int] | None = None

@@ -5,9 +5,6 @@ from typing import NamedTuple
 
 from app.domain.events import Counts, Position
 
-OUTSIDE = ("supplier", "customer", "adjustment")
-"""Where units come from and go to, beside the warehouses."""
-
 
 class StockThen(NamedTuple):
     """A SKU at a moment: its version in the order of recording, and the counts by when things happened."""

@@ -14,6 +14,8 @@ COUNT_MAX = 10_000_000_000_000
 """The largest count of a SKU in one warehouse and state, in units; Lua prints it exactly."""
 LINES_MAX = 2_000
 """The most lines a lock may have."""
+BIGINT_MAX = 2**63 - 1
+"""The highest version, number or time that the ledger can hold."""
 
 
 Durability = Literal["memory", "disk", "replica", "ledger"]
@@ -32,9 +34,25 @@ class Place(StrEnum):
     CUSTOMER = "c"
     ADJUSTMENT = "j"
 
+    @property
+    def word(self) -> str:
+        """What it is called wherever a letter is too short: in the ledger, and to people."""
+        return self.name.lower()
+
 
 STATES = (Place.AVAILABLE, Place.LOCKED, Place.DAMAGED, Place.IN_TRANSIT)
 """The places inside a warehouse."""
+OUTSIDE = (Place.SUPPLIER, Place.CUSTOMER, Place.ADJUSTMENT)
+"""Where units come from and go to, beside the warehouses."""
+COUNTED = (*STATES, Place.BUFFER)
+"""What is kept of a SKU in a warehouse, in the order of `events.Counts`."""
+
+STATE_WORDS = tuple(place.word for place in STATES)
+OUTSIDE_WORDS = tuple(place.word for place in OUTSIDE)
+WORDS = {place.value: place.word for place in Place}
+"""The words of the places, by letter."""
+LETTERS = {place.word: place.value for place in Place}
+"""The letters of the places, by word."""
 
 
 class LockStatus(StrEnum):

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -88,15 +88,23 @@ def run_to_end(program: Program, *, limit_seconds: float) -> int:
     return child.returncode
 
 
-def halt(children: Sequence[subprocess.Popen[bytes]], ladder: Ladder) -> None:
-    """Stop all `children` together, climbing the ladder until none is left."""
+def halt(
+    children: Sequence[subprocess.Popen[bytes]],
+    ladder: Ladder,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    is_over: Callable[[signal.Signals], bool] = lambda _number: False,
+) -> None:
+    """Stop all `children` together, climbing the ladder until none is left; `is_over`: wait no longer on a rung."""
     for number, seconds in ladder:
         for child in children:
             if child.poll() is None:
                 child.send_signal(number)
         deadline = time.monotonic() + seconds
         while any(child.poll() is None for child in children) and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
+            if is_over(number):
+                break
+            sleep(POLL_SECONDS)
 
 
 def identity(pid: int) -> str | None:

@@ -34,6 +34,12 @@ class Exit:
     log_offset: int
 
 
+def why_not(name: str, log: Path, last: Exit) -> str:
+    """One sentence about a start that failed."""
+    said = process.last_line(log, since=last.log_offset) or "it said nothing"
+    return f"{name} ended with code {last.code} while starting: {said} (log: {log})"
+
+
 class EmbeddedServer(ABC):
     """A database server of our own in `directory`; not to be shared between threads."""
 
@@ -86,14 +92,9 @@ class EmbeddedServer(ABC):
         while (last := self._start_once()) is not None:
             if attempts == START_ATTEMPTS:
                 self.close()
-                raise UnavailableError(self.why_not(last))
+                raise UnavailableError(why_not(self.name, self.log, last))
             attempts += 1
             self.recover(last)
-
-    def why_not(self, last: Exit) -> str:
-        """One sentence about a start that failed."""
-        said = process.last_line(self.log, since=last.log_offset) or "it said nothing"
-        return f"{self.name} ended with code {last.code} while starting: {said} (log: {self.log})"
 
     def stop(self, *, immediate: bool = False) -> None:
         """Stop it, cleanly or at once, and give the directory back; does nothing when it doesn't run."""

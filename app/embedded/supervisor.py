@@ -16,7 +16,14 @@ from typing import Self
 from app.embedded import process
 from app.embedded.directory import DirectoryLock
 from app.embedded.process import Program
-from app.embedded.server import EmbeddedServer, Exit, Readiness
+from app.embedded.server import (
+    START_ATTEMPTS,
+    START_LIMIT_SECONDS,
+    EmbeddedServer,
+    Exit,
+    Readiness,
+    why_not,
+)
 from app.errors import UnavailableError
 
 _log = logging.getLogger(__name__)
@@ -25,8 +32,6 @@ BACKOFF_SECONDS_MIN = 0.1
 BACKOFF_SECONDS_MAX = 5.0
 STABLE_SECONDS = 30.0
 """A member that ran this long starts with the shortest backoff again."""
-START_ATTEMPTS = 3
-START_LIMIT_SECONDS = 120.0
 IDLE_SECONDS = 1.0
 SIGNALS_TOGETHER_SECONDS = 1.0
 """Ctrl-C under `make` arrives twice: from the terminal, and from make."""
@@ -125,10 +130,8 @@ class _Running:
 
     def why_not(self) -> str:
         """One sentence about a start that failed."""
-        log = self.member.program.log
         last = self.last or Exit(code=0, was_ready=False, log_offset=self.log_offset)
-        said = process.last_line(log, since=last.log_offset) or "it said nothing"
-        return f"{self.member.name} ended with code {last.code} while starting: {said} (log: {log})"
+        return why_not(self.member.name, self.member.program.log, last)
 
 
 class Supervisor:
@@ -221,16 +224,11 @@ class Supervisor:
 
     def _halt(self, group: Sequence[_Running]) -> None:
         children = [running.child for running in group if running.child is not None]
-        for number, seconds in group[0].member.program.stop:
-            last_resort = number is signal.SIGKILL
-            for child in children:
-                if child.poll() is None:
-                    child.send_signal(number)
-            deadline = time.monotonic() + seconds
-            while any(child.poll() is None for child in children) and time.monotonic() < deadline:
-                if self._urgent and not last_resort and number in {signal.SIGTERM, signal.SIGINT}:
-                    break
-                self._sleep(process.POLL_SECONDS)
+        process.halt(children, group[0].member.program.stop, sleep=self._sleep, is_over=self._is_hurried)
+
+    def _is_hurried(self, number: signal.Signals) -> bool:
+        """Whether nobody wants to wait until this signal has worked."""
+        return self._urgent and number in {signal.SIGTERM, signal.SIGINT}
 
     def _tick(self) -> None:
         if self._asked_to_stop is not None:

@@ -1,8 +1,11 @@
 """Records as recovery sets them: all of a SKU, a lock, a transfer or an op, absolutely."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+from app.domain.events import Position
 
 Kind = Literal["stock", "lock", "transfer", "op", "counted", "sequences"]
 
@@ -18,6 +21,16 @@ class Record(NamedTuple):
     fields: Mapping[str, int | str]
     gone: Sequence[str] = ()
     fresh: bool = False
+
+
+def text_of(value: Any) -> str:
+    """Return a record's field as the hot store has it: text as it is, the rest as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def opened_fields(record: Mapping[str, Any], opened: Position) -> dict[str, str]:
+    """Return the fields of a lock or transfer that the event at `opened` began."""
+    return {name: text_of(value) for name, value in record.items()} | {"p": str(opened)}
 
 
 def arguments(records: Sequence[Record]) -> list[str]:

@@ -8,11 +8,11 @@ from app.domain.answers import Answer, Excess, LockLine, LockView, TransferLine,
 from app.domain.events import Counts
 from app.domain.outcomes import Outcome
 from app.domain.sourcing import Shortage
-from app.domain.words import LockStatus, TransferStatus
+from app.domain.words import COUNTED, LockStatus, TransferStatus
 
 _lines = msgspec.json.Decoder(list[LockLine])
 _transfer_lines = msgspec.json.Decoder(list[TransferLine])
-_FIELDS = {"a": "available", "l": "locked", "d": "damaged", "t": "in_transit", "b": "buffer"}
+_FIELDS = {place.value: place.word for place in COUNTED}
 
 
 class _ShortageReply(msgspec.Struct):

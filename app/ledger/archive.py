@@ -79,7 +79,7 @@ class Archive:
         """Take out the next locks that ended before a time; return how many those were."""
         async with database.driver_transaction(self._engine) as pg:
             done = await pg.execute(sql("close_locks"), self._shard, before, LOCKS_MAX)
-        return int(done.rsplit(" ", 1)[-1])
+        return database.row_count(done)
 
     async def _oldest(self, pg: Any) -> Month | None:
         names = [row["name"] for row in await pg.fetch(sql("archive_oldest"))]

@@ -14,16 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.chain import Entry, follows
 from app.domain.events import Counts, Document, Event, Move, Position
-from app.domain.words import Place
+from app.domain.words import LETTERS, OUTSIDE_WORDS, STATE_WORDS
 from app.ledger import database
 from app.ledger.partitions import TABLES, Month
 from app.ledger.queries import sql
 from app.ledger.seal import seal_of
 
 ROWS_CHUNK = 2_000
-_LETTERS = {place.name.lower(): place.value for place in Place}
-_INSIDE = ("available", "locked", "damaged", "in_transit")
-_OUTSIDE = ("supplier", "customer", "adjustment")
 _BASE, _MOVE, _BALANCE = 0, 1, 2
 
 
@@ -196,8 +193,8 @@ class _State:
         """Go one row on, and return what does not follow from the rows before."""
         if row["kind"] == _BASE:
             self._version = row["version"]
-            self._counts[row["warehouse"]] = {name: row[name] for name in _INSIDE}
-            self._outside[row["warehouse"]] = {name: row[name] for name in _OUTSIDE}
+            self._counts[row["warehouse"]] = {name: row[name] for name in STATE_WORDS}
+            self._outside[row["warehouse"]] = {name: row[name] for name in OUTSIDE_WORDS}
             return []
         return self._balance(row) if row["kind"] == _BALANCE else self._move(row)
 
@@ -212,25 +209,25 @@ class _State:
         self._add(there, row["target"], row["quantity"])
         ends = [(here, "")] + ([(there, "to_")] if row["to_warehouse"] is not None else [])
         for warehouse, prefix in ends:
-            known = self._counts.setdefault(warehouse, dict.fromkeys(_INSIDE, 0))
-            left = {name: row[prefix + name] for name in _INSIDE}
+            known = self._counts.setdefault(warehouse, dict.fromkeys(STATE_WORDS, 0))
+            left = {name: row[prefix + name] for name in STATE_WORDS}
             if left != known:
                 faults.append(self._fault(f"version {version} left {left} in {warehouse}, not {known}"))
                 self._counts[warehouse] = left  # so that one fault is told once
         return faults
 
     def _add(self, warehouse: str, place: str, units: int) -> None:
-        if place in _INSIDE:
-            self._counts.setdefault(warehouse, dict.fromkeys(_INSIDE, 0))[place] += units
-        elif place in _OUTSIDE:
-            self._outside.setdefault(warehouse, dict.fromkeys(_OUTSIDE, 0))[place] += units
+        if place in STATE_WORDS:
+            self._counts.setdefault(warehouse, dict.fromkeys(STATE_WORDS, 0))[place] += units
+        elif place in OUTSIDE_WORDS:
+            self._outside.setdefault(warehouse, dict.fromkeys(OUTSIDE_WORDS, 0))[place] += units
 
     def _balance(self, row: Any) -> list[Fault]:
         if row["version"] != self._version:
             return [self._fault(f"there is a balance of version {row['version']}, but no such move")]
         warehouse = row["warehouse"]
         known = self._counts.get(warehouse, {}) | self._outside.get(warehouse, {})
-        noted = {name: row[name] for name in (*_INSIDE, *_OUTSIDE)}
+        noted = {name: row[name] for name in (*STATE_WORDS, *OUTSIDE_WORDS)}
         if any(noted[name] != known.get(name, 0) for name in noted):
             return [self._fault(f"the balance of version {self._version} in {warehouse} is not what moved")]
         return []
@@ -277,7 +274,7 @@ def _move(row: Any) -> Move:
     if row["to_warehouse"] is not None:
         there = Counts(*(row[f"to_{name}_after"] for name in Counts._fields))
     return Move(
-        row["sku"], row["version"], row["warehouse"], _LETTERS[row["source"]], _LETTERS[row["target"]],
+        row["sku"], row["version"], row["warehouse"], LETTERS[row["source"]], LETTERS[row["target"]],
         row["quantity"], Counts(*(row[f"{name}_after"] for name in Counts._fields)), row["reason"],
         row["to_warehouse"], there, row["occurred_at"],
     )  # fmt: skip

@@ -3,17 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.events import Position
+from app.domain.times import moment
 from app.ledger import database
 from app.ledger.queries import sql, statement
-
-_TURNS = 7_315_002
-"""An arbitrary but fixed number: which advisory locks are turns of counting."""
 
 
 class Shelf(NamedTuple):
@@ -35,13 +32,12 @@ class CountRows:
         """Be the only one who counts in a warehouse: two counts at once would book the same difference twice."""
         # One in a process: those who wait would hold every connection, and whoever counts needs another one.
         async with self._room, database.driver_transaction(self._engine) as pg:
-            await pg.execute(sql("take_turn"), _TURNS, warehouse)
+            await pg.execute(sql("take_turn"), database.Turn.COUNT, warehouse)
             yield
 
     async def as_of(self, warehouse: str, skus: Sequence[str], at_ms: int) -> dict[str, Shelf]:
         """Return what was there at a time, inclusive, as far as the ledger knows; zeros for unknown SKUs."""
-        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)
-        values = {"warehouse": warehouse, "skus": list(skus), "at": at}
+        values = {"warehouse": warehouse, "skus": list(skus), "at": moment(at_ms)}
         async with database.snapshot(self._engine) as connection:
             rows = (await connection.execute(statement("stock_as_of"), values)).all()
         shelves = {row.sku: Shelf(row.available + row.locked, row.damaged) for row in rows}
@@ -49,7 +45,7 @@ class CountRows:
 
     async def as_of_each(self, warehouse: str, times: Mapping[str, int]) -> dict[str, Shelf]:
         """Return what was there of each SKU at a time (ms) of its own, inclusive; zeros for unknown SKUs."""
-        ats = [datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at) for at in times.values()]
+        ats = [moment(at) for at in times.values()]
         async with database.driver_transaction(self._engine) as pg:
             rows = await pg.fetch(sql("stock_as_of_each"), warehouse, list(times), ats)
         return {row["sku"]: Shelf(row["on_hand"], row["damaged"]) for row in rows}

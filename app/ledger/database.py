@@ -2,8 +2,9 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from enum import IntEnum
 from typing import Any
 
 import asyncpg
@@ -38,6 +39,15 @@ _AWAY_STATES = frozenset({"25006", "25P03", "55P03"})
 
 _LOST_WORDS = ("closed", "terminated", "operation is in progress", "connection was released")
 """What asyncpg says of a connection that it has given up, or that is still busy with what was given up."""
+
+
+class Turn(IntEnum):
+    """What only one may do at a time on a database: the numbers of advisory locks, arbitrary but fixed."""
+
+    MIGRATION = 7_315_001
+    COUNT = 7_315_002
+    """Together with the hash of a warehouse."""
+    PARTITIONS = 7_315_003
 
 
 def open_engine(url: str, *, connections_max: int = 5) -> AsyncEngine:
@@ -121,6 +131,16 @@ async def driver_transaction(
             pg.transaction(**options),
         ):
             yield pg
+
+
+def columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Return rows as the columns that `unnest` takes; no rows: no columns."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def row_count(status: str) -> int:
+    """Return how many rows a statement changed, from what asyncpg's `execute` tells (`INSERT 0 5`)."""
+    return int(status.rsplit(" ", 1)[-1])
 
 
 @contextmanager

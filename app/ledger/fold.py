@@ -5,7 +5,7 @@ Rows are made as each event is read, and the event is let go: a batch of thousan
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +13,8 @@ import msgspec
 
 from app.domain.chain import Entry, Link, OutOfOrderError, UnreadableEventError, check_chain
 from app.domain.events import Counts, Event, Move, Position, Told
-from app.domain.words import Place
+from app.domain.times import moment
+from app.domain.words import OUTSIDE, WORDS, Place
 from app.ledger.parking import Parking, Subject
 from app.ledger.partitions import Month
 from app.ledger.seal import seal_of
@@ -33,17 +34,10 @@ OPENS_LOCK = frozenset({"lock", "exchange"})
 """Events that begin a lock."""
 COMPENSATES = "compensate"
 """The kind of event that books what a dropped SKU has in the hot store: how much that is, shows in its turn only."""
-_OUTSIDE = {place.value: i for i, place in enumerate((Place.SUPPLIER, Place.CUSTOMER, Place.ADJUSTMENT))}
-_PLACES = {place.value: place.name.lower() for place in Place}
+_OUTSIDE = {place.value: i for i, place in enumerate(OUTSIDE)}
 _NO_OTHER_END = (None,) * len(Counts._fields)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(dict[str, Any])
-
-
-def moment(ms: int) -> datetime:
-    """Return a time in ms since 1970 as Postgres takes it, exactly."""
-    return _EPOCH + timedelta(milliseconds=ms)
 
 
 @lru_cache(maxsize=4096)  # events come by the dozen in a millisecond
@@ -186,8 +180,8 @@ class Fold:
             self._follow(entry.position, line, move)
             self._leave(move, recorded_at, happened_at)
             self.moves.append((
-                self.shard, *entry.position, line, move.sku, move.version, move.warehouse, _PLACES[move.source],
-                _PLACES[move.target], move.quantity, move.reason, *move.after, recorded_at, happened_at,
+                self.shard, *entry.position, line, move.sku, move.version, move.warehouse, WORDS[move.source],
+                WORDS[move.target], move.quantity, move.reason, *move.after, recorded_at, happened_at,
                 move.to_warehouse, *(move.to_after or _NO_OTHER_END),
             ))  # fmt: skip
             if event.kind == "receive" and about is not None and about.kind == "purchase_order":

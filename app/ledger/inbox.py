@@ -2,16 +2,14 @@
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.inbox import Row, Status
+from app.domain.times import moment, ms_of
 from app.ledger import database
 from app.ledger.queries import sql, statement
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class InboxRows:
@@ -22,19 +20,16 @@ class InboxRows:
 
     async def keep(self, rows: Sequence[Row]) -> dict[str, Row]:
         """Keep events of one source, each once, and return all as they are kept, by event_id."""
-        columns = zip(
-            *(
-                (
-                    row.event_id, row.status.value, row.why, json.dumps(row.event, ensure_ascii=False),
-                    row.fingerprint, row.warehouse, row.sequence, row.who, _time(row.until),
-                )
-                for row in sorted(rows, key=lambda row: row.event_id)  # two at once wait in turn, not for each other
-            ),
-            strict=True,
+        columns = database.columns(
+            (
+                row.event_id, row.status.value, row.why, json.dumps(row.event, ensure_ascii=False),
+                row.fingerprint, row.warehouse, row.sequence, row.who, moment(row.until),
+            )
+            for row in sorted(rows, key=lambda row: row.event_id)  # two at once wait in turn, not for each other
         )  # fmt: skip
         source, ids = rows[0].source, [row.event_id for row in rows]
         async with database.driver_transaction(self._engine) as pg:
-            await pg.execute(sql("keep_inbox"), source, *(list(column) for column in columns))
+            await pg.execute(sql("keep_inbox"), source, *columns)
             found = await pg.fetch(sql("find_inbox"), source, ids)
         return {row["event_id"]: _row(row) for row in found}
 
@@ -62,7 +57,7 @@ class InboxRows:
         if not sequences:
             return False
         async with database.driver_transaction(self._engine) as pg:
-            woken = await pg.fetchval(sql("wake_inbox"), *map(list, zip(*sorted(sequences), strict=True)))
+            woken = await pg.fetchval(sql("wake_inbox"), *database.columns(sorted(sequences)))
         return bool(woken)
 
     async def change(self, rows: Iterable[tuple[str, str, Status, str]]) -> None:
@@ -71,21 +66,13 @@ class InboxRows:
         if not given:
             return
         async with database.driver_transaction(self._engine) as pg:
-            await pg.execute(sql("change_inbox"), *(list(column) for column in zip(*given, strict=True)))
+            await pg.execute(sql("change_inbox"), *database.columns(given))
 
     async def unknown_orders(self, ids: Sequence[str]) -> set[str]:
         """Return those of the purchase orders that nobody has planned."""
         async with database.snapshot(self._engine) as connection:
             rows = (await connection.execute(statement("known_purchase_orders"), {"ids": list(ids)})).all()
         return set(ids) - {row.purchase_order_id for row in rows}
-
-
-def _time(ms: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=ms)
-
-
-def _ms(at: datetime) -> int:
-    return int((at - _EPOCH) / timedelta(milliseconds=1))
 
 
 def _row(row: Any) -> Row:
@@ -99,6 +86,6 @@ def _row(row: Any) -> Row:
         row["warehouse"],
         row["sequence"],
         row["who"],
-        _ms(row["received_at"]),
-        _ms(row["until"]),
+        ms_of(row["received_at"]),
+        ms_of(row["until"]),
     )

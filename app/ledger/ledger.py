@@ -1,6 +1,5 @@
 """Reading the ledger, and the rows that are Postgres' own."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,14 +13,11 @@ from app.ledger.past import lock_view
 from app.ledger.queries import statement
 
 
-def record_fields(record: dict[str, Any], opened: Position) -> dict[str, str]:
-    """Return a record's fields as the hot store has them."""
-    return {name: as_text(value) for name, value in record.items()} | {"p": str(opened)}
+class EndedLock(NamedTuple):
+    """A lock that has ended: its record, and the event that opened it."""
 
-
-def as_text(value: Any) -> str:
-    """Return a field's value as the hot store has it: text as it is, the rest as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    record: dict[str, Any]
+    opened: Position
 
 
 class KnownOp(NamedTuple):
@@ -43,12 +39,12 @@ class Ledger:
             row = (await connection.execute(statement("find_lock"), {"lock_id": lock_id})).one_or_none()
         return None if row is None else lock_view(row.lock_id, row.record)
 
-    async def find_ended(self, lock_id: str) -> dict[str, str] | None:
-        """Return the newest lock of this id, if it has ended, as the fields that the hot store has of it."""
+    async def find_ended(self, lock_id: str) -> EndedLock | None:
+        """Return the newest lock of this id, if it has ended."""
         async with database.snapshot(self._engine) as connection:
             values = {"lock_id": lock_id}
             row = (await connection.execute(statement("find_ended_lock"), values)).one_or_none()
-        return None if row is None else record_fields(row.record, Position(row.opened_epoch, row.opened_n))
+        return None if row is None else EndedLock(row.record, Position(row.opened_epoch, row.opened_n))
 
     async def find_transfer(self, transfer_id: str) -> TransferView | None:
         """Return the newest transfer of this id, or None."""

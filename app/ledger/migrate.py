@@ -16,8 +16,6 @@ from app.ledger import database
 
 _log = structlog.get_logger()
 
-# One migration at a time on a database, whoever starts it: an arbitrary but fixed number.
-_MIGRATION_LOCK = 7_315_001
 _NUMBER = re.compile(r"\d{4}")
 """What names a schema of ours."""
 
@@ -48,7 +46,8 @@ async def migrate(engine: AsyncEngine) -> str:
         return str(_revision(connection))
 
     async with database.transaction(engine) as connection:
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
+        turn = {"number": database.Turn.MIGRATION.value}
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), turn)
         revision = await connection.run_sync(run)
     _log.info("ledger.migrated", revision=revision)
     return revision

@@ -7,19 +7,20 @@ import msgspec
 
 from app.domain.chain import Entry
 from app.domain.events import Event, Move
+from app.domain.words import BIGINT_MAX
+from app.ledger import database
 from app.ledger.queries import sql
 
 Part = Literal["move", "document", "event"]
 ERROR_LENGTH_MAX = 1_000
 NAME_LENGTH_MAX = 500
 """A subject's name, in characters: an index takes 2,704 bytes. No name that the edge lets in is as long."""
-VERSION_MAX = 2**63 - 1
 _encoder = msgspec.json.Encoder()
 event_of = msgspec.json.Decoder(Event).decode
 """Reads an event as it is kept raw."""
 
 
-def text_of(entry: Entry) -> bytes:
+def kept_text(entry: Entry) -> bytes:
     """Return the text of an event as it is kept: what it was, if it cannot be read."""
     return _encoder.encode(entry.event) if entry.raw is None else entry.raw.encode("utf-8", "surrogateescape")
 
@@ -93,7 +94,7 @@ def told_by(raw: str) -> list[Named]:
     moves = parts[_MOVES] if isinstance(parts[_MOVES], list) else []
     for line, move in enumerate(moves):
         if isinstance(move, list) and len(move) > 1 and isinstance(move[0], str):
-            version = move[1] if type(move[1]) is int and 0 < move[1] <= VERSION_MAX else None
+            version = move[1] if type(move[1]) is int and 0 < move[1] <= BIGINT_MAX else None
             told.append(Named(Subject("move", _name(move[0])), line, version))
     if isinstance(parts[_LOCK_ID], str) and parts[_LOCK_ID + 1] is not None:
         told.append(Named(Subject("document", _name(f"lock {parts[_LOCK_ID]}")), 0, None))
@@ -120,9 +121,9 @@ class Parking:
         why: BaseException | None = None,
     ) -> None:
         """Park a part; without `why` it waits behind one that was refused."""
-        self.raw[entry.position] = text_of(entry)
+        self.raw[entry.position] = kept_text(entry)
         sqlstate, error = ("", "") if why is None else reason_of(why)
-        if version is not None and version > VERSION_MAX:
+        if version is not None and version > BIGINT_MAX:
             version = None  # the number itself is what was refused
         row = (*entry.position, subject.part, line, subject.name, version, sqlstate or None, error or None)
         self.parts.append(row)
@@ -132,8 +133,8 @@ class Parking:
         if not self.parts:
             return
         raw = [(*position, body) for position, body in self.raw.items()]
-        await pg.execute(sql("add_quarantined_events"), shard, *(list(c) for c in zip(*raw, strict=True)))
-        await pg.execute(sql("add_parked"), shard, *(list(c) for c in zip(*self.parts, strict=True)))
+        await pg.execute(sql("add_quarantined_events"), shard, *database.columns(raw))
+        await pg.execute(sql("add_parked"), shard, *database.columns(self.parts))
 
 
 def reason_of(error: BaseException) -> tuple[str, str]:

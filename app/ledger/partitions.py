@@ -9,8 +9,6 @@ from app.ledger import database
 from app.ledger.queries import sql
 
 TABLES = ("event", "move")
-_MAKING = 7_315_003
-"""An arbitrary but fixed number: who holds this advisory lock makes partitions."""
 
 
 class Month(NamedTuple):
@@ -50,7 +48,7 @@ async def ensure_month(pg: Any, month: Month) -> list[str]:
     missing = [of for of in TABLES if not await pg.fetchval(sql("partition_exists"), month.table(of))]
     if not missing:
         return []
-    await pg.execute(sql("take_making"), _MAKING)
+    await pg.execute(sql("take_making"), database.Turn.PARTITIONS)
     made = []
     for of in missing:
         name = month.table(of)

@@ -1,25 +1,21 @@
 """Reading what was: counts at a moment, a lock's record at a moment, moves with their causes."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.answers import LockLine, LockView
 from app.domain.events import Counts, Position
-from app.domain.past import OUTSIDE, Document, Explanation, PastMove, Reach, StockThen, Units
-from app.domain.words import LockStatus
+from app.domain.past import Document, Explanation, PastMove, Reach, StockThen, Units
+from app.domain.times import moment, ms_of
+from app.domain.words import BIGINT_MAX, OUTSIDE_WORDS, STATE_WORDS, LockStatus
 from app.ledger import database
-from app.ledger.fold import OPENS_LOCK, merged, moment
+from app.ledger.fold import OPENS_LOCK, merged
 from app.ledger.queries import statement
 
-STATES = ("available", "locked", "damaged", "in_transit")
-VERSION_MAX = 2**63 - 1
 FOREVER_MS = 253_402_300_799_000
 """The end of the year 9999: everything has happened by then."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
 
 
 class Cursor(NamedTuple):
@@ -39,7 +35,7 @@ class PastRows:
         """Return how far back the ledger goes, or None while it is empty."""
         async with database.snapshot(self._engine) as connection:
             row = (await connection.execute(statement("ledger_reach"))).one()
-        return None if row.since is None else Reach(_ms(row.since), row.archived)
+        return None if row.since is None else Reach(ms_of(row.since), row.archived)
 
     async def stock(self, sku: str, at: int) -> StockThen | None:
         """Return a SKU's counts at a time, inclusive; None if the ledger has never heard of it."""
@@ -54,7 +50,7 @@ class PastRows:
                 return None
             values: dict[str, Any] = {"sku": sku, "at": moment(at)}
             outside = (await connection.execute(statement("outside_as_of"), values)).one()
-            last = min(after or Cursor(at, VERSION_MAX), Cursor(at, VERSION_MAX))
+            last = min(after or Cursor(at, BIGINT_MAX), Cursor(at, BIGINT_MAX))
             values = {
                 "sku": sku,
                 "at": moment(last.occurred_at),
@@ -65,16 +61,16 @@ class PastRows:
         places = [
             Units(warehouse, state, getattr(counts, state))
             for warehouse, counts in then.warehouses.items()
-            for state in STATES
+            for state in STATE_WORDS
         ]
-        places += [Units(None, name, getattr(outside, name)) for name in OUTSIDE]
+        places += [Units(None, name, getattr(outside, name)) for name in OUTSIDE_WORDS]
         return Explanation(sku, then.version, tuple(places), tuple(map(_move, rows)))
 
     async def history(
         self, sku: str, after: int | None, moves_max: int, *, newest_first: bool
     ) -> Sequence[PastMove]:
         """Return the moves beyond a version, in the order of recording or against it."""
-        start = (VERSION_MAX if newest_first else 0) if after is None else after
+        start = (BIGINT_MAX if newest_first else 0) if after is None else after
         values = {"sku": sku, "after": start, "moves_max": moves_max}
         async with database.snapshot(self._engine) as connection:
             name = "history_down" if newest_first else "history_up"
@@ -150,8 +146,8 @@ def _move(row: Any) -> PastMove:
         document=_document(row),
         who=row.who,
         reason=row.reason or row.event_reason,
-        recorded_at=_ms(row.recorded_at),
-        occurred_at=_ms(row.occurred_at),
+        recorded_at=ms_of(row.recorded_at),
+        occurred_at=ms_of(row.occurred_at),
         warehouse=row.warehouse,
         source=row.source,
         target=row.target,
@@ -170,7 +166,3 @@ def _document(row: Any) -> Document | None:
         return Document(row.document_kind, row.document_id)
     kind, _, name = (row.op or "").partition(":")
     return Document(kind.replace("-", "_"), name) if name else None
-
-
-def _ms(at: datetime) -> int:
-    return (at - _EPOCH) // _MS

@@ -2,17 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.domain.events import Position
 from app.domain.purchase_orders import Arrived, Expected, OpenLine, Plan, PurchaseOrder
+from app.domain.times import moment
 from app.ledger import database
 from app.ledger.queries import sql, statement
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEWEST = Position(2**62, 0)
 """Beyond every event."""
 
@@ -25,10 +24,7 @@ class PurchaseOrderRows:
 
     async def add(self, plan: Plan, who: str) -> bool:
         """Keep a plan; return False if its id is taken."""
-        times = [
-            None if line.expected_at is None else _EPOCH + timedelta(milliseconds=line.expected_at)
-            for line in plan.lines
-        ]
+        times = [None if line.expected_at is None else moment(line.expected_at) for line in plan.lines]
         async with database.driver_transaction(self._engine) as pg:
             added = await pg.fetchval(
                 sql("add_purchase_order"), plan.purchase_order_id, plan.warehouse, plan.fingerprint, who

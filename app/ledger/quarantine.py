@@ -24,8 +24,10 @@ from app.domain.chain import (
     check_chain,
 )
 from app.domain.events import Counts, Event, Move, Position
+from app.domain.times import moment, ms_of
+from app.domain.words import STATES
 from app.ledger import database
-from app.ledger.fold import COMPENSATES, Fold, moment
+from app.ledger.fold import COMPENSATES, Fold
 from app.ledger.parking import Subject, readable, reason_of, told_by
 from app.ledger.queries import sql, statement
 from app.ledger.writer import Writer
@@ -44,7 +46,7 @@ POISON = (
 PARTS_MAX = 1_000
 Add = Callable[[Fold, Entry], object]
 """Folds a part of an event."""
-_STATES = {"a": "available", "l": "locked", "d": "damaged", "t": "in_transit"}
+_STATES = {place.value: place.word for place in STATES}
 
 
 class Parked(NamedTuple):
@@ -167,7 +169,7 @@ class QuarantiningWriter(Writer):
     async def _add_bare(self, pg: Any, entry: Entry, at: Any) -> None:
         """Add the event with nothing but its place in the chain: its columns are what was refused."""
         event = entry.event
-        recorded_at = _ms_of(_moment_or(entry, at))
+        recorded_at = ms_of(_moment_or(entry, at))
         kind = event.kind if event.kind.isidentifier() else "unreadable"
         bare = Event(event.schema, kind, recorded_at, *(None,) * 7, moves=[])
         await self._try(pg, entry._replace(event=bare, raw=None), Fold.add_event)
@@ -294,10 +296,6 @@ def _differences(notes: Sequence[Move], known: dict[str, Counts]) -> list[Move]:
         )
         moves.append(note._replace(source=source, target=target, quantity=abs(units), after=after))
     return moves
-
-
-def _ms_of(at: Any) -> int:
-    return int(at.timestamp() * 1000)
 
 
 def _moment_or(entry: Entry, at: Any) -> Any:

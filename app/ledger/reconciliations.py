@@ -20,7 +20,6 @@ from app.domain.reconciliation import (
 from app.ledger import database
 from app.ledger.queries import sql, statement
 
-NUMBER_MAX = 2**63 - 1
 PAGE = 1_000
 """Differences read at a time while all of them are streamed."""
 
@@ -55,7 +54,7 @@ class ReconciliationRows:
     async def before(
         self, before: int, items_max: int, warehouse: str | None
     ) -> tuple[list[Reconciliation], int]:
-        """Return the next ones, newest first, and the cursor after them; begin with `NUMBER_MAX`."""
+        """Return the next ones, newest first, and the cursor after them; begin with `BIGINT_MAX`."""
         values = {"before": before, "items_max": items_max, "warehouse": warehouse}
         rows = await self._all("list_reconciliations", values)
         return [_reconciliation(row) for row in rows], rows[-1].number if rows else 0
@@ -125,7 +124,7 @@ class ReconciliationRows:
                 sql("choose_discrepancies"), reconciliation_id, [str(one) for one in sources],
                 None if chosen.skus is None else list(chosen.skus), str(target), who, chosen.cause, items_max,
             )  # fmt: skip
-        return int(done.rpartition(" ")[2])
+        return database.row_count(done)
 
     async def underway(self, reconciliation_id: str, items_max: int) -> list[Discrepancy]:
         """Return what is to be booked or taken back."""
@@ -143,9 +142,9 @@ class ReconciliationRows:
 
     async def treat(self, reconciliation_id: str, treated: Sequence[tuple[Discrepancy, Treatment]]) -> None:
         """Note what became of differences that were underway."""
-        columns = zip(*((one.sku, str(one.state), str(how)) for one, how in treated), strict=True)
+        rows = ((one.sku, str(one.state), str(how)) for one, how in treated)
         async with database.driver_transaction(self._engine) as pg:
-            await pg.execute(sql("treat_discrepancy"), reconciliation_id, *map(list, columns))
+            await pg.execute(sql("treat_discrepancy"), reconciliation_id, *database.columns(rows))
 
     async def _all(self, name: str, values: dict[str, Any]) -> Sequence[Any]:
         async with database.snapshot(self._engine) as connection:

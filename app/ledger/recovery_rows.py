@@ -134,14 +134,10 @@ class RecoveryRows:
 
     async def file(self, named: Sequence[Acknowledged]) -> int:
         """Keep those commands that the ledger does not know, and return how many that were."""
-        columns = zip(
-            *((*one.position, one.lock_id, json.dumps(_event_of(one))) for one in named), strict=True
-        )
+        rows = ((*one.position, one.lock_id, json.dumps(_event_of(one))) for one in named)
         async with database.driver_transaction(self._engine) as pg:
-            done = await pg.execute(
-                sql("file_lost_events"), self._shard, *(list(column) for column in columns)
-            )
-        return int(done.rsplit(" ", 1)[-1])
+            done = await pg.execute(sql("file_lost_events"), self._shard, *database.columns(rows))
+        return database.row_count(done)
 
     async def last_home(self) -> str | None:
         """Return the run id of the server that the last epoch was given to; None if there was no epoch."""
@@ -149,10 +145,10 @@ class RecoveryRows:
             home: str | None = await pg.fetchval(sql("last_home"), self._shard, COMPARING)
         return home
 
-    async def clock_ms(self) -> int:
-        """Return Postgres' clock, in ms since 1970."""
+    async def clock_seconds(self) -> float:
+        """Return Postgres' clock, in seconds since 1970."""
         async with database.driver_transaction(self._engine) as pg:
-            return int(await pg.fetchval(sql("clock_ms")))
+            return float(await pg.fetchval(sql("clock_seconds")))
 
     async def add_epoch(self, epoch: int, before: LedgerTip, *, home: str, finding: str) -> None:
         """Note an epoch before it is opened, so that its number is never given out again.
@@ -174,60 +170,45 @@ class RecoveryRows:
 
     async def known_entries(self, entries: Sequence[Entry]) -> set[Position]:
         """Return the positions of those entries that the ledger has too."""
-        columns = zip(*((*entry.position, entry.tip) for entry in entries), strict=True)
+        asked = database.columns((*entry.position, entry.tip) for entry in entries)
         async with database.driver_transaction(self._engine) as pg:
-            rows = await pg.fetch(sql("known_entries"), self._shard, *(list(column) for column in columns))
+            rows = await pg.fetch(sql("known_entries"), self._shard, *asked)
         return {Position(*row) for row in rows}
 
     async def keep_branch(self, entries: Sequence[Entry], *, finding: str) -> int:
         """Keep the entries that the ledger does not have, and return how many those were."""
-        columns = zip(
-            *(
-                (*entry.position, entry.tip, _id_of(entry.event), _listed(entry.event, entry.raw))
-                for entry in entries
-            ),
-            strict=True,
+        rows = (
+            (*entry.position, entry.tip, _id_of(entry.event), _listed(entry.event, entry.raw))
+            for entry in entries
         )
         async with database.driver_transaction(self._engine) as pg:
-            done = await pg.execute(
-                sql("add_lost_events"), self._shard, *(list(column) for column in columns), finding
-            )
-        return int(done.rsplit(" ", 1)[-1])
+            done = await pg.execute(sql("add_lost_events"), self._shard, *database.columns(rows), finding)
+        return database.row_count(done)
 
     async def keep_unrestorable(self, sources: Sequence[Any]) -> int:
         """List events in quarantine that could not be set again: (position, event or None, body); return how many."""
-        columns = zip(
-            *(
-                (
-                    *position,
-                    _id_of(event) if event else None,
-                    _listed(event, None if event else body.decode("utf-8", "replace")),
-                )
-                for position, event, body in sources
-            ),
-            strict=True,
+        rows = (
+            (
+                *position,
+                _id_of(event) if event else None,
+                _listed(event, None if event else body.decode("utf-8", "replace")),
+            )
+            for position, event, body in sources
         )
         async with database.driver_transaction(self._engine) as pg:
-            done = await pg.execute(
-                sql("add_unrestorable"), self._shard, *(list(column) for column in columns)
-            )
-        return int(done.rsplit(" ", 1)[-1])
+            done = await pg.execute(sql("add_unrestorable"), self._shard, *database.columns(rows))
+        return database.row_count(done)
 
     async def add_corrections(self, epoch: int, corrections: Sequence[Correction]) -> None:
         """Keep which counts of the hot store were set after the ledger, under the epoch that begins with it."""
         if not corrections:
             return
-        columns = zip(
-            *(
-                (one.sku, one.warehouse, json.dumps(one.before._asdict()), json.dumps(one.after._asdict()))
-                for one in corrections
-            ),
-            strict=True,
+        rows = (
+            (one.sku, one.warehouse, json.dumps(one.before._asdict()), json.dumps(one.after._asdict()))
+            for one in corrections
         )
         async with database.driver_transaction(self._engine) as pg:
-            await pg.execute(
-                sql("add_corrections"), self._shard, epoch, *(list(column) for column in columns)
-            )
+            await pg.execute(sql("add_corrections"), self._shard, epoch, *database.columns(rows))
 
     async def installation(self, *, begin: bool = False) -> str:
         """Return which installation this ledger is of; '' if no gate was opened yet, unless it is to `begin`."""

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.events import Position
 from app.domain.reconciliation import TREATED, Action, Rule, Treatment
+from app.domain.times import moment
 from app.ledger import database
-from app.ledger.fold import moment
 from app.ledger.queries import sql, sql_of_found
 
 DUPLICATES_MAX = 100

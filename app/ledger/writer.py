@@ -3,7 +3,7 @@
 The position lives with the data, so every event takes effect exactly once, whatever is killed when.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.chain import Entry, Link, OutOfOrderError, unbroken
 from app.domain.events import Position
+from app.domain.times import moment
 from app.ledger import database
 from app.ledger.fold import (
     EVENT_COLUMNS,
@@ -22,7 +23,6 @@ from app.ledger.fold import (
     Batch,
     Fold,
     Records,
-    moment,
 )
 from app.ledger.parking import Subject
 from app.ledger.partitions import Month, ensure_month
@@ -184,7 +184,7 @@ class Writer:
         if fold.moves:
             await pg.copy_records_to_table("move", records=fold.moves, columns=MOVE_COLUMNS)
             rows = [(*place, *left.row()) for place, left in fold.stock.items()]
-            await pg.execute(sql("fold_stock"), self._shard, *_columns(rows))
+            await pg.execute(sql("fold_stock"), self._shard, *database.columns(rows))
             await self._note_shortages(pg, fold)
             await self._balance(pg, fold)
         await self._store_records(pg, "lock", fold.locks, "carry_locks", "change_locks")
@@ -192,7 +192,8 @@ class Writer:
         await self._store_told(pg, fold)
         if fold.receipts:
             await pg.execute(
-                sql("fold_receipts"), *_columns((*key, *units) for key, units in fold.receipts.items())
+                sql("fold_receipts"),
+                *database.columns((*key, *units) for key, units in fold.receipts.items()),
             )
         await fold.parked.store(pg, self._shard)
 
@@ -204,14 +205,14 @@ class Writer:
             columns = ("shard", f"{kind}_id", *_RECORD_COLUMNS)
             await pg.copy_records_to_table(kind, records=rows, columns=columns)
         if records.carried:
-            await pg.execute(sql(carrying), self._shard, *_columns(_rows(records.carried)))
+            await pg.execute(sql(carrying), self._shard, *database.columns(_rows(records.carried)))
         if records.changed:
-            changes = _columns(_rows(records.changed))
-            changed = _count(await pg.execute(sql(changing), *changes))
+            changes = database.columns(_rows(records.changed))
+            changed = database.row_count(await pg.execute(sql(changing), *changes))
             # A lock that was recalled may have been closed since, while what is told of it was on its way.
             if kind == "lock" and changed < len(records.changed):
                 reopened = await pg.execute(sql("reopen_locks"), list(records.changed))
-                if _count(reopened):
+                if database.row_count(reopened):
                     await pg.execute(sql(changing), *changes)
 
     async def _store_told(self, pg: Any, fold: Fold) -> None:
@@ -219,10 +220,10 @@ class Writer:
             await pg.copy_records_to_table("event_id", records=fold.ids, columns=ID_COLUMNS)
         if fold.sequences:
             far = [(*key, number) for key, number in fold.sequences.items()]
-            await pg.execute(sql("fold_sequences"), self._shard, *_columns(far))
+            await pg.execute(sql("fold_sequences"), self._shard, *database.columns(far))
         if fold.counted:
             rows = [(*key, damaged) for key, damaged in fold.counted.items()]
-            await pg.execute(sql("fold_counted"), self._shard, *_columns(rows))
+            await pg.execute(sql("fold_counted"), self._shard, *database.columns(rows))
 
     async def _balance(self, pg: Any, fold: Fold) -> None:
         """Note the counts of SKUs every BALANCE_MOVES moves: nobody has to sum all of them from the beginning."""
@@ -241,11 +242,11 @@ class Writer:
         units = ((place, left.counts.available) for place, left in fold.stock.items())
         short = {place: available for place, available in units if available < 0}
         if short:
-            skus, warehouses = _columns(short)
+            skus, warehouses = database.columns(short)
             await pg.execute(sql("open_shortages"), self._shard, skus, warehouses, list(short.values()), at)
         enough = [place for place in fold.stock if place not in short]
         if enough:
-            await pg.execute(sql("close_shortages"), *_columns(enough), at)
+            await pg.execute(sql("close_shortages"), *database.columns(enough), at)
 
 
 def _link(row: Any) -> Link:
@@ -254,12 +255,3 @@ def _link(row: Any) -> Link:
 
 def _rows(records: dict[str, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return [(record_id, *row) for record_id, row in records.items()]
-
-
-def _count(done: str) -> int:
-    """Return how many rows a statement was about, as Postgres says it: `UPDATE 3`."""
-    return int(done.rsplit(" ", 1)[-1])
-
-
-def _columns(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]

@@ -17,7 +17,6 @@ from app.domain.reconciliation import (
     Treatment,
     correction,
 )
-from app.errors import LedgerBehindError
 from app.hotstore.store import HotStore
 from app.ledger.counts import CountRows, Shelf
 from app.ledger.reconciliations import Chosen, ReconciliationRows
@@ -90,7 +89,7 @@ class Compensations:
             underway = await self.rows.underway(found.reconciliation_id, BATCH)
             if not underway:
                 return []
-            await self._wait_for(await self.hot.read_last())
+            await self.durabilities.wait_for_ledger(await self.hot.read_last())
             known = await self.rows.known([_command(found, one).op for one in underway])
             there = await self.counts.as_of(
                 found.warehouse, sorted({one.sku for one in underway}), found.as_of
@@ -119,10 +118,6 @@ class Compensations:
         if answer.outcome not in _BOOKED:
             return Treated(one, Treatment.APPLIED if undo else Treatment.REFUSED, "")
         return Treated(one, Treatment.UNDONE if undo else Treatment.APPLIED, answer.position)
-
-    async def _wait_for(self, position: str) -> None:
-        if await self.durabilities.reach(position, "ledger") != "ledger":
-            raise LedgerBehindError("the ledger is too far behind to compare a count with it")
 
 
 def _command(found: Reconciliation, one: Discrepancy) -> Correction:

@@ -9,7 +9,7 @@ from app.domain.answers import Answer
 from app.domain.events import Position
 from app.domain.outcomes import AGAIN, WRITTEN
 from app.domain.words import Durability
-from app.errors import OutcomeUnknownError, SellableError
+from app.errors import LedgerBehindError, OutcomeUnknownError, SellableError
 
 LASTING = WRITTEN | AGAIN
 """Outcomes that tell of something written; refusals wait for nothing."""
@@ -27,10 +27,6 @@ class Watch(Protocol):
 
     async def reached(self, position: Position) -> bool:
         """Wait until the ledger is as far; return whether it has this event. `UnavailableError`: not known."""
-        ...
-
-    async def close(self) -> None:
-        """Stop hearing."""
         ...
 
 
@@ -101,9 +97,10 @@ class Durabilities:
             raise OutcomeUnknownError("the hot store lost it before it was as safe as asked for: repeat it")
         return "ledger" if in_ledger else self._lower(hot)
 
-    async def close(self) -> None:
-        """Stop hearing of the ledger; whoever still waits is told the lower level when its time is over."""
-        await self.watch.close()
+    async def wait_for_ledger(self, position: str) -> None:
+        """Wait until the ledger has the event at `position`; `LedgerBehindError` if it has not in `wait_seconds`."""
+        if await self.reach(position, "ledger") != "ledger":
+            raise LedgerBehindError(f"the ledger is too far behind: it does not have event {position} yet")
 
     def _lower(self, level: Durability) -> Durability:
         """Whatever was reached, a hot store that no longer keeps what it is told is worth `memory`."""

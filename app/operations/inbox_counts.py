@@ -70,8 +70,7 @@ class InboxCounts:
         waiting = list(batch)
         for _ in range(TRIES_MAX):
             last = await self.hot.read_last()
-            if await self.durabilities.reach(last, "ledger") != "ledger":
-                raise LedgerBehindError("the ledger is too far behind to compare a count with it")
+            await self.durabilities.wait_for_ledger(last)
             times = {item.fact.sku: item.fact.occurred_at for item in waiting}
             there = await self.counts.as_of_each(warehouse, times)
             await asyncio.gather(*(self._book_one(item, there[item.fact.sku], last, who) for item in waiting))

@@ -11,7 +11,7 @@ from app.ledger.ledger import Ledger
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """Raises `UnavailableError` if only the ledger could know and cannot be asked."""
+    """Finds repeats. Raises `UnavailableError` if only the ledger could know and cannot be asked."""
 
     ledger: Ledger
     horizon_seconds: float
@@ -21,6 +21,10 @@ class Once:
         oldest = (time.time() - self.horizon_seconds) * 1000
         if command.occurred_at is None or command.occurred_at > oldest:
             return None
+        return await self.ever(command)
+
+    async def ever(self, command: Book) -> Answer | None:
+        """Return the answer to a repeat of a document, however old; None: the ledger does not know of it (yet)."""
         found = await self.ledger.find_op(command.op)
         if found is None:
             return None

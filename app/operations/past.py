@@ -6,7 +6,6 @@ from typing import TypeVar
 
 from app.domain.answers import LockView
 from app.domain.past import Explanation, PastMove, Reach, StockThen, TooOld, Unknown
-from app.errors import LedgerBehindError
 from app.hotstore.store import HotStore
 from app.ledger.past import FOREVER_MS, Cursor, PastRows
 from app.operations.durability import Durabilities
@@ -68,8 +67,7 @@ class Past:
 
     async def wait(self) -> None:
         """Wait until the ledger has everything that had happened when the question came."""
-        if await self.durabilities.reach(await self.hot.read_last(), "ledger") != "ledger":
-            raise LedgerBehindError("the ledger is too far behind to say what was")
+        await self.durabilities.wait_for_ledger(await self.hot.read_last())
 
     async def _too_old(self, at: int) -> TooOld | None:
         reach = await self.rows.reach()

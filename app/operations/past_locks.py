@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from app.hotstore.records import opened_fields
 from app.hotstore.store import HotStore
-from app.operations.ports import Ledger
+from app.ledger.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +16,8 @@ class PastLocks:
 
     async def recall(self, lock_id: str) -> bool:
         """Put an ended lock back into the hot store; return whether the ledger has one. It is forgotten again later."""
-        fields = await self.ledger.find_ended(lock_id)
-        if fields is None:
+        ended = await self.ledger.find_ended(lock_id)
+        if ended is None:
             return False
-        await self.hot.recall_lock(lock_id, fields)
+        await self.hot.recall_lock(lock_id, opened_fields(ended.record, ended.opened))
         return True

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from app.domain.answers import Answer
 from app.domain.commands import Booking, Receive
 from app.domain.events import Position
-from app.domain.outcomes import Outcome
 from app.domain.purchase_orders import Arrived, Expected, Plan, PurchaseOrder
 from app.domain.words import Durability
 from app.hotstore.store import HotStore
-from app.ledger.ledger import Ledger
 from app.ledger.purchase_orders import PurchaseOrderRows
 from app.operations.durability import Durabilities, Told
+from app.operations.once import Once
 
 __all__ = ["Arrived", "Created", "Expected", "Plan", "PurchaseOrder", "PurchaseOrders", "Received"]
 
@@ -44,7 +43,7 @@ class PurchaseOrders:
 
     hot: HotStore
     plans: PurchaseOrderRows
-    ledger: Ledger
+    once: Once
     durabilities: Durabilities
 
     async def create(self, plan: Plan, *, who: str = "") -> Created:
@@ -91,20 +90,12 @@ class PurchaseOrders:
         if order is None:
             return None
         command = Receive(receipt_id, order.warehouse, lines, occurred_at, purchase_order_id)
-        answer = await self._once(command, who)
+        # An id stands for one receipt for ever: the ledger knows those of before the hot store's horizon.
+        answer = await self.once.ever(command) or await self.hot.receive(command, who)
         told = await self.durabilities.settle(answer, wanted)
         if told.durability is None:
             return Received(told, order, None)
         return Received(told, order, await self._over(purchase_order_id, lines, answer))
-
-    async def _once(self, command: Receive, who: str) -> Answer:
-        """Book, unless the ledger knows the id from before the hot store's horizon."""
-        known = await self.ledger.find_op(command.op)
-        if known is None:
-            return await self.hot.receive(command, who)
-        if known.fingerprint != command.fingerprint:
-            return Answer(Outcome.ID_REUSED)
-        return Answer(Outcome.REPEATED, position=str(known.position))
 
     async def _over(
         self, purchase_order_id: str, lines: Sequence[Booking], answer: Answer

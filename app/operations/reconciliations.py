@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.domain.codes import shown
 from app.domain.events import Position
 from app.domain.reconciliation import Cause, Day, Discrepancy, Freshness, Reconciliation, Repeated
+from app.domain.words import BIGINT_MAX
 from app.hotstore.store import HotStore
-from app.ledger.reconciliations import NUMBER_MAX, ReconciliationRows
+from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.snapshots import Begun, Content, DuplicateLinesError, Snapshots
-from app.operations.snapshots.spool import Asked, SnapshotError, Spool, shown
+from app.operations.snapshots.spool import Asked, SnapshotError, Spool
 
 DAYS_MAX = 30
 """Reconciliations that one is compared with."""
@@ -86,7 +88,7 @@ class Reconciliations:
         self, cursor: int, items_max: int, warehouse: str | None = None
     ) -> tuple[list[Reconciliation], int]:
         """Return the next ones, newest first, and the cursor after them; 0: from the newest."""
-        return await self.rows.before(cursor or NUMBER_MAX, items_max, warehouse)
+        return await self.rows.before(cursor or BIGINT_MAX, items_max, warehouse)
 
     async def discrepancies(
         self, reconciliation_id: str, after: tuple[str, str], items_max: int, cause: Cause | None = None

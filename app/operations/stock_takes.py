@@ -15,8 +15,8 @@ from app.domain.words import Durability, Place
 from app.errors import LedgerBehindError
 from app.hotstore.store import HotStore
 from app.ledger.counts import CountRows, Shelf
-from app.ledger.ledger import Ledger
 from app.operations.durability import Durabilities, Told
+from app.operations.once import Once
 
 REASON = "stock-take"
 TRIES_MAX = 10
@@ -64,13 +64,13 @@ class StockTakes:
     """Raises `UnavailableError` without Postgres, `LedgerBehindError` if it lags too far to compare."""
 
     hot: HotStore
-    ledger: Ledger
+    once: Once
     counts: CountRows
     durabilities: Durabilities
 
     async def book(self, take: StockTake, wanted: Durability, *, who: str = "") -> Counted:
         """Book the differences, once per stock_take_id for ever; raise what `HotStore` raises too."""
-        answer = await self._known(take)
+        answer = await self.once.ever(_command(take, {}))
         differences: dict[str, Shelf] | None = None
         if answer is None:
             async with self.counts.turn(take.warehouse):
@@ -78,32 +78,20 @@ class StockTakes:
         told = await self.durabilities.settle(answer, wanted)
         if told.durability is None or (differences is not None and answer.outcome is Outcome.ADJUSTED):
             return Counted(told, differences or {})
-        await self._wait_for(answer.position)  # a repeat: what was booked then is in the ledger
+        # A repeat: what was booked then is in the ledger.
+        await self.durabilities.wait_for_ledger(answer.position)
         return Counted(told, await self.counts.changes(take.warehouse, Position.parse(answer.position)))
 
     async def _count(self, take: StockTake, who: str) -> tuple[Answer, dict[str, Shelf]]:
         """Book the differences to what the ledger knows; compute them anew if something came in between."""
         for _ in range(TRIES_MAX):
             last = await self.hot.read_last()
-            await self._wait_for(last)
+            await self.durabilities.wait_for_ledger(last)
             differences = await self._differences(take)
             answer = await self.hot.count(_command(take, differences, last), who)
             if answer.outcome is not Outcome.MOVED_SINCE:
                 return answer, differences
         raise LedgerBehindError("more happened before the count, while it was booked, than can be followed")
-
-    async def _known(self, take: StockTake) -> Answer | None:
-        command = _command(take, {})
-        known = await self.ledger.find_op(command.op)
-        if known is None:
-            return None
-        if known.fingerprint != command.fingerprint:
-            return Answer(Outcome.ID_REUSED)
-        return Answer(Outcome.REPEATED, position=str(known.position))
-
-    async def _wait_for(self, position: str) -> None:
-        if await self.durabilities.reach(position, "ledger") != "ledger":
-            raise LedgerBehindError("the ledger is too far behind to compare a count with it")
 
     async def _differences(self, take: StockTake) -> dict[str, Shelf]:
         there = await self.counts.as_of(take.warehouse, [line.sku for line in take.lines], take.counted_at)

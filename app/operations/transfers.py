@@ -7,8 +7,8 @@ from app.domain.commands import Transfer, TransferCancel, TransferReceive, Trans
 from app.domain.outcomes import Outcome
 from app.domain.words import Durability
 from app.hotstore.store import HotStore
+from app.ledger.ledger import Ledger
 from app.operations.durability import Durabilities, Told
-from app.operations.ports import Ledger
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import Any, NamedTuple
 
 from app.domain.events import Counts, Position
-from app.domain.words import OPEN_STATUSES, TRANSFER_ENDED, TransferStatus
+from app.domain.words import OPEN_STATUSES, STATE_WORDS, TRANSFER_ENDED, TransferStatus
 from app.hotstore.replies import Stock
 from app.hotstore.scan import Scan
 from app.ledger.audit import Audit, Projected, ProjectedRecord
@@ -181,7 +181,7 @@ class Verify:
     async def _sums(self) -> AsyncIterator[Difference]:
         self._progress("sums of moves", 0)
         async for row in self._audit.rows("audit_sums"):
-            for state in ("available", "locked", "damaged", "in_transit"):
+            for state in STATE_WORDS:
                 projected, moved = getattr(row, state), getattr(row, f"{state}_moved")
                 if projected != moved:
                     place = f"{row.warehouse} {state}"

@@ -15,13 +15,13 @@ import structlog
 from app.domain.events import Counts
 from app.domain.words import Place
 from app.hotstore.gate import CHUNK, Carried, Gate
-from app.hotstore.records import Kind, Record
+from app.hotstore.records import Kind, Record, text_of
 from app.hotstore.replies import Stock
 from app.hotstore.scan import Scan
 from app.ledger.snapshot_rows import SnapshotRows
 from app.recovery.fork import counts_of
 from app.recovery.rebuild import Progress, chunks
-from app.recovery.records import document_records, op_records, stock_records, text_of
+from app.recovery.records import document_records, op_records, stock_records
 
 _log = structlog.get_logger()
 

@@ -3,8 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from app.domain.chain import Entry
-from app.domain.events import Position
+from app.domain.chain import Entry, follows
 from app.hotstore.gate import Claims
 from app.ledger.snapshot_rows import LedgerTip
 
@@ -65,7 +64,7 @@ def _judge_chains(seen: Seen) -> Finding:
     ledger, after = seen.ledger, seen.first_after
     if not _is_whole(seen):
         return Finding.DIFFERENT
-    if after is not None and after.prev == ledger.tip and _follows(after, ledger.position):
+    if after is not None and after.prev == ledger.tip and follows(after.position, ledger.position):
         return Finding.AHEAD
     if seen.tip_known:
         return Finding.BEHIND
@@ -101,8 +100,3 @@ def _has_other_branch(seen: Seen) -> bool:
         return True
     later = min((epoch for epoch in openings if epoch > at.epoch), default=None)
     return later is not None and openings[later].before < at
-
-
-def _follows(entry: Entry, position: Position) -> bool:
-    same_epoch = entry.position == Position(position.epoch, position.n + 1)
-    return same_epoch or (entry.position.epoch > position.epoch and entry.position.n == 0)

@@ -17,6 +17,7 @@ from app.hotstore import outbox
 from app.hotstore.gate import CHUNK, Claims, Gate
 from app.hotstore.keys import Keys
 from app.hotstore.records import Record
+from app.hotstore.replies import Stock
 from app.hotstore.ring import Acknowledged
 from app.hotstore.scan import Scan
 from app.ledger.recovery_rows import Correction, RecoveryRows
@@ -161,16 +162,9 @@ class Fork:
         return corrections
 
 
-_NAMES = dict(zip("aldtb", Counts._fields, strict=True))
-
-
 def counts_of(record: Record) -> dict[str, Counts]:
     """Return the counts of a SKU's record, by warehouse."""
-    counts: dict[str, dict[str, int]] = {}
-    for name, value in record.fields.items():
-        if name != "v":
-            counts.setdefault(name[:-2], {})[_NAMES[name[-1]]] = int(value)
-    return {warehouse: Counts(**found) for warehouse, found in counts.items()}
+    return Stock(record.id, [str(part) for field in record.fields.items() for part in field]).warehouses
 
 
 def _note(touched: Touched, entries: list[Entry]) -> None:

@@ -1,22 +1,20 @@
 """From the ledger's rows to the hot store's records, field by field."""
 
-import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from app.domain.events import Counts, Document, Event, Move, Position, Told
-from app.domain.words import Place
+from app.domain.words import COUNTED, LETTERS
 from app.hotstore.gate import Step
-from app.hotstore.records import Kind, Record
+from app.hotstore.records import Kind, Record, opened_fields, text_of
 from app.ledger.fold import OPENS_LOCK
 from app.ledger.snapshot_rows import SnapshotRows
 
 _ENDED = frozenset({"released", "deducted"})
-LETTERS = ("a", "l", "d", "t", "b")
-_PLACES = {place.name.lower(): place.value for place in Place}
 OPENS_TRANSFER = frozenset({"transfer"})
+_COUNTED = tuple(place.value for place in COUNTED)
 _encoder = msgspec.json.Encoder()
 
 
@@ -24,7 +22,7 @@ def stock_fields(warehouse: str, counts: Iterable[int]) -> dict[str, int]:
     """Return the fields of a SKU in one warehouse; a zero is absent but for `available`."""
     return {
         f"{warehouse}:{letter}": count
-        for letter, count in zip(LETTERS, counts, strict=True)
+        for letter, count in zip(_COUNTED, counts, strict=True)
         if count or letter == "a"
     }
 
@@ -40,11 +38,7 @@ async def stock_records(rows: AsyncIterator[Any]) -> AsyncIterator[Record]:
             sku, highest, fields = row[0], 0, {}
         highest = max(highest, row[2])
         fields["v"] = highest
-        warehouse = row[1]
-        fields[warehouse + ":a"] = row[3]
-        for letter, count in zip("ldtb", row[4:], strict=True):
-            if count:
-                fields[f"{warehouse}:{letter}"] = count
+        fields |= stock_fields(row[1], row[3:])
     if sku is not None:
         yield Record("stock", sku, fields)
 
@@ -52,8 +46,7 @@ async def stock_records(rows: AsyncIterator[Any]) -> AsyncIterator[Record]:
 async def document_records(kind: Kind, rows: AsyncIterator[Any]) -> AsyncIterator[Record]:
     """Turn rows (id, opened_epoch, opened_n, record) into records of locks or transfers."""
     async for row in rows:
-        fields = {name: text_of(value) for name, value in row["record"].items()}
-        fields["p"] = str(Position(row["opened_epoch"], row["opened_n"]))
+        fields = opened_fields(row["record"], Position(row["opened_epoch"], row["opened_n"]))
         yield Record(kind, row["id"], fields, fresh=True)
 
 
@@ -102,11 +95,6 @@ def _answer(lock: Mapping[str, Any] | None, document: Mapping[str, Any] | None) 
     return text_of([lock["s"], lock.get("x"), lock["n"]])
 
 
-def text_of(value: Any) -> str:
-    """Return a record's field as the hot store has it: text as it is, the rest as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
 def step_of(row: Any) -> Step:
     """Turn an event of the ledger (`sql/queries/events_after.sql`) into a step of a replay."""
     position = Position(row["epoch"], row["n"])
@@ -130,7 +118,7 @@ def step_of(row: Any) -> Step:
 def _move(parts: list[Any]) -> Move:
     sku, version, warehouse, source, target, quantity, after, reason, to_warehouse, to_after, at = parts
     there = Counts(*to_after) if to_after else None
-    ends = _PLACES[source], _PLACES[target]
+    ends = LETTERS[source], LETTERS[target]
     return Move(sku, version, warehouse, *ends, quantity, Counts(*after), reason, to_warehouse, there, at)
 
 
@@ -164,7 +152,7 @@ def ops_of(event: Event, position: Position) -> Iterable[Record]:
 
 def _stock_after(sku: str, version: int, warehouse: str, counts: Counts) -> Record:
     fields: dict[str, int | str] = {"v": version, **stock_fields(warehouse, counts)}
-    gone = [f"{warehouse}:{letter}" for letter in LETTERS if f"{warehouse}:{letter}" not in fields]
+    gone = [f"{warehouse}:{letter}" for letter in _COUNTED if f"{warehouse}:{letter}" not in fields]
     return Record("stock", sku, fields, gone)
 
 

@@ -229,7 +229,7 @@ class Recovery:
         installation: str,
     ) -> None:
         await self._rows.add_epoch(epoch, ledger, home=claims.run_id, finding=finding.value)
-        at_ms_max = await self._rows.clock_ms() + int(self._rules.clock_ahead_seconds * 1000)
+        latest_seconds = await self._rows.clock_seconds() + self._rules.clock_ahead_seconds
         position = await self._gate.open(
             fence=fence,
             epoch=epoch,
@@ -237,7 +237,7 @@ class Recovery:
             run_id=claims.run_id,
             outbox_max=self._rules.outbox_max,
             installation=installation,
-            at_ms_max=at_ms_max,
+            at_ms_max=int(latest_seconds * 1000),
         )
         _log.info("recovery.opened", finding=finding.value, position=str(position))
 

@@ -10,12 +10,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from app.domain.events import Counts, Event, Position
+from app.domain.words import COUNTED
 from app.hotstore.gate import CHUNK, Gate
-from app.hotstore.records import Kind, Record
+from app.hotstore.records import Kind, Record, text_of
 from app.ledger.fold import OPENS_LOCK
 from app.ledger.parking import readable, told_by
 from app.ledger.snapshot_rows import SnapshotRows
-from app.recovery.records import LETTERS, OPENS_TRANSFER, document_records, ops_of, stock_fields, text_of
+from app.recovery.records import OPENS_TRANSFER, document_records, ops_of, stock_fields
 
 Fields = dict[str, int | str]
 
@@ -97,7 +98,7 @@ class Waiting:
         for warehouse, counts in self._left.get(sku, {}).items():
             kept = stock_fields(warehouse, counts)
             fields |= kept
-            gone += [name for letter in LETTERS if (name := f"{warehouse}:{letter}") not in kept]
+            gone += [name for letter in COUNTED if (name := f"{warehouse}:{letter}") not in kept]
         return Record("stock", sku, fields, gone)
 
     async def _fold_changes(self, kind: Kind, rows: SnapshotRows) -> None:

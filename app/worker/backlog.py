@@ -15,6 +15,7 @@ import structlog
 from app.errors import UnavailableError
 from app.hotstore.backlog import OutboxRoom, Room
 from app.hotstore.store import HotStore
+from app.ledger.backlog import Figures
 from app.worker.duty import Duty
 
 _log = structlog.get_logger()
@@ -47,13 +48,6 @@ class Limits:
     bytes_soft: int
     bytes_hard: int
     disk_free_min: int
-
-
-class Figures(NamedTuple):
-    """What the ledger says: locks that are open, and subjects in quarantine."""
-
-    open_locks: int
-    quarantined: int
 
 
 class Judgement(NamedTuple):

@@ -1,6 +1,7 @@
-"""The application on a real hot store, with a ledger that only pretends; and a client that sends paths as they are."""
+"""The application on a real hot store, with a ledger or without; and a client that sends paths as they are."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,9 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.api.app import create_app
-from app.domain.answers import LockView, TransferView
 from app.domain.events import Position
-from app.errors import UnavailableError
 from app.hotstore import wire
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
@@ -50,6 +49,7 @@ from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
 from app.settings import Settings
+from tests import servers
 
 ROWS = (
     OpeningRow("A", "north", 10, 2),
@@ -65,31 +65,6 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/nowhere"
 
 
 @dataclass
-class PretendLedger:
-    """Locks and transfers that the hot store has forgotten."""
-
-    locks: dict[str, LockView] = field(default_factory=dict)
-    transfers: dict[str, TransferView] = field(default_factory=dict)
-    away: bool = False
-
-    async def find_lock(self, lock_id: str) -> LockView | None:
-        if self.away:
-            raise UnavailableError("Postgres is away")
-        return self.locks.get(lock_id)
-
-    async def find_ended(self, lock_id: str) -> dict[str, str] | None:
-        if self.away:
-            raise UnavailableError("Postgres is away")
-        assert lock_id
-        return None
-
-    async def find_transfer(self, transfer_id: str) -> TransferView | None:
-        if self.away:
-            raise UnavailableError("Postgres is away")
-        return self.transfers.get(transfer_id)
-
-
-@dataclass
 class PretendWatch:
     """The ledger is where a test says; it has no event of an ended epoch."""
 
@@ -99,9 +74,6 @@ class PretendWatch:
         while not self.persisted[0] or Position.parse(self.persisted[0]) < position:
             await asyncio.sleep(0.005)
         return Position.parse(self.persisted[0]).epoch == position.epoch
-
-    async def close(self) -> None:
-        self.persisted[0] = ""
 
 
 @dataclass
@@ -144,7 +116,6 @@ class World:
     http: httpx.AsyncClient
     hot: redis.asyncio.Redis
     operations: Operations
-    ledger: PretendLedger
     health: PretendHealth
     persisted: list[str]
 
@@ -169,13 +140,18 @@ def as_lines(lines: Sequence[tuple[Any, ...]]) -> list[dict[str, Any]]:
     return [dict(zip(("sku", "quantity", "warehouse"), line, strict=False)) for line in lines]
 
 
+def remember(database_url: str, kind: str, record_id: str, record: dict[str, Any]) -> None:
+    """Let the ledger have a lock or a transfer that the hot store has forgotten."""
+    row = f"0, '{record_id}', 1, 1, 1, 1, now(), '{json.dumps(record)}'"
+    servers.execute(database_url, f"INSERT INTO {kind} VALUES ({row})")  # noqa: S608 - a test's own words
+
+
 def operations_on(
     caller: Caller,
     settings: Settings,
-    ledger: PretendLedger,
     persisted: list[str],
     engine: AsyncEngine,
-) -> tuple[Operations, Durabilities]:
+) -> Operations:
     hot = HotStore(caller, Keys(settings.prefix), library(), order=settings.order)
 
     levels = Durabilities(
@@ -186,8 +162,9 @@ def operations_on(
     availability = Availability(
         hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
     )
-    once, past = Once(Ledger(engine), settings.horizon_seconds), PastLocks(hot, ledger)
-    operations = Operations(
+    ledger = Ledger(engine)
+    once, past = Once(ledger, settings.horizon_seconds), PastLocks(hot, ledger)
+    return Operations(
         locks=Locks(hot, ledger, levels),
         availability=availability,
         stock=StockCounts(hot),
@@ -197,12 +174,12 @@ def operations_on(
         exchanges=Exchanges(hot, levels),
         transfers=Transfers(hot, ledger, levels),
         buffers=Buffers(hot, levels),
-        purchase_orders=PurchaseOrders(hot, PurchaseOrderRows(engine), Ledger(engine), levels),
-        stock_takes=StockTakes(hot, Ledger(engine), CountRows(engine), levels),
+        purchase_orders=PurchaseOrders(hot, PurchaseOrderRows(engine), once, levels),
+        stock_takes=StockTakes(hot, once, CountRows(engine), levels),
         shortages=Shortages(hot, ShortageRows(engine), levels, settings.shortage_choice),
         inbox=Inbox(
             hot,
-            Ledger(engine),
+            ledger,
             InboxRows(engine),
             InboxCounts(hot, CountRows(engine), levels),
             past,
@@ -215,7 +192,6 @@ def operations_on(
         reconciliations=Reconciliations(hot, Snapshots(engine, 0), ReconciliationRows(engine)),
         compensations=Compensations(hot, ReconciliationRows(engine), CountRows(engine), levels),
     )
-    return operations, levels
 
 
 @asynccontextmanager
@@ -224,13 +200,12 @@ async def world_on(
 ) -> AsyncIterator[World]:
     """The application with ROWS on the shelves; without Postgres unless one is named; `more` are settings."""
     settings = Settings(**more)
-    ledger, health, persisted = PretendLedger(), PretendHealth(), [""]
+    health, persisted = PretendHealth(), [""]
     caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
     engine = database.open_engine(database_url)
-    operations, levels = operations_on(caller, settings, ledger, persisted, engine)
+    operations = operations_on(caller, settings, persisted, engine)
     await operations.openings.book(ROWS)
     app = create_app(operations, settings, health)
     async with httpx.AsyncClient(transport=AsIs(app), base_url="http://test") as http:
-        yield World(app, http, client, operations, ledger, health, persisted)
-    await levels.close()
+        yield World(app, http, client, operations, health, persisted)
     await engine.dispose()

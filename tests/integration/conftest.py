@@ -12,6 +12,7 @@ from app.hotstore import wire
 from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
+from tests.integration.api_client import World, world_on
 from tests.integration.warehouse import House, house_on
 
 
@@ -53,3 +54,10 @@ async def hot_client(valkey_url: str) -> AsyncIterator[redis.asyncio.Redis]:
     """An empty store for one test."""
     async with opened(valkey_url) as client:
         yield client
+
+
+@pytest.fixture
+async def remembering(hot_client: redis.asyncio.Redis, emptied_database_url: str) -> AsyncIterator[World]:
+    """The application with a ledger, which has what a test puts into it."""
+    async with world_on(hot_client, database_url=emptied_database_url) as world:
+        yield world

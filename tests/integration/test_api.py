@@ -9,10 +9,8 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from app.domain.answers import LockLine, LockView
 from app.domain.commands import Expire, OpeningRow
-from app.domain.words import LockStatus
-from tests.integration.api_client import World, world_on
+from tests.integration.api_client import World, remember, world_on
 
 
 @pytest.fixture
@@ -223,15 +221,15 @@ async def test_methods_that_are_not_offered(world: World, method: str, path: str
     assert answer.headers["allow"] == allowed
 
 
-async def test_unknown_skus_and_locks(world: World) -> None:
+async def test_unknown_skus_and_locks(remembering: World) -> None:
     for path, code in (
         ("/v1/availability/X", "unknown_sku"),
         ("/v1/stock/X", "unknown_sku"),
         ("/v1/locks/X", "unknown_lock"),
     ):
-        problem(await world.http.get(path), 404, code)
+        problem(await remembering.http.get(path), 404, code)
     for step, body in (("confirm", None), ("unlock", {}), ("deduct", {"shipment_id": "s"})):
-        problem(await world.step("X", step, body), 404, "unknown_lock")
+        problem(await remembering.step("X", step, body), 404, "unknown_lock")
 
 
 @pytest.mark.parametrize(
@@ -383,11 +381,14 @@ async def test_bad_keys(world: World, headers: list[tuple[str, str]]) -> None:
     assert told["errors"][0]["field"] == "Idempotency-Key"
 
 
-async def test_a_lock_that_only_the_ledger_remembers(world: World) -> None:
-    world.ledger.locks["old"] = LockView("old", LockStatus.DEDUCTED, None, (LockLine("A", "north", 1, 1),))
-    assert (await world.http.get("/v1/locks/old")).json()["status"] == "deducted"
+async def test_a_lock_that_only_the_ledger_remembers(remembering: World, emptied_database_url: str) -> None:
+    remember(emptied_database_url, "lock", "old", {"s": "deducted", "n": [["A", "north", 1, 1]]})
+    told = (await remembering.http.get("/v1/locks/old")).json()
+    assert (told["status"], told["lines"][0]["deducted"]) == ("deducted", 1)
+
+
+async def test_a_lock_that_nobody_remembers_without_a_ledger(world: World) -> None:
     await world.lock("L1", ("A", 1))
-    world.ledger.away = True
     answer = await world.http.get("/v1/locks/other")
     problem(answer, 503, "unavailable")
     assert answer.headers["retry-after"] == "1"

@@ -57,8 +57,11 @@ async def test_never_more_than_was_shipped_for_the_lock(world: World) -> None:
     assert (await bring_back(world, 4, ("A", 1), ("A/12", 2), warehouse="west")).status_code == 201
 
 
-async def test_a_return_of_a_lock_that_nobody_knows(world: World) -> None:
-    told = problem(await bring_back(world, 1, ("A", 1), lock_id="none"), 404, "unknown_lock")
+async def test_a_return_of_a_lock_that_nobody_knows(
+    hot_client: redis.asyncio.Redis, emptied_database_url: str
+) -> None:
+    async with world_on(hot_client, database_url=emptied_database_url) as world:
+        told = problem(await bring_back(world, 1, ("A", 1), lock_id="none"), 404, "unknown_lock")
     assert told["lock_id"] == "none"
     assert "leave lock_id out" in told["detail"]
 

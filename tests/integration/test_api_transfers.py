@@ -7,9 +7,7 @@ import httpx
 import pytest
 import redis.asyncio
 
-from app.domain.answers import TransferLine, TransferView
-from app.domain.words import TransferStatus
-from tests.integration.api_client import World, world_on
+from tests.integration.api_client import World, remember, world_on
 from tests.integration.test_api import problem
 
 
@@ -195,18 +193,22 @@ async def test_a_transfer_to_itself(world: World) -> None:
     assert told["errors"] == [{"field": "to", "message": "must be another warehouse than `from`"}]
 
 
-async def test_unknown_transfers(world: World) -> None:
-    problem(await world.http.get("/v1/transfers/none"), 404, "unknown_transfer")
-    problem(await step(world, "ship", "none", shipment_id="s"), 404, "unknown_transfer")
-    problem(await step(world, "cancel", "none"), 404, "unknown_transfer")
-    world.ledger.away = True
+async def test_unknown_transfers(remembering: World) -> None:
+    problem(await remembering.http.get("/v1/transfers/none"), 404, "unknown_transfer")
+    problem(await step(remembering, "ship", "none", shipment_id="s"), 404, "unknown_transfer")
+    problem(await step(remembering, "cancel", "none"), 404, "unknown_transfer")
+
+
+async def test_a_transfer_that_nobody_remembers_without_a_ledger(world: World) -> None:
     problem(await world.http.get("/v1/transfers/none"), 503, "unavailable")
 
 
-async def test_a_transfer_that_only_the_ledger_remembers(world: World) -> None:
-    line = TransferLine("A", 3, 3, 3)
-    world.ledger.transfers["old"] = TransferView("old", "north", "south", TransferStatus.RECEIVED, (line,))
-    told = (await world.http.get("/v1/transfers/old")).json()
+async def test_a_transfer_that_only_the_ledger_remembers(
+    remembering: World, emptied_database_url: str
+) -> None:
+    record = {"s": "received", "a": "north", "b": "south", "n": [["A", 3, 3, 3]]}
+    remember(emptied_database_url, "transfer", "old", record)
+    told = (await remembering.http.get("/v1/transfers/old")).json()
     assert (told["status"], told["lines"][0]["received"]) == ("received", 3)
 
 

@@ -11,12 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.bootstrap import Stores
 from app.domain.events import Document
+from app.domain.times import moment
 from app.ledger import database, writer
 from app.ledger.archive import Archive, Archived, Waits
 from app.ledger.audit import Audit
 from app.ledger.check import LedgerCheck
 from app.ledger.counts import CountRows
-from app.ledger.fold import moment
 from app.ledger.ledger import Ledger
 from app.ledger.partitions import Month, Partitions
 from app.ledger.past import FOREVER_MS, PastRows

@@ -199,7 +199,6 @@ async def test_a_ledger_that_is_behind_says_nothing(stores: Stores) -> None:
     operations = replace(operations, past=replace(operations.past, durabilities=impatient))
     with pytest.raises(UnavailableError, match="behind"):
         await operations.past.stock("A", 1)
-    await operations.locks.durabilities.close()
 
 
 # As of = replayed from zero

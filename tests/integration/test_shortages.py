@@ -103,7 +103,6 @@ async def test_resolving_an_open_case_again_breaks_the_same_once(house: House) -
 
 
 async def test_what_lasts_only_a_moment_is_no_case(stores: Stores) -> None:
-    operations = stores.operations()
     async with house_on(stores) as house:
         await house.caught_up()
     await locked(house, ("L1", 9))
@@ -113,7 +112,6 @@ async def test_what_lasts_only_a_moment_is_no_case(stores: Stores) -> None:
         assert await cases(house) == []
         async with database.driver_transaction(stores.engine) as pg:
             assert await pg.fetchval("SELECT count(*) FROM shortage") == 0
-    await operations.locks.durabilities.close()
 
 
 async def test_the_list_and_unknown_cases(house: House) -> None:

@@ -153,8 +153,6 @@ async def test_counts_of_several_processes_take_turns(house: House) -> None:
         *(other.stock_takes.book(take, "disk") for other, take in zip(others, takes, strict=True))
     )
     assert sorted(counted.differences["A"].on_hand for counted in booked) == [-3, 0, 0]
-    for other in others:
-        await other.locks.durabilities.close()
 
 
 async def test_one_id_one_content(house: House) -> None:
@@ -262,4 +260,3 @@ async def test_a_ledger_that_is_behind_cannot_be_compared(stores: Stores) -> Non
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as http:
         told = problem(await http.post("/v1/stock-takes", json=GOOD), 503, "unavailable")
     assert "the ledger has not caught up" in told["detail"]
-    await operations.locks.durabilities.close()

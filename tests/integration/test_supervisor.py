@@ -48,10 +48,11 @@ if command == "serve":
     server.serve_forever()
 """
 UP = """
-import sys, typer
+import sys
+from app.cli import main
 from app.commands import up
 up._OWN_COMMAND = (sys.executable, sys.argv.pop(1))
-typer.run(up.up)
+main()
 """
 # Nothing here connects to it, and a start without a Postgres of its own is faster.
 NO_POSTGRES = {"SELLABLE_DATABASE_URL": "postgresql://nobody@/nothing"}
@@ -67,7 +68,7 @@ class Up:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SELLABLE_")}
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-c", UP, str(place / "stand_in.py")),
+                *(sys.executable, "-c", UP, str(place / "stand_in.py"), "up"),
                 *("--port", "0", "--data-dir", str(self.data), *options),
             ],
             env={**kept, "DEMO_RUNS": str(place / "demo"), **(env or {})},

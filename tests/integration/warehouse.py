@@ -63,7 +63,6 @@ async def house_on(stores: Stores, rows: tuple[OpeningRow, ...] = ROWS) -> Async
     finally:
         stop.set()
         await working
-        await operations.locks.durabilities.close()
 
 
 async def now_ms(house: House) -> int:

@@ -1,28 +1,23 @@
 import socket
+from pathlib import Path
 
 import pytest
-import typer
 
 from app.commands import up
+from app.commands.address import check_host
 from app.errors import ConfigurationError
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost"])
-def test_loopback_needs_no_keys(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("SELLABLE_API_KEYS", raising=False)
-    up._refuse_open_address(host)
+def test_loopback_needs_no_keys(host: str) -> None:
+    check_host(host, has_keys=False)
 
 
-def test_any_other_address_needs_keys(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_any_other_address_needs_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("SELLABLE_API_KEYS", raising=False)
-    with pytest.raises(typer.Exit) as stopped:
-        up.up(host="0.0.0.0", port=0)  # noqa: S104
-    assert stopped.value.exit_code == 1
-    assert "without SELLABLE_API_KEYS" in capsys.readouterr().err
-    monkeypatch.setenv("SELLABLE_API_KEYS", "somekey:read")
-    up._refuse_open_address("0.0.0.0")  # noqa: S104
+    with pytest.raises(ConfigurationError, match="no API keys are set"):
+        up.up(host="0.0.0.0", port=0, data_dir=tmp_path, workers=1, demo=False)  # noqa: S104
+    check_host("0.0.0.0", has_keys=True)  # noqa: S104
 
 
 def test_every_address_is_reached_by_loopback() -> None:

@@ -17,12 +17,13 @@ from app.api.auth import ApiKeys
 from app.api.hot.handlers import Decline, HotCounts, HotRequest, Respond, head_of
 from app.api.problems import Problem, ProblemError
 from app.api.strict import decode_percent
-from app.api.views import time_text, wire_position
+from app.api.views import wire_position
 from app.api.words import TTL_SECONDS_MAX, WAREHOUSES_MAX
 from app.domain import commands
 from app.domain.answers import Answer
 from app.domain.codes import check_id, check_sku, check_warehouse
 from app.domain.outcomes import AGAIN, WRITTEN, Outcome
+from app.domain.times import time_text
 from app.domain.words import LINES_MAX, QUANTITY_MAX, Durability
 from app.errors import NotReadyError, OutcomeUnknownError, SellableError
 from app.hotstore import calls, replies

@@ -23,8 +23,8 @@ from app.api.views import json_response, of_created, of_expected, of_purchase_or
 from app.api.words import LIMIT_DEFAULT, IdInPath, Limit, Sku, Warehouse
 from app.domain.codes import check_id
 from app.domain.outcomes import Outcome
+from app.domain.words import BIGINT_MAX
 
-_NO_TIME = 2**63 - 1
 """Where lines without a time stand in the order of a list."""
 _KEPT = {"durability": "ledger"}
 """A plan is answered once Postgres has it."""
@@ -151,6 +151,6 @@ async def list_expected(
     following = None
     if len(found) == limit:
         last = found[-1]
-        at = _NO_TIME if last.expected_at is None else last.expected_at
+        at = BIGINT_MAX if last.expected_at is None else last.expected_at
         following = cursor_of((last.sku, last.warehouse, at))
     return json_response({"items": [of_expected(one) for one in found], "next": following})

@@ -11,6 +11,7 @@ from app.api.auth import Needs
 from app.api.bodies import TreatBody
 from app.api.cursors import cursor_of, parts_of
 from app.api.dependencies import MetricsOf, Ops, Who
+from app.api.media import Media, media_of
 from app.api.openapi import READ, errors
 from app.api.reconciliations import (
     of_discrepancy,
@@ -26,27 +27,29 @@ from app.api.replies.reconciliations import (
     TreatedReply,
 )
 from app.api.strict import StrictRoute
-from app.api.uploads import format_of, is_json, read_snapshot
+from app.api.uploads import format_of, read_snapshot
 from app.api.views import json_response
 from app.api.words import LIMIT_DEFAULT, LIMIT_MAX, IdInPath, Limit, Moment, Warehouse
+from app.domain.codes import SKU_LENGTH_MAX, WAREHOUSE_LENGTH_MAX
 from app.domain.reconciliation import Cause
 from app.domain.times import time_ms
+from app.domain.words import BIGINT_MAX, QUANTITY_MAX
 from app.ledger.reconciliations import Chosen
 from app.operations.compensations import BATCH, Treated
 from app.operations.reconciliations import Report
 from app.operations.reports.lines import csv_lines
 from app.operations.reports.page import page
+from app.operations.snapshots.formats import ROWS_MAX
 from app.operations.snapshots.spool import Asked, SnapshotError, Spool
 
-_CURSOR_MAX = 2**63 - 1
 _COUNT = {
     "type": "object",
     "additionalProperties": False,
     "required": ["sku", "on_hand"],
     "properties": {
-        "sku": {"type": "string", "minLength": 1, "maxLength": 64, "examples": ["85123A"]},
-        "on_hand": {"type": "integer", "minimum": 0, "maximum": 1_000_000_000, "examples": [7]},
-        "damaged": {"type": ["integer", "null"], "minimum": 0, "maximum": 1_000_000_000},
+        "sku": {"type": "string", "minLength": 1, "maxLength": SKU_LENGTH_MAX, "examples": ["85123A"]},
+        "on_hand": {"type": "integer", "minimum": 0, "maximum": QUANTITY_MAX, "examples": [7]},
+        "damaged": {"type": ["integer", "null"], "minimum": 0, "maximum": QUANTITY_MAX},
     },
 }
 _SNAPSHOT = {
@@ -54,7 +57,12 @@ _SNAPSHOT = {
     "additionalProperties": False,
     "required": ["warehouse", "as_of", "counts"],
     "properties": {
-        "warehouse": {"type": "string", "minLength": 1, "maxLength": 24, "examples": ["north"]},
+        "warehouse": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": WAREHOUSE_LENGTH_MAX,
+            "examples": ["north"],
+        },
         "as_of": {"type": "string", "format": "date-time", "examples": ["2025-12-01T08:00:00Z"]},
         "counts": {"type": "array", "minItems": 1, "items": _COUNT},
         "rows": {"type": ["integer", "null"], "description": "how many counts there are, as a check"},
@@ -78,7 +86,7 @@ router = APIRouter(
 )
 reading = APIRouter(route_class=StrictRoute, tags=["reconciliation"], dependencies=[Depends(Needs("read"))])
 
-Rows = Annotated[int | None, Query(ge=0, le=20_000_000, description="how many counts there must be")]
+Rows = Annotated[int | None, Query(ge=0, le=ROWS_MAX, description="how many counts there must be")]
 
 
 @router.post(
@@ -104,7 +112,7 @@ async def begin_reconciliation(
     rows: Rows = None,
 ) -> Response:
     """Take a snapshot of a whole warehouse in; it is compared with the ledger as of its time."""
-    asked = _asked(warehouse, as_of, rows, beside=is_json(request))
+    asked = _asked(warehouse, as_of, rows, beside=media_of(request) is Media.JSON)
     if asked is not None and (refused := await ops.reconciliations.check(asked)):
         return problems.of_refused_snapshot(refused, asked.warehouse).response()
     try:
@@ -140,7 +148,7 @@ def _asked(warehouse: str | None, as_of: str | None, rows: int | None, *, beside
 async def list_reconciliations(
     ops: Ops,
     limit: Limit = LIMIT_DEFAULT,
-    after: Annotated[int, Query(ge=0, le=_CURSOR_MAX)] = 0,
+    after: Annotated[int, Query(ge=0, le=BIGINT_MAX)] = 0,
     warehouse: Annotated[Warehouse | None, Query()] = None,
 ) -> Response:
     """Return the reconciliations, newest first."""

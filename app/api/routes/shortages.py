@@ -13,8 +13,7 @@ from app.api.replies.shortages import ResolvedReply, ShortageCaseListReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_case, of_resolution
 from app.api.words import LIMIT_DEFAULT, IdInPath, Limit
-
-_CASE_MAX = 2**63 - 1
+from app.domain.words import BIGINT_MAX
 
 router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[Depends(Needs("warehouse"))])
 reading = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[Depends(Needs("read"))])
@@ -22,7 +21,7 @@ reading = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[D
 
 @reading.get("/v1/shortages", response_model=ShortageCaseListReply, responses=errors(*READ, "unavailable"))
 async def list_shortages(
-    ops: Ops, limit: Limit = LIMIT_DEFAULT, after: Annotated[int, Query(ge=0, le=_CASE_MAX)] = 0
+    ops: Ops, limit: Limit = LIMIT_DEFAULT, after: Annotated[int, Query(ge=0, le=BIGINT_MAX)] = 0
 ) -> Response:
     """Return the open cases, with the locks concerned, those to break, and what other warehouses could send."""
     cases = await ops.shortages.list(after, limit)
@@ -46,7 +45,7 @@ async def resolve_shortage(
     """Take the case's SKU and warehouse out of these locks. Repeating it is safe; a closed case breaks none."""
     number = int(shortage_id) if shortage_id.isascii() and shortage_id.isdecimal() else -1
     found = None
-    if 0 <= number <= _CASE_MAX:
+    if 0 <= number <= BIGINT_MAX:
         wanted = level(body.durability, settings)
         found = await ops.shortages.resolve(number, body.lock_ids, wanted, who=who)
     return (

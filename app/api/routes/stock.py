@@ -15,9 +15,10 @@ from app.api.strict import StrictRoute
 from app.api.views import json_response, of_explanation, of_move, of_stock
 from app.api.words import LIMIT_DEFAULT, AsOf, Limit, SkuInPath
 from app.domain.past import TooOld, Unknown
+from app.domain.words import BIGINT_MAX
 from app.operations.past import Cursor
 
-_VERSION_MAX = 2**63 - 2
+_VERSION_MAX = BIGINT_MAX - 1
 _PAST = (*READ, "unknown_sku", "as_of_too_old", "unavailable")
 _OCCURRED_MAX = 253_402_300_799_999
 

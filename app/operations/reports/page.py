@@ -1,11 +1,11 @@
 """The report of a reconciliation as one page: figures first, then plots, then the SKUs to look at."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
 from app.domain.reconciliation import Cause, Discrepancy, Kind, Repeated, State, Status, Treatment
+from app.domain.times import moment
 from app.operations.reconciliations import Report
 from app.operations.reports.charts import Bar, bars, columns, line
 
@@ -232,4 +232,4 @@ def _evidence(evidence: Mapping[str, Any]) -> str:
 
 
 def _time(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    return moment(ms).strftime("%Y-%m-%d %H:%M")

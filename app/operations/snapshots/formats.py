@@ -15,6 +15,7 @@ import msgspec
 from ijson import sendable_list
 from ijson.common import JSONError
 
+from app.domain.codes import shown
 from app.operations.snapshots.spool import (
     Asked,
     SnapshotError,
@@ -22,7 +23,6 @@ from app.operations.snapshots.spool import (
     bounded,
     columns_wrong,
     cut_off,
-    shown,
     sku_of,
     units,
     warehouse_of,

@@ -9,15 +9,13 @@ import tempfile
 from collections.abc import Sequence
 from typing import IO, NamedTuple, Self
 
-from app.domain.codes import check_sku, check_warehouse
+from app.domain.codes import PLAIN_DIGITS, check_sku, check_warehouse, shown
 from app.domain.words import QUANTITY_MAX
 
 SNAPSHOT_BYTES_MAX = 256 * 1_048_576
 ERRORS_MAX = 100
 """How many wrong lines are named; reading ends with the last of them."""
 BUFFER_ROWS = 2_000
-_DIGITS = re.compile(r"[0-9]{1,10}")
-_SHOWN_CHARS_MAX = 80
 
 
 class SnapshotError(ValueError):
@@ -119,7 +117,7 @@ def wrong_warehouse(field: str, given: str, wanted: str) -> SnapshotError:
 
 def units(text: str, noun: str) -> int:
     """Return a count written in plain digits, 0 to 1,000,000,000, or raise `ValueError` that says what it is."""
-    if _DIGITS.fullmatch(text):
+    if PLAIN_DIGITS.fullmatch(text):
         return bounded(int(text), noun)
     if re.fullmatch(r"-[0-9]+(\.[0-9]*)?", text):
         raise ValueError(f"{noun} {shown(text)} must not be negative")
@@ -146,11 +144,6 @@ def sku_of(text: str) -> str:
 def warehouse_of(text: str) -> str:
     """Return the warehouse's code, or raise `ValueError`."""
     return check_warehouse(text)
-
-
-def shown(text: str) -> str:
-    """Return `text` in quotes, as it can stand in a message of one line."""
-    return repr(text if len(text) <= _SHOWN_CHARS_MAX else text[:_SHOWN_CHARS_MAX] + "…")
 
 
 def columns_wrong(header: Sequence[str]) -> str:
