@@ -356,7 +356,7 @@ async def test_the_duty_does_what_the_settings_say(book: Book, engine: AsyncEngi
     assert (await PastRows(engine).lock("L7", FOREVER_MS)) == found
     ended = await Ledger(engine).find_ended("L7")  # goods may come back of it
     assert ended is not None
-    assert ended["s"] == "deducted"
+    assert ended.record["s"] == "deducted"
 
 
 async def test_locks_that_may_be_asked_for_again_stay(book: Book, engine: AsyncEngine) -> None:
