@@ -11,8 +11,8 @@ class ChainBrokenError(ValueError):
     """An event does not continue what is known: nothing may be persisted beyond it."""
 
 
-class VersionGapError(ChainBrokenError):
-    """A SKU's move comes after one that is missing: nobody may book it before that is explained."""
+class OutOfOrderError(ChainBrokenError):
+    """A SKU's move does not come next by its version: nobody may book it before a person has seen why."""
 
 
 class UnreadableEventError(ValueError):
@@ -59,6 +59,18 @@ def follows(position: Position, at: Position) -> bool:
     if position.epoch == at.epoch:
         return position.n == at.n + 1
     return position.epoch > at.epoch and position.n == 0
+
+
+def unbroken(entries: Iterable[Entry], at: Link) -> list[Entry]:
+    """Return the entries up to the first that does not continue the one before; raise if that is the first of all."""
+    good: list[Entry] = []
+    try:
+        for entry in check_chain(entries, *at):
+            good.append(entry)  # noqa: PERF402 - what came before the error is wanted
+    except ChainBrokenError:
+        if not good:
+            raise
+    return good
 
 
 def check_chain(entries: Iterable[Entry], at: Position, tip: str) -> Iterator[Entry]:

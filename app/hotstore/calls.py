@@ -155,9 +155,9 @@ def buffer(command: Buffer) -> Args:
     return args
 
 
-def compensate(sku: str, op: str, reason: str) -> Args:
+def compensate(sku: str, op: str, reason: str, version: int, warehouses: Sequence[str]) -> Args:
     """The fingerprint is the SKU's: an op stands for one drop."""
-    return [op, "compensate", _json(reason), sku]
+    return [op, "compensate", _json(reason), sku, version, *warehouses]
 
 
 def ranked(order: Sequence[str]) -> Args:

@@ -75,6 +75,13 @@ async def read_first(client: Redis, keys: Keys) -> Entry | None:
     return entries[0] if entries else None
 
 
+async def read_at(client: Redis, keys: Keys, position: Position) -> Entry | None:
+    """Read the entry at a position, None if it is not there."""
+    there = ("XRANGE", keys.outbox, str(position), str(position))
+    found: Any = await client.execute_command(*there, **_AS_BYTES)  # type: ignore[no-untyped-call]
+    return entry_of(found[0]) if found else None
+
+
 async def read_last(client: Redis, keys: Keys) -> Entry | None:
     """Read the last entry, None if there is none."""
     latest = ("XREVRANGE", keys.outbox, "+", "-", "COUNT", 1)

@@ -159,9 +159,21 @@ class HotStore:
         """Set buffers in one warehouse absolutely."""
         return await self._write("buffer", who, calls.buffer(command))
 
-    async def compensate(self, sku: str, op: str, reason: str, who: str = "") -> Answer:
-        """Say again what a SKU has, so that the ledger can drop moves that it cannot book."""
-        return await self._write("compensate", who, calls.compensate(sku, op, reason))
+    async def compensate(
+        self,
+        sku: str,
+        op: str,
+        reason: str,
+        who: str = "",
+        *,
+        version: int = 0,
+        warehouses: Sequence[str] = (),
+    ) -> Answer:
+        """Say again what a SKU has, so that the ledger can drop moves that it cannot book.
+
+        The ledger has got to `version` with it, in these warehouses: a record that was made anew has less.
+        """
+        return await self._write("compensate", who, calls.compensate(sku, op, reason, version, warehouses))
 
     # Reads
 

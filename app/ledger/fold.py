@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain.chain import ChainBrokenError, Entry, Link, UnreadableEventError, VersionGapError, check_chain
+from app.domain.chain import Entry, Link, OutOfOrderError, UnreadableEventError, check_chain
 from app.domain.events import Counts, Event, Move, Position, Told
 from app.domain.times import moment
 from app.domain.words import OUTSIDE, WORDS, Place
@@ -143,7 +143,7 @@ class Fold:
     counted: dict[tuple[str, str, datetime], bool] = field(default_factory=dict)
 
     def add(self, entry: Entry) -> None:
-        """Fold an event. Raises `UnreadableEventError`, or `ChainBrokenError` at a move out of its order."""
+        """Fold an event. Raises `UnreadableEventError`, or `OutOfOrderError` at a move out of its order."""
         if entry.raw is not None:
             raise UnreadableEventError(f"event {entry.position} cannot be read: {entry.why}")
         lock = self.add_event(entry)
@@ -209,7 +209,7 @@ class Fold:
         if before is None:
             self.first_versions[move.sku] = move.version
         elif move.version != before + 1:
-            raise out_of_order(move.version, before)(
+            raise OutOfOrderError(
                 f"move {line} of event {position}: SKU {move.sku!r} goes from version {before} to {move.version}"
             )
         self.last_versions[move.sku] = move.version
@@ -302,11 +302,6 @@ class Batch:
             self.fold.add(entry)
         self.last = Link(entries[-1].position, entries[-1].tip)
         self.recorded_at = entries[-1].event.recorded_at
-
-
-def out_of_order(version: int, before: int) -> type[ChainBrokenError]:
-    """Return what is wrong with a move whose version does not come next: too high, moves before it are missing."""
-    return VersionGapError if version > before + 1 else ChainBrokenError
 
 
 def merged(record: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from app.ledger.queries import sql
 
 Part = Literal["move", "document", "event"]
 ERROR_LENGTH_MAX = 1_000
+NAME_LENGTH_MAX = 500
+"""A subject's name, in characters: an index takes 2,704 bytes. No name that the edge lets in is as long."""
 _encoder = msgspec.json.Encoder()
 event_of = msgspec.json.Decoder(Event).decode
 """Reads an event as it is kept raw."""
@@ -40,6 +42,11 @@ def storable(text: str) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
+def _name(text: str) -> str:
+    """Return the name of a subject: what it is called, as far as an index can hold it."""
+    return storable(text)[:NAME_LENGTH_MAX]
+
+
 class Subject(NamedTuple):
     """What a part of an event is about: a SKU's moves, or a document's record (`lock L1`, `transfer T1`)."""
 
@@ -49,20 +56,23 @@ class Subject(NamedTuple):
     @classmethod
     def of_move(cls, move: Move) -> "Subject":
         """Return the subject of a move: its SKU, in all warehouses."""
-        return cls("move", storable(move.sku))
+        return cls("move", _name(move.sku))
 
     @classmethod
     def of_document(cls, event: Event) -> "Subject | None":
         """Return the subject of what an event says of a record; None if it says nothing."""
         if event.lock_id is not None and event.lock is not None:
-            return cls("document", storable(f"lock {event.lock_id}"))
+            return cls("document", _name(f"lock {event.lock_id}"))
         if event.document is not None and event.document.kind == "transfer":
-            return cls("document", storable(f"transfer {event.document.id}"))
+            return cls("document", _name(f"transfer {event.document.id}"))
         return None
 
 
 class Named(NamedTuple):
-    """What a text that is no event says all the same: of a move its SKU, its line and, if it has one, its version."""
+    """What a text that is no event says all the same: of a move its SKU, its line and, if it has one, its version.
+
+    Documents have lines as well, for a text may name both a lock and a transfer.
+    """
 
     subject: Subject
     line: int
@@ -85,12 +95,12 @@ def told_by(raw: str) -> list[Named]:
     for line, move in enumerate(moves):
         if isinstance(move, list) and len(move) > 1 and isinstance(move[0], str):
             version = move[1] if type(move[1]) is int and 0 < move[1] <= BIGINT_MAX else None
-            told.append(Named(Subject("move", storable(move[0])), line, version))
+            told.append(Named(Subject("move", _name(move[0])), line, version))
     if isinstance(parts[_LOCK_ID], str) and parts[_LOCK_ID + 1] is not None:
-        told.append(Named(Subject("document", storable(f"lock {parts[_LOCK_ID]}")), 0, None))
+        told.append(Named(Subject("document", _name(f"lock {parts[_LOCK_ID]}")), 0, None))
     match parts[_DOCUMENT:]:
         case [["transfer", str(transfer_id), *_], *_]:
-            told.append(Named(Subject("document", storable(f"transfer {transfer_id}")), 0, None))
+            told.append(Named(Subject("document", _name(f"transfer {transfer_id}")), 1, None))
     return told
 
 

@@ -1,11 +1,13 @@
 """Writing past what Postgres refuses: poison is found by bisection, and only the moves that it is about stand still.
 
-Poison is an event that Postgres refuses for what it says (SQLSTATE class 22 or 23), again and again. It is kept raw,
-the SKU (or the document) that it is about is parked in order, and all else is booked.
+Poison is an event that Postgres refuses for what it says (SQLSTATE class 22, 23 or 54), again and again. It is kept
+raw, the SKU (or the document) that it is about is parked in order, and all else is booked.
+
+A SKU whose move does not come next by its version is parked as well. The chain of events is whole, or nothing would be
+written: so it is this SKU's record in the hot store that was lost, set or made anew.
 
 An event that cannot even be read is kept raw too, and stays in quarantine by its position until a person drops it.
-What it names is parked. A SKU that it does not name shows by its next move, whose version leaves one out, and is parked
-then.
+What it names is parked. A SKU that it does not name shows by its next move, whose version leaves one out.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,11 +17,10 @@ import asyncpg
 import structlog
 
 from app.domain.chain import (
-    ChainBrokenError,
     Entry,
     Link,
+    OutOfOrderError,
     UnreadableEventError,
-    VersionGapError,
     check_chain,
 )
 from app.domain.events import Counts, Event, Move, Position
@@ -36,6 +37,7 @@ _log = structlog.get_logger()
 POISON = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,  # longer than an index holds, or nested deeper than its stack
     OverflowError,  # a time that no calendar has
     KeyError,  # a place that nobody knows
     UnicodeError,
@@ -73,9 +75,7 @@ class QuarantiningWriter(Writer):
             return await self._write_around(entries, cut, home_epoch)
         try:
             return await super().write(entries, home_epoch=home_epoch)
-        except (*POISON, VersionGapError) as error:
-            if isinstance(error, VersionGapError) and not await self._lacks_events():
-                raise
+        except (*POISON, OutOfOrderError) as error:
             if len(entries) == 1:
                 return await self._write_apart(entries[0], error, home_epoch)
         half = len(entries) // 2
@@ -92,7 +92,7 @@ class QuarantiningWriter(Writer):
             else:
                 why = UnreadableEventError(f"it cannot be read: {entries[0].why}")
                 written = await self._write_apart(entries[0], why, home_epoch)
-        except POISON as error:  # what the hot store has is refused as well: it waits behind the others
+        except (*POISON, OutOfOrderError) as error:  # it is refused as well, and waits behind the others
             _log.error("ledger.drop_refused", position=str(entries[0].position), why=reason_of(error)[1])
             written = await self._write_apart(entries[0], error, home_epoch)
         if len(entries) == 1 or written != entries[0].position:
@@ -107,24 +107,18 @@ class QuarantiningWriter(Writer):
             return written
         return await self.write(second, home_epoch=home_epoch)
 
-    async def _lacks_events(self) -> bool:
-        """Whether there is an event that could not be read: a move that the ledger misses may be in it."""
-        async with database.driver_transaction(self._engine) as pg:
-            return bool(await pg.fetchval(sql("lacks_events"), self._shard))
-
     # One event, part by part
 
     async def _write_apart(self, entry: Entry, why: BaseException, home_epoch: int | None) -> Position | None:
         """Book every part of an event that can be booked, each in a savepoint, and park the others."""
         async with database.driver_transaction(self._engine) as pg:
-            row = await self._lease(pg, home_epoch)
-            if row is None:
+            leased = await self._lease(pg, home_epoch)
+            if leased is None:
                 return None
-            at = Position(row["epoch"], row["n"])
-            if entry.position <= at:
-                return at
-            tuple(check_chain([entry], at, row["tip"]))
-            held, left = set(await self._held(pg, row)), Fold(self._shard)
+            if entry.position <= leased.at.position:
+                return leased.at.position
+            tuple(check_chain([entry], *leased.at))
+            held, left = set(leased.held), Fold(self._shard)
             for subject, line, version, add in self._parts_of(entry):
                 refused = None
                 if subject not in held:
@@ -135,11 +129,11 @@ class QuarantiningWriter(Writer):
                 left.parked.add(entry, subject, line=line, version=version, why=refused)
                 held.add(subject)
                 if subject.part == "event":
-                    await self._add_bare(pg, entry, row["recorded_at"])
+                    await self._add_bare(pg, entry, leased.recorded_at)
             await self._store(pg, left)
             if entry.raw is None:
                 await pg.execute(sql("keep_raw"), self._shard, *entry.position)
-            recorded_at = _moment_or(entry, row["recorded_at"])
+            recorded_at = _moment_or(entry, leased.recorded_at)
             await self._advance(pg, Link(entry.position, entry.tip), recorded_at)
         if not left.parked.parts:
             _log.warning("ledger.refused_once", position=str(entry.position), why=str(why))
@@ -162,19 +156,13 @@ class QuarantiningWriter(Writer):
         return lambda fold, entry: fold.add_moves(entry, (line,))
 
     async def _try(self, pg: Any, entry: Entry, add: Add) -> BaseException | None:
-        """Store one part; return why Postgres refused it, or that a move before it is missing."""
+        """Store one part; return why Postgres refused it, or that its move does not come next."""
         try:
             async with pg.transaction():
                 fold = Fold(self._shard)
                 add(fold, entry)
-                await self._check_versions(pg, fold)
-                await self._ensure_partitions(pg, fold.months)
-                await self._store(pg, fold)
-        except POISON as error:
-            return error
-        except VersionGapError as error:
-            if not await pg.fetchval(sql("lacks_events"), self._shard):
-                raise
+                await self._put(pg, fold)
+        except (*POISON, OutOfOrderError) as error:
             return error
         return None
 
@@ -218,10 +206,7 @@ class QuarantiningWriter(Writer):
         else:
             entry = Entry(position, "", "", event)
             add = Fold.add_document if row["part"] == "document" else self._adds_move(row["line"])
-            try:
-                refused = await self._try(pg, entry, add)
-            except ChainBrokenError as error:  # a move before it is missing
-                refused = error
+            refused = await self._try(pg, entry, add)
         if refused is not None:
             await pg.execute(sql("fail_parked"), *key, *reason_of(refused))
             return False
@@ -232,7 +217,13 @@ class QuarantiningWriter(Writer):
 
     async def lacks_events(self) -> bool:
         """Whether there is an event that could not be read, dropped or not."""
-        return await self._lacks_events()
+        async with database.driver_transaction(self._engine) as pg:
+            return bool(await pg.fetchval(sql("lacks_events"), self._shard))
+
+    async def versions(self, sku: str) -> dict[str, int]:
+        """Return the version of a SKU's last move in each warehouse where the ledger has booked one."""
+        async with database.driver_transaction(self._engine) as pg:
+            return {row["warehouse"]: row["version"] for row in await pg.fetch(sql("stock_of"), sku)}
 
     async def has(self, position: Position) -> bool:
         """Whether the ledger has got as far."""
@@ -249,13 +240,12 @@ class QuarantiningWriter(Writer):
     async def _compensate(self, entry: Entry, home_epoch: int | None) -> Position | None:
         """Book what a dropped SKU has in the hot store against what it has here, and let it go on from there."""
         async with database.driver_transaction(self._engine) as pg:
-            row = await self._lease(pg, home_epoch)
-            if row is None:
+            leased = await self._lease(pg, home_epoch)
+            if leased is None:
                 return None
-            at = Position(row["epoch"], row["n"])
-            if entry.position <= at:
-                return at
-            tuple(check_chain([entry], at, row["tip"]))
+            if entry.position <= leased.at.position:
+                return leased.at.position
+            tuple(check_chain([entry], *leased.at))
             fold = Fold(self._shard)
             moves = entry.event.moves
             rows = await pg.fetch(sql("stock_of"), moves[0].sku)

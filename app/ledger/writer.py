@@ -6,12 +6,13 @@ The position lives with the data, so every event takes effect exactly once, what
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
+import asyncpg
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.chain import Entry, Link, check_chain
+from app.domain.chain import Entry, Link, OutOfOrderError, unbroken
 from app.domain.events import Position
 from app.domain.times import moment
 from app.ledger import database
@@ -22,7 +23,6 @@ from app.ledger.fold import (
     Batch,
     Fold,
     Records,
-    out_of_order,
 )
 from app.ledger.parking import Subject
 from app.ledger.partitions import Month, ensure_month
@@ -41,6 +41,18 @@ class OutOfTurnError(Exception):
     """What was folded ahead does not fit the ledger as it is: its events have to be folded again."""
 
 
+class MonthGoneError(Exception):
+    """A month's partitions that were there are gone: another copy of the ledger is in its place. To be tried again."""
+
+
+class Leased(NamedTuple):
+    """The position, this transaction's alone: where it is, when its event was recorded, and what is parked."""
+
+    at: Link
+    recorded_at: datetime
+    held: frozenset[Subject]
+
+
 class Writer:
     """Writes one shard's events in order. Several may run: the position row is the lease."""
 
@@ -48,6 +60,7 @@ class Writer:
         self._engine = engine
         self._shard = shard
         self._months: set[Month] = set()
+        self._has_booked = False
         self._held_last: frozenset[Subject] = frozenset()
 
     async def position(self) -> Link:
@@ -55,6 +68,7 @@ class Writer:
         async with database.driver_transaction(self._engine) as pg:
             await pg.execute(sql("begin_position"), self._shard)
             row = await pg.fetchrow(sql("read_position"), self._shard)
+        self._months.clear()  # whoever asks doubts: it may be an older copy
         return _link(row)
 
     async def end_frozen(self) -> int:
@@ -72,18 +86,18 @@ class Writer:
         Raises `OutOfTurnError` too if the ledger is elsewhere, or other subjects are parked than were then.
         """
         async with self._transaction() as pg:
-            row = await self._lease(pg, home_epoch)
-            if row is None:
+            leased = await self._lease(pg, home_epoch)
+            if leased is None:
                 return None
-            at, self._held_last = _link(row), await self._held(pg, row)
-            if at != batch.after:
+            self._held_last = leased.held
+            if leased.at != batch.after:
                 raise OutOfTurnError(
-                    f"the ledger is at {at.position}, the batch comes after {batch.after.position}"
+                    f"the ledger is at {leased.at.position}, the batch comes after {batch.after.position}"
                 )
-            if self._held_last != batch.fold.held:
+            if leased.held != batch.fold.held:
                 raise OutOfTurnError("other subjects are parked than when it was folded")
             await self._book(pg, batch.fold, batch.last, moment(batch.recorded_at))
-        self._months |= batch.fold.months
+        self._note_months(batch.fold)
         return batch.last.position
 
     async def write(self, entries: Sequence[Entry], *, home_epoch: int | None = None) -> Position | None:
@@ -91,64 +105,78 @@ class Writer:
 
         `home_epoch`: the epoch of the memory they were read from. None is returned too when a newer one was noted.
 
-        Raises `ChainBrokenError` if they don't continue it, `UnavailableError` while Postgres is away.
+        Raises `ChainBrokenError` if the first does not continue it (one later on: they are persisted up to there),
+        and `UnavailableError` while Postgres is away.
         """
         async with self._transaction() as pg:
-            row = await self._lease(pg, home_epoch)
-            if row is None:
+            leased = await self._lease(pg, home_epoch)
+            if leased is None:
                 return None
-            at, tip = _link(row)
+            at = leased.at.position
             rest = [entry for entry in entries if entry.position > at]
             if not rest:
                 return at
-            fold = Fold(self._shard, await self._held(pg, row))
-            for entry in check_chain(rest, at, tip):
+            fold, good = Fold(self._shard, leased.held), unbroken(rest, leased.at)
+            for entry in good:
                 fold.add(entry)
-            last = rest[-1]
+            last = good[-1]
             await self._book(pg, fold, Link(last.position, last.tip), moment(last.event.recorded_at))
-        self._months |= fold.months
+        self._note_months(fold)
         return last.position
 
     def _transaction(self) -> AbstractAsyncContextManager[Any]:
         return database.driver_transaction(self._engine, seconds_max=database.TRANSACTION_SECONDS_MAX)
 
     async def _book(self, pg: Any, fold: Fold, last: Link, recorded_at: datetime) -> None:
-        """Store a fold, and go on to where it ends. Raises `ChainBrokenError` where a SKU's moves don't continue."""
+        """Store a fold, and go on to where it ends. Raises `OutOfOrderError` where a SKU's moves don't continue."""
+        await self._put(pg, fold)
+        await self._advance(pg, last, recorded_at)
+
+    async def _put(self, pg: Any, fold: Fold) -> None:
+        """Store a fold. Raises `OutOfOrderError` as `_book`, and `MonthGoneError`."""
         await self._check_versions(pg, fold)
         await self._ensure_partitions(pg, fold.months)
-        await self._store(pg, fold)
-        await self._advance(pg, last, recorded_at)
+        try:
+            await self._store(pg, fold)
+        except asyncpg.CheckViolationError as error:
+            if error.constraint_name is not None:
+                raise
+            self._months.clear()  # no constraint is violated: there is no partition for the row
+            raise MonthGoneError(str(error)) from error
 
     async def _advance(self, pg: Any, last: Link, recorded_at: datetime) -> None:
         await pg.execute(sql("advance_position"), self._shard, *last.position, last.tip, recorded_at)
 
-    async def _lease(self, pg: Any, home_epoch: int | None) -> Any:
-        """Return the position's row, this transaction's alone; None if it is another's, or a newer memory's."""
+    async def _lease(self, pg: Any, home_epoch: int | None) -> Leased | None:
+        """Take the position; None if it is another's, or a newer memory's. What comes after what is parked waits."""
         row = await pg.fetchrow(sql("lease_position"), self._shard)
-        is_over = row is not None and home_epoch is not None and home_epoch < row["newest_noted_epoch"]
-        return None if is_over else row
-
-    async def _held(self, pg: Any, leased: Any) -> frozenset[Subject]:
-        """Return whose parts are parked: what comes after them has to wait behind them."""
-        if not leased["has_parked"]:
-            return frozenset()
-        rows = await pg.fetch(sql("parked_subjects"), self._shard)
-        return frozenset(Subject(row["part"], row["subject"]) for row in rows)
+        if row is None:
+            return None
+        known = await pg.fetch(sql("read_leased"), self._shard)
+        if home_epoch is not None and home_epoch < known[0]["newest_noted_epoch"]:
+            return None
+        held = frozenset(Subject(one["part"], one["subject"]) for one in known if one["part"] is not None)
+        return Leased(_link(row), row["recorded_at"], held)
 
     async def _check_versions(self, pg: Any, fold: Fold) -> None:
         rows = await pg.fetch(sql("read_versions"), list(fold.first_versions))
         known = {row["sku"]: row["version"] for row in rows}
         for sku, version in fold.first_versions.items():
             if version != known.get(sku, 0) + 1:
-                raise out_of_order(version, known.get(sku, 0))(
+                raise OutOfOrderError(
                     f"SKU {sku!r} is at version {known.get(sku, 0)} in the ledger; its next move has {version}"
                 )
 
     async def _ensure_partitions(self, pg: Any, months: set[Month]) -> None:
         for month in sorted(months - self._months):
             made = await ensure_month(pg, month)
-            if made and self._months:  # not at the start, when nobody could make them ahead
+            if made and self._has_booked:  # not at the start, when nobody could make them ahead
                 _log.error("ledger.partition_was_missing", made=made)
+
+    def _note_months(self, fold: Fold) -> None:
+        """Remember, after the commit, which months are there."""
+        self._months |= fold.months
+        self._has_booked = True
 
     async def _store(self, pg: Any, fold: Fold) -> None:
         if fold.events:
@@ -179,7 +207,13 @@ class Writer:
         if records.carried:
             await pg.execute(sql(carrying), self._shard, *database.columns(_rows(records.carried)))
         if records.changed:
-            await pg.execute(sql(changing), *database.columns(_rows(records.changed)))
+            changes = database.columns(_rows(records.changed))
+            changed = database.row_count(await pg.execute(sql(changing), *changes))
+            # A lock that was recalled may have been closed since, while what is told of it was on its way.
+            if kind == "lock" and changed < len(records.changed):
+                reopened = await pg.execute(sql("reopen_locks"), list(records.changed))
+                if database.row_count(reopened):
+                    await pg.execute(sql(changing), *changes)
 
     async def _store_told(self, pg: Any, fold: Fold) -> None:
         if fold.ids:

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -25,6 +25,10 @@ class Rows(Protocol):
 
     async def lacks_events(self) -> bool:
         """Whether there is an event that could not be read, dropped or not."""
+        ...
+
+    async def versions(self, sku: str) -> Mapping[str, int]:
+        """Return the version of a SKU's last booked move, by warehouse."""
         ...
 
     async def has(self, position: Position) -> bool:
@@ -80,7 +84,9 @@ class Quarantine:
             raise SellableError(f"no move of SKU {sku} is parked (see `sellable quarantine list`)")
         first, parts = (parked.first_position, parked.parts) if parked else (uuid.uuid4().hex, 0)
         op = f"drop:{sku}:{first}:{parts}"
-        answer = await self.hot.compensate(sku, op, reason, who)
+        known = await self.rows.versions(sku)
+        version = max(known.values(), default=0) + parts
+        answer = await self.hot.compensate(sku, op, reason, who, version=version, warehouses=sorted(known))
         if answer.outcome not in {Outcome.COMPENSATED, Outcome.REPEATED}:
             raise SellableError(f"the hot store does not know SKU {sku}: {answer.outcome}")
         try:

@@ -20,7 +20,7 @@ class Finding(StrEnum):
     FORK = "fork"
     """Each has events that the other lacks: keep both branches, set what they touched after the ledger, open."""
     CARRY_OVER = "carry_over"
-    """The ledger lacks events that the outbox has no more: book what the hot store holds, and open."""
+    """The ledger lacks events that the outbox has no more, or lost: book what the hot store holds, and open."""
     EMPTY = "empty"
     """There is no memory: rebuild."""
     DIFFERENT = "different"
@@ -30,7 +30,8 @@ class Finding(StrEnum):
 class Seen(NamedTuple):
     """What a comparison has to go by.
 
-    `first_after` is the first outbox entry after the ledger's position, `first` and `last` those of all;
+    `first_after` is the first outbox entry after the ledger's position, `at_ledger` the one there, `first` and `last`
+    those of all;
     `tip_known` says whether the ledger has the event that the hot store calls its last. `first_tip` is that of the
     first event of the epoch that the ledger is in, if it is known.
     """
@@ -40,6 +41,7 @@ class Seen(NamedTuple):
     layout_known: bool = True
     first: Entry | None = None
     first_after: Entry | None = None
+    at_ledger: Entry | None = None
     last: Entry | None = None
     tip_known: bool = False
     first_tip: str | None = None
@@ -66,7 +68,9 @@ def _judge_chains(seen: Seen) -> Finding:
         return Finding.AHEAD
     if seen.tip_known:
         return Finding.BEHIND
-    return Finding.CARRY_OVER if _was_trimmed(seen) and not _has_other_branch(seen) else Finding.FORK
+    if _has_gap(seen) or (_was_trimmed(seen) and not _has_other_branch(seen)):
+        return Finding.CARRY_OVER
+    return Finding.FORK
 
 
 def _is_whole(seen: Seen) -> bool:
@@ -78,6 +82,11 @@ def _is_whole(seen: Seen) -> bool:
 def _was_trimmed(seen: Seen) -> bool:
     """Whether all that is left in the outbox comes after the ledger's end, with a gap between."""
     return seen.first is not None and seen.first.position > seen.ledger.position
+
+
+def _has_gap(seen: Seen) -> bool:
+    """Whether this memory wrote the ledger's last event itself: then it went on from there, and the outbox lost how."""
+    return seen.at_ledger is not None and seen.at_ledger.tip == seen.ledger.tip
 
 
 def _has_other_branch(seen: Seen) -> bool:

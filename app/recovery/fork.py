@@ -39,8 +39,8 @@ class Branch(NamedTuple):
     ancestor: Position | None
     touched: Touched
     events: int
-    has_unreadable: bool = False
-    """Then what it touched is not known."""
+    is_known: bool = True
+    """Whether what it touched is: no entry is missing, and each can be read."""
 
 
 class Fork:
@@ -55,7 +55,8 @@ class Fork:
 
     async def keep_branch(self, finding: Finding) -> Branch:
         """Keep every outbox entry that the ledger does not have: it cannot be applied, but it can be listed."""
-        at, ancestor, kept, has_unreadable = Position(0, 0), None, 0, False
+        at, ancestor, kept, is_known = Position(0, 0), None, 0, True
+        tip: str | None = None
         touched = Touched(set(), set(), set(), set())
         while entries := await outbox.read_after(self._client, self._keys, at, entries_max=BRANCH_CHUNK):
             known = await self._rows.known_entries(entries)
@@ -65,11 +66,13 @@ class Fork:
             if known:
                 ancestor = max(known)
             _note(touched, unknown)
-            has_unreadable |= any(entry.raw is not None for entry in unknown)
+            for entry in entries:
+                is_known &= tip in {None, entry.prev} and (entry.raw is None or entry.position in known)
+                tip = entry.tip
             at = entries[-1].position
         if kept:
             _log.error("recovery.branch_kept", events=kept, finding=finding.value, table="lost_event")
-        return Branch(ancestor, touched, kept, has_unreadable)
+        return Branch(ancestor, touched, kept, is_known)
 
     async def name_locks(self, claims: Claims) -> None:
         """Name the open locks of this memory that the ledger does not know, before it is made anew.
@@ -98,7 +101,7 @@ class Fork:
 
         None if this is more than a rebuild would be: nothing was changed then.
         """
-        if branch.ancestor is None or branch.events > FORK_EVENTS_MAX or branch.has_unreadable:
+        if branch.ancestor is None or branch.events > FORK_EVENTS_MAX or not branch.is_known:
             return None
         async with self._rows.snapshot() as rows:
             count = await rows.count_after(branch.ancestor, events_max=FORK_EVENTS_MAX + 1)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from redis.asyncio import Redis
 
+from app.domain.chain import ChainBrokenError
 from app.errors import FencedError, UnavailableError
 from app.hotstore import outbox
 from app.hotstore.gate import Claims, Gate
@@ -134,8 +135,8 @@ class Recovery:
         _log.info("recovery.found", finding=finding.value, epoch=epoch)
         if force_rebuild and finding in {Finding.SAME, Finding.AHEAD, Finding.BEHIND}:
             await self._gate.shut(fence=fence)
-            await self._drain()
-            finding = Finding.DIFFERENT
+            finding = await self._drained(claims)
+            ledger = await self._rows.tip()
         ledger, tip = await self._repair(finding, claims, ledger, fence=fence, epoch=epoch)
         if finding is Finding.CARRY_OVER:
             epoch += 1  # what was booked has the one before
@@ -157,6 +158,7 @@ class Recovery:
                 first=first,
                 first_after=after[0] if after else None,
                 last=last,
+                at_ledger=await outbox.read_at(self._client, self._keys, ledger.position),
                 tip_known=tip_known,
                 first_tip=await self._rows.first_tip(ledger.position.epoch),
             )
@@ -256,6 +258,15 @@ class Recovery:
             return
         _log.info("recovery.waits_for_old_home", seconds=self._rules.settle_seconds)
         await asyncio.sleep(self._rules.settle_seconds)
+
+    async def _drained(self, claims: Claims) -> Finding:
+        """Persist what the shut hot store has; return what there is to do then: with an entry lost, not to rebuild."""
+        try:
+            await self._drain()
+        except ChainBrokenError as error:
+            _log.error("recovery.chain_broken", detail=str(error))
+            return await self._compare(claims, await self._rows.tip())
+        return Finding.DIFFERENT
 
     async def _drain(self) -> None:
         """Persist what the shut hot store has beyond the ledger, so that nothing of it is lost."""

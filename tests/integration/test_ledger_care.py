@@ -354,9 +354,31 @@ async def test_the_duty_does_what_the_settings_say(book: Book, engine: AsyncEngi
     assert found is not None
     assert found.status == "deducted"
     assert (await PastRows(engine).lock("L7", FOREVER_MS)) == found
+    ended = await Ledger(engine).find_ended("L7")  # goods may come back of it
+    assert ended is not None
+    assert ended.record["s"] == "deducted"
 
 
 async def test_locks_that_may_be_asked_for_again_stay(book: Book, engine: AsyncEngine) -> None:
     await execute(engine, "UPDATE position SET forgotten_epoch = 1, forgotten_n = 10")
     assert await Archive(engine, 0).close_locks(then(book) + timedelta(days=1)) == 3
     assert await fetch(engine, "SELECT count(*) FROM lock") == [(57,)]
+
+
+async def test_what_comes_back_of_a_lock_that_was_closed_meanwhile_is_kept(
+    book: Book, engine: AsyncEngine
+) -> None:
+    """It was recalled for a return, and closed while the return was in the outbox: else more could come back again."""
+    await execute(engine, "UPDATE position SET forgotten_epoch = epoch, forgotten_n = n")
+    assert await Archive(engine, 0).close_locks(then(book) + timedelta(days=1)) == 60
+    returned = {"v": 3, "r": [["hot", 1]]}
+    book.add("return", book.move("hot", "ca", 1), op="return:R", lock=("L7", returned))
+    held = {"s": "held", "v": 1, "n": [["hot", "north", 1, 0]]}
+    book.add("lock", book.move("hot", "al", 1), lock=("L8", held))
+    book.add("confirm", lock=("L8", {"s": "confirmed", "v": 2}))
+    await book.write(10)
+    rows = await fetch(engine, "SELECT lock_id, status, record -> 'v', record -> 'r' FROM lock ORDER BY 1")
+    assert rows == [("L7", "deducted", 3, [["hot", 1]]), ("L8", "confirmed", 2, None)]
+    closed = "SELECT count(*), count(*) FILTER (WHERE lock_id = 'L7') FROM closed_lock"
+    assert await fetch(engine, closed) == [(59, 0)]
+    assert await Ledger(engine).find_ended("L7") is not None

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from app.bootstrap import Stores
 from app.commands.quarantine import quarantine
-from app.domain.chain import VersionGapError, tip_after
+from app.domain.chain import tip_after
 from app.domain.commands import (
     Adjust,
     Booking,
@@ -432,14 +432,89 @@ async def test_what_an_unreadable_event_names_is_parked_at_once(stores: Stores) 
         assert (await stores.quarantine().drop("A", "a text", "a person"))[0] == 2
 
 
-async def test_a_gap_that_nothing_explains_stops_the_worker(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+async def test_a_gap_that_nothing_explains_stops_its_sku(stores: Stores) -> None:
+    """The chain of events has none, so it is the SKU's record in the hot store that somebody has changed."""
+    await stores.hot.opening([OpeningRow("A", "north", 10), OpeningRow("B", "north", 10)])
     await move_of(stores, "A")
-    await stores.hot.lock(Lock("L", (Line("A", 1),)))
-    (persist,) = [duty for duty in stores.duties() if duty.name == "persist"]
-    with pytest.raises(VersionGapError):
-        await persist.run_once()
+    await stores.hot.lock(Lock("L", (Line("A", 1), Line("B", 2))))
+    with capture_logs() as logs:
+        await drain(stores)
+    assert await parked(stores) == {"A": 1}
+    (told,) = [log for log in logs if log["event"] == "ledger.quarantined"]
+    assert (told["log_level"], told["subject"]) == ("error", "A")
+    assert "at version 1 in the ledger; its next move has 3" in told["error"]
+    async with working(stores):
+        assert (await stores.quarantine().drop("A", "nobody knows", "a person"))[0] == 1
+    assert await differences(stores) == []
+    assert await faults(stores) == []
+
+
+async def make_anew(stores: Stores) -> None:
+    """A SKU's record is lost in the hot store, and one of its warehouses imported again."""
+    await stores.hot.opening(
+        [
+            OpeningRow("A", "north", 100),
+            OpeningRow("A", "south", 5),
+            OpeningRow("A", "west", 7),
+            OpeningRow("B", "north", 100),
+        ]
+    )
+    for i in range(5):
+        await stores.hot.lock(Lock(f"gone-{i}", (Line("A", 1),)))
+        await stores.hot.unlock(Unlock(f"gone-{i}"))
+    await drain(stores)
+    await stores.client.delete(stores.keys.stock("A"))
+    await stores.hot.opening([OpeningRow("A", "north", 90)])
+
+
+async def test_a_sku_that_was_made_anew_stops_no_other(stores: Stores) -> None:
+    """Its versions begin again, and are behind what the ledger has."""
+    await make_anew(stores)
+    for i in range(3):
+        await stores.hot.lock(Lock(f"L{i}", (Line("A", 1), Line("B", 1))))
+    async with working(stores):
+        await until(lambda: fetch(stores, "SELECT 1 FROM stock WHERE sku = 'B' AND locked = 3"))
+        assert await parked(stores) == {"A": 4}
+        assert await fetch(stores, "SELECT max(epoch) FROM epoch") == [(1,)]  # no gate was shut for it
+        assert await by_command(stores, subject="A", reason="its record was lost") == 0
     assert await parked(stores) == {}
+    assert await differences(stores) == []
+    assert await faults(stores) == []
+    rows = await fetch(stores, "SELECT warehouse, available, locked FROM stock WHERE sku = 'A' ORDER BY 1")
+    assert rows == [("north", 87, 3), ("south", 0, 0), ("west", 0, 0)]
+    await stores.hot.deduct(Deduct("L1", "s1"))
+    await drain(stores)
+    assert await parked(stores) == {}
+    assert await differences(stores) == []
+
+
+async def test_a_sku_that_was_made_anew_comes_back_as_it_is_sold(stores: Stores) -> None:
+    """A rebuild in between keeps what waits, and the drop goes on from there."""
+    await make_anew(stores)
+    await stores.hot.lock(Lock("L", (Line("A", 1),)))
+    await drain(stores)
+    assert await stores.recovery().ensure_open(force_rebuild=True) is Finding.DIFFERENT
+    (stock,) = (await stores.hot.read_stock(["A"]))[1]
+    assert stock.warehouses["north"].available == 89
+    await stores.hot.lock(Lock("M", (Line("A", 1),)))
+    async with working(stores):
+        assert await by_command(stores, subject="A", reason="its record was lost") == 0
+    assert await differences(stores) == []
+    assert await faults(stores) == []
+
+
+async def test_a_drop_whose_versions_do_not_come_next_stops_nobody(stores: Stores) -> None:
+    """As an API of before says it, which does not ask the ledger how far it is."""
+    await make_anew(stores)
+    assert (await stores.hot.compensate("A", "drop:1", "why not")).outcome == "COMPENSATED"
+    await stores.hot.lock(Lock("L", (Line("B", 1),)))
+    await drain(stores)
+    assert await parked(stores) == {"A": 1 + 4}
+    assert await fetch(stores, "SELECT locked FROM stock WHERE sku = 'B'") == [(1,)]
+    async with working(stores):
+        assert await by_command(stores, subject="A", reason="its record was lost") == 0
+    assert await differences(stores) == []
+    assert await faults(stores) == []
 
 
 # What waits in quarantine, and a hot store that was lost

@@ -218,6 +218,27 @@ async def test_a_long_fork_is_rebuilt(stores: Stores, monkeypatch: pytest.Monkey
     assert await differences(stores) == []
 
 
+async def test_a_fork_of_which_an_entry_was_lost_is_rebuilt(stores: Stores) -> None:
+    """What the lost entry touched is not known, so it cannot be mended."""
+    await some_traffic(stores)
+    await drain(stores)
+    at_fork = await copy_of_memory(stores)
+    await stores.hot.opening([OpeningRow("Lost", "east", 7)])
+    await stores.hot.lock(Lock("four", (Line("B", 1),)))
+    _, (entry_id, _) = await stores.client.xrevrange(stores.keys.outbox, count=2)
+    assert await stores.client.xdel(stores.keys.outbox, entry_id) == 1
+    branch = await copy_of_memory(stores)
+    await put_back_memory(stores, at_fork)
+    assert await found(stores) is Finding.SAME
+    await stores.hot.lock(Lock("other", (Line("A", 1),)))
+    await drain(stores)
+    await put_back_memory(stores, branch)
+    assert await found(stores) is Finding.FORK
+    assert (await stores.hot.read_stock(["Lost"]))[1] == [None]
+    await drain(stores)
+    assert await differences(stores) == []
+
+
 async def go_back_and_trim(stores: Stores) -> None:
     """Postgres comes from an older copy, and what it lacks is trimmed."""
     await some_traffic(stores)
