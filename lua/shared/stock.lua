@@ -5,17 +5,17 @@
 
 local STATES = { 'a', 'l', 'd', 't', 'b' }
 
--- The fields of a warehouse by state, and the state and warehouse of a field: the warehouses of a shop are few, so
--- most were met before.
+-- The fields of a warehouse by state, and of each field the warehouse that it says the SKU is known in, or false: the
+-- warehouses of a shop are few, so most were met before.
 local FIELDS_MAX = 4096
-local fields_of_warehouses, places_of_fields, fields_met = {}, {}, 0
+local fields_of_warehouses, known_by_fields, fields_met = {}, {}, 0
 
 local function meet(warehouse)
-  if fields_met >= FIELDS_MAX then fields_of_warehouses, places_of_fields, fields_met = {}, {}, 0 end
+  if fields_met >= FIELDS_MAX then fields_of_warehouses, known_by_fields, fields_met = {}, {}, 0 end
   local fields = {}
   for _, state in ipairs(STATES) do
     fields[state] = warehouse .. ':' .. state
-    places_of_fields[fields[state]] = { state = state, warehouse = warehouse }
+    known_by_fields[fields[state]] = state == 'a' and warehouse
   end
   fields_of_warehouses[warehouse], fields_met = fields, fields_met + #STATES
   return fields
@@ -27,12 +27,8 @@ end
 
 -- The warehouse that a field says the SKU is known in, which is that of `<w>:a`; nil for any other.
 local function known_in(field)
-  local place = places_of_fields[field]
-  if not place then
-    meet(string.sub(field, 1, -3))
-    place = places_of_fields[field]
-  end
-  return place and place.state == 'a' and place.warehouse or nil
+  if known_by_fields[field] == nil then meet(string.sub(field, 1, -3)) end
+  return known_by_fields[field] or nil
 end
 
 -- Notes that a state of a warehouse was changed. The first change of a place also writes its `a`, which makes it known.
