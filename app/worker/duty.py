@@ -35,8 +35,9 @@ class Duty:
                 self.on_wait("")
                 await _sleep(stop, 0 if more else self.pause_seconds)
             except _EXPECTED as error:
-                self.on_wait(str(error))
-                _log.warning("duty.waits", duty=self.name, why=str(error))
+                why = str(error) or type(error).__name__  # a time-out has no words of its own
+                self.on_wait(why)
+                _log.warning("duty.waits", duty=self.name, why=why)
                 await _sleep(stop, backoff_seconds)
                 backoff_seconds = min(backoff_seconds * 2, BACKOFF_SECONDS_MAX)
             except Exception as error:  # noqa: BLE001 - a duty goes on; the log has the whole story

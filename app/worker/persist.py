@@ -93,7 +93,8 @@ class Persist:
             batch = await self._next(batch)
             written = await self._write(batch)
             if not len(batch) and self._may_trim() and await self._writer.position() != self._at:
-                written = None  # the ledger went back meanwhile, and what it has no more must not be trimmed
+                self._ask_again()  # the ledger went back meanwhile, and what it has no more must not be trimmed
+                return False
         except ChainBrokenError as error:
             self._ask_again()
             _log.error("persist.chain_broken", detail=str(error))

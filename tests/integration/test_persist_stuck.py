@@ -178,6 +178,14 @@ async def test_an_answer_that_got_lost_is_not_waited_for(
         await ends(running)
         with pytest.raises(TimeoutError):
             await running
+        stop = asyncio.Event()
+        waiting = asyncio.create_task(duty.duty().run(stop))
+        async with asyncio.timeout(10):
+            while not duty.trouble:
+                await asyncio.sleep(0.02)
+        assert duty.trouble == "TimeoutError"  # an error without words is one that is told all the same
+        stop.set()
+        await waiting
         proxy.to_client.drops = False
         await locks(stores, "L1")
         async with asyncio.timeout(10):
