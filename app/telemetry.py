@@ -113,6 +113,9 @@ class Latencies(Collector):
 GAUGES = {
     "sellable_hot_store_fsyncs": "Whether the hot store fsyncs before it answers: level disk, else memory.",
     "sellable_hot_store_replicas": "Replicas of the hot store that follow now.",
+    "sellable_worker_silent_seconds": "Time since a worker was heard of; +Inf: never, or nobody can be asked.",
+    "sellable_expiry_overdue_seconds": "How long ago the first of the locks that are overdue should have expired.",
+    "sellable_persist_lag_seconds": "For how long there have been events that are not persisted yet.",
     "sellable_outbox_events": "Entries in the outbox, as the worker last said.",
     "sellable_outbox_bytes": "Memory of the outbox.",
     "sellable_outbox_limit_events": "At so many entries new obligations are refused.",

@@ -54,9 +54,13 @@ class _Health:
 
     def tell(self, metrics: Metrics) -> None:
         """Bring the gauges up to date; what nobody has said is left as it was."""
-        level, words = self._stores.level, self._stores.words.words
+        level, said = self._stores.level, self._stores.words
+        words = said.words
         metrics.set_gauge("sellable_hot_store_fsyncs", level.level == "disk")
         metrics.set_gauge("sellable_hot_store_replicas", level.replicas)
+        metrics.set_gauge("sellable_worker_silent_seconds", said.silent_seconds)
+        metrics.set_gauge("sellable_expiry_overdue_seconds", said.overdue_seconds)
+        metrics.set_gauge("sellable_persist_lag_seconds", said.lag_seconds)
         if words:
             metrics.set_gauge("sellable_outbox_events", words["entries"])
             metrics.set_gauge("sellable_outbox_bytes", words["bytes"])

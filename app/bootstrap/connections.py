@@ -46,7 +46,7 @@ class Connections:
         """Put them together; nothing is connected before it is used."""
         keys, code = Keys(settings.prefix), library()
         caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
-        level = HotLevel(client, replicas=settings.replicas)
+        level = HotLevel(client, keys, replicas=settings.replicas)
         replicas = Replicas(
             wire.connect(redis_url, connections_max=1),
             keys,

@@ -58,9 +58,9 @@ class Stores(Connections):
         """What the API and the commands can do."""
         return operations_of(self)
 
-    def duties(self) -> list[Duty]:
-        """What the worker does in the background."""
-        return duties_of(self)
+    def duties(self, speaks: HotStore | None = None) -> list[Duty]:
+        """What the worker does in the background. `speaks` is what it publishes its status with, if it is another."""
+        return duties_of(self, speaks)
 
 
 @asynccontextmanager

@@ -31,7 +31,8 @@ async def open_worker() -> AsyncIterator[list[Duty]]:
         watch.start()
         try:
             async with kept(stores):
-                yield replace(stores, hot=store).duties()
+                # The status goes another way: a worker whose line is down must be able to say so.
+                yield replace(stores, hot=store).duties(speaks=stores.hot)
         finally:
             await watch.close()
             await line.close()

@@ -48,6 +48,7 @@ COMMANDS = (
     "inbox",
     "recall",
     "reads",
+    "may",
     "mark",
     "limit",
     "compensate",

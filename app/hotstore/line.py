@@ -30,13 +30,15 @@ CONNECT_SECONDS = 2.0
 BACKOFF_SECONDS = (0.02, 1.0)
 IN_FLIGHT_MAX = 20_000
 SILENT_SECONDS_MAX = 10.0
+_REFUSALS = ("NOPERM", "WRONGPASS", "NOAUTH")
+"""Waiting does not help against these: somebody has to change the user's rights, or the password."""
 
 
 class Line:
     """Calls over one connection that is made again when it breaks; nothing is ever sent twice.
 
-    `on_push` gets invalidations in byte order, `on_shut` is called when what was read may be wrong: the
-    connection broke, the gate shut, or the epoch changed.
+    `on_push` gets invalidations in byte order (without it nothing is tracked), `on_shut` is called when what was read
+    may be wrong: the connection broke, the gate shut, or the epoch changed.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class Line:
         library: Library,
         *,
         deadline_seconds: float,
-        on_push: Callable[[list[Any]], None] = lambda _push: None,
+        on_push: Callable[[list[Any]], None] | None = None,
         on_shut: Callable[[], None] = lambda: None,
     ) -> None:
         try:
@@ -56,10 +58,12 @@ class Line:
         self._keys = keys
         self._beat = ("FCALL_RO", library.function("read_due"), 1, keys.meta, 0)
         self._deadline_seconds = deadline_seconds
-        self._on_push = on_push
+        self._tracks = on_push is not None
+        self._on_push = on_push or _ignore
         self._on_shut = on_shut
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
+        self._refusal = ""
         self._lost = asyncio.Event()
         self._heard_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
@@ -72,7 +76,8 @@ class Line:
     def call(self, command: tuple[Any, ...], on_reply: OnReply) -> None:
         """Send a command; `on_reply` gets the reply or an exception: `NotReadyError`, `OutcomeUnknownError`, …."""
         if self._connection is None:
-            self._loop.call_soon(on_reply, NotReadyError("the hot store cannot be reached"))
+            why = f": {self._refusal}" if self._refusal else ""
+            self._loop.call_soon(on_reply, NotReadyError(f"the hot store cannot be reached{why}"))
             return
         self._connection.call(command, on_reply, deadline_seconds=self._deadline_seconds)
 
@@ -128,13 +133,14 @@ class Line:
                     await self._connect()
                 if told:
                     _log.info("line.up")
-                told, pause_seconds = "", BACKOFF_SECONDS[0]
+                told, self._refusal, pause_seconds = "", "", BACKOFF_SECONDS[0]
                 await self._lost.wait()
                 why = "the connection broke"
             except Exception as error:  # noqa: BLE001 - whatever it was, a process without a line is of no use
                 why = str(error) or type(error).__name__
+                self._refusal = why if why.startswith(_REFUSALS) else ""
             if why != told:  # once, not with every try
-                _log.warning("line.down", why=why)
+                (_log.error if self._refusal else _log.warning)("line.down", why=why)
                 told = why
             await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnects
             pause_seconds = min(pause_seconds * 2, longest_seconds)
@@ -171,7 +177,8 @@ class Line:
         await self._ask(connection, (*hello, "SETNAME", "sellable-line"))
         if self._target.get("db"):
             await self._ask(connection, ("SELECT", self._target["db"]))
-        await self._ask(connection, ("CLIENT", "TRACKING", "ON", "OPTIN"))
+        if self._tracks:
+            await self._ask(connection, ("CLIENT", "TRACKING", "ON", "OPTIN"))
 
     async def _ask(self, connection: Connection, command: tuple[Any, ...]) -> Any:
         answered: asyncio.Future[Any] = self._loop.create_future()
@@ -239,6 +246,10 @@ class Line:
         if epoch != self.epoch:
             self.epoch = epoch
             self._on_shut()
+
+
+def _ignore(_push: list[Any]) -> None:
+    """Nobody asked for pushes."""
 
 
 def _tls_of(target: Mapping[str, Any]) -> ssl.SSLContext | None:

@@ -35,6 +35,7 @@ from app.domain.commands import (
 )
 from app.domain.outcomes import Outcome
 from app.domain.words import Place
+from app.hotstore import rights
 from app.recovery.findings import Finding
 from app.settings import Settings
 from tests.integration.working import drain
@@ -82,13 +83,9 @@ def test_the_image_is_built_from_what_there_is() -> None:
     assert {f"!{name}" for name in names} <= set(ignored)
 
 
-def test_both_users_may_run_what_the_functions_need() -> None:
-    source = (ROOT / "lua" / "shared" / "shard.lua").read_text()
-    inner = re.findall(r"'(\w+)'", source.partition("INNER_COMMANDS = {")[2].partition("}")[0])
-    users = (ROOT / "deploy" / "users.acl").read_text().splitlines()
-    assert users[0] == "user default off"
-    for user in users[1:]:
-        assert {f"+{command}" for command in inner} <= set(user.split())
+def test_the_users_are_those_that_the_code_declares() -> None:
+    assert (ROOT / "deploy" / "users.acl").read_text() == rights.users()
+    assert "~{mine-s0}:*" in rights.users("mine-")
 
 
 # The Redis of the file, for real
