@@ -74,6 +74,13 @@ class Settings(BaseSettings):
         promise="7, 11",
         ge=1_000,
     )
+    drain_seconds: float = _setting(
+        3.0,
+        "how long `serve` goes on after SIGTERM, with /readyz at 503, so that balancers send nothing more when it ends",
+        unit="s",
+        ge=0,
+        le=300,
+    )
     stale_seconds_max: int = _setting(
         60, "how long pages are served the last known answer while Redis is away", unit="s", ge=0
     )

@@ -84,8 +84,12 @@ class Connections:
         return server
 
     async def migrate(self) -> str:
-        """Bring the ledger's tables and the functions up to date; return the revision."""
+        """Bring the ledger's tables and the functions up to date; return the revision.
+
+        Where another version's functions are in use, ours may be used beside them from now on.
+        """
         await self._check_hot_server()
         revision = await migrate(self.engine)
         await self.gate.load_library()
+        await self.gate.adopt()
         return revision

@@ -56,7 +56,7 @@ def duties_of(stores: Connections, speaks: HotStore | None = None) -> list[Duty]
         checking.append(check.duty(rounds_of(stores).run_once, slice_seconds=settings.check_slice_seconds))
     duties = [
         *checking,
-        recover.duty(recovery),
+        recover.duty(recovery, stores.gate),
         persist.duty(),
         _backlog(stores, speaks or stores.hot, lambda: persist.trouble, waiting).duty(),
         Sweeper(stores.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),

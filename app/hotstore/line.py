@@ -65,6 +65,7 @@ class Line:
         self._connection: Connection | None = None
         self._refusal = ""
         self._lost = asyncio.Event()
+        self._open = asyncio.Event()
         self._heard_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self.epoch = ""
@@ -114,6 +115,10 @@ class Line:
             self._loop.create_task(self._keep_connected(), name="line"),
             self._loop.create_task(self._keep_beating(), name="line-beat"),
         ]
+
+    async def opened(self) -> None:
+        """Return once commands are taken: connected, through a gate that is open."""
+        await self._open.wait()
 
     async def close(self) -> None:
         """End; whoever waits is told that nobody knows."""
@@ -198,6 +203,7 @@ class Line:
             self._heard_at = connection.received_at
             self._connection = None
             self.epoch = ""
+            self._open.clear()
             self._on_shut()  # in any case: nobody tracks what was read over this connection any more
             self._lost.set()
 
@@ -245,6 +251,7 @@ class Line:
             epoch = ""
         if epoch != self.epoch:
             self.epoch = epoch
+            (self._open.set if epoch else self._open.clear)()
             self._on_shut()
 
 

@@ -139,7 +139,10 @@ async def test_readyz_says_why_and_metrics_show_it(stores: Stores) -> None:
             await gate_open("1.0")
             assert "sellable_epoch 1.0" in (await http.get("/metrics")).text
             await stores.client.function_flush()
+            await says("not loaded yet")
             await stores.gate.load_library()
+            await says("not let in yet")
+            await stores.client.hset(stores.keys.meta, "home", "another run of the server")
             await says("was restarted or replaced")
             await gate_open("0.0")
             await stores.client.hset(stores.keys.meta, "state", "rebuilding")
