@@ -180,6 +180,10 @@ class Metrics:
                 ("drift_open", "Figures of hot store, projection and moves that should be one and are not."),
                 ("check_age_seconds", "Time since a check of them all came through, in seconds."),
                 ("ledger_months_ahead", "For how many months after this one the ledger has room."),
+                (
+                    "lost_events",
+                    "Events that were acknowledged and have no effect any more: `sellable lost list`.",
+                ),
             )
         }
         for gauge in self._books.values():
@@ -228,11 +232,14 @@ class Metrics:
         for name, value in figures.items():
             self._reconciliations[name].labels(warehouse).set(value)
 
-    def set_books(self, drift_open: int, check_age_seconds: float | None, months_ahead: int) -> None:
+    def set_books(
+        self, drift_open: int, check_age_seconds: float | None, months_ahead: int, lost_events: int
+    ) -> None:
         """Note what the ledger says of itself; None for a check that never came through."""
         self._books["drift_open"].set(drift_open)
         self._books["check_age_seconds"].set(float("nan") if check_age_seconds is None else check_age_seconds)
         self._books["ledger_months_ahead"].set(months_ahead)
+        self._books["lost_events"].set(lost_events)
 
     def expose(self) -> bytes:
         """Return the figures as Prometheus reads them."""

@@ -168,6 +168,7 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch,
         RecoveryRows(stores.engine, SHARD),
         leaving(stores, store, line),
         ring=ring,
+        head=store.read_last,
     )
     live = replace(stores, hot=store)
     operations = live.operations()

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.bootstrap.connections import SHARD, Connections
 from app.bootstrap.operations import durabilities_of, inbox_of, operations_of
-from app.bootstrap.tools import reconcile_of, recovery_of, rounds_of
+from app.bootstrap.tools import lost_of, reconcile_of, recovery_of, rounds_of
 from app.hotstore.backlog import OutboxRoom
 from app.hotstore.clock import HotClock
 from app.hotstore.store import HotStore
@@ -19,7 +19,7 @@ from app.ledger.quarantine import QuarantiningWriter
 from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.recovery_rows import RecoveryRows
 from app.recovery.checks import HotLevel
-from app.worker import check, forget, inbox, overdue, partitions, reconcile, recover, retention
+from app.worker import check, forget, inbox, lost, overdue, partitions, reconcile, recover, retention
 from app.worker.backlog import Backlog, Limits
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty, Waiting
@@ -69,6 +69,7 @@ def duties_of(stores: Connections, speaks: HotStore | None = None) -> list[Duty]
             set_back=lambda: recovery.ensure_open(doubt=True),
             ahead_seconds_max=settings.clock_jump_seconds_max,
         ).duty(),
+        lost.duty(lost_of(stores)),
         forget.duty(stores.hot, horizon),
         inbox.duty(inbox_of(stores, durabilities_of(stores))),
         _reconcile_duty(stores),

@@ -27,7 +27,8 @@ async def open_worker() -> AsyncIterator[list[Duty]]:
         # One pipelined connection: hundreds of overdue locks expire with one write, and one fsync.
         store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order)
         line.start()
-        watch = EpochWatch(RecoveryRows(stores.engine, SHARD), leaving(stores, store, line))
+        rows = RecoveryRows(stores.engine, SHARD)
+        watch = EpochWatch(rows, leaving(stores, store, line), head=store.read_last)
         watch.start()
         try:
             async with kept(stores):

@@ -64,6 +64,11 @@ class Ring:
             # Tuples of plain values: the garbage collector leaves them alone, however many are kept.
             self._entries.append(_Kept(time.time(), function, tuple(reply), tuple(args)))
 
+    @property
+    def newest(self) -> Position | None:
+        """Return the position of the newest command; None if none is kept."""
+        return Position.parse(self._entries[-1].reply[2]) if self._entries else None
+
     def drop(self, persisted: Position) -> None:
         """Forget what the ledger has; commands answered out of order go with those before them."""
         entries = self._entries

@@ -16,8 +16,8 @@ _STATES = {
 
 NOT_LOADED = "the functions of this version are not loaded yet: run `sellable migrate`"
 NOT_LET_IN = (
-    "the functions of this version are loaded, but not let in yet: a worker does that within a second, or, where one of "
-    "an earlier version runs, `sellable migrate`"
+    "the functions of this version are loaded, but not let in yet: a worker does that within a second, or, where "
+    "one of an earlier version runs, `sellable migrate`"
 )
 
 
