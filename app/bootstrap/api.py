@@ -13,6 +13,7 @@ from app.bootstrap.stores import Stores, kept, leaving, open_stores
 from app.errors import ConfigurationError, NotReadyError, SellableError, UnavailableError
 from app.hotstore.library import library
 from app.hotstore.line import Line, LineCaller
+from app.hotstore.rights import of_api
 from app.hotstore.ring import Ring
 from app.hotstore.store import HotStore
 from app.ledger.drift import DriftRows
@@ -126,6 +127,7 @@ async def _start(stores: Stores, line: Line, epochs: EpochWatch, health: _Health
     while True:
         try:
             await stores.check()
+            await stores.report_rights(of_api())
             break
         except UnavailableError as error:
             health.unchecked = str(error)

@@ -1,9 +1,11 @@
 """The connections to both stores that every process has, and which servers are refused."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+import structlog
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -13,6 +15,7 @@ from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.replicas import Replicas
+from app.hotstore.rights import lacking
 from app.hotstore.store import HotStore
 from app.hotstore.words import WorkerWords
 from app.ledger.migrate import check_schema, migrate
@@ -21,6 +24,8 @@ from app.ledger.watch import LedgerWatch
 from app.recovery.belonging import check_installation, refuse_foreign_keys
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
 from app.settings import Settings
+
+_log = structlog.get_logger()
 
 SHARD = 0
 
@@ -82,6 +87,12 @@ class Connections:
             await refuse_foreign_keys(self.client, self.keys)
         await self.level.refresh()
         return server
+
+    async def report_rights(self, needed: Sequence[str]) -> None:
+        """Log which rights the Redis user lacks, before something fails for it; the functions know, once loaded."""
+        lacks = await lacking(self.client, self.keys, needed)
+        if lacks:
+            _log.error("hot_store.user_lacks", rights=sorted(lacks), see="deploy/users.acl")
 
     async def migrate(self) -> str:
         """Bring the ledger's tables and the functions up to date; return the revision.

@@ -8,6 +8,7 @@ from app.bootstrap.connections import SHARD
 from app.bootstrap.stores import kept, leaving, open_stores
 from app.hotstore.library import library
 from app.hotstore.line import Line, LineCaller
+from app.hotstore.rights import of_worker
 from app.hotstore.store import HotStore
 from app.ledger.migrate import check_schema
 from app.ledger.recovery_rows import RecoveryRows
@@ -20,6 +21,7 @@ async def open_worker() -> AsyncIterator[list[Duty]]:
     """Reach the stores, refuse what would break a promise, and return the duties."""
     async with open_stores() as stores:
         await stores.check()
+        await stores.report_rights(of_worker())
         await check_schema(stores.engine)
         line = Line(
             stores.redis_url, stores.keys, library(), deadline_seconds=stores.settings.call_deadline_seconds

