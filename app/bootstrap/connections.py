@@ -1,7 +1,7 @@
 """The connections to both stores that every process has, and which servers are refused."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Self
 
@@ -88,9 +88,9 @@ class Connections:
         await self.level.refresh()
         return server
 
-    async def report_rights(self, needed: Sequence[str]) -> None:
-        """Log which rights the Redis user lacks, before something fails for it; the functions know, once loaded."""
-        lacks = await lacking(self.client, self.keys, needed)
+    async def report_rights(self, needed: Collection[str]) -> None:
+        """Log rights that the Redis user lacks, before something fails for it; the functions know, once loaded."""
+        lacks = (await lacking(self.client, self.keys) or frozenset()).intersection(needed)
         if lacks:
             _log.error("hot_store.user_lacks", rights=sorted(lacks), see="deploy/users.acl")
 

@@ -116,7 +116,7 @@ class Gate:
 
     async def is_loaded(self) -> bool:
         """Whether the functions of this code are there."""
-        return await lacking(self._client, self._keys, ()) is not None
+        return await lacking(self._client, self._keys) is not None
 
     async def _epoch_through(self, suffix: str, client: Redis | None = None) -> str | None:
         try:

@@ -8,7 +8,7 @@ users have what the functions use.
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -57,13 +57,13 @@ def of_worker() -> tuple[str, ...]:
     return _rights_with(WORKER)
 
 
-async def lacking(client: Redis, keys: Keys, commands: Sequence[str]) -> frozenset[str] | None:
-    """Return those commands that our user may not run; None while our functions, which tell, are not loaded."""
+async def lacking(client: Redis, keys: Keys) -> frozenset[str] | None:
+    """Return which of the rights that `lua/may.lua` asks about our user lacks; None while it is not loaded."""
     try:
-        reply = await client.fcall_ro(library().function("may"), 1, keys.meta, *commands)
+        reply = await client.fcall_ro(library().function("may"), 1, keys.meta)
     except ResponseError:
         return None
-    return frozenset(command for command, may in zip(commands, reply[2:], strict=True) if may != "1")
+    return frozenset(reply[2:])
 
 
 def users(prefix: str = "") -> str:

@@ -105,7 +105,7 @@ async def read_promises(client: Redis, keys: Keys) -> Promises:
         info: Mapping[str, Any] = await one.info("server", "replication", "persistence", "memory")
         now_ms = await HotClock(one, keys).server_seconds() * 1000
         epoch, said = await one.hmget(keys.meta, ["epoch", "worker"])
-        lacks = await lacking(one, keys, (_READS_CONFIG, LOOKS_UP_RIGHTS))
+        lacks = await lacking(one, keys)
         config = await _config(one, lacks)
         version = str(info["redis_version"])
         replay = await replay_of(one, keys, version=version, lacks=lacks)
