@@ -29,7 +29,6 @@ from tests.servers import scratch, until
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
-USERS = ROOT / "deploy" / "users.acl"
 HOST = "127.0.0.1"
 ENV = {
     "API_PASSWORD": "of-the-api",
@@ -108,13 +107,14 @@ def code_of(commit: str, place: Path) -> Code | None:
 
 
 class Deployment:
-    """The services of the compose file, in a directory of ours. `code` may be changed between two starts."""
+    """The services of the compose file, in a directory of ours. `code` and `users` may be changed between starts."""
 
     def __init__(self, place: Path, programs: Programs) -> None:
         self.place = place
         self.programs = programs
         self.services: dict[str, Any] = read_compose()["services"]
         self.code = this_code()
+        self.users = ROOT / "deploy" / "users.acl"
         self.ports = _free_ports("redis", "postgres", "api", "api2")
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.http = httpx.Client(
@@ -241,10 +241,10 @@ class Deployment:
         """The container's own script, with paths and port of here."""
         service = self.services["redis"]
         shell, dash_c, script = service["command"]
-        mounted = dict(volume.split(":")[1::-1] for volume in service["volumes"])
+        assert "./deploy/users.acl:/etc/sellable/users.acl:ro" in service["volumes"]
         (self.place / "redis").mkdir(exist_ok=True)
         places = {
-            "/etc/sellable/users.acl": str(ROOT / mounted["/etc/sellable/users.acl"]),
+            "/etc/sellable/users.acl": str(self.users),
             "/tmp/users.acl": str(self.place / "users.acl"),  # noqa: S108 - the container's
             "/data": str(self.place / "redis"),
             "redis-server": str(self.programs.redis),
