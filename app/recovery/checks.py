@@ -10,6 +10,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from app.addresses.reasons import redis_sentence
 from app.domain.words import Durability
 from app.errors import ConfigurationError, UnavailableError
 from app.hotstore.keys import Keys
@@ -56,10 +57,8 @@ async def check_hot_server(client: Redis, keys: Keys) -> HotServer:
         info = await client.info("everything")
         kind: str = await client.type(keys.meta)  # type: ignore[assignment]
         promises = await read_promises(client)
-    except ResponseError as error:
-        raise UnavailableError(f"Redis does not answer as it should: {error}") from error
     except (RedisError, OSError) as error:
-        raise UnavailableError(f"Redis cannot be reached: {error}") from error
+        raise UnavailableError(redis_sentence(error)) from error
     version = str(info["redis_version"])
     if int(version.split(".", maxsplit=1)[0]) < REDIS_MAJOR_MIN:
         raise ConfigurationError(f"Redis {version} is too old: 7.0 or newer is needed, or Valkey")
