@@ -22,7 +22,7 @@ _NO_TLS = frozenset(
 """What OpenSSL says of a server that does not answer with TLS."""
 
 REFUSED_STATES: Mapping[str, str] = {
-    "28P01": f"the password of {postgres.SETTING} is wrong",
+    "28P01": f"the user or the password of {postgres.SETTING} is wrong",
     "28000": "this user may not connect from here (the server's pg_hba.conf decides)",
     "3D000": "there is no such database",
     "42501": "this user lacks a right",

@@ -42,7 +42,7 @@ class _Health:
 
     async def readiness(self) -> list[str]:
         try:
-            await self._stores.hot.read_due(0)
+            await self._stores.hot.check_open()
         except NotReadyError:
             return await why_shut(self._stores.gate, RecoveryRows(self._stores.engine, SHARD))
         except SellableError as error:
