@@ -44,6 +44,8 @@ class LedgerWatch:
         self._heard = asyncio.Event()
         self._waiters: set[_Waiter] = set()
         self._listener: asyncio.Task[None] | None = None
+        self.trouble = ""
+        """Why nothing is heard; '' while it is."""
 
     async def reached(self, position: Position) -> bool:
         """Wait until the ledger is as far; return whether it has this very event.
@@ -85,7 +87,8 @@ class LedgerWatch:
                     await self._listen_once(waits)
                 pause_seconds = BACKOFF_SECONDS[0]
             except UnavailableError as error:
-                waits.because(str(error))
+                self.trouble = str(error)
+                waits.because(self.trouble)
             except Exception:  # noqa: BLE001 - whatever it is: those who wait need somebody who listens
                 _log.exception("ledger_watch.failed")
             self._at = None  # what the ledger has may be less when it comes back
@@ -101,6 +104,7 @@ class LedgerWatch:
             await connection.add_listener(CHANNEL, self._hear)
             while not lost.is_set():
                 row = await connection.fetchrow(sql("read_position"), self._shard, timeout=ANSWER_SECONDS_MAX)
+                self.trouble = ""
                 waits.over()
                 if row is not None:
                     self._tell(Position(row["epoch"], row["n"]))
