@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from app.addresses.reasons import is_refusal
 from app.bootstrap.connections import SHARD
 from app.bootstrap.stores import Stores, kept, leaving, open_stores
 from app.errors import ConfigurationError, NotReadyError, SellableError, UnavailableError
@@ -42,8 +43,9 @@ BOOKS_SECONDS = 15.0
 class _Health:
     """Whether this process can answer: the hot store's gate must be open. Locks go on without Postgres."""
 
-    def __init__(self, stores: Stores) -> None:
+    def __init__(self, stores: Stores, epochs: EpochWatch) -> None:
         self._stores = stores
+        self._epochs = epochs
         self.unchecked = "the hot store was not checked yet"
         """Why no command is taken yet; '' once the stores were checked."""
         self.is_serving = False
@@ -59,7 +61,7 @@ class _Health:
         if self.unchecked:
             return [self.unchecked]
         try:
-            await self._stores.hot.read_due(0)
+            await self._stores.hot.check_open()
         except NotReadyError:
             return await why_shut(self._stores.gate, RecoveryRows(self._stores.engine, SHARD))
         except SellableError as error:
@@ -67,7 +69,9 @@ class _Health:
         return self._stores.level.problems
 
     def notes(self) -> list[str]:
-        return self._stores.words.notes()
+        trouble = self._epochs.trouble
+        own = [f"this process cannot ask the ledger: {trouble}"] if trouble else []
+        return self._stores.words.notes() + own
 
     def tell(self, metrics: Metrics) -> None:
         """Bring the gauges up to date; what nobody has said is left as it was."""
@@ -129,13 +133,12 @@ async def _start(stores: Stores, line: Line, epochs: EpochWatch, health: _Health
             await stores.check()
             await stores.check_rights(of_api())
             break
-        except UnavailableError as error:
-            health.unchecked = str(error)
-        except ConfigurationError as error:
-            if not health.is_serving:  # it refuses to begin
+        except (ConfigurationError, UnavailableError) as error:
+            is_away = isinstance(error, UnavailableError) and not is_refusal(error.__cause__ or error)
+            if not is_away and not health.is_serving:  # it refuses to begin
                 raise
             if health.unchecked != str(error):
-                _log.error("serve.refused", why=str(error))
+                (_log.warning if is_away else _log.error)("serve.cannot_begin", why=str(error))
             health.unchecked = str(error)
         await asyncio.sleep(CHECK_SECONDS)
     health.unchecked = ""
@@ -175,7 +178,7 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch,
     live = replace(stores, hot=store)
     operations = live.operations()
     operations.availability.other_memory = hot.pages.last_known
-    health = _Health(live)
+    health = _Health(live, epochs)
     metrics.collectors.append(health.tell)
     app = create_app(operations, stores.settings, health, metrics=metrics)
     books = asyncio.create_task(_watch_books(DriftRows(stores.engine, SHARD), metrics), name="books")
