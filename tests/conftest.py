@@ -16,7 +16,7 @@ from tests import servers
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
 
 
-SLOW = frozenset({"faults", "acceptance", "properties"})
+SLOW = frozenset({"faults", "acceptance", "properties", "deployment"})
 """Folders whose files take long: begun last, one of them would keep one process busy after the others are done."""
 
 

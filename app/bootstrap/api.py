@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
+from redis.exceptions import RedisError
 
-from app.addresses.reasons import is_refusal
+from app.addresses.reasons import is_refusal, sentence_of
 from app.bootstrap.connections import SHARD
 from app.bootstrap.stores import Stores, kept, leaving, open_stores
 from app.errors import ConfigurationError, NotReadyError, SellableError, UnavailableError
@@ -133,13 +134,14 @@ async def _start(stores: Stores, line: Line, epochs: EpochWatch, health: _Health
             await stores.check()
             await stores.check_rights(of_api())
             break
-        except (ConfigurationError, UnavailableError) as error:
-            is_away = isinstance(error, UnavailableError) and not is_refusal(error.__cause__ or error)
+        except (SellableError, RedisError, OSError) as error:
+            is_away = not isinstance(error, ConfigurationError) and not is_refusal(error.__cause__ or error)
             if not is_away and not health.is_serving:  # it refuses to begin
                 raise
-            if health.unchecked != str(error):
-                (_log.warning if is_away else _log.error)("serve.cannot_begin", why=str(error))
-            health.unchecked = str(error)
+            why = sentence_of(error)
+            if health.unchecked != why:
+                (_log.warning if is_away else _log.error)("serve.cannot_begin", why=why)
+            health.unchecked = why
         await asyncio.sleep(CHECK_SECONDS)
     health.unchecked = ""
     line.start()
