@@ -59,7 +59,7 @@ class _Health:
         if self.unchecked:
             return [self.unchecked]
         try:
-            await self._stores.hot.read_due(0)
+            await self._stores.hot.check_open()
         except NotReadyError:
             return await why_shut(self._stores.gate, RecoveryRows(self._stores.engine, SHARD))
         except SellableError as error:

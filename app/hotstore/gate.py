@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from app.addresses.reasons import redis_sentence
 from app.domain.events import Position
 from app.domain.outcomes import Outcome
 from app.domain.words import LAYOUT
@@ -89,7 +90,9 @@ class Gate:
             await self._client.function_load(self._library.code)
         except ResponseError as error:
             if "already exists" not in str(error):
-                raise ConfigurationError(f"the functions cannot be loaded: {error}") from error
+                raise ConfigurationError(
+                    f"the functions cannot be loaded: {redis_sentence(error)}"
+                ) from error
 
     async def is_open(self) -> bool:
         """Whether this memory was checked, as far as our library knows."""

@@ -7,31 +7,29 @@ so tracked answers are as fresh as the last answered call was when it was sent, 
 
 import asyncio
 import random
-import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 from hiredis import ReplyError
-from redis.asyncio.connection import SSLConnection, parse_url
 
+from app.addresses.reasons import is_refusal, redis_sentence
+from app.addresses.redis import read_redis
 from app.domain.outcomes import Outcome
-from app.errors import ConfigurationError, NotReadyError, OutcomeUnknownError
+from app.errors import NotReadyError, OutcomeUnknownError
 from app.hotstore.connection import Connection, OnReply
 from app.hotstore.keys import Keys
 from app.hotstore.library import Library
 from app.hotstore.wire import meaning_of
+from app.waits import Waits
 
 _log = structlog.get_logger()
 
 BEAT_SECONDS = 0.05
 FRESH_SECONDS = 0.2
-CONNECT_SECONDS = 2.0
 BACKOFF_SECONDS = (0.02, 1.0)
 IN_FLIGHT_MAX = 20_000
 SILENT_SECONDS_MAX = 10.0
-_REFUSALS = ("NOPERM", "WRONGPASS", "NOAUTH")
-"""Waiting does not help against these: somebody has to change the user's rights, or the password."""
 
 
 class Line:
@@ -51,10 +49,7 @@ class Line:
         on_push: Callable[[list[Any]], None] | None = None,
         on_shut: Callable[[], None] = lambda: None,
     ) -> None:
-        try:
-            self._target: dict[str, Any] = dict(parse_url(url))
-        except ValueError as error:
-            raise ConfigurationError(f"SELLABLE_REDIS_URL cannot be read: {error}") from error
+        self._address = read_redis(url)
         self._keys = keys
         self._beat = ("FCALL_RO", library.function("read_due"), 1, keys.meta, 0)
         self._deadline_seconds = deadline_seconds
@@ -131,22 +126,19 @@ class Line:
 
     async def _keep_connected(self) -> None:
         pause_seconds, longest_seconds = BACKOFF_SECONDS
-        told = ""
+        waits = Waits(_log, "line")
         while True:
             try:
-                async with asyncio.timeout(CONNECT_SECONDS):
+                async with asyncio.timeout(self._address.connect_seconds):
                     await self._connect()
-                if told:
-                    _log.info("line.up")
-                told, self._refusal, pause_seconds = "", "", BACKOFF_SECONDS[0]
+                waits.over()
+                self._refusal, pause_seconds = "", BACKOFF_SECONDS[0]
                 await self._lost.wait()
-                why = "the connection broke"
+                waits.because("the connection to Redis broke")
             except Exception as error:  # noqa: BLE001 - whatever it was, a process without a line is of no use
-                why = str(error) or type(error).__name__
-                self._refusal = why if why.startswith(_REFUSALS) else ""
-            if why != told:  # once, not with every try
-                (_log.error if self._refusal else _log.warning)("line.down", why=why)
-                told = why
+                why = redis_sentence(error)
+                self._refusal = why if is_refusal(error) else ""
+                waits.because(why)
             await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnects
             pause_seconds = min(pause_seconds * 2, longest_seconds)
 
@@ -156,12 +148,7 @@ class Line:
                 self._loop, in_flight_max=IN_FLIGHT_MAX, on_push=self._on_push, on_lost=self._connection_lost
             )
 
-        target = self._target
-        if "path" in target:
-            _, connection = await self._loop.create_unix_connection(make, target["path"])
-        else:
-            host, port = target.get("host", "localhost"), target.get("port", 6379)
-            _, connection = await self._loop.create_connection(make, host, port, ssl=_tls_of(target))
+        connection = await self._address.open(make)
         try:
             await self._greet(connection)
             beaten = await self._ask_epoch(connection)
@@ -176,12 +163,8 @@ class Line:
         self._beaten(beaten)
 
     async def _greet(self, connection: Connection) -> None:
-        hello: tuple[Any, ...] = ("HELLO", 3)
-        if self._target.get("password"):
-            hello += ("AUTH", self._target.get("username") or "default", self._target["password"])
-        await self._ask(connection, (*hello, "SETNAME", "sellable-line"))
-        if self._target.get("db"):
-            await self._ask(connection, ("SELECT", self._target["db"]))
+        for command in self._address.greeting("sellable-line"):
+            await self._ask(connection, command)
         if self._tracks:
             await self._ask(connection, ("CLIENT", "TRACKING", "ON", "OPTIN"))
 
@@ -192,7 +175,7 @@ class Line:
             if not answered.done():
                 answered.set_result(reply)
 
-        connection.call(command, on_reply, deadline_seconds=CONNECT_SECONDS)
+        connection.call(command, on_reply, deadline_seconds=self._address.connect_seconds)
         reply = await answered
         if isinstance(reply, Exception):
             raise reply
@@ -256,24 +239,7 @@ class Line:
 
 
 def _ignore(_push: list[Any]) -> None:
-    """Nobody asked for pushes."""
-
-
-def _tls_of(target: Mapping[str, Any]) -> ssl.SSLContext | None:
-    """Return what the options of a rediss:// URL ask for, as redis-py understands them; None for redis://."""
-    if target.get("connection_class") is not SSLConnection:
-        return None
-    context = ssl.create_default_context(
-        cafile=target.get("ssl_ca_certs"), capath=target.get("ssl_ca_path"), cadata=target.get("ssl_ca_data")
-    )
-    context.check_hostname = bool(target.get("ssl_check_hostname", True))
-    if target.get("ssl_cert_reqs") in {"none", "optional"}:
-        context.check_hostname = False
-        is_optional = target["ssl_cert_reqs"] == "optional"
-        context.verify_mode = ssl.CERT_OPTIONAL if is_optional else ssl.CERT_NONE
-    if target.get("ssl_certfile"):
-        context.load_cert_chain(target["ssl_certfile"], target.get("ssl_keyfile"), target.get("ssl_password"))
-    return context
+    """Drop a push: this connection tracks nothing."""
 
 
 class LineCaller:
@@ -294,7 +260,7 @@ class LineCaller:
         self._line.call(("FCALL_RO" if read else "FCALL", function, 1, key, *args), on_reply)
         reply = await answered
         if isinstance(reply, ReplyError):
-            raise meaning_of(str(reply)) from None
+            raise meaning_of(reply) from None
         if isinstance(reply, Exception):
             raise reply
         return reply

@@ -246,6 +246,10 @@ class HotStore:
             self.epoch = ""
         raise NotReadyError("the epoch changed twice during one command")
 
+    async def check_open(self) -> None:
+        """Raise `NotReadyError` unless the gate is open, for an epoch that is not over."""
+        await self._refresh_epoch()
+
     async def _refresh_epoch(self) -> str:
         reply = await self._read("read_due", [0])
         if int(reply[1]) < self._epoch_min:

@@ -11,10 +11,12 @@ from typing import Protocol
 
 import structlog
 
+from app.addresses.reasons import sentence_of
 from app.domain.events import Position
 from app.errors import SellableError
 from app.hotstore.ring import Acknowledged, Ring
 from app.operations.seen import Seen
+from app.waits import Waits
 
 _log = structlog.get_logger()
 
@@ -110,11 +112,13 @@ class EpochWatch:
                     _log.error("epoch.acknowledged_and_lost", commands=lost, table="lost_event")
 
     async def _watch(self) -> None:
+        waits = Waits(_log, "epoch_watch")
         while True:
             try:
                 await self.look()
-            except (SellableError, OSError):  # a server is away: then nothing is known
-                pass
+                waits.over()
+            except (SellableError, OSError) as error:  # a server is away: then nothing is known
+                waits.because(sentence_of(error))
             except Exception:  # noqa: BLE001 - a watch that ends would believe an old primary for ever
                 _log.exception("epoch_watch.failed")
             await asyncio.sleep(INTERVAL_SECONDS)

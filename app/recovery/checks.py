@@ -10,6 +10,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from app.addresses.reasons import redis_sentence
 from app.domain.words import Durability
 from app.errors import ConfigurationError, UnavailableError
 from app.hotstore import durability
@@ -81,10 +82,8 @@ async def check_hot_server(client: Redis, keys: Keys) -> HotServer:
         if kind not in {"none", "hash"}:
             raise ConfigurationError(f"the key {keys.meta} in this Redis belongs to something else ({kind})")
         promises = await read_promises(client, keys)
-    except ResponseError as error:
-        raise UnavailableError(f"Redis does not answer as it should: {error}") from error
     except (RedisError, OSError) as error:
-        raise UnavailableError(f"Redis cannot be reached: {error}") from error
+        raise UnavailableError(redis_sentence(error)) from error
     if info.get("role") != "master":
         raise ConfigurationError("this Redis is a replica: give the primary's address")
     if promises.evicts:

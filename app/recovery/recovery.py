@@ -97,7 +97,7 @@ class Recovery:
                 return None
             keeper = asyncio.create_task(self._keep_lease(fence))
             try:
-                if is_open and doubt:
+                if is_open:  # first: whoever breaks off from here on leaves a gate that the next one opens
                     await self._gate.shut(fence=fence)
                 return await self._recover(fence, force_rebuild=force_rebuild)
             except FencedError as error:

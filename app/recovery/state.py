@@ -2,6 +2,7 @@
 
 from redis.exceptions import RedisError
 
+from app.addresses.reasons import redis_sentence, sentence_of
 from app.errors import UnavailableError
 from app.hotstore.gate import Gate
 from app.ledger.recovery_rows import RecoveryRows
@@ -26,7 +27,7 @@ async def why_shut(gate: Gate, rows: RecoveryRows) -> list[str]:
     try:
         claims, is_loaded = await gate.claims(), await gate.is_loaded()
     except (RedisError, OSError) as error:
-        return [f"Redis cannot be reached: {error}"]
+        return [redis_sentence(error)]
     reasons = [_STATES.get(claims.state, f"the hot store is in the state {claims.state!r}")]
     if claims.present and not gate.knows_layout(claims):
         reasons = ["the hot store's keys have another layout: it is rebuilt from the ledger first"]
@@ -34,11 +35,8 @@ async def why_shut(gate: Gate, rows: RecoveryRows) -> list[str]:
         reasons = [NOT_LET_IN if is_loaded else NOT_LOADED]
     try:
         newest = await rows.newest_noted_epoch()
-    except (UnavailableError, OSError):
-        return [
-            *reasons,
-            "Postgres cannot be reached, and only the ledger can tell what the memory should be",
-        ]
+    except (UnavailableError, OSError) as error:
+        return [*reasons, f"{sentence_of(error)}; only the ledger can tell what the memory should be"]
     if claims.epoch < newest and claims.state == "ready":
         reasons.append(f"epoch {newest} was opened elsewhere: this memory has epoch {claims.epoch}")
     return reasons

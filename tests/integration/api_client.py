@@ -69,6 +69,7 @@ class PretendWatch:
     """The ledger is where a test says; it has no event of an ended epoch."""
 
     persisted: list[str]
+    trouble: str = ""
 
     async def reached(self, position: Position) -> bool:
         while not self.persisted[0] or Position.parse(self.persisted[0]) < position:

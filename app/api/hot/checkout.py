@@ -275,7 +275,7 @@ def _step_body(reply: list[str], level: Durability) -> bytes:
 def _answer_of(reply: Any, echo: object) -> Answer:
     """Return the answer, or raise what the reply means: it did not run, or nobody knows."""
     if isinstance(reply, ReplyError):
-        raise meaning_of(str(reply))
+        raise meaning_of(reply)
     if isinstance(reply, Exception):
         raise reply
     if reply[0] in REFUSED_BY_GATE:
