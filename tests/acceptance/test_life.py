@@ -215,7 +215,7 @@ def test_urls_that_cannot_be_read(variable: str, url: str, sentence: str) -> Non
         "SELLABLE_DATABASE_URL": NO_LEDGER,
         f"SELLABLE_{variable}_URL": url,
     }
-    done = sellable("serve", env=urls)
+    done = sellable("serve", "--port", "0", env=urls)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"sellable: {sentence}")
     assert done.stderr.count("\n") == 1

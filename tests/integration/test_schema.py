@@ -106,8 +106,8 @@ CHANGED: dict[str, list[str]] = {
     "DROP FUNCTION pieces": ["function pieces(of_sku text): is missing"],
     "ALTER TYPE place RENAME VALUE 'buffer' TO 'spare'": [
         (
-            "type place: values must be available, locked, damaged, in_transit, buffer, supplier, customer, adjustment, "
-            "not available, locked, damaged, in_transit, spare, supplier, customer, adjustment"
+            "type place: values must be available, locked, damaged, in_transit, buffer, supplier, customer, "
+            "adjustment, not available, locked, damaged, in_transit, spare, supplier, customer, adjustment"
         )
     ],
     # What does no harm
