@@ -8,6 +8,7 @@ from enum import IntEnum
 from typing import Any
 
 import asyncpg
+import msgspec
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
@@ -63,6 +64,7 @@ def open_engine(url: str, *, connections_max: int = 5) -> AsyncEngine:
         pool_size=connections_max,
         max_overflow=0,
         pool_pre_ping=True,
+        json_deserializer=msgspec.json.decode,  # a rebuild reads every lock's record
         connect_args={"server_settings": _SERVER_SETTINGS, "timeout": CONNECT_SECONDS},
     )
     event.listen(engine.sync_engine, "connect", _keep_alive)
