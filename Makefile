@@ -5,7 +5,7 @@ DATA   ?= .sellable
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: reconcile-proof reconcile-large up test check bench faults loadtest test-redis proof clean
+.PHONY: reconcile-proof reconcile-large up test test-tier check bench faults loadtest test-redis proof clean
 
 up: $(VENV)/.up
 	@$(BIN)/sellable up --port $(PORT) --data-dir $(DATA)
@@ -13,6 +13,10 @@ up: $(VENV)/.up
 # Three processes with servers of their own: much of the time is spent waiting for processes to start.
 test: $(VENV)/.dev
 	$(BIN)/pytest -n 3 --dist loadfile
+
+# Heavier tests, which .ci/run runs after `make test`; those that need Debian's Redis or Postgres say so where they are absent.
+test-tier: $(VENV)/.dev
+	$(BIN)/pytest -n 2 --dist loadfile -m tier --timeout 600
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
