@@ -1,4 +1,4 @@
-"""The order of a recovery: shut the gate, persist what the outbox holds, compare, repair, open. Nothing is lost on the way."""
+"""The order of a recovery: shut the gate, persist what the outbox holds, compare, repair, open. Nothing is lost by it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
