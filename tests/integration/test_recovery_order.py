@@ -1,4 +1,4 @@
-"""The order of a recovery: shut the gate, persist what the outbox holds, compare, repair, open. Nothing is lost by it."""
+"""The order of a recovery: shut the gate, persist what the outbox holds, compare, repair, open; and nothing is lost."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
