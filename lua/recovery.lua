@@ -50,23 +50,28 @@ local function adopt(keys, args)
   return { 'OPENED', '', meta.last }
 end
 
--- shut: lets nobody write any more, and says what is going on; the memory stays as it is.
+-- shut: from here on no command changes this memory, through whatever library: each asks for the state `ready`. Only
+-- then may the memory be compared with the ledger. A memory that a repair has begun stays in the state of that repair,
+-- and an empty one stays empty.
 -- KEYS  1 meta
--- ARGV  1 fence  2 the state to be in: shut (whole, so that it can be compared), or carrying
+-- ARGV  1 fence
 -- Returns FENCED, SHUT.
 local function shut(keys, args)
   if fenced(keys, args) then return { 'FENCED', '' } end
   gate[keys[1]] = nil
-  redis.call('HSET', keys[1], 'state', args[2], 'fence', args[1])
+  if redis.call('HLEN', keys[1]) == 0 then return { 'SHUT', '' } end
+  local state = redis.call('HGET', keys[1], 'state')
+  local is_in_repair = state == 'rebuilding' or state == 'carrying'
+  redis.call('HSET', keys[1], 'state', is_in_repair and state or 'shut', 'fence', args[1])
   return { 'SHUT', '' }
 end
 
--- rebuild_begin: shuts the gate and forgets what this memory believed.
+-- rebuild_begin: forgets what this memory, which is shut, believed.
 -- KEYS  1 meta
 -- ARGV  1 fence  2 the ledger's tip  3 the ledger's clock in ms  4 the ledger's last position
--- Returns FENCED, REBUILDING.
+-- Returns FENCED (or it is not shut), REBUILDING.
 local function rebuild_begin(keys, args)
-  if fenced(keys, args) then return { 'FENCED', '' } end
+  if not repairable(keys, args) then return { 'FENCED', '' } end
   gate[keys[1]] = nil
   local epoch = redis.call('HGET', keys[1], 'epoch')
   redis.call('UNLINK', keys[1], tag_of(keys[1]) .. 'due')

@@ -120,5 +120,7 @@ class SnapshotRows:
         return rows
 
     async def _stream(self, name: str, *values: Any) -> AsyncIterator[Any]:
-        async for row in self._pg.cursor(sql(name), self._shard, *values, prefetch=ROWS_CHUNK):
-            yield row
+        cursor = await self._pg.cursor(sql(name), self._shard, *values)
+        while rows := await cursor.fetch(ROWS_CHUNK):
+            for row in rows:
+                yield row

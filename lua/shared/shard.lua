@@ -81,12 +81,13 @@ local function body_of(shard, event)
     .. ',[' .. table.concat(shard.moves, ',') .. ']' .. (event.document and (',' .. event.document) or '') .. ']'
 end
 
--- HSET and HDEL of any number of items: `unpack` of thousands would fail half-way.
+-- HSET and HDEL of any number of items (those from index `from` to `to`, or all): `unpack` of thousands would fail half-way.
 local UNPACK_MAX = 1000
 
-local function call_with(command, key, items)
-  for first = 1, #items, UNPACK_MAX do
-    redis.call(command, key, unpack(items, first, math.min(first + UNPACK_MAX - 1, #items)))
+local function call_with(command, key, items, from, to)
+  to = to or #items
+  for first = from or 1, to, UNPACK_MAX do
+    redis.call(command, key, unpack(items, first, math.min(first + UNPACK_MAX - 1, to)))
   end
 end
 
