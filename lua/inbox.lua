@@ -8,7 +8,7 @@
 --       14 op of the document that it reports, as a route has it ('' for none)  15 fingerprint of what it says there
 --       16 source  17 sequence ('' for none)
 --       18 '' or `force` (book it whatever is missing), `hold` (in its turn let those behind it
---       pass), `pass` (let them pass now), `drop` (never book it), `known` (the ledger has it)
+--       pass), `pass` (let them pass now), `drop` (never book it)
 --       19 reason as JSON ('' for none)  20 what is odd about it, or why it is dropped, as JSON ('' for nothing)
 --       21 reporter  22 family of the document that it reports, 23 the document in it ('' for none)
 --       24 id of its line in the document ('' for none)  25 `totals` if it says all that is known of its line, else ''
@@ -27,7 +27,7 @@ do
     received = 'receive', shipped = 'deduct', returned = 'return', adjusted = 'adjust',
     transfer_shipped = 'transfer_ship', transfer_received = 'transfer_receive',
   }
-  local MODES = { [''] = true, force = true, hold = true, pass = true, drop = true, known = true }
+  local MODES = { [''] = true, force = true, hold = true, pass = true, drop = true }
 
   local function read_fact(args)
     local sign, units = string.match(args[9] or '', '^(%-?)(%d+)$')
@@ -406,7 +406,6 @@ do
     if not told then return { 'INVALID_ARGUMENT', args[3] or '' } end
     local known = load_op(shard, told.op)
     if known then return again(shard, told, known) end
-    if told.mode == 'known' then return again(shard, told, { fingerprint = told.fingerprint, position = shard.last }) end
     local event = { kind = 'told', op = told.op, fingerprint = told.fingerprint }
     local is_in_turn = is_next(shard, told)
     if told.mode == 'drop' then

@@ -12,6 +12,20 @@ local function recall(keys, args)
   return { 'LOADED', args[3] }
 end
 
+-- recall_transfer: an ended transfer that was forgotten is remembered again, as the ledger has it.
+-- KEYS  1 meta
+-- ARGV  1 epoch  2 who  3 transfer_id  4… fields and values
+-- Event none: no stock moves.
+-- Returns the gate's refusals, UNCHANGED (it is remembered), LOADED.
+
+local function recall_transfer(keys, args)
+  local shard, refusal = enter(keys, args)
+  if refusal then return refusal end
+  if load_transfer(shard, args[3]) then return { 'UNCHANGED', args[3] } end
+  redis.call('HSET', transfer_key(shard, args[3]), unpack(args, 4))
+  return { 'LOADED', args[3] }
+end
+
 -- recall_documents: documents that were forgotten are remembered again, as the ledger has them: more is reported of them.
 -- KEYS  1 meta
 -- ARGV  1 epoch  2 who  3… of each family its name, how many SKUs it has, and each SKU with its sums
@@ -36,4 +50,5 @@ local function recall_documents(keys, args)
 end
 
 register('recall', recall, {})
+register('recall_transfer', recall_transfer, {})
 register('recall_documents', recall_documents, {})

@@ -390,9 +390,9 @@ class Buffer:
     lines: tuple[Line, ...]
 
 
-FactMode = Literal["", "force", "hold", "pass", "drop", "known"]
+FactMode = Literal["", "force", "hold", "pass", "drop"]
 """`''`: book it in its turn; `force`: book it whatever is missing; `hold`: in its turn, only let those behind it pass;
-`pass`: let them pass now; `drop`: never book it; `known`: the ledger has it, only say what it waits for."""
+`pass`: let them pass now; `drop`: never book it."""
 
 
 @dataclass(frozen=True, slots=True)

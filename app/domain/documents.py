@@ -258,3 +258,99 @@ def is_accounted_for(sums: Sums, document: str, warehouse: str, reporter: str, *
     said = sums.said(None if shipped else document, reporter, warehouse)
     booked = sums.booked_of("" if shipped else document, warehouse)
     return is_part(said, booked) if min(*said, *booked) < 0 else sum(said) <= sum(booked)
+
+
+def claims_of(sums: Sums) -> list[Any]:
+    """Return what was said, as JSON: a person's decision holds while nobody says more."""
+    claims: list[Any] = sums.as_json()[0]
+    return claims
+
+
+def differences(family: str, sums: Mapping[str, Sums]) -> dict[str, str]:
+    """Return the SKUs of a family of which its reporters say different things, and what differs.
+
+    `units`; `condition`: as many units in another one; `place`: as many from another warehouse; `line`: only some of
+    those who report the document name it.
+    """
+    shipped = family.partition(":")[0] in {"deduct", "transfer_ship"}
+    reporters: dict[str, set[str]] = {}
+    for said in sums.values():
+        for claim in said.claims:
+            reporters.setdefault(claim.document, set()).add(claim.reporter)
+    found = {}
+    for sku, said in sums.items():
+        differs = _shipment_difference(said, reporters) if shipped else _difference(said, reporters)
+        if differs:
+            found[sku] = differs
+    return found
+
+
+def _difference(sums: Sums, reporters: Mapping[str, set[str]]) -> str:
+    """Return what differs of a SKU, line by line."""
+    lines: dict[tuple[str, str], dict[str, Units]] = {}
+    for claim in sums.claims:
+        lines.setdefault(claim[:2], {})[claim.reporter] = claim.units
+    for (document, _), said in lines.items():
+        if said.keys() != reporters[document]:
+            return "line"
+        if len({sum(units) for units in said.values()}) > 1:
+            return "units"
+        if len(set(said.values())) > 1:
+            return "condition"
+    told = {claim.document for claim in sums.claims}
+    return "line" if any(sums.reporters(one) != reporters[one] for one in told) else ""
+
+
+def _shipment_difference(sums: Sums, reporters: Mapping[str, set[str]]) -> str:
+    """Return what differs of a SKU: document by document, and in all where the same goods have several names."""
+    told = dict.fromkeys(claim.document for claim in sums.claims)
+    for document in told:
+        if differs := _places_difference(sums, document, reporters[document]):
+            return differs
+    greatest = sum(sum(_greatest_said(sums, document).values()) for document in told)
+    if greatest <= sum(one.units[0] for one in sums.booked):
+        return ""
+    return _places_difference(sums, None, sums.reporters())
+
+
+def _greatest_said(sums: Sums, document: str) -> Places:
+    return sums.greatest_of_others(document, "")
+
+
+def _places_difference(sums: Sums, document: str | None, reporters: set[str]) -> str:
+    said: dict[str, Places] = {name: {} for name in reporters}
+    for claim in sums.claims:
+        if document in {None, claim.document} and claim.units[0]:
+            places = said[claim.reporter]
+            places[claim.warehouse] = places.get(claim.warehouse, 0) + claim.units[0]
+    if any(not places for places in said.values()) and any(said.values()):
+        return "line"
+    if len({sum(places.values()) for places in said.values()}) > 1:
+        return "units"
+    return "place" if len({tuple(sorted(places.items())) for places in said.values()}) > 1 else ""
+
+
+def other_word(family: str, sums: Sums) -> str:
+    """Return the reporter whose word would change what is booked, if a person takes it; '' if nobody's would.
+
+    Of what goes out, and of what comes in, that is one that says at least as much as is booked.
+    """
+    kind = family.partition(":")[0]
+    signed, shipped = kind == "adjustment", kind in {"deduct", "transfer_ship"}
+    booked: dict[tuple[str, str], Units] = {one[:2]: one.units for one in sums.booked}
+    total = sum(sum(units) for units in booked.values())
+    for reporter in dict.fromkeys(claim.reporter for claim in reversed(sums.claims)):
+        said: dict[tuple[str, str], Units] = {}
+        for claim in sums.claims:
+            if claim.reporter == reporter:
+                place = ("" if shipped else claim.document, claim.warehouse)
+                said[place] = added(said.get(place, NO_UNITS), claim.units)
+        differs = (
+            said != booked
+            if shipped
+            else any(booked.get(one, NO_UNITS) != units for one, units in said.items())
+        )
+        named = total if shipped else sum(sum(booked.get(place, NO_UNITS)) for place in said)
+        if differs and (signed or sum(sum(units) for units in said.values()) >= named):
+            return reporter
+    return ""

@@ -37,13 +37,14 @@ class Model(Accepts):
                 return self._step(command, now)
             case Expire():
                 return self._expire(command, now)
-            case Book():
-                return self._book(command, now)
-            case Fact():
-                return self._fact(command, now)
-            case Accept():
-                return self._accept(command, now)
+            case Book() | Fact() | Accept():
+                return self._of_document(command, now)
             case Opening() | Buffer():
                 return self._opening(command) if isinstance(command, Opening) else self._buffer(command)
             case Transfer() | TransferStep():
                 return self._of_transfer(command, now)
+
+    def _of_document(self, command: Book | Fact | Accept, now: int) -> Answer:
+        if isinstance(command, Book):
+            return self._book(command, now)
+        return self._fact(command, now) if isinstance(command, Fact) else self._accept(command, now)

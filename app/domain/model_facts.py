@@ -22,8 +22,6 @@ class Facts(Transfers):
         if known:
             same = known.fingerprint == command.fingerprint
             return self._again(command) if same else Answer(Outcome.ID_REUSED)
-        if command.mode == "known":
-            return self._again(command)
         if command.mode == "drop":
             return self._keep(command, Outcome.DROPPED)
         if self._is_early(command) and command.mode not in {"force", "pass"}:

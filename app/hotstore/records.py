@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from app.domain.events import Position
 
-Kind = Literal["stock", "lock", "transfer", "op", "counted", "sequences"]
+Kind = Literal["stock", "lock", "transfer", "op", "counted", "sequences", "document"]
 
 
 class Record(NamedTuple):

@@ -146,6 +146,11 @@ class HotStore:
         flat = [item for pair in fields.items() for item in pair]
         return await self._write("recall", who, [lock_id, *flat])
 
+    async def recall_transfer(self, transfer_id: str, fields: Mapping[str, str], who: str = "") -> Answer:
+        """Remember an ended transfer again, as the ledger has it."""
+        flat = [item for pair in fields.items() for item in pair]
+        return await self._write("recall_transfer", who, [transfer_id, *flat])
+
     async def opening(self, rows: Sequence[OpeningRow], who: str = "") -> tuple[Answer, int]:
         """Set `on_hand` absolutely; return the answer and how many rows changed something."""
         answer = await self._write("opening", who, calls.opening(rows))

@@ -129,6 +129,7 @@ class Backlog:
             "why": judged.why,
             "trouble": self._trouble(),
             "quarantined": self._figures.quarantined,
+            "mismatches": self._figures.mismatches,
         }
         await self._store.limit(judged.limit, json.dumps(words))
         return False

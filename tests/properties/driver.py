@@ -375,7 +375,7 @@ class Chooser:
             rng.choice(("", f"{told}{rng.randrange(_DOCUMENTS if told == 'd' else 4)}")),
             rng.choice((None, None, self._next_of("wms", warehouse))),
             rng.choice((None, 'a "reason"')),
-            rng.choice(("", "", "", "", "", "", "force", "force", "hold", "pass", "drop", "known")),
+            rng.choice(("", "", "", "", "", "", "force", "force", "hold", "pass", "drop")),
             reporter=rng.choice(("", "", "warehouse", "route")),
             line_id=rng.choice(("", "", "", "1", "2")),
             totals=rng.random() < 0.1,

@@ -1,0 +1,343 @@
+"""A document counts once, whoever reports it: the same situations told by a route and by events, in both orders."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from app.bootstrap import Stores
+from app.ledger import database
+from app.ledger.archive import Archive, Archived
+from app.ledger.horizon import Horizon
+from app.ledger.partitions import Month, ensure_month
+from app.recovery.findings import Finding
+from app.settings import Settings
+from app.worker import forget
+from tests.integration.test_inbox import ago, event
+from tests.integration.test_inbox_order import on_a_line
+from tests.integration.warehouse import House
+from tests.integration.working import fetch, until
+
+HORIZON_SECONDS = 60
+
+
+@pytest.fixture
+def test_settings() -> Settings:
+    return Settings(
+        trim_margin_seconds=0, horizon_seconds=HORIZON_SECONDS, inbox_sources="totals:reports=totals,twin:reporter=wms"
+    )
+
+
+@pytest.fixture
+async def house(stores: Stores) -> AsyncIterator[House]:
+    async with on_a_line(stores) as house:
+        yield house
+
+
+STOCKED = 100
+Units = tuple[int, int]
+
+
+class Told(NamedTuple):
+    """What one situation comes to: by (SKU, warehouse) the change of (on hand, damaged), and what is listed, by SKU."""
+
+    counts: dict[tuple[str, str], Units]
+    listed: dict[str, str] = {}
+
+
+class Situation(NamedTuple):
+    """One document, told of by a route and by events of a warehouse system."""
+
+    begin: Callable[["Scene"], Awaitable[None]]
+    route: Callable[["Scene"], Awaitable[httpx.Response]]
+    events: Callable[["Scene"], list[dict[str, Any]]]
+    route_first: Told
+    event_first: Told
+
+
+class Scene:
+    """Where a situation takes place: its SKUs and ids are its own."""
+
+    def __init__(self, house: House, name: str) -> None:
+        self.house, self.name = house, name
+        self.routes: list[int] = []
+        self.statuses: list[str] = []
+
+    def id(self, name: str) -> str:
+        return f"{name}-{self.name}"
+
+    async def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        return await self.house.http.post(path, json=body)
+
+    async def lock(self, units: int, warehouse: str = "north") -> None:
+        line = {"sku": self.id("A"), "quantity": units, "warehouse": warehouse}
+        made = await self.post("/v1/locks", {"lock_id": self.id("L"), "lines": [line], "ttl_seconds": None})
+        assert made.status_code == 201, made.text
+        assert (await self.post(f"/v1/locks/{self.id('L')}/confirm", {})).status_code == 200
+
+    async def deduct(self, shipment: str, units: int, **more: Any) -> httpx.Response:
+        lines = [{"sku": self.id("A"), "quantity": units} | more]
+        body = {"shipment_id": shipment, "lines": lines}
+        return await self.post(f"/v1/locks/{self.id('L')}/deduct", body)
+
+    async def order(self) -> None:
+        lines = [{"sku": self.id(sku), "quantity": 50} for sku in ("A", "B")]
+        body = {"purchase_order_id": self.id("P"), "warehouse": "north", "lines": lines}
+        assert (await self.post("/v1/purchase-orders", body)).status_code == 201
+
+    async def receive(self, **units: int) -> httpx.Response:
+        lines = [{"sku": self.id(sku), "quantity": count} for sku, count in units.items()]
+        body = {"receipt_id": "R", "lines": lines}
+        return await self.post(f"/v1/purchase-orders/{self.id('P')}/receipts", body)
+
+    async def transfer(self) -> None:
+        lines = [{"sku": self.id("A"), "quantity": 100}]
+        body = {"transfer_id": self.id("T"), "from": "south", "to": "north", "lines": lines}
+        assert (await self.post("/v1/transfers", body)).status_code == 201
+        ship = {"shipment_id": "S"}
+        assert (await self.post(f"/v1/transfers/{self.id('T')}/ship", ship)).status_code == 200
+
+    async def arrive(self, good: int, damaged: int, lost: int) -> httpx.Response:
+        line = {"sku": self.id("A"), "quantity": good, "damaged": damaged, "lost": lost}
+        return await self.post(f"/v1/transfers/{self.id('T')}/receive", {"receipt_id": "R", "lines": [line]})
+
+    async def adjust(self, units: int) -> httpx.Response:
+        line = {"sku": self.id("A"), "quantity": units, "reason": "counted"}
+        body = {"adjustment_id": self.id("J"), "warehouse": "north", "lines": [line]}
+        return await self.post("/v1/adjustments", body)
+
+    async def give_back(self) -> httpx.Response:
+        line = {"sku": self.id("A"), "quantity": 1, "condition": "sellable"}
+        return await self.post("/v1/returns", {"return_id": self.id("Q"), "warehouse": "north", "lines": [line]})
+
+    def said(self, name: str, kind: str, units: int, **more: Any) -> dict[str, Any]:
+        told = {"occurred_at": AT, "sku": self.id("A"), "quantity": units} | more
+        if kind == "shipped":
+            told |= {"lock_id": self.id("L")}
+        return event(f"{name}-{self.name}", kind, **told)
+
+    async def send(self, *events: dict[str, Any], source: str = "wms") -> list[str]:
+        answer = await self.house.http.post(
+            "/v1/warehouse-events", json={"source": source, "events": list(events)}
+        )
+        assert answer.status_code == 200, answer.text
+        return [one["status"] for one in answer.json()["results"]]
+
+
+AT = ago(5)
+
+
+async def nothing(_scene: Scene) -> None:
+    """Nothing has to be there before."""
+
+
+def of(sku: str, on_hand: int, damaged: int = 0, warehouse: str = "north") -> dict[tuple[str, str], Units]:
+    return {(sku, warehouse): (on_hand, damaged)}
+
+
+SITUATIONS = {
+    "a receipt of which each names another SKU": Situation(
+        Scene.order,
+        lambda s: s.receive(A=5),
+        lambda s: [s.said("e", "received", 5, sku=s.id("B"), receipt_id="R", purchase_order_id=s.id("P"))],
+        Told(of("A", 5) | of("B", 5), {"A": "line", "B": "line"}),
+        Told(of("A", 5) | of("B", 5), {"A": "line", "B": "line"}),
+    ),
+    "a receipt told in two lots": Situation(
+        Scene.order,
+        lambda s: s.receive(A=12),
+        lambda s: [
+            s.said(f"e{n}", "received", 6, receipt_id="R", purchase_order_id=s.id("P")) for n in (1, 2)
+        ],
+        Told(of("A", 12)),
+        Told(of("A", 12)),
+    ),
+    "a receipt of which the event says more": Situation(
+        Scene.order,
+        lambda s: s.receive(A=5),
+        lambda s: [s.said("e", "received", 9, receipt_id="R", purchase_order_id=s.id("P"))],
+        Told(of("A", 5), {"A": "units"}),
+        Told(of("A", 9), {"A": "units"}),
+    ),
+    "a parcel that the warehouse has two names for": Situation(
+        lambda s: s.lock(10),
+        lambda s: s.deduct("shop-1", 10),
+        lambda s: [
+            s.said("e1", "shipped", 4, shipment_id="SSCC-1"),
+            s.said("e2", "shipped", 6, shipment_id="SSCC-2"),
+        ],
+        Told(of("A", -10)),
+        Told(of("A", -10)),
+    ),
+    "a shipment from another warehouse": Situation(
+        lambda s: s.lock(5),
+        lambda s: s.deduct("p1", 5, warehouse="north"),
+        lambda s: [s.said("e", "shipped", 5, shipment_id="p1", warehouse="south")],
+        Told(of("A", -5) | of("A", 0, warehouse="south"), {"A": "place"}),
+        Told(of("A", 0) | of("A", -5, warehouse="south"), {"A": "place"}),
+    ),
+    "a transfer's receipt in other conditions": Situation(
+        Scene.transfer,
+        lambda s: s.arrive(95, 3, 2),
+        lambda s: [
+            s.said("e", "transfer_received", 98, damaged=2, transfer_id=s.id("T"), receipt_id="R")
+        ],
+        Told(of("A", 95, 3), {"A": "condition"}),
+        Told(of("A", 98, 2), {"A": "condition"}),
+    ),
+    "an adjustment that the warehouse took for a regrade": Situation(
+        nothing,
+        lambda s: s.adjust(1),
+        lambda s: [
+            s.said("e1", "adjusted", -1, adjustment_id=s.id("J")),
+            s.said("e2", "adjusted", 1, condition="damaged", adjustment_id=s.id("J")),
+        ],
+        Told(of("A", 1), {"A": "units"}),
+        Told(of("A", -1, 1), {"A": "units"}),
+    ),
+    "a shipment of which the event says more": Situation(
+        lambda s: s.lock(4),
+        lambda s: s.deduct("S", 1),
+        lambda s: [s.said("e", "shipped", 4, shipment_id="S")],
+        Told(of("A", -4), {"A": "units"}),
+        Told(of("A", -4), {"A": "units"}),
+    ),
+    "a return in another warehouse": Situation(
+        nothing,
+        lambda s: s.give_back(),
+        lambda s: [s.said("e", "returned", 1, return_id=s.id("Q"), warehouse="south")],
+        Told(of("A", 1) | of("A", 1, warehouse="south"), {"A": "line"}),
+        Told(of("A", 1) | of("A", 1, warehouse="south"), {"A": "line"}),
+    ),
+    "an adjustment the other way": Situation(
+        nothing,
+        lambda s: s.adjust(1),
+        lambda s: [s.said("e", "adjusted", -50, adjustment_id=s.id("J"))],
+        Told(of("A", -50), {"A": "units"}),
+        Told(of("A", -50), {"A": "units"}),
+    ),
+}
+"""The table of documents; each must come to the same whichever comes first, unless it says otherwise."""
+
+
+async def stock_up(house: House, scenes: list[Scene]) -> None:
+    rows = [
+        {"event_id": f"s-{scene.name}-{warehouse}", "type": "received", "occurred_at": ago(50), "warehouse": warehouse,
+         "sku": scene.id("A"), "quantity": STOCKED}
+        for scene in scenes for warehouse in ("north", "south")
+    ]  # fmt: skip
+    answer = await house.http.post("/v1/warehouse-events", json={"source": "first", "events": rows})
+    assert {one["status"] for one in answer.json()["results"]} == {"applied"}
+
+
+async def by_route(scene: Scene, situation: Situation) -> None:
+    """The route says it, and once more."""
+    first, again = await situation.route(scene), await situation.route(scene)
+    assert {first.status_code, again.status_code} <= {200, 201}, (scene.name, first.text, again.text)
+    assert again.status_code == 200, (scene.name, again.text)
+
+
+async def by_events(scene: Scene, situation: Situation) -> None:
+    """The warehouse system says it, and once more: nothing is a duplicate that is not booked."""
+    events = situation.events(scene)
+    await scene.send(*events)
+    again = await scene.send(*events)
+    assert set(again) <= {"duplicate", "quarantined"}, (scene.name, again)
+    scene.statuses = again
+
+
+async def counts_of(scene: Scene, sku: str, warehouse: str) -> Units:
+    told = (await scene.house.http.get(f"/v1/stock/{scene.id(sku)}")).json()
+    counts = told.get("warehouses", {}).get(warehouse, {"on_hand": 0, "damaged": 0})
+    return counts["on_hand"] - (STOCKED if sku == "A" else 0), counts["damaged"]
+
+
+async def mismatches(house: House) -> dict[str, str]:
+    await house.caught_up()
+    found = (await house.http.get("/v1/mismatches?limit=1000")).json()["items"]
+    return {one["sku"]: one["differs"] for one in found}
+
+
+async def come_to(scenes: dict[Scene, Told]) -> None:
+    (house,) = {scene.house for scene in scenes}
+    listed = await mismatches(house)
+    for scene, told in scenes.items():
+        for (sku, warehouse), units in told.counts.items():
+            assert await counts_of(scene, sku, warehouse) == units, (scene.name, sku, warehouse)
+        its = {sku: listed[scene.id(sku)] for sku in ("A", "B") if scene.id(sku) in listed}
+        assert its == told.listed, scene.name
+    assert await house.differences() == []
+
+
+async def tell_all(house: House, between: Callable[[House], Awaitable[None]]) -> None:
+    """Each situation in both orders, with something between the first telling and the second."""
+    scenes = {
+        Scene(house, f"{number}-{order}"): (situation, order)
+        for number, situation in enumerate(SITUATIONS.values())
+        for order in ("route", "event")
+    }
+    await stock_up(house, list(scenes))
+    for scene, (situation, _) in scenes.items():
+        await situation.begin(scene)
+    for scene, (situation, order) in scenes.items():
+        await (by_route if order == "route" else by_events)(scene, situation)
+    await house.caught_up()
+    await between(house)
+    for scene, (situation, order) in scenes.items():
+        await (by_events if order == "route" else by_route)(scene, situation)
+    await come_to({
+        scene: situation.route_first if order == "route" else situation.event_first
+        for scene, (situation, order) in scenes.items()
+    })  # fmt: skip
+    for scene in scenes:
+        if "quarantined" in scene.statuses:
+            assert scene.id("A") in await mismatches(house), scene.name
+
+
+async def at_once(_house: House) -> None:
+    """Nothing happens between."""
+
+
+async def forgotten(house: House) -> None:
+    """The hot store forgets all that it may, as it does once the window has passed."""
+    horizon = Horizon(house.stores.engine, 0, seconds=0, entries_max=10**9)
+    duty = forget.duty(house.stores.hot, horizon)
+    while await duty.run_once():
+        pass
+
+
+async def rebuilt(house: House) -> None:
+    assert await house.stores.recovery().ensure_open(force_rebuild=True) is Finding.DIFFERENT
+    await ready(house)
+
+
+async def ready(house: House) -> None:
+    async def is_ready() -> bool:
+        return (await house.http.get("/v1/stock/A")).status_code == 200
+
+    await until(is_ready)
+
+
+async def forgotten_and_rebuilt(house: House) -> None:
+    await forgotten(house)
+    await rebuilt(house)
+
+
+async def archived(house: House) -> None:
+    """The month of all that was told so far leaves the ledger."""
+    await forgotten(house)
+    now = datetime.now(UTC)
+    async with database.driver_transaction(house.stores.engine) as pg:
+        await ensure_month(pg, Month.of(now).plus(-2))
+        for table in ("move", "event", "event_id", "balance"):
+            await pg.execute(f"UPDATE {table} SET recorded_at = recorded_at - interval '2 months'")  # noqa: S608
+    while isinstance(await Archive(house.stores.engine, 0).archive_oldest(now, months_kept=1), Archived):
+        pass
+    assert (await fetch(house.stores, "SELECT count(*) FROM event WHERE op LIKE 'event:%'")) == [(0,)]
+
+
+@pytest.mark.parametrize("between", [at_once, forgotten, rebuilt, forgotten_and_rebuilt])
+async def test_a_document_counts_once(house: House, between: Callable[[House], Awaitable[None]]) -> None:
+    await tell_all(house, between)
