@@ -276,10 +276,12 @@ class Fold:
 
     def _add_receipt(self, position: Position, order_id: str, move: Move) -> None:
         """Add what came in for a purchase order, whether anybody has planned it or not."""
-        if move.source != Place.SUPPLIER:  # the opposite of what was counted since
+        came, went = move.source == Place.SUPPLIER, move.target == Place.SUPPLIER
+        if not came and not went:  # the opposite of what was counted since, or another condition
             return
         units = self.receipts.setdefault((order_id, move.sku, *position), [0, 0])
-        units[move.target == Place.DAMAGED] += move.quantity
+        is_damaged = Place.DAMAGED in {move.source, move.target}
+        units[is_damaged] += move.quantity if came else -move.quantity
 
     def _add_counted(self, at: datetime, move: Move) -> None:
         """Note that a SKU was counted, and whether its damaged units were."""
