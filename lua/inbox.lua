@@ -381,7 +381,7 @@ do
     local refusal = FACTS[told.kind](shard, told, event) or check_damaged(shard, told)
     if not refusal and not counts_fit(shard) then refusal = 'QUANTITY_TOO_LARGE' end
     if refusal then return wait(shard, told, refusal) end
-    local moved = #shard.moves > 0
+    local moved = #shard.moves > 0 or (told.carriage and told.carriage.changed)
     if not moved then event.kind = 'told' end
     describe_document(told, event)
     event.reason, event.family = told.odd, told.sums_of

@@ -84,7 +84,7 @@ class Facts(Transfers):
         outcome = Outcome.BOOKED
         if trial.sums and not self._is_fact_settled(command, trial.sums):
             outcome = Outcome.DISPUTED
-        elif trial.sums and len(self.moves) == moved:
+        elif trial.sums and len(self.moves) == moved and not (trial.carriage and trial.carriage.changed):
             outcome = Outcome.REPEATED
         return self._keep(command, outcome)
 
