@@ -388,7 +388,8 @@ do
     local position = keep(shard, told, event, told.said and ids_of(told, told.said) or {})
     if not position then return { 'NOT_READY', told.op } end
     write_document(shard, told)
-    if told.sums and (not moved or not is_settled(told, told.sums)) then return unmoved(told, position) end
+    -- A time that was only made known changes no units.
+    if told.sums and not (told.sums.changed and is_settled(told, told.sums)) then return unmoved(told, position) end
     return { 'BOOKED', told.op, position, told.odd and cjson.decode('[' .. told.odd .. ']')[1] or '' }
   end
 

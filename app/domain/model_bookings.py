@@ -78,7 +78,13 @@ class Bookings(Locks):
             for sku, units in more.items():
                 record.returned[sku] = record.returned.get(sku, 0) + units
         waits = any(not self._is_settled(command, line.sku) for line in command.lines)
-        unchanged = len(self.moves) == moved
+        before_now = kept.sums or {}
+        unchanged = all(
+            line.sku in before_now
+            and before_now[line.sku].claims
+            and before_now[line.sku].booked == self.documents[command.op][line.sku].booked
+            for line in command.lines
+        )
         self.facts += 1
         answer = Answer(Outcome.UNCHANGED if unchanged and not waits else _BOOKED[type(command)])
         self.ops[command.op] = Repeatable(command.fingerprint, answer)

@@ -1,10 +1,11 @@
 """Facts: events of warehouse systems, which are never refused for what they say."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.domain.answers import Answer
 from app.domain.commands import Adjust, Fact, Receive, Return
-from app.domain.documents import NO_UNITS, Sums, Units, is_accounted_for, taken
+from app.domain.documents import NO_UNITS, Booked, Sums, Units, is_accounted_for, taken
 from app.domain.model_shelves import LockRecord, Repeatable, SaidLine, TransferRecord
 from app.domain.model_shipments import Order
 from app.domain.model_transfers import Carriage, Transfers
@@ -84,7 +85,9 @@ class Facts(Transfers):
         outcome = Outcome.BOOKED
         if trial.sums and not self._is_fact_settled(command, trial.sums):
             outcome = Outcome.DISPUTED
-        elif trial.sums and len(self.moves) == moved and not (trial.carriage and trial.carriage.changed):
+        elif (
+            trial.sums and trial.sums.booked == trial.booked_before
+        ):  # a time that was only made known is no unit
             outcome = Outcome.REPEATED
         return self._keep(command, outcome)
 
@@ -98,6 +101,7 @@ class Facts(Transfers):
         if added is None:  # a person says that it is another line
             added, trial.line = trial.said, None
         trial.sums = self._sums(command.family, command.sku)
+        trial.booked_before = list(trial.sums.booked)
         trial.sums.claim(command.document, command.warehouse, command.word_of, added)
         return added
 
@@ -208,6 +212,7 @@ class Trial:
     now: int
     said: Units = NO_UNITS
     sums: Sums | None = None
+    booked_before: Sequence[Booked] = ()
     line: SaidLine | None = None
     order: Order | None = None
     carriage: Carriage | None = None

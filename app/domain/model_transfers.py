@@ -42,7 +42,6 @@ class Carriage:
     record: TransferRecord
     lines: dict[str, TransferLine] = field(init=False)
     implied: list[tuple[str, int, int]] = field(init=False)
-    changed: bool = False
 
     def __post_init__(self) -> None:
         self.lines = {line.sku: line for line in self.record.view.lines}
@@ -234,7 +233,7 @@ class Transfers(Bookings):
         for change in rebook(
             sums, booked_of_shipments(sums.claims, sums.lead, line.quantity - line.cancelled)
         ):
-            own, units, carriage.changed = change.units, change.units[0], True
+            own, units = change.units, change.units[0]
             if units > 0:
                 more = self._leave_all(carriage, sums, sku, units, at)
             else:
@@ -298,7 +297,7 @@ class Transfers(Bookings):
         """Book what a SKU's claims come to; return the units beyond the transfer. `said` of `document` now."""
         more, own, warehouse = 0, NO_UNITS, carriage.record.view.destination
         for change in rebook(sums, booked_of_arrivals(sums.claims, sums.lead)):
-            units, carriage.changed = list(change.units), True
+            units = list(change.units)
             self._regrade(carriage, sku, units, at)
             more += self._arrive_all(carriage, sku, units, at, now)
             if change.document == document:

@@ -158,6 +158,7 @@ do
       end
       if not reported[line.sku] then
         local said = units_of({ line })
+        family.changed = true
         sums = sums_to_change(family, line.sku)
         local stock = load_stock(shard, line.sku)
         fact_move(shard, stock, warehouse, line.source, line.target, line.quantity, line.reason, nil, at)
@@ -173,6 +174,7 @@ do
         local said, sums = units_of(lines, line.sku), sums_to_change(family, line.sku)
         claim_units(sums, '', warehouse, ROUTE, said)
         note(line.sku, book_claims(shard, kind, sums, load_stock(shard, line.sku), '', warehouse, said, at, line.reason))
+        family.changed = family.changed or sums.changed
       end
     end
     return more
@@ -260,6 +262,6 @@ local function book(keys, args, kind, outcome, lock_id, since)
   if lock then write_lock(shard, lock, changes) end
   if counted_at then note_counts(shard, warehouse, lines, counted_at) end
   write_op(shard, event, position)
-  if not moved and waiting == '' then return { 'UNCHANGED', op, position } end
+  if family and not family.changed and waiting == '' then return { 'UNCHANGED', op, position } end
   return { outcome, op, position, waiting }
 end

@@ -288,6 +288,7 @@ do
     for _, one in ipairs(before.booked) do note(one.document, one.warehouse) end
     for _, one in ipairs(booked) do note(one.document, one.warehouse) end
     for _, one in ipairs(more) do less[#less + 1] = one end
+    sums.changed = sums.changed or #less > 0
     return less
   end
 

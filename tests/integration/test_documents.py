@@ -27,7 +27,9 @@ HORIZON_SECONDS = 60
 @pytest.fixture
 def test_settings() -> Settings:
     return Settings(
-        trim_margin_seconds=0, horizon_seconds=HORIZON_SECONDS, inbox_sources="totals:reports=totals,twin:reporter=wms"
+        trim_margin_seconds=0,
+        horizon_seconds=HORIZON_SECONDS,
+        inbox_sources="totals:reports=totals,twin:reporter=wms",
     )
 
 
@@ -111,7 +113,9 @@ class Scene:
             answer = await self.house.http.post(path, json=body)
             return None if answer.status_code == 503 else answer
 
-        answer = await until(answered)  # as callers do: after a rebuild each process has to find the store again
+        answer = await until(
+            answered
+        )  # as callers do: after a rebuild each process has to find the store again
         assert answer is not None
         return answer
 
@@ -154,7 +158,9 @@ class Scene:
 
     async def give_back(self) -> httpx.Response:
         line = {"sku": self.id("A"), "quantity": 1, "condition": "sellable"}
-        return await self.post("/v1/returns", {"return_id": self.id("Q"), "warehouse": "north", "lines": [line]})
+        return await self.post(
+            "/v1/returns", {"return_id": self.id("Q"), "warehouse": "north", "lines": [line]}
+        )
 
     def said(self, name: str, kind: str, units: int, **more: Any) -> dict[str, Any]:
         told = {"occurred_at": AT, "sku": self.id("A"), "quantity": units} | more
@@ -223,9 +229,7 @@ SITUATIONS = {
     "a transfer's receipt in other conditions": Situation(
         Scene.transfer,
         lambda s: s.arrive(95, 3, 2),
-        lambda s: [
-            s.said("e", "transfer_received", 98, damaged=2, transfer_id=s.id("T"), receipt_id="R")
-        ],
+        lambda s: [s.said("e", "transfer_received", 98, damaged=2, transfer_id=s.id("T"), receipt_id="R")],
         Told(of("A", 95, 3), {"A": "condition"}),
         Told(of("A", 98, 2), {"A": "condition"}),
     ),
@@ -351,3 +355,202 @@ async def test_a_document_counts_once(stores: Stores, between: Callable[[Stores]
     await between(stores)
     async with on_a_line(stores) as house:
         await tell_second(house, begun, verified=between is not archived)
+
+
+async def decide(scene: Scene, sku: str, decision: str) -> httpx.Response:
+    """Accept or drop the one case of a SKU, and wait for what that books."""
+    await scene.house.caught_up()
+    found = (await scene.house.http.get("/v1/mismatches?limit=1000")).json()["items"]
+    (case,) = [one for one in found if one["sku"] == scene.id(sku)]
+    path = f"/v1/mismatches/{case['mismatch_id']}/{decision}"
+    first, again = [await scene.post(path, {"reason": "looked at"}) for _ in range(2)]
+    assert (first.status_code, again.status_code) == (200, 200), (first.text, again.text)
+    assert (
+        first.json()["decision"]
+        == again.json()["decision"]
+        == {"accept": "accepted", "drop": "dropped"}[decision]
+    )
+    await scene.house.caught_up()
+    return first
+
+
+ACCEPTED = {
+    "a receipt of which the event says more": of("A", 9),
+    "a shipment from another warehouse": of("A", 0) | of("A", -5, warehouse="south"),
+    "a transfer's receipt in other conditions": of("A", 98, 2),
+    "a shipment of which the event says more": of("A", -4),
+    "a return in another warehouse": of("A", 1) | of("A", 1, warehouse="south"),
+}
+
+
+@pytest.mark.parametrize("decision", ["accept", "drop"])
+async def test_a_person_decides_what_reporters_disagree_on(house: House, decision: str) -> None:
+    """Accepted: what is beyond is booked, another place corrects both; dropped: it stays. Nothing is listed then."""
+    scenes = {Scene(house, f"{number}"): name for number, name in enumerate(ACCEPTED)}
+    await stock_up(house, list(scenes))
+    for scene, name in scenes.items():
+        await SITUATIONS[name].begin(scene)
+        await by_route(scene, SITUATIONS[name])
+        await by_events(scene, SITUATIONS[name])
+        await decide(scene, "A", decision)
+        await by_events(scene, SITUATIONS[name])
+    for scene, name in scenes.items():
+        counts = ACCEPTED[name] if decision == "accept" else SITUATIONS[name].route_first.counts
+        for (sku, warehouse), units in counts.items():
+            assert await counts_of(scene, sku, warehouse) == units, (name, sku, warehouse)
+    assert await mismatches(house) == {}
+    assert await house.differences() == []
+
+
+async def test_a_case_closes_by_itself_and_opens_again_when_more_is_said(house: House) -> None:
+    scene = Scene(house, "x")
+    await stock_up(house, [scene])
+    await scene.order()
+    await scene.receive(A=5)
+    lots = [
+        scene.said(f"e{n}", "received", n, receipt_id="R", purchase_order_id=scene.id("P")) for n in (2, 3, 4)
+    ]
+    for lot, listed, status in zip(
+        lots, ({"A-x": "units"}, {}, {"A-x": "units"}), ("duplicate",) * 3, strict=True
+    ):
+        assert await scene.send(lot) == [status if lot is not lots[2] else "quarantined"]
+        assert await mismatches(house) == listed
+    await decide(scene, "A", "drop")
+    assert await mismatches(house) == {}
+    more = scene.said("e5", "received", 1, receipt_id="R", purchase_order_id=scene.id("P"))
+    assert await scene.send(more) == ["quarantined"]
+    assert await mismatches(house) == {"A-x": "units"}
+    assert await counts_of(scene, "A", "north") == (5, 0)
+
+
+async def test_what_shipped_from_elsewhere_settles_its_order(house: House) -> None:
+    """The promise in the north ends; the order has its goods, and all of them can come back, but no more."""
+    scene = Scene(house, "x")
+    await stock_up(house, [scene])
+    await scene.lock(3)
+    shipped = scene.said("e", "shipped", 3, shipment_id="p", warehouse="south")
+    assert await scene.send(shipped, shipped) == ["applied", "duplicate"]
+    told = (await house.http.get(f"/v1/locks/{scene.id('L')}")).json()
+    assert (told["status"], told["lines"]) == (
+        "deducted",
+        [{"sku": "A-x", "warehouse": "south", "quantity": 3, "deducted": 3}],
+    )
+    assert (await house.counts("A-x", "north"))["locked"] == 0
+    assert await counts_of(scene, "A", "north") == (0, 0)
+    assert await counts_of(scene, "A", "south") == (-3, 0)
+    await returns_of(scene, 3)
+    assert await house.differences() == []
+
+
+async def returns_of(scene: Scene, units: int) -> None:
+    """As much as was shipped comes back, one of it by an exchange, and not one more."""
+    line = {"sku": scene.id("A"), "condition": "sellable"}
+    swap = {
+        "warehouse": "north", "lock_id": scene.id("L"), "returned": [line | {"quantity": 1}],
+        "lock": {"lock_id": scene.id("M"), "lines": [{"sku": scene.id("A"), "quantity": 1}]},
+    }  # fmt: skip
+    assert (await scene.post("/v1/exchanges", swap | {"exchange_id": scene.id("X")})).status_code == 201
+    back = {"warehouse": "north", "lock_id": scene.id("L"), "lines": [line | {"quantity": units - 1}]}
+    assert (await scene.post("/v1/returns", back | {"return_id": scene.id("Q")})).status_code == 201
+    for path, body in (
+        ("/v1/returns", back | {"return_id": scene.id("Q2")}),
+        ("/v1/exchanges", swap | {"exchange_id": scene.id("X2"), "lock": swap["lock"] | {"lock_id": "N"}}),
+    ):
+        refused = await scene.post(path, body)
+        assert (refused.status_code, refused.json()["code"]) == (409, "quantity_exceeds_shipment")
+
+
+async def test_what_was_cancelled_and_shipped_can_come_back(house: House) -> None:
+    scene = Scene(house, "x")
+    await stock_up(house, [scene])
+    await scene.lock(2)
+    assert (await scene.post(f"/v1/locks/{scene.id('L')}/unlock", {})).status_code == 200
+    assert await scene.send(scene.said("e", "shipped", 2, shipment_id="p")) == ["applied"]
+    await returns_of(scene, 2)
+    await house.caught_up()
+    await forgotten(house.stores)
+    assert await counts_of(scene, "A", "north") == (0, 0)
+
+
+async def test_a_time_that_was_given_beats_one_that_was_assumed(house: House) -> None:
+    """Counted at 10 what was shipped at 9 and reported at 11: what was counted stands, whoever gives the time when."""
+    nine, ten = ago(20), ago(10)
+    scenes = [Scene(house, name) for name in ("route", "event", "both", "arrived")]
+    await stock_up(house, scenes)
+    for scene in scenes[:3]:
+        await scene.lock(2)
+        line = {"sku": scene.id("A"), "on_hand": 98}
+        take = {"stock_take_id": scene.id("C"), "warehouse": "north", "counted_at": ten, "lines": [line]}
+        assert (await scene.post("/v1/stock-takes", take)).status_code == 201
+        body = {"shipment_id": "p"} | ({"occurred_at": nine} if scene.name == "route" else {})
+        if scene.name != "event":
+            assert (await scene.post(f"/v1/locks/{scene.id('L')}/deduct", body)).status_code == 200
+        if scene.name != "route":
+            await scene.send(scene.said("e", "shipped", 2, shipment_id="p", occurred_at=nine))
+        if scene.name == "event":
+            assert (await scene.post(f"/v1/locks/{scene.id('L')}/deduct", body)).status_code == 200
+    for scene in scenes[:3]:
+        assert await counts_of(scene, "A", "north") == (-2, 0), scene.name
+    assert await mismatches(house) == {}
+    assert await house.differences() == []
+
+
+async def test_sources_that_speak_for_one_and_those_that_report_totals(house: House) -> None:
+    scene = Scene(house, "x")
+    await stock_up(house, [scene])
+    await scene.order()
+    named = {"receipt_id": "R", "purchase_order_id": scene.id("P")}
+    assert await scene.send(scene.said("e", "received", 3, **named)) == ["applied"]
+    assert await scene.send(scene.said("e", "received", 4, **named), source="twin") == ["applied"]
+    assert await counts_of(scene, "A", "north") == (7, 0)
+    assert await mismatches(house) == {}
+    totals = [
+        scene.said(
+            f"t{n}", "received", n, occurred_at=ago(n), receipt_id="S", purchase_order_id=scene.id("P")
+        )
+        for n in (6, 2, 9)
+    ]
+    assert await scene.send(*totals, source="totals") == ["applied", "applied", "duplicate"]
+    assert await counts_of(scene, "A", "north") == (9, 0)
+    assert await house.differences() == []
+
+
+async def test_a_lock_that_is_forgotten_is_no_unknown_lock_to_a_step(house: House) -> None:
+    scene = Scene(house, "x")
+    await stock_up(house, [scene])
+    await scene.lock(2)
+    await scene.deduct("p", 2)
+    await house.caught_up()
+    await forgotten(house.stores)
+    path = f"/v1/locks/{scene.id('L')}"
+    answers = {
+        "confirm": ({}, 200),
+        "extend": ({"ttl_seconds": 5}, 409),
+        "unlock": ({}, 409),
+        "deduct": ({"shipment_id": "q"}, 409),
+    }
+    for step, (body, status) in answers.items():
+        answer = await scene.post(f"{path}/{step}", body)
+        told = answer.json()
+        assert (answer.status_code, told.get("current_status", told.get("status"))) == (status, "deducted"), (
+            step
+        )
+    again = await scene.deduct("p", 2)
+    assert (again.status_code, again.json()["status"]) == (200, "deducted")
+    assert (await scene.deduct("p", 1)).json()["code"] == "shipment_id_reused"
+    assert await counts_of(scene, "A", "north") == (-2, 0)
+
+
+async def test_an_event_is_known_for_ever(stores: Stores) -> None:
+    """Once its month is archived it is a duplicate still."""
+    async with on_a_line(stores) as house:
+        scene = Scene(house, "x")
+        await stock_up(house, [scene])
+        plain = [scene.said(f"e{n}", "received", 1, occurred_at=AT) for n in range(3)]
+        assert await scene.send(*plain) == ["applied"] * 3
+        await house.caught_up()
+    await archived(stores)
+    async with on_a_line(stores) as house:
+        scene = Scene(house, "x")
+        assert await scene.send(*plain) == ["duplicate"] * 3
+        assert await counts_of(scene, "A", "north") == (3, 0)

@@ -147,11 +147,15 @@ CASES = {
         O.RECEIVED,
         at_north(3 + FOUND.quantity),
     ),
-    "receive what an event told of": Case(
-        (told("received", 3, told_id="r2"),), Receive("r2", N, (FOUND,)), O.REPEATED, at_north(3)
+    "receipt of more than others reported": Case(
+        (told("received", 2, document_id="P", told_id="r2"),),
+        Receive("r2", N, (FOUND,), None, "P"),
+        O.RECEIVED,
+        at_north(2),
+        {"detail": '[{"sku":"A","warehouse":"north"}]'},
     ),
-    "receive other units than an event told of": Case(
-        (told("received", 2, told_id="r2"),), Receive("r2", N, (FOUND,)), O.ID_REUSED, at_north(2)
+    "receipt without an order is its reporter's own": Case(
+        (told("received", 3, told_id="r2"),), Receive("r2", N, (FOUND,)), O.RECEIVED, at_north(6)
     ),
     # exchange
     "exchange takes back and holds": Case(
