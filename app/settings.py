@@ -147,8 +147,8 @@ class Settings(BaseSettings):
     )
     inbox_sources: str = _setting(
         "",
-        "sources with other limits: source:units:seconds,… (units_max and skew_seconds of each); with :reporter=name it "
-        "speaks for another name, with :reports=totals a later event of a document's line replaces the earlier one",
+        "sources with other limits: source:units:seconds,… (units_max and skew_seconds of each); with :reporter=name "
+        "it speaks for another, with :reports=totals a later event of a document's line replaces the earlier one",
         promise="8",
     )
     clock_jump_seconds_max: float = _setting(

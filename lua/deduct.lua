@@ -207,9 +207,10 @@ local function deduct(keys, args)
   if not counts_fit(shard) then return { 'QUANTITY_TOO_LARGE', lock.id } end
   local all_known = #shard.moves == 0
   local event = {
-    kind = #shard.moves > 0 and 'deduct' or 'told', op = args[4], fingerprint = args[5], occurred_at = occurred_at,
+    kind = 'deduct', op = args[4], fingerprint = args[5], occurred_at = occurred_at,
     keeps_quantities = order.same, family = family,
   }
+  if all_known then event.kind = 'told' end
   local changes = all_known and {} or changes_of_order(order)
   return end_step(shard, lock, all_known and 'UNCHANGED' or 'DEDUCTED', event, changes)
 end

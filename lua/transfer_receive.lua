@@ -79,8 +79,9 @@ local function receive_transfer(keys, args)
   if #exceeding > 0 then return exceeding_answer(transfer, exceeding) end
   local moved = #shard.moves > 0
   local event = {
-    kind = moved and 'transfer_receive' or 'told', op = args[4], fingerprint = args[5], occurred_at = at, family = family,
+    kind = 'transfer_receive', op = args[4], fingerprint = args[5], occurred_at = at, family = family,
   }
+  if not moved then event.kind = 'told' end
   return end_transfer_step(shard, carriage, moved and 'TRANSFER_RECEIVED' or 'UNCHANGED', event)
 end
 

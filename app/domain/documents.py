@@ -127,8 +127,8 @@ class Sums:
         """Read it again."""
         claims, booked, assumed, lead, beyond = value
         return cls(
-            [Claim(*claim[:3], _units(claim[3:])) for claim in claims],
-            [Booked(*one[:2], _units(one[2:])) for one in booked],
+            [Claim(claim[0], claim[1], claim[2], _units(claim[3:])) for claim in claims],
+            [Booked(one[0], one[1], _units(one[2:])) for one in booked],
             [Assumed(*one) for one in assumed],
             lead,
             beyond,

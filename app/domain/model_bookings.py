@@ -263,7 +263,7 @@ class Bookings(Locks):
             self._move(sku, warehouse, Place.BUFFER, Place.BUFFER, 0, even_zero=True)
         self.stock.setdefault(sku, {}).setdefault(warehouse, {})[Place.BUFFER] = units
 
-    def _exchange(self, command: Exchange, now: int) -> Answer:
+    def _exchange(self, command: Exchange, now: int) -> Answer:  # noqa: PLR0911 - an answer each
         """Do both halves on a copy first, so that a refusal leaves nothing behind."""
         repeated = self.ops.get(command.op)
         if repeated:
@@ -293,8 +293,9 @@ class Bookings(Locks):
         if not self._fits(back, at):
             return Answer(Outcome.QUANTITY_TOO_LARGE)
         self._take_back(back, at)
-        for sku, units in more.items() if shipped else ():
-            shipped.returned[sku] = shipped.returned.get(sku, 0) + units
+        if shipped:
+            for sku, units in more.items():
+                shipped.returned[sku] = shipped.returned.get(sku, 0) + units
         locked = self._lock(command.lock, now)
         answer = replace(locked, outcome=Outcome.EXCHANGED)
         record = self.locks[command.lock.lock_id]

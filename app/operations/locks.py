@@ -20,8 +20,8 @@ S = TypeVar("S", bound=Step)
 class Locks:
     """Every step of a lock. A step raises what `HotStore` raises; a refusal is an answer.
 
-    A step on a lock that the hot store has forgotten is taken as the ledger knows it: `UnavailableError` if that cannot be
-    asked.
+    A step on a lock that the hot store has forgotten is taken as the ledger knows it: `UnavailableError` if that
+    cannot be asked.
     """
 
     hot: HotStore

@@ -1,7 +1,8 @@
 """A document counts once, whoever reports it: the same situations told by a route and by events, in both orders."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import httpx
@@ -84,7 +85,7 @@ class Told(NamedTuple):
     """What one situation comes to: by (SKU, warehouse) the change of (on hand, damaged), and what is listed, by SKU."""
 
     counts: dict[tuple[str, str], Units]
-    listed: dict[str, str] = {}
+    listed: Mapping[str, str] = MappingProxyType({})
 
 
 class Situation(NamedTuple):
