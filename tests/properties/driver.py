@@ -82,7 +82,8 @@ _WEIGHTS = {
     "forget": 3,
     "reopen": 1,
     "fact": 26,
-    "accept": 4,
+    "report": 14,
+    "accept": 6,
     "count": 4,
     "again": 10,
 }
@@ -379,6 +380,51 @@ class Chooser:
             reporter=rng.choice(("", "", "warehouse", "route")),
             line_id=rng.choice(("", "", "", "1", "2")),
             totals=rng.random() < 0.1,
+        )
+
+    def _report(self) -> Fact:
+        """Another word on a document that somebody has reported."""
+        rng = self._rng
+        known = [
+            (family, sku, claim)
+            for family, sums in self._model.documents.items()
+            for sku, said in sums.items()
+            for claim in said.claims
+        ]
+        if not known:
+            return self._fact()
+        family, sku, claim = rng.choice(known[-20:])
+        kind, _, rest = family.partition(":")
+        type_, document, told = {
+            "deduct": ("shipped", rest, claim.document),
+            "transfer_ship": ("transfer_shipped", rest, claim.document),
+            "transfer_receive": ("transfer_received", rest, claim.document),
+            "receipt": ("received", *rest.rsplit("{", 1)) if kind == "receipt" else ("", "", ""),
+            "return": ("returned", "", rest),
+            "adjustment": ("adjusted", "", rest),
+        }[kind]
+        state = rng.choice((0, 0, 1)) if type_ in _STATED else 0
+        units = claim.units[state] + rng.choice((0, 0, 0, 1, -1, 4, -claim.units[state] * 2))
+        units = units if type_ == "adjusted" else abs(units)
+        damaged, lost = (claim.units[1], claim.units[2]) if rng.random() < 0.5 else (rng.choice((0, 1)), 0)
+        self._facts += 1
+        return Fact(
+            rng.choice(("wms", "erp")),
+            f"e{self._facts}",
+            type_,
+            rng.choice(_TIMES),
+            rng.choice((claim.warehouse, claim.warehouse, claim.warehouse, *WAREHOUSES)),
+            sku,
+            units or 1,
+            damaged if type_ in {"received", "transfer_received"} else 0,
+            lost if type_ == "transfer_received" else 0,
+            (Place.AVAILABLE, Place.DAMAGED)[state],
+            "" if document.startswith("{") else document,
+            "" if told.startswith("{") else rng.choice((told, told, told, "s9" if type_ == "shipped" else told)),
+            mode=rng.choice(("", "", "", "force")),
+            reporter=rng.choice(("", "", "route", claim.reporter)),
+            line_id=rng.choice(("", "", "1")),
+            totals=rng.random() < 0.25,
         )
 
     def _accept(self) -> Accept:
