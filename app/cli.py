@@ -30,6 +30,7 @@ from app.commands.options import (
     Host,
     HtmlFile,
     LockIds,
+    MismatchId,
     Moves,
     OfCause,
     OfWarehouse,
@@ -48,6 +49,7 @@ from app.commands.options import (
     Summary,
     SummaryForm,
     Warehouse,
+    WhyDecided,
     Workers,
 )
 from app.errors import SellableError
@@ -188,6 +190,36 @@ def resolve_shortage(shortage_id: ShortageId, lock_ids: LockIds, data_dir: DataD
         data_dir=data_dir,
         needs="open_operations",
     )
+
+
+mismatches = typer.Typer(
+    help="List and decide what reporters of one document disagree on.", no_args_is_help=True
+)
+cli.add_typer(mismatches, name="mismatches")
+
+
+@mismatches.command("list")
+def list_mismatches(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: FBT002 - a switch
+    """List the open cases, with what each reporter said and what is booked."""
+    _run("mismatches", action="list", as_json=as_json, data_dir=data_dir, needs="open_operations")
+
+
+@mismatches.command("accept")
+def accept_mismatch(mismatch_id: MismatchId, reason: WhyDecided, data_dir: DataDir = HERE) -> None:
+    """Take the word that what is booked does not follow yet."""
+    _run(
+        "mismatches", action="accept", mismatch_id=mismatch_id, reason=reason, data_dir=data_dir,
+        needs="open_operations",
+    )  # fmt: skip
+
+
+@mismatches.command("drop")
+def drop_mismatch(mismatch_id: MismatchId, reason: WhyDecided, data_dir: DataDir = HERE) -> None:
+    """Leave what is booked as it is, and close the case."""
+    _run(
+        "mismatches", action="drop", mismatch_id=mismatch_id, reason=reason, data_dir=data_dir,
+        needs="open_operations",
+    )  # fmt: skip
 
 
 inbox = typer.Typer(help="List, book or drop warehouse events that wait.", no_args_is_help=True)

@@ -122,6 +122,7 @@ GAUGES = {
     "sellable_outbox_level": "0: ok, 1: beyond a soft limit, 2: new obligations are refused.",
     "sellable_ledger_waits": "1 while nothing can be persisted.",
     "sellable_quarantined": "SKUs and documents in quarantine.",
+    "sellable_mismatches": "Documents on which reporters disagree, by SKU: cases for a person.",
 }
 """How things stand, by name; none has a label."""
 

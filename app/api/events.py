@@ -12,12 +12,12 @@ from app.api.problems import Problem, ProblemError, invalid
 from app.api.strict import read_body
 from app.api.words import described
 from app.domain.codes import ID_LENGTH_MAX, SKU_LENGTH_MAX, WAREHOUSE_LENGTH_MAX, check_code
+from app.domain.inbox import SOURCE_LENGTH_MAX
 from app.domain.words import Durability
 from app.operations.warehouse_events import EVENT_TYPES, MalformedError, WarehouseEvent, read_event
 
 BYTES_MAX = 16 * 1_048_576
 EVENTS_MAX = 10_000
-SOURCE_LENGTH_MAX = 64
 SLICE = 256
 """Events that are read in one go: others get their turn in between."""
 
@@ -113,6 +113,10 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "receipt_id": {"type": "string", "description": "received, transfer_received"},
     "return_id": {"type": "string", "description": "returned"},
     "adjustment_id": {"type": "string", "description": "adjusted"},
+    "line_id": {
+        "type": "string",
+        "description": "its line in the document that it reports, as its source counts them",
+    },
 }
 _EVENTS = {
     "type": "array",

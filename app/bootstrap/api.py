@@ -85,6 +85,8 @@ class _Health:
             metrics.set_gauge("sellable_outbox_level", ("ok", "soft", "hard").index(words["level"]))
             metrics.set_gauge("sellable_ledger_waits", bool(words["trouble"]))
             metrics.set_gauge("sellable_quarantined", words["quarantined"])
+            # A worker of an older version says nothing of them.
+            metrics.set_gauge("sellable_mismatches", words.get("mismatches", 0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,11 @@ EventId = Annotated[
     str, typer.Argument(metavar="EVENT_ID", help="The event's id, as `inbox list` prints it.")
 ]
 DropReason = Annotated[str, typer.Option("--reason", callback=_reason, help="Why it is never to be booked.")]
+MismatchId = Annotated[
+    int,
+    typer.Argument(metavar="MISMATCH_ID", min=1, help="The case's number, as `mismatches list` prints it."),
+]
+WhyDecided = Annotated[str, typer.Option("--reason", callback=_reason, help="Why; it stays in the ledger.")]
 Snapshot = Annotated[
     Path,
     typer.Argument(metavar="SNAPSHOT", exists=True, dir_okay=False, help="A .csv, .ndjson or .json file."),

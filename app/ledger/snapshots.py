@@ -33,6 +33,7 @@ class CauseStep(NamedTuple):
 CAUSES = (
     CauseStep("cause_waiting", status="parked"),
     CauseStep("cause_waiting", status="quarantined"),
+    CauseStep("cause_mismatch"),
     CauseStep("cause_applied_twice"),
     CauseStep("cause_in_transit"),
     CauseStep("cause_shipped_after_cut", window=True),

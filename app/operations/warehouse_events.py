@@ -64,6 +64,7 @@ class WarehouseEvent(msgspec.Struct, forbid_unknown_fields=True, frozen=True, om
     receipt_id: str | None = None
     return_id: str | None = None
     adjustment_id: str | None = None
+    line_id: str | None = None
 
     @property
     def at_ms(self) -> int:
@@ -77,8 +78,11 @@ class WarehouseEvent(msgspec.Struct, forbid_unknown_fields=True, frozen=True, om
             0 if self.type == "counted" else (self.damaged or 0) + (self.lost or 0)
         )
 
-    def fact(self, source: str) -> Fact:
-        """Return the command; a count's only stands for its id, its content and its place in the sequence."""
+    def fact(self, source: str, *, reporter: str = "", totals: bool = False) -> Fact:
+        """Return the command; a count's only stands for its id, its content and its place in the sequence.
+
+        `reporter` is whose word it is ('': the source's), `totals`: it says all that is known of its line.
+        """
         named, told = _DOCUMENTS[self.type]
         if self.type == "counted":
             units = (self.on_hand or 0, self.damaged or 0, int(self.damaged is not None))
@@ -99,6 +103,9 @@ class WarehouseEvent(msgspec.Struct, forbid_unknown_fields=True, frozen=True, om
             (getattr(self, told) if told else None) or "",
             self.sequence,
             self.reason,
+            reporter=reporter,
+            line_id=self.line_id or "",
+            totals=totals,
         )
 
 
@@ -160,6 +167,12 @@ def _check(event: WarehouseEvent) -> None:
     if event.sequence is not None and not 1 <= event.sequence <= SEQUENCE_MAX:
         raise ValueError(f"sequence: must be from 1 to {SEQUENCE_MAX}")
     _check_ids(event)
+    if event.line_id is not None:
+        _field("line_id", check_id, event.line_id)
+        if event.type == "counted" or not any(
+            getattr(event, name) for name in _DOCUMENTS[event.type] if name
+        ):
+            raise ValueError("line_id: needs the document that it is a line of")
     _check_units(event)
 
 

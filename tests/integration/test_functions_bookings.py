@@ -1,5 +1,7 @@
 """The functions that book receipts, returns, adjustments, exchanges, openings and buffers, as a table."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.domain.answers import Excess
@@ -47,6 +49,7 @@ from tests.properties.rig import START_MS, Shard
 
 pytest_plugins = ["tests.properties.fixtures"]
 
+OF_LOCK = replace(SWAP, lock=replace(ANOTHER, lock_id="M"), lock_id="L")
 CASES = {
     # receive, return, adjust
     "receive good and damaged": Case((), Receive("r", N, (IN, BROKEN)), O.RECEIVED, at_north(5, 0, 2)),
@@ -144,11 +147,15 @@ CASES = {
         O.RECEIVED,
         at_north(3 + FOUND.quantity),
     ),
-    "receive what an event told of": Case(
-        (told("received", 3, told_id="r2"),), Receive("r2", N, (FOUND,)), O.REPEATED, at_north(3)
+    "receipt of more than others reported": Case(
+        (told("received", 2, document_id="P", told_id="r2"),),
+        Receive("r2", N, (FOUND,), None, "P"),
+        O.RECEIVED,
+        at_north(2),
+        {"detail": '[{"sku":"A","warehouse":"north"}]'},
     ),
-    "receive other units than an event told of": Case(
-        (told("received", 2, told_id="r2"),), Receive("r2", N, (FOUND,)), O.ID_REUSED, at_north(2)
+    "receipt without an order is its reporter's own": Case(
+        (told("received", 3, told_id="r2"),), Receive("r2", N, (FOUND,)), O.RECEIVED, at_north(6)
     ),
     # exchange
     "exchange takes back and holds": Case(
@@ -183,6 +190,20 @@ CASES = {
     ),
     "exchange for a lock that is there": Case(
         (TEN, ANOTHER), SWAP, O.ID_REUSED, at_north(4, 6), {"detail": "lock"}
+    ),
+    "exchange of what a lock shipped": Case(
+        (TEN, LOCK, Deduct("L", "s")), OF_LOCK, O.EXCHANGED, at_north(2, 6, 1)
+    ),
+    "exchange of more than a lock shipped": Case(
+        (TEN, LOCK), OF_LOCK, O.QUANTITY_EXCEEDS_SHIPMENT, at_north(6, 4)
+    ),
+    "exchange of a lock that nobody knows": Case((TEN,), OF_LOCK, O.UNKNOWN_LOCK, at_north(10)),
+    "receipt that others reported": Case(
+        (told("received", 3, document_id="P", told_id="r2"),),
+        Receive("r2", N, (FOUND,), None, "P"),
+        O.UNCHANGED,
+        at_north(3),
+        noted=True,
     ),
     "exchange of nothing": Case((TEN,), Exchange("x", N, (), ANOTHER), O.INVALID_ARGUMENT, at_north(10)),
     "exchange for nothing": Case(

@@ -33,21 +33,56 @@ CASES = {
     "an event with other content": Case(
         (told("received", 3),), told("received", 4), O.ID_REUSED, at_north(3)
     ),
-    "an event of a receipt that is known": Case(
-        (Receive("r2", N, (FOUND,)),), told("received", 3, told_id="r2"), O.REPEATED, at_north(3), noted=True
-    ),
-    "two events of one receipt": Case(
-        (told("received", 3, told_id="r2"),),
-        told("received", 3, "e2", told_id="r2"),
+    "an event of a receipt that a route reported": Case(
+        (Receive("r2", N, (FOUND,), None, "P"),),
+        told("received", 3, document_id="P", told_id="r2"),
         O.REPEATED,
         at_north(3),
         noted=True,
     ),
-    "two events that contradict each other": Case(
+    "an event that says more than the route did": Case(
+        (Receive("r2", N, (FOUND,), None, "P"),),
+        told("received", 4, document_id="P", told_id="r2"),
+        O.DISPUTED,
+        at_north(3),
+    ),
+    "an event of a receipt without an order is its source's own": Case(
         (told("received", 3, told_id="r2"),),
-        told("received", 2, "e2", told_id="r2"),
+        replace(told("received", 3, "e2", told_id="r2"), source="erp"),
+        O.BOOKED,
+        at_north(6),
+    ),
+    "two events of one receipt": Case(
+        (told("received", 3, told_id="r2"),),
+        told("received", 3, "e2", told_id="r2"),
+        O.BOOKED,
+        at_north(6),
+    ),
+    "an event of a line that is known": Case(
+        (told("received", 3, told_id="r2", line_id="1"),),
+        told("received", 3, "e2", told_id="r2", line_id="1"),
+        O.REPEATED,
+        at_north(3),
+        noted=True,
+    ),
+    "two events of a line that contradict each other": Case(
+        (told("received", 3, told_id="r2", line_id="1"),),
+        told("received", 2, "e2", told_id="r2", line_id="1"),
         O.OTHER_CONTENT,
         at_north(3),
+    ),
+    "a later event of a source that reports totals": Case(
+        (told("received", 3, told_id="r2", totals=True),),
+        replace(told("received", 2, "e2", told_id="r2", totals=True), occurred_at=START_MS + 1),
+        O.BOOKED,
+        at_north(2),
+    ),
+    "an earlier event of a source that reports totals": Case(
+        (told("received", 3, told_id="r2", totals=True),),
+        replace(told("received", 2, "e2", told_id="r2", totals=True), occurred_at=START_MS - 1),
+        O.REPEATED,
+        at_north(3),
+        noted=True,
     ),
     "an event before its turn": Case((), told("received", 3, sequence=2), O.EARLY, {}),
     "an event in its turn": Case(
@@ -88,7 +123,7 @@ CASES = {
         (TEN, LOCK),
         told("shipped", 1, warehouse=S, document_id="L"),
         O.BOOKED,
-        at_north(6, 4) | {("A", S): Counts(-1)},
+        at_north(7, 3) | {("A", S): Counts(-1)},
     ),
     "goods that came back before anybody knew that they had left": Case(
         (TEN, LOCK), told("returned", 1, document_id="L"), O.BOOKED, at_north(7, 4)

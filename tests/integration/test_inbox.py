@@ -432,12 +432,10 @@ async def test_a_rebuilt_store_remembers_all_of_it(house: House) -> None:
         while (await house.http.get("/v1/stock/A")).status_code != 200:
             await asyncio.sleep(0.02)
     assert await send(house, first) == [("duplicate", "")]
-    assert await send(house, event("e3", receipt_id="R"), event("e4", sequence=2)) == [
-        ("duplicate", ""),
-        ("applied", ""),
-    ]
+    lots = event("e3", receipt_id="R"), event("e4", sequence=2)  # another lot of the receipt adds up
+    assert await send(house, *lots) == [("applied", "")] * 2
     assert await send(house, event("e5", occurred_at=ago(90))) == [("applied", "")]
-    assert await counts(house) == (there[0] + 3, *there[1:])
+    assert await counts(house) == (there[0] + 6, *there[1:])
     assert await house.differences() == []
 
 
