@@ -420,7 +420,9 @@ class Chooser:
             lost if type_ == "transfer_received" else 0,
             (Place.AVAILABLE, Place.DAMAGED)[state],
             "" if document.startswith("{") else document,
-            "" if told.startswith("{") else rng.choice((told, told, told, "s9" if type_ == "shipped" else told)),
+            ""
+            if told.startswith("{")
+            else rng.choice((told, told, told, "s9" if type_ == "shipped" else told)),
             mode=rng.choice(("", "", "", "force")),
             reporter=rng.choice(("", "", "route", claim.reporter)),
             line_id=rng.choice(("", "", "1")),
