@@ -209,6 +209,11 @@ class Receive(Book):
         return f"{self.namespace}:{self.purchase_order_id or '{' + ROUTE}{{{self.document_id}"
 
     @property
+    def older_op(self) -> str:
+        """The op that older versions used: the receipt's id alone."""
+        return f"{self.namespace}:{self.document_id}"
+
+    @property
     def document(self) -> Document | None:
         """The order that they came in for."""
         return Document("purchase_order", self.purchase_order_id, {}) if self.purchase_order_id else None

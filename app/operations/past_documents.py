@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from app.domain.answers import Answer
-from app.domain.commands import Book
+from app.domain.commands import Book, Receive
 from app.domain.documents import Sums
 from app.domain.outcomes import Outcome
 from app.errors import UnavailableError
@@ -31,7 +31,14 @@ class PastDocuments:
         None: it is new, or the hot store knows better. What others reported of the document is remembered again.
         """
         try:
-            found = await self.ledger.find_op(command.op)
+            older = [command.older_op] if isinstance(command, Receive) else []
+            known = await self.ledger.find_ops([command.op, *older])
+            found = known.get(command.op)
+            for (
+                op
+            ) in older:  # which of several orders an older version's receipt was for, only its content tells
+                if op in known and known[op].fingerprint == command.fingerprint:
+                    found = known[op]
             if found is None:
                 await self.rehydrate([command.op])
                 return None

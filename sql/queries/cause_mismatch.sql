@@ -35,6 +35,6 @@ SELECT
     jsonb_build_object('mismatches', jsonb_agg(DISTINCT said.mismatch_id::text ORDER BY said.mismatch_id::text)) AS evidence
 FROM discrepancy AS d
 JOIN said ON said.sku = d.sku AND said.state = d.state
-LEFT JOIN booked USING (mismatch_id, state)
+LEFT JOIN booked ON booked.mismatch_id = said.mismatch_id AND booked.state = said.state
 WHERE d.number = $1 AND d.cause IS NULL AND coalesce(said.units, 0) - coalesce(booked.units, 0) = d.difference
 GROUP BY d.sku, d.state

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.commands import Count, Receive
+from app.domain.commands import Accept, Count, Deduct, Line, Receive
 from app.domain.events import Counts
 from app.domain.words import Place
 from tests.integration.function_cases import (
@@ -83,6 +83,31 @@ CASES = {
         O.REPEATED,
         at_north(3),
         noted=True,
+    ),
+    "a person's word on a receipt": Case(
+        (
+            Receive("r2", N, (FOUND,), None, "P"),
+            told("received", 4, document_id="P", told_id="r2"),
+        ),
+        Accept("1", "receipt:P{r2", "A", "wms"),
+        O.ADJUSTED,
+        at_north(4),
+    ),
+    "a person's word on the condition of what arrived": Case(
+        (
+            *SENT,
+            told("transfer_received", 5, "e1", S, damaged=1, document_id="T", told_id="r"),
+            told("transfer_received", 6, "e2", S, document_id="T", told_id="r", reporter="erp"),
+        ),
+        Accept("1", "transfer_receive:T", "A", "erp"),
+        O.ADJUSTED,
+        at_north(4) | {("A", S): Counts(6)},
+    ),
+    "two parcels of one lock, each by another reporter": Case(
+        (TEN, LOCK, Deduct("L", "s1", (Line("A", 2),))),
+        told("shipped", 2, document_id="L", told_id="s2"),
+        O.BOOKED,
+        at_north(6),
     ),
     "an event before its turn": Case((), told("received", 3, sequence=2), O.EARLY, {}),
     "an event in its turn": Case(
