@@ -42,8 +42,9 @@ BOOKS_SECONDS = 15.0
 class _Health:
     """Whether this process can answer: the hot store's gate must be open. Locks go on without Postgres."""
 
-    def __init__(self, stores: Stores) -> None:
+    def __init__(self, stores: Stores, epochs: EpochWatch) -> None:
         self._stores = stores
+        self._epochs = epochs
         self.unchecked = "the hot store was not checked yet"
         """Why no command is taken yet; '' once the stores were checked."""
         self.is_serving = False
@@ -67,7 +68,9 @@ class _Health:
         return self._stores.level.problems
 
     def notes(self) -> list[str]:
-        return self._stores.words.notes()
+        trouble = self._epochs.trouble
+        own = [f"this process cannot ask the ledger: {trouble}"] if trouble else []
+        return self._stores.words.notes() + own
 
     def tell(self, metrics: Metrics) -> None:
         """Bring the gauges up to date; what nobody has said is left as it was."""
@@ -177,7 +180,7 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch,
     live = replace(stores, hot=store)
     operations = live.operations()
     operations.availability.other_memory = hot.pages.last_known
-    health = _Health(live)
+    health = _Health(live, epochs)
     metrics.collectors.append(health.tell)
     app = create_app(operations, stores.settings, health, metrics=metrics)
     books = asyncio.create_task(_watch_books(DriftRows(stores.engine, SHARD), metrics), name="books")

@@ -65,6 +65,8 @@ class EpochWatch:
         self._seen = Seen(epochs)
         self._task: asyncio.Task[None] | None = None
         self.newest = 0
+        self.trouble = ""
+        """Why the ledger could not be asked; '' if it could."""
 
     def start(self) -> None:
         """Watch in the background."""
@@ -116,9 +118,11 @@ class EpochWatch:
         while True:
             try:
                 await self.look()
+                self.trouble = ""
                 waits.over()
             except (SellableError, OSError) as error:  # a server is away: then nothing is known
-                waits.because(sentence_of(error))
+                self.trouble = sentence_of(error)
+                waits.because(self.trouble)
             except Exception:  # noqa: BLE001 - a watch that ends would believe an old primary for ever
                 _log.exception("epoch_watch.failed")
             await asyncio.sleep(INTERVAL_SECONDS)

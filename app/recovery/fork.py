@@ -70,7 +70,9 @@ class Fork:
                 is_known &= tip in {None, entry.prev} and (entry.raw is None or entry.position in known)
                 tip = entry.tip
             at = entries[-1].position
-        if kept:
+        if kept and finding is Finding.CARRY_OVER:  # nothing is lost: `lost list` does not have them
+            _log.warning("recovery.branch_is_booked", events=kept)
+        elif kept:
             _log.error("recovery.branch_kept", events=kept, finding=finding.value, table="lost_event")
         return Branch(ancestor, touched, kept, is_known)
 

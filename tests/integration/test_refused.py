@@ -1,17 +1,18 @@
 """Stores that answer and refuse us: one sentence, said once while it lasts, and all goes on when they do it no more."""
 
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import redis.asyncio
 from structlog.testing import capture_logs
 
-from app.bootstrap import Stores, open_ledger, open_stores
+from app.bootstrap import Stores, open_api, open_ledger, open_stores
 from app.commands.ledger import ledger
 from app.commands.verify import verify
 from app.domain.commands import Line, Lock, OpeningRow
@@ -178,7 +179,22 @@ async def test_the_watch_on_a_ledger_says_once_that_it_is_refused(stores: Stores
             with pytest.raises(UnavailableError, match="the user or the password of SELLABLE_DATABASE_URL"):
                 await operations.past.durabilities.wait_for_ledger("1-1")
         check_quiet(logs)
+        mine = Settings(redis_url=stores.redis_url, database_url=_url(refused))
+        async with (
+            open_api(mine) as api,
+            httpx.AsyncClient(transport=httpx.ASGITransport(api.app), base_url="http://test") as http,
+        ):
+
+            async def notes() -> str:
+                return " ".join((await http.get("/readyz")).json().get("notes", []))
+
+            said = "this process cannot ask the ledger: Postgres refuses us: the user or the password"
+            await until(lambda: says_so(notes, said))
     await engine.dispose()
+
+
+async def says_so(ask: Callable[[], Awaitable[str]], sentence: str) -> bool:
+    return sentence in await ask()
 
 
 # Redis
