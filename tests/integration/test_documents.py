@@ -349,7 +349,19 @@ async def tell_second(house: House, begun: dict[str, tuple[str, str]], *, verifi
         assert "quarantined" not in scene.statuses or scene.id("A") in listed, scene.name
 
 
-@pytest.mark.parametrize("between", [at_once, forgotten, rebuilt, forgotten_and_rebuilt, archived])
+_TIER = pytest.mark.tier
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        at_once,
+        pytest.param(forgotten, marks=_TIER),
+        pytest.param(rebuilt, marks=_TIER),
+        forgotten_and_rebuilt,
+        pytest.param(archived, marks=_TIER),
+    ],
+)
 async def test_a_document_counts_once(stores: Stores, between: Callable[[Stores], Awaitable[None]]) -> None:
     async with on_a_line(stores) as house:
         begun = await tell_first(house)
