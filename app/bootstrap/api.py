@@ -132,7 +132,7 @@ async def _start(stores: Stores, line: Line, epochs: EpochWatch, health: _Health
     while True:
         try:
             await stores.check()
-            await stores.report_rights(of_api())
+            await stores.check_rights(of_api())
             break
         except UnavailableError as error:
             health.unchecked = str(error)

@@ -9,13 +9,13 @@ import structlog
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.errors import UnavailableError
+from app.errors import ConfigurationError, UnavailableError
 from app.hotstore import wire
 from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.replicas import Replicas
-from app.hotstore.rights import lacking
+from app.hotstore.rights import inner_commands, lacking
 from app.hotstore.store import HotStore
 from app.hotstore.words import WorkerWords
 from app.ledger.migrate import check_schema, migrate
@@ -88,9 +88,16 @@ class Connections:
         await self.level.refresh()
         return server
 
-    async def report_rights(self, needed: Collection[str]) -> None:
-        """Log rights that the Redis user lacks, before something fails for it; the functions know, once loaded."""
+    async def check_rights(self, needed: Collection[str]) -> None:
+        """Refuse a Redis user whose functions would fail half-way, and log what else it lacks.
+
+        While the functions are not loaded nobody can tell; but nothing can be called then either.
+        """
         lacks = (await lacking(self.client, self.keys) or frozenset()).intersection(needed)
+        if half := sorted(lacks.intersection(inner_commands())):
+            raise ConfigurationError(
+                f"the Redis user may not run {', '.join(half)}, which the functions need: see deploy/users.acl"
+            )
         if lacks:
             _log.error("hot_store.user_lacks", rights=sorted(lacks), see="deploy/users.acl")
 

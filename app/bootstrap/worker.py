@@ -21,7 +21,7 @@ async def open_worker() -> AsyncIterator[list[Duty]]:
     """Reach the stores, refuse what would break a promise, and return the duties."""
     async with open_stores() as stores:
         await stores.check()
-        await stores.report_rights(of_worker())
+        await stores.check_rights(of_worker())
         await check_schema(stores.engine)
         line = Line(
             stores.redis_url, stores.keys, library(), deadline_seconds=stores.settings.call_deadline_seconds

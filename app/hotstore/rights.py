@@ -58,7 +58,10 @@ def of_worker() -> tuple[str, ...]:
 
 
 async def lacking(client: Redis, keys: Keys) -> frozenset[str] | None:
-    """Return which of the rights that `lua/may.lua` asks about our user lacks; None while it is not loaded."""
+    """Return which of the functions' rights, and of others that `lua/may.lua` names, our user lacks.
+
+    None while the functions are not loaded.
+    """
     try:
         reply = await client.fcall_ro(library().function("may"), 1, keys.meta)
     except ResponseError:

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +29,6 @@ from tests.servers import scratch, until
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
-USERS = ROOT / "deploy" / "users.acl"
 HOST = "127.0.0.1"
 ENV = {
     "API_PASSWORD": "of-the-api",
@@ -75,21 +75,46 @@ def read_compose(env: Mapping[str, str] = ENV) -> dict[str, Any]:
     return dict(walk(yaml.safe_load(COMPOSE.read_text())))
 
 
-def entry_point() -> list[str]:
+class Code(NamedTuple):
+    """Which code the parts run: how it is started, and where (None: wherever the deployment is)."""
+
+    command: list[str]
+    cwd: Path | None = None
+
+
+def this_code() -> Code:
     """What the image runs, from this environment."""
     (words,) = re.findall(r"^ENTRYPOINT (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     name, *more = json.loads(words)
-    return [str(Path(sys.executable).parent / name), *more]
+    return Code([str(Path(sys.executable).parent / name), *more])
+
+
+def code_of(commit: str, place: Path) -> Code | None:
+    """The code of another commit, with this environment's packages; None where the history is not at hand."""
+    place.mkdir()
+    archive = place / "code.tar"
+    done = subprocess.run(
+        ["git", "archive", "--output", str(archive), commit, "app", "lua", "sql"],  # noqa: S607
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        return None
+    with tarfile.open(archive) as packed:
+        packed.extractall(place, filter="data")
+    return Code([sys.executable, "-m", "app"], place)
 
 
 class Deployment:
-    """The services of the compose file, in a directory of ours. `command` is how the image starts `sellable`."""
+    """The services of the compose file, in a directory of ours. `code` and `users` may be changed between starts."""
 
-    def __init__(self, place: Path, programs: Programs, *, command: list[str] | None = None) -> None:
+    def __init__(self, place: Path, programs: Programs) -> None:
         self.place = place
         self.programs = programs
         self.services: dict[str, Any] = read_compose()["services"]
-        self.command = command or entry_point()
+        self.code = this_code()
+        self.users = ROOT / "deploy" / "users.acl"
         self.ports = _free_ports("redis", "postgres", "api", "api2")
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.http = httpx.Client(
@@ -187,9 +212,9 @@ class Deployment:
     def sellable(self, *arguments: str, name: str = "worker") -> subprocess.CompletedProcess[str]:
         """Run one command with the environment of a service, as `docker compose run` would."""
         return subprocess.run(
-            [*self.command, *arguments],
+            [*self.code.command, *arguments],
             env={**_PLAIN, **self.environment(name)},
-            cwd=self.place,
+            cwd=self.code.cwd or self.place,
             capture_output=True,
             text=True,
             timeout=60,
@@ -206,20 +231,20 @@ class Deployment:
         here = {"0.0.0.0": HOST, "8080": str(self.ports.get(name, 0))}  # noqa: S104 - taken out
         arguments = [here.get(word, word) for word in service["command"]]
         return process.Program(
-            argv=[*self.command, *arguments],
+            argv=[*self.code.command, *arguments],
             env={**_PLAIN, **self.environment(name)},
             log=self._log(name),
-            cwd=str(self.place),
+            cwd=str(self.code.cwd or self.place),
         )
 
     def _redis(self) -> process.Program:
         """The container's own script, with paths and port of here."""
         service = self.services["redis"]
         shell, dash_c, script = service["command"]
-        mounted = dict(volume.split(":")[1::-1] for volume in service["volumes"])
+        assert "./deploy/users.acl:/etc/sellable/users.acl:ro" in service["volumes"]
         (self.place / "redis").mkdir(exist_ok=True)
         places = {
-            "/etc/sellable/users.acl": str(ROOT / mounted["/etc/sellable/users.acl"]),
+            "/etc/sellable/users.acl": str(self.users),
             "/tmp/users.acl": str(self.place / "users.acl"),  # noqa: S108 - the container's
             "/data": str(self.place / "redis"),
             "redis-server": str(self.programs.redis),
@@ -300,10 +325,10 @@ _PLAIN = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
 
 
 @contextlib.contextmanager
-def deployment(programs: Programs, *, command: list[str] | None = None) -> Iterator[Deployment]:
+def deployment(programs: Programs) -> Iterator[Deployment]:
     """The whole deployment, until it is not needed any more."""
     with scratch("sellable-deployed-") as place:
-        one = Deployment(place, programs, command=command)
+        one = Deployment(place, programs)
         try:
             yield one
         finally:

@@ -131,9 +131,8 @@ def test_the_life_of_a_lock() -> None:
 
 
 @pytest.mark.tier
-@pytest.mark.parametrize("programs", [bundled, debian], ids=["bundled", "debian"])
-def test_the_life_of_a_lock_with_each_restart(programs: Callable[[], Programs | None]) -> None:
-    found = programs()
+def test_the_life_of_a_lock_with_each_restart_on_debian_s_servers() -> None:
+    found = debian()
     if found is None:
         pytest.skip("Debian's redis-server and postgresql are not installed")
     with living(found) as deployed:
