@@ -122,6 +122,7 @@ do
     told_before = function(shard, told)
       if told.id == '' or (told.family ~= '' and knows_family(shard, told.family)) then return nil end
       if not OUTSIDE[told.kind] and not told.lock and not told.transfer then return nil end
+      if told.kind == 'receive' and told.document == '' then return nil end
       local record = told.transfer or (told.kind == 'deduct' and told.lock) or nil
       local known = load_op(shard, told_op(told.id, told.sku, told.warehouse))
       if known and (not record or is_of(known, record)) then

@@ -4,7 +4,6 @@ import hashlib
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple
 
-from app.domain.documents import ROUTE
 from app.domain.events import Document
 from app.domain.words import Place
 
@@ -205,8 +204,10 @@ class Receive(Book):
 
     @property
     def op(self) -> str:
-        """The receipt within its order; without one it is its reporter's own."""
-        return f"{self.namespace}:{self.purchase_order_id or '{' + ROUTE}{{{self.document_id}"
+        """The receipt within its order; without one it is the routes' own."""
+        if not self.purchase_order_id:
+            return self.older_op
+        return f"{self.namespace}:{self.purchase_order_id}{{{self.document_id}"
 
     @property
     def older_op(self) -> str:
@@ -531,7 +532,7 @@ class Accept:
     def order(self) -> str:
         """The purchase order that a receipt came in for; '' for none."""
         kind, _, rest = self.family.partition(":")
-        return rest.partition("{")[0] if kind == Receive.namespace else ""
+        return rest.partition("{")[0] if kind == Receive.namespace and "{" in rest else ""
 
 
 Command = (

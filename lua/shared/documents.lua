@@ -6,7 +6,8 @@
 --    [[document, warehouse, state, units, when it was assumed to be in ms], …], the reporter that leads, units beyond]
 --   the claims in the order in which they were first heard, what is booked, and what of that has an assumed time.
 -- Families: deduct:<lock_id>, transfer_ship:<transfer_id>, transfer_receive:<transfer_id>,
---   receipt:<purchase order>{<receipt> (receipt:{<reporter>{<receipt> without an order), return:<id>, adjustment:<id>.
+--   receipt:<purchase order>{<receipt> (without an order receipt:{<reporter>{<receipt>, receipt:<receipt> for the routes),
+--   return:<id>, adjustment:<id>.
 
 local ROUTE = 'route'
 local load_family, load_whole_family, sums_to_change, claim_units, rebook, note_times

@@ -224,7 +224,7 @@ class Chooser:
     def _receive(self) -> Receive:
         ways = ((Place.SUPPLIER, Place.AVAILABLE),) * 3 + ((Place.SUPPLIER, Place.DAMAGED),)
         occurred_at = self._rng.choice((None, START_MS - 5))
-        order = self._rng.choice(("", "P1", "P2"))
+        order = self._rng.choice(("P1", "P2"))  # an id without one is what older versions wrote
         return Receive(
             self._document_id(), self._rng.choice(WAREHOUSES), self._bookings(*ways), occurred_at, order
         )

@@ -215,7 +215,7 @@ class Checkout:
                 decline()  # nothing was changed, and the application asks for the epoch first
                 return
             if type(reply) is list and reply[0] == Outcome.UNKNOWN_LOCK:
-                decline()  # nothing was changed; the application asks the ledger whether there was such a lock
+                decline()  # the hot store may have forgotten it: the application asks the ledger
                 return
             try:
                 if self._ring is not None and type(reply) is list and reply[1] == echo:
