@@ -5,21 +5,29 @@ import shlex
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 EXAMPLE_SKU = "TEA-100"
+EXTERNAL = {
+    "redis": ("hot store", "SELLABLE_REDIS_URL"),
+    "postgres": ("ledger", "SELLABLE_DATABASE_URL"),
+}
 EXAMPLE_ROWS = f"sku,warehouse,quantity\\n{EXAMPLE_SKU},main,10\\n"
 
 
 class Greeting:
-    """The greeting of a service at `url` with its data in `data_dir`; `is_external`: on somebody else's servers."""
+    """The greeting of a service at `url` with its data in `data_dir`.
 
-    def __init__(self, url: str, data_dir: Path, *, has_keys: bool, is_external: bool) -> None:
+    `external` has the URLs of servers that are somebody else's, by their role (`redis`, `postgres`).
+    """
+
+    def __init__(self, url: str, data_dir: Path, *, has_keys: bool, external: Mapping[str, str]) -> None:
         self._url = url
         self._data_dir = data_dir
         self._key = '-H "Authorization: Bearer $KEY" ' if has_keys else ""
-        self._is_external = is_external
+        self._external = external
 
     def text(self, *, has_demo: bool) -> str:
         """Return it; with `has_demo` the demo catalogue is there to be asked about."""
@@ -28,15 +36,23 @@ Sellable is ready.
   API    {self._url}
   docs   {self._url}/docs
   data   {self._data_dir}   (logs in logs/, where everything is in run.json)
-
+{self._servers()}
 {self._examples(has_demo=has_demo)}
 
 Ctrl-C stops everything."""
 
+    def _servers(self) -> str:
+        """Name the servers that are not among the data, a line each."""
+        return "".join(
+            f"  the {noun} is {masked(self._external[role])} of {variable}, not started or stopped here\n"
+            for role, (noun, variable) in EXTERNAL.items()
+            if role in self._external
+        )
+
     def _examples(self, *, has_demo: bool) -> str:
         if has_demo:
             return "\n  ".join(("Try:", *self._calls()))
-        if self._is_external:  # nothing is written to what may be somebody's shop
+        if self._external:  # nothing is written to what may be somebody's shop
             return "\n  ".join(("Try:", f"curl {self._url}/readyz"))
         return "\n  ".join(("There is no stock yet. Try:", *self._import(), *self._calls()))
 
@@ -59,12 +75,11 @@ Ctrl-C stops everything."""
 
 def _our_command() -> str:
     """How this program can be called again from the shell that started it."""
-    called = Path(sys.argv[0])
-    if called.name != "sellable":
+    beside_python = Path(sys.executable).with_name("sellable")
+    if not beside_python.exists():
         return f"{shlex.quote(sys.executable)} -m app"
     found = shutil.which("sellable")
-    on_path = found is not None and Path(found).resolve() == called.resolve()
-    return "sellable" if on_path else shlex.quote(sys.argv[0])
+    return "sellable" if found == str(beside_python) else shlex.quote(str(beside_python))
 
 
 def masked(url: str) -> str:
