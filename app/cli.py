@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import errno
 import inspect
 import signal
 import sys
@@ -51,7 +52,10 @@ from app.commands.options import (
     Warehouse,
     WhyDecided,
     Workers,
+    Yes,
 )
+from app.commands.progress import give_up, say
+from app.environment import forget_defaults, has_settings
 from app.errors import SellableError
 
 REFUSED = 1
@@ -77,6 +81,12 @@ def up(
 ) -> None:
     """Start everything in one go: hot store, ledger, workers and API."""
     _run("up", host=host, port=port, data_dir=data_dir, workers=workers, demo=demo)
+
+
+@cli.command("reset-data")
+def reset_data(data_dir: DataDir = HERE, yes: Yes = False) -> None:  # noqa: FBT002 - a switch of the command line
+    """Delete what `up` has kept, after a question: every count, lock and event."""
+    _run("reset_data", data_dir=data_dir, yes=yes)
 
 
 @cli.command()
@@ -379,15 +389,21 @@ def _end_quietly() -> None:
 
 def _run(name: str, *, failed: int = REFUSED, needs: str = "", **arguments: Any) -> NoReturn:
     """Call `app.commands.<name>.<name>`, which may be async, and exit with the code it returns (None: 0)."""
+    forget_defaults()
     try:
+        if has_settings():  # reading them takes a while, and `replay` needs none
+            import_module("app.settings").refuse_unknown()
         if needs:
             # Handed in, because commands stand below bootstrap, the one module that knows everything.
             arguments[needs] = getattr(import_module("app.bootstrap"), needs)
             # Standard output is for what a command answers.
             import_module("app.telemetry").configure_logging("WARNING")
-        code = getattr(import_module(f"app.commands.{name}"), name)(**arguments)
+        command = getattr(import_module(f"app.commands.{name}"), name)
+        _let_interrupt()
+        code = command(**arguments)
         if inspect.iscoroutine(code):
             code = asyncio.run(code)
+        sys.stdout.flush()
     except SellableError as error:
         _complain(str(error))
         raise typer.Exit(failed) from error
@@ -396,9 +412,34 @@ def _run(name: str, *, failed: int = REFUSED, needs: str = "", **arguments: Any)
             raise
         _complain(sentence)
         raise typer.Exit(failed) from error
+    except OSError as error:
+        _complain_of(error)
+        raise typer.Exit(failed) from error
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(code or 0)
+
+
+def _let_interrupt() -> None:
+    """Let Ctrl-C end a command as Python does, by an exception: until now it ended the process."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _complain_of(error: OSError) -> None:
+    """Say what the system refused; a reader of our output that has read enough (`| head`) needs no word."""
+    printing = error.errno in {errno.ENOSPC, errno.EIO, errno.EBADF}
+    where = error.filename or ("what is printed cannot be written" if printing else "the system refused")
+    if error.errno != errno.EPIPE:
+        _complain(f"{where}: {error.strerror or error}")
+
+
+def _flush() -> None:
+    """Write what standard output still holds, or Python would try at the end and complain."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        give_up(sys.stdout)
 
 
 def _settings_sentence(error: ValueError) -> str:
@@ -414,11 +455,15 @@ def _settings_sentence(error: ValueError) -> str:
 
 
 def _complain(sentence: str) -> None:
-    encoding = sys.stderr.encoding or "utf-8"
-    line = f"sellable: {' '.join(sentence.split())}"
-    sys.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    say(f"sellable: {' '.join(sentence.split())}")
 
 
 def main() -> None:
-    """The entry point of `sellable` and `python -m app`."""
-    cli(prog_name="sellable")
+    """Run the command that the arguments name, and exit."""
+    try:
+        cli(prog_name="sellable")
+    finally:
+        _flush()
+        # What is left to do cannot be interrupted without a traceback: let Ctrl-C end the process.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,5 +1,9 @@
 """Every setting, once: built at the start, passed down, never read as a global."""
 
+import os
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -11,7 +15,15 @@ from app.domain.reconciliation import read_policy
 from app.domain.shortages import Choice
 from app.domain.times import SKEW_SECONDS_MAX
 from app.domain.words import Durability
+from app.environment import SETTINGS_PREFIX
 from app.errors import ConfigurationError
+
+OTHER_VARIABLES = frozenset({"SELLABLE_API_KEY"})
+"""Read by commands that are clients, and no settings of a service."""
+
+# What a container engine sets for a service named `sellable…`: names and values are its own.
+_LINKED_NAME = re.compile(r"SELLABLE_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_\w+)")
+_LINKED_VALUE = re.compile(r"(tcp|udp|sctp)://.*")
 
 
 def _setting(default: Any, description: str, *, unit: str = "", promise: str = "", **limits: Any) -> Any:
@@ -24,6 +36,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SELLABLE_", extra="ignore", frozen=True)
 
+    data_dir: str = _setting(
+        ".sellable", "where `up` keeps its data and commands look for its run.json, without --data-dir"
+    )
     redis_url: str = _setting("", "the hot store; set by `up` for its own")
     api_url: str = _setting("", "where commands find the HTTP API; set by `up` for its own")
     database_url: str = _setting("", "the ledger, as postgresql://…; set by `up` for its own")
@@ -244,6 +259,26 @@ class Settings(BaseSettings):
     def order(self) -> tuple[str, ...]:
         """Return the warehouses in rank order."""
         return tuple(filter(None, self.warehouse_order.split(",")))
+
+
+def refuse_unknown(environ: Mapping[str, str] = os.environ) -> None:
+    """Raise `ConfigurationError` if a variable looks like a setting and is none: what it sets would not be set."""
+    known = {f"{SETTINGS_PREFIX}{name}".upper() for name in Settings.model_fields} | OTHER_VARIABLES
+    unknown = [
+        f"{name} is not a setting, the nearest is {_nearest(name, known)}"
+        for name, value in environ.items()
+        if name.upper().startswith(SETTINGS_PREFIX) and name not in known and not _is_linked(name, value)
+    ]
+    if unknown:
+        raise ConfigurationError("; ".join(sorted(unknown)))
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    return get_close_matches(name.upper(), sorted(known), n=1, cutoff=0.0)[0]
+
+
+def _is_linked(name: str, value: str) -> bool:
+    return bool(_LINKED_NAME.fullmatch(name) or (name.endswith("_PORT") and _LINKED_VALUE.fullmatch(value)))
 
 
 def read_settings() -> Settings:

@@ -1,6 +1,8 @@
 """Arguments and options of the command line: what each is called, what is checked of it, and its help."""
 
+import os
 import time
+import unicodedata
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -8,11 +10,14 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from app.commands.progress import say
 from app.domain.codes import REASON_LENGTH_MAX, check_reason, check_sku, check_warehouse
 from app.domain.times import time_ms
 from app.domain.words import BIGINT_MAX
 
 T = TypeVar("T")
+
+USAGE = 2
 
 
 class Summary(StrEnum):
@@ -34,6 +39,35 @@ def _checked(check: Callable[[T], object]) -> Callable[[T | None], T | None]:
         return given
 
     return callback
+
+
+def _path(parameter: typer.CallbackParam, path: Path | None) -> Path | None:
+    """Refuse, in one line, a path that could not be written to configuration files, URLs and logs."""
+    if path is not None and (trouble := _trouble_of(path)):
+        say(f"sellable: {parameter.opts[0]}: {trouble}: choose another")
+        raise typer.Exit(USAGE)
+    return path
+
+
+def _trouble_of(path: Path) -> str:
+    try:
+        whole = os.fsencode(path.absolute())
+    except FileNotFoundError:
+        return f"{path} begins in the current directory, which is gone"
+    try:
+        text = whole.decode("utf-8")
+    except UnicodeDecodeError:
+        return f"the path {ascii(whole)[1:]} is not UTF-8 text"
+    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in text):
+        return f"the path {ascii(text)} has a line break or another control character"
+    return ""
+
+
+def _bare(host: str) -> str:
+    """Take the brackets off that an IPv6 address has in URLs."""
+    if not host.strip():
+        raise typer.BadParameter("must not be empty")
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 @_checked
@@ -67,13 +101,22 @@ def _moment(text: str) -> None:
 _sku = _checked(check_sku)
 _warehouse = _checked(check_warehouse)
 
-File = Annotated[Path, typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, help="A CSV file.")]
-DataDir = Annotated[Path, typer.Option(help="Where the data and run.json of `sellable up` are.")]
+File = Annotated[
+    Path,
+    typer.Argument(metavar="FILE.csv", exists=True, dir_okay=False, callback=_path, help="A CSV file."),
+]
+DataDir = Annotated[
+    Path,
+    typer.Option(
+        envvar="SELLABLE_DATA_DIR", callback=_path, help="Where the data and run.json of `sellable up` are."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Host = Annotated[str, typer.Option(help="The address to listen on.")]
+Host = Annotated[str, typer.Option(callback=_bare, help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="How many API processes.")]
 Fd = Annotated[int | None, typer.Option(hidden=True, help="A listening socket that was handed down.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Without the question.")]
 Demo = Annotated[bool, typer.Option(help="Fill a new data directory with a demo catalogue.")]
 Concurrency = Annotated[int, typer.Option(min=1, max=1_000, help="How many documents are sent at once.")]
 Speed = Annotated[
@@ -110,7 +153,13 @@ MismatchId = Annotated[
 WhyDecided = Annotated[str, typer.Option("--reason", callback=_reason, help="Why; it stays in the ledger.")]
 Snapshot = Annotated[
     Path,
-    typer.Argument(metavar="SNAPSHOT", exists=True, dir_okay=False, help="A .csv, .ndjson or .json file."),
+    typer.Argument(
+        metavar="SNAPSHOT",
+        exists=True,
+        dir_okay=False,
+        callback=_path,
+        help="A .csv, .ndjson or .json file.",
+    ),
 ]
 CountedWarehouse = Annotated[
     str, typer.Option("--warehouse", callback=_warehouse, help="The warehouse that was counted.")
@@ -125,8 +174,10 @@ SnapshotRows = Annotated[
     int | None,
     typer.Option("--rows", min=0, help="How many counts the file must have; fewer means it was cut off."),
 ]
-HtmlFile = Annotated[Path | None, typer.Option("--html", help="Write the report as a page.")]
-CsvFile = Annotated[Path | None, typer.Option("--csv", help="Write every difference as a line.")]
+HtmlFile = Annotated[Path | None, typer.Option("--html", callback=_path, help="Write the report as a page.")]
+CsvFile = Annotated[
+    Path | None, typer.Option("--csv", callback=_path, help="Write every difference as a line.")
+]
 ReconciliationId = Annotated[
     str, typer.Argument(metavar="RECONCILIATION_ID", help="The reconciliation's id.")
 ]

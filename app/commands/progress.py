@@ -1,10 +1,11 @@
 """Long work shows how far it is: a bar on a terminal, a line every few seconds in a log. All on stderr."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -15,9 +16,30 @@ NAMED_MAX = 1_000
 
 def say(text: str) -> None:
     """One line on stderr; stdout belongs to what the command answers."""
+    show(text, sys.stderr)
+
+
+def show(text: str, stream: TextIO | None) -> None:
+    """One line on `stream`. A service goes on without it: a stream that can't be written is given up for good.
+
+    `stream` is None where the process was started without one.
+    """
+    if stream is None:
+        return
     # Codes come from files: what this terminal's encoding lacks is escaped, never a traceback.
-    encoding = sys.stderr.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr, flush=True)
+    encoding = stream.encoding or "utf-8"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+    except (OSError, ValueError):  # no reader, a full disk, a terminal that is gone, a closed descriptor
+        give_up(stream)
+
+
+def give_up(stream: TextIO) -> None:
+    """Drop what `stream` still holds and what it gets from now on; or Python's own flush at the end would fail."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 class Meter:
