@@ -4,6 +4,7 @@ from app.bootstrap.connections import SHARD, Connections
 from app.ledger.counts import CountRows
 from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
+from app.ledger.openings import OpeningRows
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrderRows
 from app.ledger.reconciliations import ReconciliationRows
@@ -38,6 +39,7 @@ def operations_of(stores: Connections) -> Operations:
     durabilities = durabilities_of(stores)
     ledger = Ledger(stores.engine)
     once, past = Once(ledger, settings.horizon_seconds), PastLocks(stores.hot, ledger)
+    stock_takes = StockTakes(stores.hot, once, CountRows(stores.engine), durabilities)
     return Operations(
         locks=Locks(stores.hot, ledger, durabilities),
         availability=Availability(
@@ -46,12 +48,14 @@ def operations_of(stores: Connections) -> Operations:
         stock=StockCounts(stores.hot),
         returns=Returns(stores.hot, durabilities, once, past),
         adjustments=Adjustments(stores.hot, durabilities, once),
-        openings=Openings(stores.hot),
+        openings=Openings(
+            stores.hot, OpeningRows(stores.engine), CountRows(stores.engine), stock_takes, durabilities
+        ),
         exchanges=Exchanges(stores.hot, durabilities),
         transfers=Transfers(stores.hot, ledger, durabilities),
         buffers=Buffers(stores.hot, durabilities),
         purchase_orders=PurchaseOrders(stores.hot, PurchaseOrderRows(stores.engine), once, durabilities),
-        stock_takes=StockTakes(stores.hot, once, CountRows(stores.engine), durabilities),
+        stock_takes=stock_takes,
         shortages=Shortages(stores.hot, ShortageRows(stores.engine), durabilities, settings.shortage_choice),
         inbox=inbox_of(stores, durabilities),
         past=Past(stores.hot, PastRows(stores.engine), durabilities),

@@ -22,6 +22,7 @@ from app.ledger import database
 from app.ledger.counts import CountRows
 from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
+from app.ledger.openings import OpeningRows
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrderRows
 from app.ledger.reconciliations import ReconciliationRows
@@ -164,18 +165,19 @@ def operations_on(
     )
     ledger = Ledger(engine)
     once, past = Once(ledger, settings.horizon_seconds), PastLocks(hot, ledger)
+    stock_takes = StockTakes(hot, once, CountRows(engine), levels)
     return Operations(
         locks=Locks(hot, ledger, levels),
         availability=availability,
         stock=StockCounts(hot),
         returns=Returns(hot, levels, once, past),
         adjustments=Adjustments(hot, levels, once),
-        openings=Openings(hot),
+        openings=Openings(hot, OpeningRows(engine), CountRows(engine), stock_takes, levels),
         exchanges=Exchanges(hot, levels),
         transfers=Transfers(hot, ledger, levels),
         buffers=Buffers(hot, levels),
         purchase_orders=PurchaseOrders(hot, PurchaseOrderRows(engine), once, levels),
-        stock_takes=StockTakes(hot, once, CountRows(engine), levels),
+        stock_takes=stock_takes,
         shortages=Shortages(hot, ShortageRows(engine), levels, settings.shortage_choice),
         inbox=Inbox(
             hot,
