@@ -5,6 +5,7 @@ from app.ledger.counts import CountRows
 from app.ledger.documents import MismatchRows
 from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
+from app.ledger.openings import OpeningRows
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrderRows
 from app.ledger.reconciliations import ReconciliationRows
@@ -40,6 +41,7 @@ def operations_of(stores: Connections) -> Operations:
     durabilities = durabilities_of(stores)
     ledger = Ledger(stores.engine)
     once, past = Once(ledger), PastDocuments(stores.hot, ledger, settings.horizon_seconds)
+    stock_takes = StockTakes(stores.hot, once, CountRows(stores.engine), durabilities)
     return Operations(
         locks=Locks(stores.hot, ledger, durabilities, past),
         availability=Availability(
@@ -48,12 +50,14 @@ def operations_of(stores: Connections) -> Operations:
         stock=StockCounts(stores.hot),
         returns=Returns(stores.hot, durabilities, past),
         adjustments=Adjustments(stores.hot, durabilities, past),
-        openings=Openings(stores.hot),
+        openings=Openings(
+            stores.hot, OpeningRows(stores.engine), CountRows(stores.engine), stock_takes, durabilities
+        ),
         exchanges=Exchanges(stores.hot, durabilities, past),
         transfers=Transfers(stores.hot, ledger, durabilities, past),
         buffers=Buffers(stores.hot, durabilities),
         purchase_orders=PurchaseOrders(stores.hot, PurchaseOrderRows(stores.engine), past, durabilities),
-        stock_takes=StockTakes(stores.hot, once, CountRows(stores.engine), durabilities),
+        stock_takes=stock_takes,
         shortages=Shortages(stores.hot, ShortageRows(stores.engine), durabilities, settings.shortage_choice),
         inbox=inbox_of(stores, durabilities),
         mismatches=Mismatches(stores.hot, MismatchRows(stores.engine), past, durabilities),

@@ -30,12 +30,17 @@ class Booking:
 
 @dataclass(frozen=True, slots=True)
 class OpeningRow:
-    """What a SKU shall have on hand in a warehouse, in units; `buffer` None leaves the buffer as it is."""
+    """What a SKU shall have on hand in a warehouse, in units; `buffer` None leaves the buffer as it is.
+
+    Unless so many are on hand already, it is set only where what is there is what is `expected`: a number of units,
+    or `new`, where the SKU is not known there; None: whatever it is.
+    """
 
     sku: str
     warehouse: str
     on_hand: int
     buffer: int | None = None
+    expected: int | Literal["new"] | None = None
 
 
 def _fingerprint(*content: object) -> str:

@@ -230,6 +230,9 @@ class Bookings(Locks):
         for row in command.rows:
             known = row.warehouse in self.stock.get(row.sku, {})
             counts = self.counts(row.sku, row.warehouse)
+            found = counts.on_hand if known else "new"
+            if row.expected is not None and found not in {row.expected, row.on_hand}:
+                continue
             if row.buffer is not None and row.buffer != counts.buffer:
                 self._set_buffer(
                     row.sku, row.warehouse, row.buffer, noted=known and counts.on_hand == row.on_hand

@@ -98,10 +98,12 @@ def _bookings(lines: Sequence[Booking]) -> Args:
 
 
 def opening(rows: Sequence[OpeningRow]) -> Args:
-    """A buffer that stays as it is is ''."""
+    """A buffer that stays as it is is ''. What the rows expect comes behind them, if any expects anything."""
     args: Args = [len(rows)]
     for row in rows:
         args += [row.sku, row.warehouse, row.on_hand, _optional(row.buffer)]
+    if any(row.expected is not None for row in rows):
+        args += ["" if row.expected is None else row.expected for row in rows]
     return args
 
 

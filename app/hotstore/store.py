@@ -151,10 +151,9 @@ class HotStore:
         flat = [item for pair in fields.items() for item in pair]
         return await self._write("recall_transfer", who, [transfer_id, *flat])
 
-    async def opening(self, rows: Sequence[OpeningRow], who: str = "") -> tuple[Answer, int]:
-        """Set `on_hand` absolutely; return the answer and how many rows changed something."""
-        answer = await self._write("opening", who, calls.opening(rows))
-        return answer, int(answer.detail or "0")
+    async def opening(self, rows: Sequence[OpeningRow], who: str = "") -> replies.Opened:
+        """Set `on_hand` absolutely, of each row that finds what it expects."""
+        return replies.opened_of(await self._reply_to("opening", who, calls.opening(rows)))
 
     async def transfer(self, command: Transfer, who: str = "") -> Answer:
         """Promise stock at one warehouse to another, all lines or none."""

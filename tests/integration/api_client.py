@@ -23,6 +23,7 @@ from app.ledger.counts import CountRows
 from app.ledger.documents import MismatchRows
 from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
+from app.ledger.openings import OpeningRows
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrderRows
 from app.ledger.reconciliations import ReconciliationRows
@@ -167,18 +168,19 @@ def operations_on(
     )
     ledger = Ledger(engine)
     once, past = Once(ledger), PastDocuments(hot, ledger, settings.horizon_seconds)
+    stock_takes = StockTakes(hot, once, CountRows(engine), levels)
     return Operations(
         locks=Locks(hot, ledger, levels, past),
         availability=availability,
         stock=StockCounts(hot),
         returns=Returns(hot, levels, past),
         adjustments=Adjustments(hot, levels, past),
-        openings=Openings(hot),
+        openings=Openings(hot, OpeningRows(engine), CountRows(engine), stock_takes, levels),
         exchanges=Exchanges(hot, levels, past),
         transfers=Transfers(hot, ledger, levels, past),
         buffers=Buffers(hot, levels),
         purchase_orders=PurchaseOrders(hot, PurchaseOrderRows(engine), past, levels),
-        stock_takes=StockTakes(hot, once, CountRows(engine), levels),
+        stock_takes=stock_takes,
         shortages=Shortages(hot, ShortageRows(engine), levels, settings.shortage_choice),
         inbox=Inbox(
             hot,

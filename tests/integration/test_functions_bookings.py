@@ -219,6 +219,27 @@ CASES = {
         (TEN,), Opening((OpeningRow("A", N, 10, 2),)), O.OPENED, at_north(10, 0, 0, 0, 2)
     ),
     "opening below zero": Case((TEN,), Opening((OpeningRow("A", N, -1),)), O.INVALID_ARGUMENT, at_north(10)),
+    "opening of what is not known yet": Case(
+        (TEN,),
+        Opening((OpeningRow("A", N, 4, 2, "new"), OpeningRow("A", S, 4, 2, "new"))),
+        O.OPENED,
+        {("A", N): Counts(10), ("A", S): Counts(4, 0, 0, 0, 2)},
+    ),
+    "opening of what is known": Case(
+        (TEN,), Opening((OpeningRow("A", N, 4, 2, "new"),)), O.UNCHANGED, at_north(10)
+    ),
+    "opening where it is so already": Case(
+        (TEN, LOCK), Opening((OpeningRow("A", N, 10, 2, "new"),)), O.OPENED, at_north(6, 4, 0, 0, 2)
+    ),
+    "opening of what is as expected": Case(
+        (TEN, LOCK), Opening((OpeningRow("A", N, 12, None, 10),)), O.OPENED, at_north(8, 4)
+    ),
+    "opening of what is otherwise": Case(
+        (TEN, LOCK), Opening((OpeningRow("A", N, 12, 1, 6),)), O.UNCHANGED, at_north(6, 4)
+    ),
+    "opening expects a number where nothing is known": Case(
+        (TEN,), Opening((OpeningRow("B", N, 12, 1, 0),)), O.UNCHANGED, {("B", N): Counts()}
+    ),
     # buffer
     "buffer withholds stock": Case((TEN,), Buffer(N, (Line("A", 3),)), O.BUFFERED, at_north(10, 0, 0, 0, 3)),
     "buffer of zero withholds nothing": Case(

@@ -395,6 +395,10 @@ MUTANTS = [
         ("opening ignores the buffer", "    stock.counts[fields.b] = buffer\n", ""),
         ("opening of zero makes nothing known", "or (difference == 0 and not known)", ""),
         ("opening of any size", "if not counts_fit(shard) then", "if false then"),
+        ("opening overlooks what is expected", "return found == on_hand or text_of(found) == expected", "return true"),
+        ("opening takes what is known for new", "return expected == 'new' end", "return true end"),
+        ("opening refuses what is so already", "return found == on_hand or ", "return "),
+        ("opening expects without what is locked", "'a') + count_of(stock, warehouse, 'l')\n  return", "'a')\n  return"),
         ("opening writes though nothing changed", "if #shard.moves == 0 then", "if false then"),
     ),
     *_mutants(

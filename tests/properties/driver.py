@@ -289,6 +289,7 @@ class Chooser:
                 rng.choice(WAREHOUSES),
                 rng.choice((0, 1, 5, 20)),
                 rng.choice((None, 0, 1, 3)),
+                rng.choice((None, None, "new", 0, 5)),
             )
             for _ in range(rng.choice((1, 2, 3)))
         ]
