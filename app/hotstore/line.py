@@ -138,7 +138,7 @@ class Line:
             except Exception as error:  # noqa: BLE001 - whatever it was, a process without a line is of no use
                 why = redis_sentence(error)
                 self._refusal = why if is_refusal(error) else ""
-                waits.because(why)
+                waits.because(why, needs_a_person=bool(self._refusal))
             await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnects
             pause_seconds = min(pause_seconds * 2, longest_seconds)
 
