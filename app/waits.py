@@ -17,14 +17,13 @@ class Waits:
         self._reasons: set[str] = set()
         self._since = 0.0
 
-    def because(self, why: str, *, needs_a_person: bool = False) -> None:
-        """Note that it waits, and why; as an error where no waiting helps."""
+    def because(self, why: str) -> None:
+        """Note that it waits, and why."""
         if not self._reasons:
             self._since = time.monotonic()
         if why not in self._reasons and len(self._reasons) < REASONS_MAX:
             self._reasons.add(why)
-            log = self._log.error if needs_a_person else self._log.warning
-            log(f"{self._name}.waits", **self._fields, why=why)
+            self._log.warning(f"{self._name}.waits", **self._fields, why=why)
 
     def over(self) -> None:
         """Note that it goes on, if it has waited."""
