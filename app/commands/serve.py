@@ -2,28 +2,38 @@
 
 import socket
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, ExitStack
 from typing import Any
 
 import uvicorn
 
-from app.api.api_keys import read_api_keys
-from app.commands.address import check_host
+from app.api.api_keys import SECRET_CHARS_MIN, keys_of
+from app.commands.address import bound, check_listener, listens_here_only
 from app.commands.process import run_long, settle_garbage
 from app.settings import Settings, read_settings
 from app.telemetry import configure_logging
 
 GRACE_SECONDS = 5
 
-OpenApi = Callable[[Settings], AbstractAsyncContextManager[Any]]
+OpenApi = Callable[..., AbstractAsyncContextManager[Any]]
 
 
-async def _serve(config: dict[str, Any], fd: int | None, settings: Settings, open_api: OpenApi) -> int:
-    async with open_api(settings) as api:
+async def _serve(
+    listeners: list[socket.socket], settings: Settings, open_api: OpenApi, chars_min: int
+) -> int:
+    config: dict[str, Any] = {
+        "lifespan": "off",
+        "access_log": False,
+        "log_config": None,
+        "server_header": False,
+        "proxy_headers": False,  # who calls is the other end of the connection, whatever a header says
+        "ws": "none",
+        "timeout_graceful_shutdown": GRACE_SECONDS,
+    }
+    async with open_api(settings, secret_chars_min=chars_min) as api:
         server = uvicorn.Server(uvicorn.Config(api.app, http=api.protocol, **config))
         settle_garbage()
-        # Opened here: uvicorn takes an inherited socket for a Unix one, and Nagle's algorithm would stay on.
-        await server.serve([socket.socket(fileno=fd)] if fd is not None else None)
+        await server.serve(listeners)
     return 0 if server.started else 1
 
 
@@ -31,14 +41,14 @@ def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
     """Serve until SIGTERM; return 1 if the start failed. `fd` is a listening socket that was handed down."""
     configure_logging()
     settings = read_settings()
-    check_host(host, has_keys=bool(read_api_keys(settings.api_keys.get_secret_value())))
-    config: dict[str, Any] = {
-        "host": host,
-        "port": port,
-        "lifespan": "off",
-        "access_log": False,
-        "log_config": None,
-        "server_header": False,
-        "timeout_graceful_shutdown": GRACE_SECONDS,
-    }
-    return run_long(_serve(config, fd, settings, open_api))
+    with ExitStack() as stack:
+        # Opened here, also one that was handed down: uvicorn takes an inherited socket for a Unix one, and Nagle's
+        # algorithm would stay on. And what it is bound to is what counts, whatever `host` says.
+        listeners = bound(host, port) if fd is None else [socket.socket(fileno=fd)]
+        for listener in listeners:
+            stack.enter_context(listener)
+        chars_min = 1 if all(map(listens_here_only, listeners)) else SECRET_CHARS_MIN
+        keys = keys_of(settings, secret_chars_min=chars_min)
+        for listener in listeners:
+            check_listener(listener, has_keys=bool(keys))
+        return run_long(_serve(listeners, settings, open_api, chars_min))

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from app.commands.address import check_host, resolve
+from app.api.api_keys import SECRET_CHARS_MIN, load_api_keys
+from app.commands.address import check_host, is_loopback, resolve
 from app.embedded import process
 from app.embedded.directory import DirectoryLock, make_private, write_private
 from app.embedded.postgres import EmbeddedPostgres
@@ -33,9 +34,19 @@ _OWN_COMMAND = (sys.executable, "-m", "app")
 
 def up(*, host: str, port: int, data_dir: Path, workers: int, demo: bool) -> None:
     """Start everything, and stop it all at Ctrl-C; raise `SellableError` if something cannot be started."""
-    check_host(host, has_keys=bool(os.environ.get("SELLABLE_API_KEYS")))
+    _check_keys(host)
     with _everything(data_dir.absolute(), host, port) as service:
         service.run(workers=workers, demo=demo)
+
+
+def _check_keys(host: str) -> None:
+    """Refuse keys that cannot be read, and an address that needs others; each API process does so again."""
+    keys = load_api_keys(
+        os.environ.get("SELLABLE_API_KEYS"),
+        os.environ.get("SELLABLE_API_KEYS_FILE"),
+        secret_chars_min=1 if is_loopback(host) else SECRET_CHARS_MIN,
+    )
+    check_host(host, has_keys=bool(keys))
 
 
 @contextlib.contextmanager
@@ -194,7 +205,8 @@ class _Service:
         }
 
     def _greet(self) -> None:
-        key = '-H "Authorization: Bearer $KEY" ' if os.environ.get("SELLABLE_API_KEYS") else ""
+        has_keys = any(os.environ.get(name) for name in ("SELLABLE_API_KEYS", "SELLABLE_API_KEYS_FILE"))
+        key = '-H "Authorization: Bearer $KEY" ' if has_keys else ""
         order = json.dumps({"lock_id": "order-1", "lines": [{"sku": EXAMPLE_SKU, "quantity": 1}]})
         print(
             f"""
