@@ -36,6 +36,9 @@ from app.commands.options import (
     Form,
     Host,
     HtmlFile,
+    KeyExpires,
+    KeyName,
+    KeyScopes,
     LockIds,
     MismatchId,
     Moves,
@@ -447,6 +450,21 @@ def retry_quarantine(subject: Parked = None, data_dir: DataDir = HERE) -> None:
 def drop_quarantine(sku: ParkedSku, reason: Reason, data_dir: DataDir = HERE) -> None:
     """Give a SKU's parked moves up; the difference to the hot store is booked as an event with the reason."""
     _run("quarantine", action="drop", subject=sku, reason=reason, data_dir=data_dir, needs="open_stores")
+
+
+keys = typer.Typer(help="Make keys for those who call the API.", no_args_is_help=True)
+cli.add_typer(keys, name="keys")
+
+
+@keys.callback()
+def _keys() -> None:
+    """Make keys for those who call the API."""
+
+
+@keys.command("new")
+def new_key(name: KeyName, scopes: KeyScopes, expires: KeyExpires = None) -> None:
+    """Print a new key, which is shown only this once, and its entry for the settings."""
+    _run("keys", caller=name, scopes=scopes, expires=expires)
 
 
 @cli.command(hidden=True)

@@ -56,6 +56,9 @@ class Settings(BaseSettings):
         "keys and scopes: name:secret:scope+scope,… with scopes read, checkout, warehouse, admin; none: open, "
         "on loopback only",
     )
+    api_keys_file: str = _setting(
+        "", "a file of such keys, one a line (`sellable keys new` makes them); read again when it changes"
+    )
     warehouse_order: str = _setting("", "how sourcing ranks warehouses: codes, comma-separated; then by code")
     durability: Durability = _setting("disk", "the level when a request names none", promise="3, 5, 6")
     call_deadline_seconds: float = _setting(

@@ -145,6 +145,9 @@ class Metrics:
             ("command", "outcome"),
             registry=self.registry,
         )
+        self._wrong_keys = Counter(
+            "sellable_wrong_keys", "Requests with a key that is not known.", registry=self.registry
+        )
         self._near_cache = Counter(
             "sellable_near_cache",
             "What the near cache of product pages did.",
@@ -197,6 +200,10 @@ class Metrics:
         named = method if method in METHODS else "other"
         self._requests.labels(named, route, str(status)).inc()
         self._latency.of(route).observe(seconds)
+
+    def count_wrong_key(self) -> None:
+        """Note a request whose key is none of ours."""
+        self._wrong_keys.inc()
 
     def count_outcome(self, command: str, outcome: str) -> None:
         """Note what one command came to."""

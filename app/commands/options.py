@@ -100,6 +100,30 @@ def _reason(text: str) -> None:
 
 
 @_checked
+def _key_name(name: str) -> None:
+    from app.api.api_keys import check_name  # noqa: PLC0415 - only when a command needs it
+
+    check_name(name)
+
+
+@_checked
+def _scopes(scopes: str) -> None:
+    from app.api.api_keys import entry_of  # noqa: PLC0415 - only when a command needs it
+
+    entry_of("x", "x", scopes)
+
+
+@_checked
+def _last_day(text: str) -> None:
+    from app.api.api_keys import last_day  # noqa: PLC0415 - only when a command needs it
+
+    try:
+        last_day(text)
+    except ValueError as error:
+        raise ValueError(f"must be a day that is not over, such as 2027-12-31 ({error})") from None
+
+
+@_checked
 def _cause(cause: str) -> None:
     from app.domain.reconciliation import Cause  # noqa: PLC0415 - only when a command needs it
 
@@ -233,6 +257,14 @@ Source = Annotated[
 ]
 EventId = Annotated[
     str, typer.Argument(metavar="EVENT_ID", help="The event's id, as `inbox list` prints it.")
+]
+KeyName = Annotated[str, typer.Argument(metavar="NAME", callback=_key_name, help="Who gets the key.")]
+KeyScopes = Annotated[
+    str, typer.Option("--scopes", callback=_scopes, help="read, checkout, warehouse, admin, joined by +.")
+]
+KeyExpires = Annotated[
+    str | None,
+    typer.Option("--expires", callback=_last_day, help="The last day on which it works: YYYY-MM-DD (UTC)."),
 ]
 DropReason = Annotated[str, typer.Option("--reason", callback=_reason, help="Why it is never to be booked.")]
 MismatchId = Annotated[

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from app.api.api_keys import read_api_keys
-from app.commands.address import check_host, resolve
+from app.api.api_keys import SECRET_CHARS_MIN, load_api_keys
+from app.commands.address import check_host, is_loopback, resolve
 from app.commands.greeting import Greeting
 from app.commands.progress import say, show
 from app.embedded import process
@@ -40,12 +40,25 @@ _OWN_COMMAND = (sys.executable, "-P", str(Path(__file__).parents[1] / "__main__.
 def up(*, host: str, port: int, data_dir: Path, workers: int, demo: bool) -> None:
     """Start everything, and stop it all at Ctrl-C; raise `SellableError` if something cannot be started."""
     settings = read_settings()
-    has_keys = bool(read_api_keys(settings.api_keys.get_secret_value()))
-    check_host(host, has_keys=has_keys)
+    has_keys = _check_keys(host)
     _check_urls(settings)
     os.umask(os.umask(0o022) | 0o022)  # what we make is never anybody's to write
     with _everything(data_dir.absolute(), host, port, settings) as service:
         service.run(workers=workers, demo=demo, has_keys=has_keys)
+
+
+def _check_keys(host: str) -> bool:
+    """Refuse keys that cannot be read, and an address that needs others; return whether there are keys.
+
+    Each API process does so again.
+    """
+    keys = load_api_keys(
+        os.environ.get("SELLABLE_API_KEYS"),
+        os.environ.get("SELLABLE_API_KEYS_FILE"),
+        secret_chars_min=1 if is_loopback(host) else SECRET_CHARS_MIN,
+    )
+    check_host(host, has_keys=bool(keys))
+    return bool(keys)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from app.files.options import Options
 
 KEPT_MAX = 16_384
 """Codes of one column that are remembered: few come again in a list of stock, and many in one of orders."""
+KEPT_CHARS_MAX = 128
 
 _MONTHS = (
     "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec|Mrz|Mär|Mai|Okt|Dez"
@@ -63,7 +64,7 @@ def code_reader(check: Callable[[str], str], options: Options) -> Callable[[str]
         code = kept.get(text)
         if code is None:
             code = _read(text, check, options)
-            if len(kept) < KEPT_MAX:
+            if len(kept) < KEPT_MAX and len(text) <= KEPT_CHARS_MAX:
                 kept[text] = code
         return code
 

@@ -133,13 +133,13 @@ def _check_all(
     if mapped:
         ours = mapped[0]
         what = f"has no column {shown(options.names[ours])}, which is to be its {ours}"
-        raise FileError(f"{what}: {_names_shown(names)}", line=line)
+        raise FileError(f"{what}: it names {names_shown(names)}", line=line)
     missing = sorted(ours for ours in wanted.required if ours not in indexes)
     if missing:
         must = "the first line must name its columns, among them " + ", ".join(sorted(wanted.required))
         hint = _hint(names, missing, wanted, options)
         what = " and no column ".join(missing)
-        raise FileError(f"has no column {what}: {must}; {_names_shown(names)} ({hint})", line=line)
+        raise FileError(f"has no column {what}: {must}; it names {names_shown(names)} ({hint})", line=line)
 
 
 def _hint(names: Sequence[str], missing: Sequence[str], wanted: Wanted, options: Options) -> str:
@@ -150,10 +150,15 @@ def _hint(names: Sequence[str], missing: Sequence[str], wanted: Wanted, options:
     return f"{options.ways.map.format(missing[0])} says which one it is"
 
 
-def _names_shown(names: Sequence[str]) -> str:
+def names_shown(names: Sequence[str]) -> str:
+    """Return the names of columns as they can stand in a message, the first of them."""
     given = [shown(name.strip()) for name in names if name.strip()]
-    more = f" and {len(given) - _NAMED_MAX} more" if len(given) > _NAMED_MAX else ""
-    return f"it names {', '.join(given[:_NAMED_MAX])}{more}"
+    named = given[:_NAMED_MAX]
+    if len(given) > _NAMED_MAX:
+        named.append(f"{len(given) - _NAMED_MAX} more")
+    if len(given) < len(names):
+        named.append(f"{len(names) - len(given)} without a name")
+    return ", ".join(named)
 
 
 def normal(name: str) -> str:

@@ -19,6 +19,7 @@ _BLANKS = " \t"
 _NOT_WHOLE = "is not a whole number in plain digits"
 KEPT_MAX = 65_536
 """Texts of one column that are remembered: the same numbers come again and again."""
+KEPT_CHARS_MAX = 24
 
 
 class Whole:
@@ -39,7 +40,7 @@ class Whole:
         number = self._kept.get(text)
         if number is None:
             number = self._read(text.strip(_BLANKS))
-            if len(self._kept) < KEPT_MAX:
+            if len(self._kept) < KEPT_MAX and len(text) <= KEPT_CHARS_MAX:
                 self._kept[text] = number
         return number
 
@@ -100,6 +101,8 @@ def _what_is_wrong(text: str, *, signed: bool) -> str:
 def _of_separated(text: str) -> str:
     """What `1,250`, `1 250` and `12,0` may be."""
     digits = re.sub(r"[^0-9+-]", "", text)
+    if len(digits) > KEPT_CHARS_MAX:
+        return _NOT_WHOLE
     if "," in text and text.count(",") == 1:
         return (
             f"is ambiguous: its comma may separate thousands ({digits}) or be a decimal comma"

@@ -10,15 +10,15 @@ from typing import IO, Any, Generic, TypeVar
 
 from app.domain.codes import shown
 from app.files.errors import AmbiguousError, FileError, LeftOutError
-from app.files.header import Header, Wanted, find_header
+from app.files.header import Header, Wanted, find_header, names_shown
 from app.files.kinds import other_kind
 from app.files.numbers import Whole
 from app.files.options import Options
 from app.files.records import Broken, Record, Records
 from app.files.text import Decoder, is_readable, not_text, seems_wide
 
-HEAD_BYTES = 4_096
-"""What is looked at before anything is read."""
+PIECE_BYTES = 4_096
+"""What is read in one go, at least: so much is looked at before anything else, and smaller pieces are gathered."""
 DEFERRED_BYTES_IN_MEMORY = 1_048_576
 
 T = TypeVar("T")
@@ -85,8 +85,9 @@ class Reader(Generic[T]):
             [column.name for column in sheet.columns],
             [column.name for column in sheet.columns if column.required],
         )
-        self._head = b""
+        self._waiting = b""
         self._text = ""
+        self._header_chars = 0
         self._decoder: Decoder | None = None
         self._header: Header | None = None
         self._records: Records | None = None
@@ -98,48 +99,45 @@ class Reader(Generic[T]):
     def notes(self) -> list[str]:
         """What of the file was not used, in a sentence each; known at the end."""
         ignored = self._header.ignored if self._header else ()
-        named = [shown(name) for name in ignored if name]
-        if nameless := len(ignored) - len(named):
-            named.append(f"{nameless} without a name")
-        said = [f"columns not used: {', '.join(named)}"] if named else []
+        said = [f"columns not used: {names_shown(ignored)}"] if ignored else []
         return said + [f"rows left out, {why}: {count:,}" for why, count in self._left_out.items()]
 
     def feed(self, data: bytes) -> Iterator[Entry[T]]:
         """Read some more."""
-        if self._decoder is None:
-            self._head += data
-            if len(self._head) < HEAD_BYTES:
-                return
-            data = self._begin()
-        yield from self._read(data, final=False)
+        self._waiting += data
+        if len(self._waiting) >= PIECE_BYTES:
+            yield from self._read(final=False)
 
     def finish(self) -> Iterator[Entry[T]]:
         """Read what is left."""
-        yield from self._read(self._begin() if self._decoder is None else b"", final=True)
+        yield from self._read(final=True)
         yield from self._decide()
 
     # From bytes to records
 
-    def _begin(self) -> bytes:
-        """Look at the first bytes; return what is to be read of them."""
-        head, self._head = self._head, b""
-        decoder = self._decoder = Decoder(head, self._options.encoding)
+    def _begin(self) -> Decoder:
+        """Look at the first bytes, and take the file's mark off them."""
+        head = self._waiting
+        decoder = Decoder(head, self._options.encoding)
         if not decoder.is_certain and (wide := seems_wide(head)):
             way = self._options.ways.encoding.format(wide)
             raise FileError(f"seems to be UTF-16 without the mark that says so: {way} reads it")
-        data = head[decoder.mark_bytes :]
-        if kind := other_kind(head, Decoder(b"", decoder.encoding).decode(data[:HEAD_BYTES])):
+        self._waiting = head[decoder.mark_bytes :]
+        if kind := other_kind(head, Decoder(b"", decoder.encoding).decode(self._waiting[:PIECE_BYTES])):
             raise FileError(kind)
-        return data
+        return decoder
 
-    def _read(self, data: bytes, *, final: bool) -> Iterator[Entry[T]]:
-        assert self._decoder is not None  # noqa: S101 - `_begin` has made it
-        text = self._decoder.decode(data, final=final)
+    def _read(self, *, final: bool) -> Iterator[Entry[T]]:
+        decoder = self._decoder = self._decoder or self._begin()
+        text, self._waiting = decoder.decode(self._waiting, final=final), b""
         if not text.isascii():
-            self._decoder.note(text)
+            decoder.note(text)
             self._is_suspicious = self._is_suspicious or not is_readable(text)
         if self._records is None:
             self._text += text
+            if len(self._text) < self._header_chars and not final:
+                return
+            self._header_chars = 2 * len(self._text)  # tried again when there is much more of it
             header = find_header(self._text, self._wanted, self._options, final=final)
             if header is None:
                 return

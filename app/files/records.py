@@ -11,6 +11,8 @@ from app.domain.codes import shown
 RECORD_LINES_MAX = 50
 """Lines that one record may have, by line breaks in quoted fields: a stray quote swallows no more."""
 LINE_CHARS_MAX = 100_000
+RECORD_CHARS_MAX = 2 * LINE_CHARS_MAX
+"""Characters of a record that is not whole yet: it is read again with each piece of the file."""
 _END_MARKS = "\x1a\0"
 """What old systems write behind the last line."""
 
@@ -93,7 +95,7 @@ class Records:
             at += begun
             if not problem:
                 break
-            if "unexpected end" in problem and not is_last and len(lines) - at < RECORD_LINES_MAX:
+            if "unexpected end" in problem and not is_last and _may_go_on(lines[at:]):
                 self._rest = "".join(lines[at:]) + self._rest
                 break
             yield self._line + at, self._explain(lines[at], problem)
@@ -134,6 +136,11 @@ class Records:
         else:
             reason = "is not proper CSV: a quote in a quoted field is not doubled"
         return Broken(reason, *intact)
+
+
+def _may_go_on(lines: Sequence[str]) -> bool:
+    """Whether a quoted field that these lines leave open may end in the next ones."""
+    return len(lines) < RECORD_LINES_MAX and sum(map(len, lines)) <= RECORD_CHARS_MAX
 
 
 def _end_of_lines(text: str, *, final: bool) -> int:

@@ -93,7 +93,8 @@ class Archive:
         if row["remembered"]:
             return "the hot store still remembers ids of then"
         if row["locks"] or row["transfers"]:
-            return f"{row['locks']} locks and {row['transfers']} transfers from then or before are open or remembered"
+            what = f"{row['locks']} locks and {row['transfers']} transfers from then or before"
+            return f"{what} are open, or ended a short while ago"
         return f"{row['parked']} parts of its events are in quarantine" if row["parked"] else ""
 
     async def _detach(self, pg: Any, month: Month) -> None:
