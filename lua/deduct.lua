@@ -62,8 +62,8 @@ local function find_places(order, sums, document, want, quantity)
   local theirs = greatest_place(sums, document, ROUTE)
   for _, warehouse in ipairs(theirs or {}) do take(warehouse, theirs.of[warehouse]) end
   local holding
-  for _, line in ipairs(order.live and order.lines or {}) do
-    if left > 0 and line.sku == want.sku and line.quantity > line.deducted then
+  for _, line in ipairs(order.live and order.of[want.sku] or {}) do
+    if left > 0 and line.quantity > line.deducted then
       if holding then return nil, { 'WAREHOUSE_REQUIRED', order.lock.id, want.sku } end
       holding = line
     end
@@ -81,8 +81,8 @@ local function all_places(order, sums, document, sku)
   local places = {}
   local theirs = greatest_place(sums, document, ROUTE)
   for _, warehouse in ipairs(theirs or {}) do places[#places + 1] = { warehouse, theirs.of[warehouse] } end
-  for _, line in ipairs(order.live and order.lines or {}) do
-    if line.sku == sku and line.quantity > line.deducted then
+  for _, line in ipairs(order.live and order.of[sku] or {}) do
+    if line.quantity > line.deducted then
       places[#places + 1] = { line.warehouse, line.quantity - line.deducted }
     end
   end

@@ -6,43 +6,53 @@ local order_of, promised_to, ship_claims, note_shipping_times, changes_of_order
 do
   local LIVE = { held = true, confirmed = true, partly_deducted = true, deducted = true }
 
-  -- An order whose shipments are being booked.
+  -- An order whose shipments are being booked. `of`: its lines by SKU, for an order may have thousands. A line that has
+  -- nothing left to say is `gone`, and is dropped when the record is written.
   order_of = function(lock)
-    return { lock = lock, lines = decode_lines(lock.n), live = LIVE[lock.s] or false, same = true }
+    local lines, of = decode_lines(lock.n), {}
+    for _, line in ipairs(lines) do
+      of[line.sku] = of[line.sku] or {}
+      table.insert(of[line.sku], line)
+    end
+    return { lock = lock, lines = lines, of = of, live = LIVE[lock.s] or false, same = true }
   end
 
   local function place_of(order, sku, warehouse)
-    for _, line in ipairs(order.lines) do
-      if line.sku == sku and line.warehouse == warehouse then return line end
+    for _, line in ipairs(order.of[sku] or {}) do
+      if line.warehouse == warehouse then return line end
     end
     return nil
+  end
+
+  local function remaining(lines)
+    local kept = {}
+    for _, line in ipairs(lines) do
+      if not line.gone then kept[#kept + 1] = line end
+    end
+    return kept
   end
 
   -- Units of a SKU that the order was promised, shipped ones included; of an ended one only those.
   promised_to = function(order, sku)
     local units, left = 0, 0
-    for _, line in ipairs(order.lines) do
-      if line.sku == sku then
-        units = units + (order.live and line.quantity or line.deducted)
-        left = left + (order.live and line.quantity - line.deducted or 0)
-      end
+    for _, line in ipairs(order.of[sku] or {}) do
+      units = units + (order.live and line.quantity or line.deducted)
+      left = left + (order.live and line.quantity - line.deducted or 0)
     end
     return units, left
   end
 
   -- Ends the promise of so many units in other warehouses; returns those that nothing was promised for.
   local function end_promise(shard, order, stock, warehouse, units)
-    local kept = {}
-    for _, line in ipairs(order.lines) do
-      local some = 0
-      if line.sku == stock.sku and line.warehouse ~= warehouse then some = math.min(units, line.quantity - line.deducted) end
+    for _, line in ipairs(order.of[stock.sku] or {}) do
+      local some = line.warehouse ~= warehouse and math.min(units, line.quantity - line.deducted) or 0
       if some > 0 then
         move(shard, stock, line.warehouse, 'l', 'a', some, '"shipped from elsewhere"')
         line.quantity, units, order.elsewhere = line.quantity - some, units - some, true
       end
-      if line.quantity > 0 then kept[#kept + 1] = line end
+      line.gone = line.quantity == 0
     end
-    order.lines = kept
+    order.of[stock.sku] = remaining(order.of[stock.sku] or {})
     return units
   end
 
@@ -59,6 +69,8 @@ do
     if not line then
       line = { sku = stock.sku, warehouse = warehouse, quantity = 0, deducted = 0 }
       order.lines[#order.lines + 1] = line
+      order.of[stock.sku] = order.of[stock.sku] or {}
+      table.insert(order.of[stock.sku], line)
     end
     line.deducted = line.deducted + units
     line.quantity = order.live and line.quantity + rest or math.max(line.quantity, line.deducted)
@@ -75,13 +87,8 @@ do
     sums.beyond, order.same = sums.beyond - math.min(free, sums.beyond), false
     line.deducted = line.deducted - units
     if order.live then line.quantity = line.quantity - free end
-    if line.quantity > 0 then return end
-    for i, one in ipairs(order.lines) do
-      if one == line then
-        table.remove(order.lines, i)
-        break
-      end
-    end
+    line.gone = line.quantity == 0
+    order.of[stock.sku] = remaining(order.of[stock.sku])
   end
 
   -- Books what a SKU's claims come to; returns by how much that differs: [{document, warehouse, units}, …].
@@ -108,6 +115,7 @@ do
   -- How the lock's record changes.
   changes_of_order = function(order)
     local lock, left = order.lock, false
+    order.lines = remaining(order.lines)
     for _, line in ipairs(order.lines) do left = left or line.quantity > line.deducted end
     local changes = { n = encode_lines(order.lines), v = lock.v + 1 }
     if not order.live then return changes end
