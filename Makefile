@@ -28,7 +28,7 @@ reset-data: $(VENV)/.up
 test: $(VENV)/.dev
 	$(BIN)/pytest -n 3 --dist loadfile
 
-# Heavier tests, which .ci/run runs after `make test`; those that need Debian's Redis or Postgres say so where they are absent.
+# Heavier tests; those that need Debian's Redis or Postgres are skipped, with the reason, where they are absent.
 test-tier: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist loadfile -m tier --timeout 600
 
