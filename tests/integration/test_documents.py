@@ -52,7 +52,7 @@ async def forgotten(stores: Stores) -> None:
 
 
 async def rebuilt(stores: Stores) -> None:
-    assert await stores.recovery().ensure_open(force_rebuild=True) is Finding.DIFFERENT
+    assert await stores.recovery().ensure_open(force_rebuild=True) is Finding.SAME
 
 
 async def forgotten_and_rebuilt(stores: Stores) -> None:

@@ -82,7 +82,7 @@ async def test_a_worker_that_stood_still_does_not_take_the_cursor_back(stores: S
     await drain(stores)
     horizon = Horizon(stores.engine, 0, seconds=0, entries_max=0)
     for cursor in (Position(1, 2), Position(1, 4), Position(1, 3), Position(0, 9)):
-        await horizon.advance(Forgettable({}, {}, [], cursor, 0, full=False))
+        await horizon.advance(Forgettable({}, {}, [], [], cursor, 0, full=False))
     assert await fetch(stores, "SELECT forgotten_epoch, forgotten_n FROM position") == [(1, 4)]
 
 

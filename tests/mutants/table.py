@@ -219,7 +219,7 @@ MUTANTS = [
     ),
     *_mutants(
         "shared/shipments.lua",
-        ("more than the lock holds is taken from it", "math.min(units, line.quantity - line.deducted) or 0", "units or 0"),
+        ("more than the lock holds is taken from it", "line and order.live and math.min(units, line.quantity - line.deducted) or 0", "line and order.live and units or 0"),
         ("nothing beyond a lock", "fact_move(shard, stock, warehouse, 'a', 'c', rest, nil, nil, at)", ""),
         ("what shipped from elsewhere leaves its promise", "local beyond = order.live and end_promise(shard, order, stock, warehouse, rest) or rest", "local beyond = rest"),
         ("an ended lock gives again", "local own = line and order.live and", "local own = line and"),
