@@ -2,8 +2,10 @@
 
 import errno
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -23,13 +25,37 @@ BACKLOG = 2048
 OpenApi = Callable[[Settings], AbstractAsyncContextManager[Any]]
 
 
-class _Server(uvicorn.Server):
-    """Signals are ours: uvicorn would raise them again at the end, and the process would not end with 0."""
+class DrainingServer(uvicorn.Server):
+    """Asked to stop, it says so in /readyz and goes on for `drain_seconds`; a second signal ends that at once.
+
+    So a balancer that asks /readyz sends nothing more by the time that nothing listens any more.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, drain_seconds: float, leave: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._drain_seconds = drain_seconds
+        self._leave = leave
+        self._ends_at: float | None = None
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Capture none: uvicorn would raise them again at the end, and the process would not end with 0."""
         yield
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to stop now."""
+        if not await super().on_tick(counter):
+            return False
+        if self._ends_at is None:
+            self._ends_at = time.monotonic() + self._drain_seconds
+            self._leave()
+        return time.monotonic() >= self._ends_at
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        if self.should_exit:
+            self._ends_at = 0.0
+        super().handle_exit(sig, frame)
 
 
 def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
@@ -50,13 +76,16 @@ def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
     }
     # Ours alone: uvicorn takes an inherited socket for a Unix one, and Nagle's algorithm would stay on.
     sockets = bind(host, port) if fd is None else [socket.socket(fileno=fd)]
+    # Who hands a socket down keeps it open: others take what comes in, and no balancer has to know.
+    drain_seconds = settings.drain_seconds if fd is None else 0
     with ExitStack() as stack:
         for one in sockets:
             stack.enter_context(one)
 
         async def run(stop: Stop) -> int:
             async with open_api(settings) as api:
-                server = _Server(uvicorn.Config(api.app, http=api.protocol, **config))
+                served = uvicorn.Config(api.app, http=api.protocol, **config)
+                server = DrainingServer(served, drain_seconds=drain_seconds, leave=api.leave)
                 stop.started(lambda number: server.handle_exit(number, None))
                 settle_garbage()
                 _log.info("serve.listens", at=[_place(one) for one in sockets])

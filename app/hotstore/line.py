@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from hiredis import ReplyError
 
-from app.addresses.reasons import redis_sentence
+from app.addresses.reasons import is_refusal, redis_sentence
 from app.addresses.redis import read_redis
 from app.domain.outcomes import Outcome
 from app.errors import NotReadyError, OutcomeUnknownError
@@ -35,8 +35,8 @@ SILENT_SECONDS_MAX = 10.0
 class Line:
     """Calls over one connection that is made again when it breaks; nothing is ever sent twice.
 
-    `on_push` gets invalidations in byte order, `on_shut` is called when what was read may be wrong: the
-    connection broke, the gate shut, or the epoch changed.
+    `on_push` gets invalidations in byte order (without it nothing is tracked), `on_shut` is called when what was read
+    may be wrong: the connection broke, the gate shut, or the epoch changed.
     """
 
     def __init__(
@@ -46,18 +46,21 @@ class Line:
         library: Library,
         *,
         deadline_seconds: float,
-        on_push: Callable[[list[Any]], None] = lambda _push: None,
+        on_push: Callable[[list[Any]], None] | None = None,
         on_shut: Callable[[], None] = lambda: None,
     ) -> None:
         self._address = read_redis(url)
         self._keys = keys
         self._beat = ("FCALL_RO", library.function("read_due"), 1, keys.meta, 0)
         self._deadline_seconds = deadline_seconds
-        self._on_push = on_push
+        self._tracks = on_push is not None
+        self._on_push = on_push or _ignore
         self._on_shut = on_shut
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
+        self._refusal = ""
         self._lost = asyncio.Event()
+        self._open = asyncio.Event()
         self._heard_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self.epoch = ""
@@ -69,7 +72,8 @@ class Line:
     def call(self, command: tuple[Any, ...], on_reply: OnReply) -> None:
         """Send a command; `on_reply` gets the reply or an exception: `NotReadyError`, `OutcomeUnknownError`, …."""
         if self._connection is None:
-            self._loop.call_soon(on_reply, NotReadyError("the hot store cannot be reached"))
+            why = self._refusal or "the hot store cannot be reached"
+            self._loop.call_soon(on_reply, NotReadyError(why))
             return
         self._connection.call(command, on_reply, deadline_seconds=self._deadline_seconds)
 
@@ -107,6 +111,10 @@ class Line:
             self._loop.create_task(self._keep_beating(), name="line-beat"),
         ]
 
+    async def opened(self) -> None:
+        """Return once commands are taken: connected, through a gate that is open."""
+        await self._open.wait()
+
     async def close(self) -> None:
         """End; whoever waits is told that nobody knows."""
         for task in self._tasks:
@@ -124,13 +132,21 @@ class Line:
                 async with asyncio.timeout(self._address.connect_seconds):
                     await self._connect()
                 waits.over()
-                pause_seconds = BACKOFF_SECONDS[0]
+                self._refusal, pause_seconds = "", BACKOFF_SECONDS[0]
                 await self._lost.wait()
                 waits.because("the connection to Redis broke")
             except Exception as error:  # noqa: BLE001 - whatever it was, a process without a line is of no use
-                waits.because(redis_sentence(error))
+                why = redis_sentence(error)
+                waits.because(why)
+                self._note_refusal(why if is_refusal(error) else "")
             await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnects
             pause_seconds = min(pause_seconds * 2, longest_seconds)
+
+    def _note_refusal(self, why: str) -> None:
+        """Waiting does not help against one: somebody has to change the user's rights, or the password."""
+        if why and why != self._refusal:
+            _log.error("line.refused", why=why)
+        self._refusal = why
 
     async def _connect(self) -> None:
         def make() -> Connection:
@@ -155,7 +171,8 @@ class Line:
     async def _greet(self, connection: Connection) -> None:
         for command in self._address.greeting("sellable-line"):
             await self._ask(connection, command)
-        await self._ask(connection, ("CLIENT", "TRACKING", "ON", "OPTIN"))
+        if self._tracks:
+            await self._ask(connection, ("CLIENT", "TRACKING", "ON", "OPTIN"))
 
     async def _ask(self, connection: Connection, command: tuple[Any, ...]) -> Any:
         answered: asyncio.Future[Any] = self._loop.create_future()
@@ -175,6 +192,7 @@ class Line:
             self._heard_at = connection.received_at
             self._connection = None
             self.epoch = ""
+            self._open.clear()
             self._on_shut()  # in any case: nobody tracks what was read over this connection any more
             self._lost.set()
 
@@ -222,7 +240,12 @@ class Line:
             epoch = ""
         if epoch != self.epoch:
             self.epoch = epoch
+            (self._open.set if epoch else self._open.clear)()
             self._on_shut()
+
+
+def _ignore(_push: list[Any]) -> None:
+    """Drop a push: this connection tracks nothing."""
 
 
 class LineCaller:

@@ -1,8 +1,9 @@
 """The one shape of a background duty: run once, again and again, until it is told to stop."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from redis.exceptions import RedisError
@@ -48,6 +49,38 @@ class Duty:
                 self.on_wait(UNEXPECTED)
                 _log.exception("duty.failed", duty=self.name)
                 await _sleep(stop, BACKOFF_SECONDS_MAX)
+
+
+WAITS_SECONDS = 3.0
+"""A job that waits for less is not worth a word: a server may just have been restarted."""
+
+
+class Waiting:
+    """Which background jobs wait, since when and why."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, tuple[float, str]] = {}
+
+    def noting(self, duty: Duty) -> Duty:
+        """Return the job as one that notes here when it has to wait."""
+
+        def on_wait(why: str) -> None:
+            self._note(duty.name, why)
+            duty.on_wait(why)
+
+        return replace(duty, on_wait=on_wait)
+
+    def waits(self) -> dict[str, str]:
+        """Return why, of those that have been waiting for a while."""
+        begun = time.monotonic() - WAITS_SECONDS
+        return {name: why for name, (since, why) in self._since.items() if since < begun}
+
+    def _note(self, name: str, why: str) -> None:
+        if why:
+            since, _ = self._since.get(name, (time.monotonic(), ""))
+            self._since[name] = since, why
+        else:
+            self._since.pop(name, None)
 
 
 async def run_all(duties: list[Duty], stop: asyncio.Event) -> None:

@@ -214,6 +214,9 @@ class Checkout:
                     self._line.doubt()
                 decline()  # nothing was changed, and the application asks for the epoch first
                 return
+            if type(reply) is list and reply[0] == Outcome.UNKNOWN_LOCK:
+                decline()  # the hot store may have forgotten it: the application asks the ledger
+                return
             try:
                 if self._ring is not None and type(reply) is list and reply[1] == echo:
                     self._ring.add(function, reply, args)
