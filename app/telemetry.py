@@ -122,6 +122,7 @@ GAUGES = {
     "sellable_outbox_level": "0: ok, 1: beyond a soft limit, 2: new obligations are refused.",
     "sellable_ledger_waits": "1 while nothing can be persisted.",
     "sellable_quarantined": "SKUs and documents in quarantine.",
+    "sellable_mismatches": "Documents on which reporters disagree, by SKU: cases for a person.",
 }
 """How things stand, by name; none has a label."""
 
@@ -143,6 +144,9 @@ class Metrics:
             "What commands came to.",
             ("command", "outcome"),
             registry=self.registry,
+        )
+        self._wrong_keys = Counter(
+            "sellable_wrong_keys", "Requests with a key that is not known.", registry=self.registry
         )
         self._near_cache = Counter(
             "sellable_near_cache",
@@ -196,6 +200,10 @@ class Metrics:
         named = method if method in METHODS else "other"
         self._requests.labels(named, route, str(status)).inc()
         self._latency.of(route).observe(seconds)
+
+    def count_wrong_key(self) -> None:
+        """Note a request whose key is none of ours."""
+        self._wrong_keys.inc()
 
     def count_outcome(self, command: str, outcome: str) -> None:
         """Note what one command came to."""

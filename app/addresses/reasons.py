@@ -56,7 +56,7 @@ def sentence_of(error: BaseException) -> str:
         return redis_sentence(error)
     if isinstance(error, DBAPIError | asyncpg.PostgresError | asyncpg.InterfaceError):
         return postgres_sentence(error)
-    return _words(error)
+    return "no answer came in time" if isinstance(error, TimeoutError) else _words(error)
 
 
 def postgres_sentence(error: BaseException) -> str:
@@ -66,6 +66,10 @@ def postgres_sentence(error: BaseException) -> str:
     error = driver_error(error)
     if refused := REFUSED_STATES.get(state_of(error)):
         return f"Postgres refuses us: {refused}: {_first_line(error)}"
+    if isinstance(error, asyncpg.InterfaceError) and not isinstance(error, OSError):
+        return "Postgres cannot be reached: the connection broke"  # the driver tells only of its own state
+    if isinstance(error, asyncpg.InternalClientError):
+        return "Postgres cannot be reached: its answer makes no sense"
     return f"Postgres cannot be reached: {_words(error)}{_place(error)}"
 
 

@@ -74,6 +74,11 @@ class RedisAddress:
         )
         return Redis.from_pool(pool)
 
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return self.path or (f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}")
+
     async def open(self, make: Callable[[], P]) -> P:
         """Connect a protocol of asyncio's, and return it: `greeting` is the first thing to send."""
         loop = asyncio.get_running_loop()
@@ -82,13 +87,13 @@ class RedisAddress:
                 return (await loop.create_unix_connection(make, self.path))[1]
             return (await loop.create_connection(make, self.host, self.port, ssl=self.tls))[1]
         except OSError as error:
-            error.add_note(self.path or f"{self.host}:{self.port}")
+            error.add_note(self.place)
             raise
 
     def greeting(self, client_name: str) -> list[tuple[str | int, ...]]:
         """Return the commands that begin a connection which speaks RESP3."""
         hello: tuple[str | int, ...] = ("HELLO", 3)
-        if self.password:
+        if self.user or self.password:
             hello += ("AUTH", self.user or "default", self.password)
         commands = [(*hello, "SETNAME", client_name)]
         return commands + ([("SELECT", self.database)] if self.database else [])

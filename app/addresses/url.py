@@ -86,7 +86,7 @@ class UrlReader:
 
     def seconds(self, name: str, value: str) -> float:
         """Return a time-out; raise `ConfigurationError` unless it is more than 0 and at most 60 seconds."""
-        if not re.fullmatch(r"\d{1,3}(\.\d{1,6})?", value) or not 0 < float(value) <= 60:
+        if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,6})?", value) or not 0 < float(value) <= 60:
             raise self.refuse(
                 f"has {name}={value}, which must be a number of seconds, more than 0 and at most 60"
             )

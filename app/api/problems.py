@@ -1,5 +1,6 @@
 """Problems: the only place that decides HTTP statuses. Every error is an RFC 9457 `application/problem+json`."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -52,18 +53,26 @@ Writing = Lock | Step | Book | Exchange | Transfer | TransferStep | Buffer
 
 TITLES: dict[str, tuple[int, str]] = {
     "invalid_request": (422, "The request cannot be understood"),
+    "malformed_request": (400, "The request is not HTTP as it must be"),
     "unauthorized": (401, "A key is needed"),
     "forbidden": (403, "The key does not cover this"),
+    "forbidden_host": (403, "The service is not called by this name"),
     "not_found": (404, "There is nothing here"),
     "method_not_allowed": (405, "The method is not offered here"),
+    "request_timeout": (408, "The request took too long to come in"),
     "payload_too_large": (413, "The body is too large"),
+    "uri_too_long": (414, "The target is too long"),
     "unsupported_media_type": (415, "The body's media type is not taken here"),
+    "unsupported_encoding": (415, "The body's encoding is not taken here"),
+    "too_many_requests": (429, "Too much was asked in a short time"),
+    "head_too_large": (431, "The request's head is too large"),
     "unknown_sku": (404, "The SKU is unknown"),
     "unknown_lock": (404, "The lock is unknown"),
     "unknown_transfer": (404, "The transfer is unknown"),
     "as_of_too_old": (422, "The ledger does not reach back that far"),
     "unknown_purchase_order": (404, "The purchase order is unknown"),
     "unknown_shortage": (404, "The shortage is unknown"),
+    "unknown_mismatch": (404, "The mismatch is unknown"),
     "unknown_reconciliation": (404, "The reconciliation is unknown"),
     "unknown_warehouse": (422, "The warehouse is unknown"),
     "wrong_warehouse": (422, "The snapshot is of another warehouse"),
@@ -89,6 +98,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "quantity_exceeds_shipment": (409, "More than was shipped for the lock"),
     "quantity_too_large": (409, "The count would grow too large"),
     "busy": (503, "Too many snapshots come in at once"),
+    "too_many_connections": (503, "Too many connections are open"),
     "not_ready": (503, "The service is not ready"),
     "backlog_full": (503, "Too much waits to be persisted"),
     "hot_store_full": (503, "The hot store is full"),
@@ -143,6 +153,13 @@ def invalid(*errors: tuple[str, str]) -> Problem:
     return Problem("invalid_request", f"{first['field']}: {first['message']}", {"errors": listed})
 
 
+def too_many_requests(detail: str, wait_seconds: float, name: str, policy: str) -> Problem:
+    """Return the problem of a caller that asks too often; `name` and `policy` as in the RateLimit header fields."""
+    seconds = str(max(1, math.ceil(wait_seconds)))
+    headers = {"Retry-After": seconds, "RateLimit": f"{name};r=0;t={seconds}", "RateLimit-Policy": policy}
+    return Problem("too_many_requests", detail, headers=headers)
+
+
 def printable(text: str) -> str:
     """Return the text as UTF-8 can carry it, cut where nobody reads on."""
     return text.encode("utf-8", "backslashreplace").decode()[:FIELD_LENGTH_MAX]
@@ -177,6 +194,11 @@ def unknown_purchase_order(purchase_order_id: str) -> Problem:
 def unknown_shortage(shortage_id: str) -> Problem:
     """Return the problem of a path whose case there never was."""
     return Problem("unknown_shortage", f"no shortage has the id {shortage_id}", {"shortage_id": shortage_id})
+
+
+def unknown_mismatch(mismatch_id: str) -> Problem:
+    """Return the problem of a path whose case there never was."""
+    return Problem("unknown_mismatch", f"no mismatch has the id {mismatch_id}", {"mismatch_id": mismatch_id})
 
 
 def unknown_reconciliation(reconciliation_id: str) -> Problem:
@@ -254,7 +276,7 @@ def of_answer(answer: Answer, command: Writing | None = None) -> Problem:
         case Outcome.ID_REUSED:
             code = "lock_id_reused" if answer.detail == "lock" else _code_reused(command)
             return Problem(code, "an id stands for one content; take a new id for another")
-        case Outcome.UNKNOWN_LOCK if isinstance(command, Return):
+        case Outcome.UNKNOWN_LOCK if isinstance(command, Return | Exchange):
             detail = "no lock has this id; leave lock_id out if nobody knows what they were shipped for"
             return Problem("unknown_lock", detail, {"lock_id": command.lock_id})
         case Outcome.UNKNOWN_SKU:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -29,8 +30,10 @@ from app.telemetry import Metrics
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from app.api.auth import ApiKeys
     from app.api.hot.protocol import HotProtocol
     from app.api.hot.routes import HotRoutes
+    from app.api.key_file import KeyFile
 
 _log = structlog.get_logger()
 
@@ -44,9 +47,10 @@ BOOKS_SECONDS = 15.0
 class _Health:
     """Whether this process can answer: the hot store's gate must be open. Locks go on without Postgres."""
 
-    def __init__(self, stores: Stores, epochs: EpochWatch) -> None:
+    def __init__(self, stores: Stores, epochs: EpochWatch, key_file: "KeyFile") -> None:
         self._stores = stores
         self._epochs = epochs
+        self._key_file = key_file
         self.unchecked = "the hot store was not checked yet"
         """Why no command is taken yet; '' once the stores were checked."""
         self.is_serving = False
@@ -72,7 +76,7 @@ class _Health:
     def notes(self) -> list[str]:
         trouble = self._epochs.trouble
         own = [f"this process cannot ask the ledger: {trouble}"] if trouble else []
-        return self._stores.words.notes() + own
+        return self._stores.words.notes() + own + self._key_file.notes()
 
     def tell(self, metrics: Metrics) -> None:
         """Bring the gauges up to date; what nobody has said is left as it was."""
@@ -90,6 +94,8 @@ class _Health:
             metrics.set_gauge("sellable_outbox_level", ("ok", "soft", "hard").index(words["level"]))
             metrics.set_gauge("sellable_ledger_waits", bool(words["trouble"]))
             metrics.set_gauge("sellable_quarantined", words["quarantined"])
+            # A worker of an older version says nothing of them.
+            metrics.set_gauge("sellable_mismatches", words.get("mismatches", 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +112,19 @@ class Api:
 
 
 @asynccontextmanager
-async def open_api(settings: Settings) -> AsyncIterator[Api]:
+async def open_api(settings: Settings, *, secret_chars_min: int = 1) -> AsyncIterator[Api]:
     """Reach the stores, refuse what would break a promise, and return the API once it can answer.
 
+    `secret_chars_min`: keys whose secrets are shorter are refused, now and when their file changes.
     For `START_SECONDS_MAX` it waits for the hot store and its gate. After that it is returned all the same: it answers
     503 and says why, until the hot store is there, was checked, and is open.
     """
-    async with open_stores(settings=settings) as stores, _line_of(stores) as (api, line, epochs, health):
+    keys, key_file = _keys_of(settings, secret_chars_min)
+    async with (
+        open_stores(settings=settings) as stores,
+        _line_of(stores, keys, key_file) as (api, line, epochs, health),
+        _read_again(key_file, settings),
+    ):
         start = asyncio.create_task(_start(stores, line, epochs, health), name="start")
         try:
             async with kept(stores, Attach(stores.gate, lambda: not line.epoch)):
@@ -150,8 +162,33 @@ async def _start(stores: Stores, line: Line, epochs: EpochWatch, health: _Health
     await asyncio.gather(stores.level.refresh(), stores.words.refresh())
 
 
+def _keys_of(settings: Settings, secret_chars_min: int) -> "tuple[ApiKeys, KeyFile]":
+    """Read the keys, and make what reads them again when their file changes."""
+    # Here, because the worker and the commands need no FastAPI.
+    from app.api.api_keys import keys_of  # noqa: PLC0415
+    from app.api.auth import ApiKeys  # noqa: PLC0415
+    from app.api.key_file import KeyFile  # noqa: PLC0415
+
+    load = partial(keys_of, settings, secret_chars_min=secret_chars_min)
+    keys = ApiKeys(load())
+    return keys, KeyFile(keys, load)
+
+
 @asynccontextmanager
-async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch, _Health]]:
+async def _read_again(key_file: "KeyFile", settings: Settings) -> AsyncIterator[None]:
+    task = asyncio.create_task(key_file.keep(), name="keys") if settings.api_keys_file else None
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _line_of(
+    stores: Stores, keys: "ApiKeys", key_file: "KeyFile"
+) -> AsyncIterator[tuple[Api, Line, EpochWatch, _Health]]:
     """Build everything that hangs on the pipelined connection."""
     # Here, because the worker and the commands need no FastAPI.
     from app.api.app import create_app  # noqa: PLC0415
@@ -168,6 +205,7 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch,
         level=lambda: level.level,
         on_shut=level.doubt,
         ring=ring,
+        keys=keys,
     )
     metrics.collectors.append(lambda told: told.set_gate(epoch=line.epoch, unpersisted=len(ring)))
     store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order, ring=ring)
@@ -180,9 +218,10 @@ async def _line_of(stores: Stores) -> AsyncIterator[tuple[Api, Line, EpochWatch,
     live = replace(stores, hot=store)
     operations = live.operations()
     operations.availability.other_memory = hot.pages.last_known
-    health = _Health(live, epochs)
+    health = _Health(live, epochs, key_file)
     metrics.collectors.append(health.tell)
-    app = create_app(operations, stores.settings, health, metrics=metrics)
+    keys.on_wrong_key = metrics.count_wrong_key
+    app = create_app(operations, stores.settings, health, metrics=metrics, keys=keys)
     books = asyncio.create_task(_watch_books(DriftRows(stores.engine, SHARD), metrics), name="books")
     try:
         yield Api(app, hot, protocol_class(hot), health.leave), line, epochs, health

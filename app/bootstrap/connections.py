@@ -18,6 +18,7 @@ from app.hotstore.replicas import Replicas
 from app.hotstore.rights import inner_commands, lacking
 from app.hotstore.store import HotStore
 from app.hotstore.words import WorkerWords
+from app.ledger.database import open_engine
 from app.ledger.migrate import check_schema, migrate
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.watch import LedgerWatch
@@ -36,6 +37,7 @@ class Connections:
 
     settings: Settings
     redis_url: str
+    database_url: str
     client: Redis
     engine: AsyncEngine
     keys: Keys
@@ -47,8 +49,9 @@ class Connections:
     words: WorkerWords
 
     @classmethod
-    def connect(cls, settings: Settings, redis_url: str, client: Redis, engine: AsyncEngine) -> Self:
-        """Put them together; nothing is connected before it is used."""
+    def connect(cls, settings: Settings, redis_url: str, database_url: str) -> Self:
+        """Put them together; nothing is connected before it is used. `ConfigurationError` on a bad URL."""
+        client, engine = wire.connect(redis_url), open_engine(database_url)
         keys, code = Keys(settings.prefix), library()
         caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
         level = HotLevel(client, keys, replicas=settings.replicas)
@@ -62,6 +65,7 @@ class Connections:
         return cls(
             settings,
             redis_url,
+            database_url,
             client,
             engine,
             keys,

@@ -11,10 +11,8 @@ from app.bootstrap.duties import duties_of
 from app.bootstrap.operations import operations_of
 from app.bootstrap.tools import Progress
 from app.errors import ConfigurationError
-from app.hotstore import wire
 from app.hotstore.line import Line
 from app.hotstore.store import HotStore
-from app.ledger import database
 from app.ledger.lost import LostRows
 from app.operations.operations import Operations
 from app.operations.quarantine import Quarantine
@@ -75,16 +73,14 @@ async def open_stores(
         raise ConfigurationError(
             "SELLABLE_REDIS_URL and SELLABLE_DATABASE_URL must be set (or use `sellable up`)"
         )
-    client = wire.connect(redis_url)
-    engine = database.open_engine(database_url)
-    stores = Stores.connect(settings, redis_url, client, engine)
+    stores = Stores.connect(settings, redis_url, database_url)
     try:
         yield stores
     finally:
         await stores.watch.close()
         await stores.replicas.close()
-        await client.aclose()
-        await engine.dispose()
+        await stores.client.aclose()
+        await stores.engine.dispose()
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from app.errors import ConfigurationError
 
 def check_host(host: str, *, has_keys: bool) -> None:
     """Raise `ConfigurationError` if an API without keys would be reachable from other machines."""
-    if not has_keys and not _is_loopback(host):
+    if not has_keys and not is_loopback(host):
         raise ConfigurationError(
             f"no API keys are set (SELLABLE_API_KEYS), so {host} is refused: use a loopback address"
         )
@@ -61,7 +61,29 @@ def refuse_address(host: str, port: int, error: Exception) -> ConfigurationError
     return ConfigurationError(f"the port {port} of {host} cannot be listened on: {reason}")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     """Whether only this machine can reach an address, whichever of its meanings is taken."""
     addresses = {str(found[4][0]).partition("%")[0] for found in resolve(host, 0)}
-    return all(ipaddress.ip_address(address).is_loopback for address in addresses)
+    return all(_is_of_this_machine(address) for address in addresses)
+
+
+def check_listener(listener: socket.socket, *, has_keys: bool) -> None:
+    """Raise `ConfigurationError` if an API without keys would be reachable by a socket that is bound."""
+    if not has_keys and not listens_here_only(listener):
+        raise ConfigurationError(
+            "no API keys are set (SELLABLE_API_KEYS), so a socket is refused that listens on"
+            f" {listener.getsockname()[0]}: use a loopback address"
+        )
+
+
+def listens_here_only(listener: socket.socket) -> bool:
+    """Whether only this machine can reach a socket that is bound."""
+    if listener.family not in {socket.AF_INET, socket.AF_INET6}:
+        return True  # a Unix socket
+    return _is_of_this_machine(str(listener.getsockname()[0]).partition("%")[0])
+
+
+def _is_of_this_machine(address: str) -> bool:
+    found = ipaddress.ip_address(address)
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found).is_loopback

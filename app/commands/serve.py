@@ -11,10 +11,10 @@ from typing import Any
 import structlog
 import uvicorn
 
-from app.api.api_keys import read_api_keys
-from app.commands.address import bind, check_host, refuse_address
+from app.api.api_keys import SECRET_CHARS_MIN, keys_of
+from app.commands.address import bind, check_listener, listens_here_only, refuse_address
 from app.commands.process import Stop, run_long, settle_garbage
-from app.settings import Settings, read_settings
+from app.settings import read_settings
 from app.telemetry import configure_logging
 
 _log = structlog.get_logger()
@@ -22,13 +22,13 @@ _log = structlog.get_logger()
 GRACE_SECONDS = 5
 BACKLOG = 2048
 
-OpenApi = Callable[[Settings], AbstractAsyncContextManager[Any]]
+OpenApi = Callable[..., AbstractAsyncContextManager[Any]]
 
 
 class DrainingServer(uvicorn.Server):
     """Asked to stop, it says so in /readyz and goes on for `drain_seconds`; a second signal ends that at once.
 
-    So a balancer that asks /readyz sends nothing more by the time that nobody listens.
+    So a balancer that asks /readyz sends nothing more by the time that nothing listens any more.
     """
 
     def __init__(self, config: uvicorn.Config, *, drain_seconds: float, leave: Callable[[], None]) -> None:
@@ -36,6 +36,11 @@ class DrainingServer(uvicorn.Server):
         self._drain_seconds = drain_seconds
         self._leave = leave
         self._ends_at: float | None = None
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none: uvicorn would raise them again at the end, and the process would not end with 0."""
+        yield
 
     async def on_tick(self, counter: int) -> bool:
         """Return whether to stop now."""
@@ -52,11 +57,6 @@ class DrainingServer(uvicorn.Server):
             self._ends_at = 0.0
         super().handle_exit(sig, frame)
 
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none, they are ours: uvicorn would raise them again at the end, and the process not end with 0."""
-        yield
-
 
 def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
     """Serve until SIGTERM, and return 0; 1 if the start failed. `fd` is a listening socket that was handed down.
@@ -65,12 +65,13 @@ def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
     """
     configure_logging()
     settings = read_settings()
-    check_host(host, has_keys=bool(read_api_keys(settings.api_keys.get_secret_value())))
     config: dict[str, Any] = {
         "lifespan": "off",
         "access_log": False,
         "log_config": None,
         "server_header": False,
+        "proxy_headers": False,  # who calls is the other end of the connection, whatever a header says
+        "ws": "none",
         "timeout_graceful_shutdown": GRACE_SECONDS,
         "backlog": BACKLOG,
     }
@@ -81,9 +82,14 @@ def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
     with ExitStack() as stack:
         for one in sockets:
             stack.enter_context(one)
+        # What a socket is bound to is what counts, whatever `host` says.
+        chars_min = 1 if all(map(listens_here_only, sockets)) else SECRET_CHARS_MIN
+        keys = keys_of(settings, secret_chars_min=chars_min)
+        for one in sockets:
+            check_listener(one, has_keys=bool(keys))
 
         async def run(stop: Stop) -> int:
-            async with open_api(settings) as api:
+            async with open_api(settings, secret_chars_min=chars_min) as api:
                 served = uvicorn.Config(api.app, http=api.protocol, **config)
                 server = DrainingServer(served, drain_seconds=drain_seconds, leave=api.leave)
                 stop.started(lambda number: server.handle_exit(number, None))

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from app.addresses.postgres import read_postgres
 from app.addresses.redis import read_redis
 from app.addresses.url import MASK, masked
-from app.api.api_keys import read_api_keys
+from app.api.api_keys import keys_of
 from app.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def settings(*, as_json: bool = False, environ: Mapping[str, str] = os.environ) 
 
 def _refuse(found: Settings) -> None:
     """Raise `ConfigurationError` for what is read only where it is used: the keys, and the URLs that are set."""
-    read_api_keys(found.api_keys.get_secret_value())
+    keys_of(found)
     if found.redis_url:
         read_redis(found.redis_url)
     if found.database_url:

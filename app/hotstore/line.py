@@ -245,7 +245,7 @@ class Line:
 
 
 def _ignore(_push: list[Any]) -> None:
-    """Nobody asked for pushes."""
+    """Drop a push: this connection tracks nothing."""
 
 
 class LineCaller:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import asyncpg
+import msgspec
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -58,6 +59,7 @@ def open_engine(url: str, *, connections_max: int = 5) -> AsyncEngine:
         pool_size=connections_max,
         max_overflow=0,
         pool_pre_ping=True,
+        json_deserializer=msgspec.json.decode,  # a rebuild reads every lock's record
         async_creator=partial(address.connect, server_settings=_SERVER_SETTINGS),
         execution_options={_ADDRESS: address},
     )

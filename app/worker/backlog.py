@@ -148,6 +148,7 @@ class Backlog:
             "quarantined": self._figures.quarantined,
             "waits": self._status.waits(),
             "durability": await self._status.durability(),
+            "mismatches": self._figures.mismatches,
         }
         await self._store.limit(judged.limit, json.dumps(words))
         return False

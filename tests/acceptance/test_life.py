@@ -65,7 +65,9 @@ def test_a_second_one_on_the_same_data(service: Service, up: Callable[..., Servi
 def test_a_busy_port(service: Service, up: Callable[..., Service]) -> None:
     port = service.url("").rpartition(":")[2]
     said = refused(up("--port", port))
-    assert said == f"sellable: the port {port} of 127.0.0.1 cannot be listened on: Address already in use\n"
+    assert said.startswith(
+        f"sellable: the port {port} of 127.0.0.1 cannot be listened on: Address already in use: "
+    )
 
 
 def test_data_that_cannot_be_written(up: Callable[..., Service], place: Path) -> None:
@@ -215,7 +217,7 @@ def test_urls_that_cannot_be_read(variable: str, url: str, sentence: str) -> Non
         "SELLABLE_DATABASE_URL": NO_LEDGER,
         f"SELLABLE_{variable}_URL": url,
     }
-    done = sellable("serve", env=urls)
+    done = sellable("serve", "--port", "0", env=urls)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"sellable: {sentence}")
     assert done.stderr.count("\n") == 1

@@ -561,7 +561,7 @@ async def test_docs(world: World) -> None:
 
 # Keys
 
-KEYS = "web:r-secret:read,shop:c-secret:checkout,wms:w-secret:read+warehouse,boss:a:secret:admin"
+KEYS = "web:r-secret:read,shop:c-secret:checkout,wms:w-secret:read+warehouse,boss:a-secret:admin"
 
 
 @pytest.mark.parametrize(
@@ -590,7 +590,7 @@ KEYS = "web:r-secret:read,shop:c-secret:checkout,wms:w-secret:read+warehouse,bos
     ],
 )
 async def test_scopes(hot_client: redis.asyncio.Redis, method: str, path: str, scope: str) -> None:
-    scopes = {"r-secret": "read", "c-secret": "checkout", "w-secret": "read warehouse", "a:secret": "all"}
+    scopes = {"r-secret": "read", "c-secret": "checkout", "w-secret": "read warehouse", "a-secret": "all"}
     async with world_on(hot_client, api_keys=KEYS) as world:
         for secret, covers in scopes.items():
             answer = await world.http.request(
