@@ -280,13 +280,13 @@ class Deployment:
             env={**_PLAIN, **(env or {})},
             log=self._log("postgres"),
             cwd="/",
-            user=accounts.service_user(),
+            user=accounts.service_user(self.place / "data"),
         )
 
     def _make_cluster(self) -> None:
         """What the image does at its first start: a cluster, then the scripts of `docker-entrypoint-initdb.d`."""
         service, password = self.services["postgres"], self.place / "superuser"
-        user = accounts.service_user()
+        user = accounts.service_user(self.place / "data")
         password.write_text(service["environment"]["POSTGRES_PASSWORD"])
         if user is not None:
             shutil.chown(self.place, user.uid)
