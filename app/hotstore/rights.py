@@ -39,6 +39,8 @@ WORKER = {
     "worker.persist": ("hget",),
 }
 """The worker's own, and those of the commands, which have the same user."""
+WORKER_BEFORE = ("client|tracking",)
+"""What the worker of the version before calls besides: while an upgrade is under way it has the same user."""
 
 
 def inner_commands() -> tuple[str, ...]:
@@ -78,7 +80,7 @@ def users(prefix: str = "") -> str:
         (
             "user default off resetpass ~* resetchannels +@all\n",
             _user("api", "API_PASSWORD", pattern, of_api()),
-            _user("worker", "WORKER_PASSWORD", pattern, of_worker()),
+            _user("worker", "WORKER_PASSWORD", pattern, [*of_worker(), *WORKER_BEFORE]),
         )
     )
 

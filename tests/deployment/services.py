@@ -3,6 +3,7 @@
 Only what containers bring along is put in its place: host names, ports, mounted paths and the servers' programs.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import asyncpg
 import httpx
 import redis
 import yaml
@@ -220,6 +222,18 @@ class Deployment:
             timeout=60,
             check=False,
         )
+
+    def ledger(self, query: str) -> list[Any]:
+        """The first column of what a query finds in the ledger."""
+
+        async def ask() -> list[Any]:
+            connection = await asyncpg.connect(self.environment("worker")["SELLABLE_DATABASE_URL"])
+            try:
+                return [row[0] for row in await connection.fetch(query)]
+            finally:
+                await connection.close()
+
+        return asyncio.run(ask())
 
     # How each is run
 

@@ -1,6 +1,7 @@
 """The whole life of a lock in the deployment that we ship: expiry, and a restart of each part, the worker stopped."""
 
 import re
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -145,6 +146,26 @@ def test_the_life_of_a_lock_with_each_restart_on_debian_s_servers() -> None:
             locks_survive(deployed, name, restart)
         the_books_agree(deployed)
         nothing_is_wrong_in_a_log(deployed)
+        nothing_is_lost_in_silence(deployed)
+
+
+def nothing_is_lost_in_silence(deployed: Deployment) -> None:
+    """Redis' data and every process that could name what was in it are gone; how much it was is known."""
+    deployed.stop("worker")
+    for number in range(LOCKS):
+        lock(deployed, f"gone-{number}")
+    query = "SELECT n - (SELECT n FROM position) FROM seen"
+    until(lambda: deployed.ledger(query) == [LOCKS])
+    for name in ("api", "redis"):
+        deployed.kill(name)
+    shutil.rmtree(deployed.place / "redis" / "appendonlydir")
+    for name in ("redis", "worker", "api"):
+        deployed.start(name)
+    until(lambda: "recovery.events_missing" in deployed.log("worker"))
+    listed = deployed.sellable("lost", "list").stdout.splitlines()
+    assert f"{LOCKS} events of which nothing else is known" in listed[0]
+    assert listed[-1] == f"{LOCKS} events lost, 0 counts set right"
+    assert f"sellable_lost_events {LOCKS}.0" in deployed.http.get("/metrics").text
 
 
 @pytest.mark.tier
