@@ -272,7 +272,7 @@ async def test_a_rebuild_that_redis_refuses_leaves_a_gate_that_is_opened_again(
         await acl(admin, "+xread")
         noted = await newest_epoch(shop)
         shop.hot.leave(noted)
-        assert await shop.recovery().ensure_open() is Finding.AHEAD
+        assert await shop.recovery().ensure_open() in {Finding.SAME, Finding.AHEAD}
         assert (await shop.hot.lock(Lock("L", (Line("A", 1),)))).outcome is Outcome.LOCKED
 
 
