@@ -232,7 +232,7 @@ async def test_what_comes_before_a_lost_entry_is_written(stores: Stores) -> None
     assert await persist.run_once()
     assert await fetch(stores, "SELECT n FROM position") == [(3,)]
     with pytest.raises(
-        NotReadyError, match="outbox entry .* does not continue .*; the hot store is compared with"
+        NotReadyError, match=r"outbox entry .* does not continue .*; the hot store is compared with"
     ):
         await persist.run_once()
 
