@@ -16,29 +16,41 @@ import typer
 
 from app.commands.options import (
     HERE,
+    AcceptLastLine,
+    AddUp,
     AsJson,
     AsOf,
     Concurrency,
     CountedAt,
+    CountedThen,
     CountedWarehouse,
     CsvFile,
     DataDir,
     Demo,
     DropReason,
+    DryRun,
+    Encoding,
     EventId,
     Fd,
     File,
+    Form,
     Host,
     HtmlFile,
     LockIds,
+    MismatchId,
     Moves,
+    Names,
+    NewWarehouses,
     OfCause,
     OfWarehouse,
+    Overwrite,
     Parked,
     ParkedSku,
+    Partial,
     Port,
     Reason,
     ReconciliationId,
+    ReportFile,
     ShortageId,
     Sku,
     Skus,
@@ -48,9 +60,12 @@ from app.commands.options import (
     Speed,
     Summary,
     SummaryForm,
+    TakeCodes,
     Warehouse,
+    WhyDecided,
     Workers,
     Yes,
+    file_options,
 )
 from app.commands.progress import give_up, say
 from app.environment import forget_defaults, has_settings
@@ -90,12 +105,14 @@ def reset_data(data_dir: DataDir = HERE, yes: Yes = False) -> None:  # noqa: FBT
 @cli.command()
 def serve(host: Host = "127.0.0.1", port: Port = 8080, fd: Fd = None) -> None:
     """Serve the HTTP API in one process; start as many as you like."""
+    _end_quietly()
     _run("serve", host=host, port=port, fd=fd, needs="open_api")
 
 
 @cli.command()
 def worker() -> None:
     """Run the background duties: the ledger's writer, expiry, recovery."""
+    _end_quietly()
     _run("worker", needs="open_worker")
 
 
@@ -112,21 +129,63 @@ def settings(as_json: AsJson = False) -> None:  # noqa: FBT002 - a switch of the
 
 
 @cli.command("import-stock")
-def import_stock(file: File, data_dir: DataDir = HERE) -> None:
+def import_stock(
+    file: File,
+    *,
+    dry_run: DryRun = False,
+    as_of: CountedThen = None,
+    overwrite: Overwrite = False,
+    new_warehouses: NewWarehouses = False,
+    add_up: AddUp = False,
+    names: Names = None,
+    form: Form = None,
+    encoding: Encoding = None,
+    codes: TakeCodes = None,
+    accept_last_line: AcceptLastLine = False,
+    data_dir: DataDir = HERE,
+) -> None:
     """Set what is on hand from FILE.csv: columns sku,warehouse,quantity[,buffer]. A rerun changes nothing."""
-    _run("import_stock", file=file, data_dir=data_dir, needs="open_operations")
+    from app.commands.import_stock import How  # noqa: PLC0415 - only when a command needs it
+    from app.commands.stock_rows import COLUMNS  # noqa: PLC0415
+    from app.domain.times import time_ms  # noqa: PLC0415
+
+    if as_of is not None and overwrite:
+        raise typer.BadParameter("--as-of and --overwrite exclude each other")
+    options = file_options(
+        COLUMNS, names=names, form=form, encoding=encoding, codes=codes, accepts_last_line=accept_last_line
+    )
+    how = How(
+        at_ms=None if as_of is None else time_ms(as_of),
+        overwrite=overwrite,
+        dry_run=dry_run,
+        new_warehouses=new_warehouses,
+        adds_up=add_up,
+    )
+    _run("import_stock", file=file, data_dir=data_dir, options=options, how=how, needs="open_operations")
 
 
 @cli.command()
 def replay(
     file: File,
+    *,
     concurrency: Concurrency = 1,
     speed: Speed = None,
     summary: SummaryForm = Summary.TEXT,
+    report: ReportFile = None,
     warehouse: Warehouse = "main",
+    names: Names = None,
+    form: Form = None,
+    encoding: Encoding = None,
+    codes: TakeCodes = None,
+    accept_last_line: AcceptLastLine = False,
     data_dir: DataDir = HERE,
 ) -> None:
     """Send FILE.csv through the API: order_id,sku,quantity,occurred_at[,warehouse][,kind][,reason]."""
+    from app.commands.replay_plan import COLUMNS  # noqa: PLC0415 - only when a command needs it
+
+    options = file_options(
+        COLUMNS, names=names, form=form, encoding=encoding, codes=codes, accepts_last_line=accept_last_line
+    )
     _run(
         "replay",
         file=file,
@@ -135,6 +194,8 @@ def replay(
         speed=speed,
         summary=summary.value,
         warehouse=warehouse,
+        options=options,
+        report=report,
     )
 
 
@@ -198,6 +259,36 @@ def resolve_shortage(shortage_id: ShortageId, lock_ids: LockIds, data_dir: DataD
     )
 
 
+mismatches = typer.Typer(
+    help="List and decide what reporters of one document disagree on.", no_args_is_help=True
+)
+cli.add_typer(mismatches, name="mismatches")
+
+
+@mismatches.command("list")
+def list_mismatches(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: FBT002 - a switch
+    """List the open cases, with what each reporter said and what is booked."""
+    _run("mismatches", action="list", as_json=as_json, data_dir=data_dir, needs="open_operations")
+
+
+@mismatches.command("accept")
+def accept_mismatch(mismatch_id: MismatchId, reason: WhyDecided, data_dir: DataDir = HERE) -> None:
+    """Take the word that what is booked does not follow yet."""
+    _run(
+        "mismatches", action="accept", mismatch_id=mismatch_id, reason=reason, data_dir=data_dir,
+        needs="open_operations",
+    )  # fmt: skip
+
+
+@mismatches.command("drop")
+def drop_mismatch(mismatch_id: MismatchId, reason: WhyDecided, data_dir: DataDir = HERE) -> None:
+    """Leave what is booked as it is, and close the case."""
+    _run(
+        "mismatches", action="drop", mismatch_id=mismatch_id, reason=reason, data_dir=data_dir,
+        needs="open_operations",
+    )  # fmt: skip
+
+
 inbox = typer.Typer(help="List, book or drop warehouse events that wait.", no_args_is_help=True)
 cli.add_typer(inbox, name="inbox")
 
@@ -238,21 +329,37 @@ def drop_event(source: Source, event_id: EventId, reason: DropReason, data_dir: 
 @cli.command()
 def reconcile(
     file: Snapshot,
+    *,
     warehouse: CountedWarehouse,
     as_of: CountedAt,
     rows: SnapshotRows = None,
+    partial: Partial = False,
+    add_up: AddUp = False,
+    names: Names = None,
+    form: Form = None,
+    encoding: Encoding = None,
+    codes: TakeCodes = None,
+    accept_last_line: AcceptLastLine = False,
     html: HtmlFile = None,
     csv: CsvFile = None,
-    as_json: AsJson = False,  # noqa: FBT002 - a switch
+    as_json: AsJson = False,
     data_dir: DataDir = HERE,
 ) -> None:
     """Compare what a warehouse has (.csv, .ndjson or .json) with the ledger, as of the time it was counted."""
+    from app.operations.snapshots.csv_lines import COLUMNS  # noqa: PLC0415 - only when a command needs it
+
+    options = file_options(
+        COLUMNS, names=names, form=form, encoding=encoding, codes=codes, accepts_last_line=accept_last_line
+    )
     _run(
         "reconcile",
         file=file,
         warehouse=warehouse,
         as_of=as_of,
         rows=rows,
+        partial=partial,
+        adds_up=add_up,
+        options=options,
         html=html,
         csv=csv,
         as_json=as_json,
@@ -346,6 +453,11 @@ def drop_quarantine(sku: ParkedSku, reason: Reason, data_dir: DataDir = HERE) ->
 def demo(data_dir: DataDir = HERE) -> None:
     """Fill a new service with the demo catalogue."""
     _run("demo", data_dir=data_dir, needs="open_operations")
+
+
+def _end_quietly() -> None:
+    """Let SIGTERM end a process with 0 from its first moments on, in which it does nothing but import its code."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
 
 
 def _run(name: str, *, failed: int = REFUSED, needs: str = "", **arguments: Any) -> NoReturn:

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.domain.codes import check_warehouse
-from app.domain.inbox import Rules, SourceLimits, read_sources
+from app.domain.codes import check_code, check_warehouse
+from app.domain.inbox import SOURCE_LENGTH_MAX, Rules, SourceLimits, read_sources
 from app.domain.reconciliation import read_policy
 from app.domain.shortages import Choice
 from app.domain.times import SKEW_SECONDS_MAX
@@ -89,6 +89,13 @@ class Settings(BaseSettings):
         promise="7, 11",
         ge=1_000,
     )
+    drain_seconds: float = _setting(
+        3.0,
+        "how long `serve` goes on after SIGTERM, with /readyz at 503, so that balancers send nothing more when it ends",
+        unit="s",
+        ge=0,
+        le=300,
+    )
     stale_seconds_max: int = _setting(
         60, "how long pages are served the last known answer while Redis is away", unit="s", ge=0
     )
@@ -162,7 +169,8 @@ class Settings(BaseSettings):
     )
     inbox_sources: str = _setting(
         "",
-        "sources with other limits: source:units:seconds,… (units_max and skew_seconds of each)",
+        "sources with other limits: source:units:seconds,… (units_max and skew_seconds of each); with :reporter=name "
+        "it speaks for another, with :reports=totals a later event of a document's line replaces the earlier one",
         promise="8",
     )
     clock_jump_seconds_max: float = _setting(
@@ -231,15 +239,16 @@ class Settings(BaseSettings):
     @field_validator("inbox_sources")
     @classmethod
     def _sources_have_limits(cls, value: str) -> str:
-        read_sources(value)
+        for limits in read_sources(value, SourceLimits(1, 0)).values():
+            if limits.reporter:
+                check_code(limits.reporter, SOURCE_LENGTH_MAX)
         return value
 
     @property
     def rules(self) -> Rules:
         """Return what sources of warehouse events may say before a person looks at it."""
-        return Rules(
-            SourceLimits(self.inbox_units_max, self.inbox_skew_seconds), read_sources(self.inbox_sources)
-        )
+        common = SourceLimits(self.inbox_units_max, self.inbox_skew_seconds)
+        return Rules(common, read_sources(self.inbox_sources, common))
 
     @property
     def reconciled(self) -> tuple[str, ...]:

@@ -104,19 +104,21 @@ def meter(label: str, total: int, unit: str) -> Iterator[Meter]:
 
 
 class Complaints:
-    """Names what went wrong, the first NAMED_MAX times, and counts the rest."""
+    """Names what went wrong, the first `named_max` times, and counts the rest; `where` says where all is named."""
 
-    def __init__(self, noun: str) -> None:
+    def __init__(self, noun: str, *, named_max: int = NAMED_MAX, where: str = "") -> None:
         self.noun = noun
         self.count = 0
+        self._named_max = named_max
+        self._where = where
 
     def add(self, text: str, write: Callable[[str], None] = say) -> None:
         """One more; written unless too many were."""
         self.count += 1
-        if self.count <= NAMED_MAX:
+        if self.count <= self._named_max:
             write(text)
 
     def finish(self, write: Callable[[str], None] = say) -> None:
         """How many were counted without being named."""
-        if self.count > NAMED_MAX:
-            write(f"and {self.count - NAMED_MAX:,} more {self.noun}")
+        if self.count > self._named_max:
+            write(f"and {self.count - self._named_max:,} more {self.noun}{self._where}")

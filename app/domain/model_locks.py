@@ -15,7 +15,8 @@ from app.domain.commands import (
     Step,
     Unlock,
 )
-from app.domain.model_shelves import TOLD, LockRecord, Repeatable, Shelves
+from app.domain.model_shelves import LockRecord, Repeatable
+from app.domain.model_shipments import Order, Shipments
 from app.domain.outcomes import WRITTEN, Outcome
 from app.domain.words import (
     OPEN_STATUSES,
@@ -24,7 +25,7 @@ from app.domain.words import (
 )
 
 
-class Locks(Shelves):
+class Locks(Shipments):
     """The commands of checkout."""
 
     __slots__ = ()
@@ -47,19 +48,17 @@ class Locks(Shelves):
 
     def _step(self, command: Step, now: int) -> Answer:
         repeated = self.ops.get(command.op) if command.op else None
-        is_told = repeated is not None and repeated.fingerprint == TOLD
-        if repeated and repeated.fingerprint != command.fingerprint and not is_told:
+        if repeated and repeated.fingerprint != command.fingerprint:
             return Answer(Outcome.ID_REUSED)
         record = self.locks.get(command.lock_id)
         if record is None:
             return Answer(Outcome.UNKNOWN_LOCK)
-        if repeated and is_told and isinstance(command, Deduct) and repeated.record is record:
-            return self._deduct_untold(command, record)
         # Else the lock that it was used on is forgotten.
-        if repeated and not is_told and repeated.record is record:
-            return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=record.view.status)
+        if repeated and repeated.record is record:
+            return _again(repeated.answer, record)
+        noted = self.facts
         answer = self._step_of(command, record, now)
-        if command.op and answer.outcome in WRITTEN:
+        if command.op and (answer.outcome in WRITTEN or self.facts > noted):
             self.ops[command.op] = Repeatable(command.fingerprint, answer, record)
         return answer
 
@@ -72,7 +71,7 @@ class Locks(Shelves):
             case Unlock():
                 return self._unlock(command, record)
             case Deduct():
-                return self._deduct(command, record)
+                return self._deduct(command, record, now)
             case Replace():
                 return self._replace(command, record)
         raise AssertionError(command)
@@ -132,37 +131,55 @@ class Locks(Shelves):
         else:
             record.view = record.view._replace(status=LockStatus.RELEASED, expires_at=None)
 
-    def _deduct(self, command: Deduct, record: LockRecord) -> Answer:
-        view = record.view
-        if view.status not in OPEN_STATUSES:
+    def _deduct(self, command: Deduct, record: LockRecord, now: int) -> Answer:
+        order, lines = Order(record), command.lines
+        skus = [line.sku for line in (order.lines if lines is None else lines)]
+        before = self._reported_before(command.family, command.key, lines, skus)
+        if before is not None:
+            return Answer(Outcome.UNCHANGED, record.view) if before else Answer(Outcome.ID_REUSED)
+        known = {sku for sku in skus if self._is_reported(command.family, sku)}
+        plain = None if lines is None else [line for line in lines if line.sku not in known]
+        if plain and not order.is_open:
             return _illegal(record)
-        taken, refusal = _take_from(view, command.lines)
-        if refusal:
-            return refusal
-        self._move_lines(view.lines, taken, Place.LOCKED, Place.CUSTOMER)
-        lines = tuple(line._replace(deducted=line.deducted + taken[i]) for i, line in enumerate(view.lines))
-        left = any(line.outstanding for line in lines)
-        status = LockStatus.PARTLY_DEDUCTED if left else LockStatus.DEDUCTED
-        record.view = LockView(view.lock_id, status, None, lines)
-        return Answer(Outcome.DEDUCTED, record.view)
+        taken = [0] * len(order.lines)
+        if (plain is None or plain) and order.is_open:
+            taken, refusal = _take_from(record.view, plain)
+            if refusal:
+                return refusal
+            if plain is None:
+                taken = [0 if x.sku in known else n for x, n in zip(order.lines, taken, strict=True)]
+        asked = self._places_of(
+            order, command, None if lines is None else [line for line in lines if line.sku in known]
+        )
+        if isinstance(asked, Answer):
+            return asked
+        if not order.is_open and not asked:
+            return _illegal(record)
+        return self._ship(order, command, taken, asked, now)
 
-    def _deduct_untold(self, command: Deduct, record: LockRecord) -> Answer:
-        """Deduct what of a shipment no event told of."""
-        lines = command.lines
-        if lines is None:
-            if record.view.status not in OPEN_STATUSES:
-                return Answer(Outcome.UNCHANGED, record.view)
-        else:
-            held: dict[str, list[str]] = {}
-            for line in record.view.lines:
-                held.setdefault(line.sku, []).append(line.warehouse)
-            lines = self._untold(command.op, lines, held)
-            if not lines:
-                return Answer(Outcome.ID_REUSED) if lines is None else Answer(Outcome.UNCHANGED, record.view)
-        answer = self._deduct(replace(command, lines=lines), record)
-        if answer.outcome in WRITTEN:
-            self.ops[command.op] = Repeatable(command.fingerprint, answer, record)
-        return answer
+    def _ship(
+        self,
+        order: Order,
+        command: Deduct,
+        taken: Sequence[int],
+        asked: Sequence[tuple[str, list[tuple[str, int]]]],
+        now: int,
+    ) -> Answer:
+        """Book a shipment, on trial: a refusal takes back what was booked of it so far."""
+        record, moved = order.record, len(self.moves)
+        kept = self._kept([line.sku for line in order.lines] + [sku for sku, _ in asked], command.family)
+        self._ship_plain(order, command, taken, now)
+        exceeding = self._ship_reported(order, command, asked, now)
+        if exceeding:
+            self._put_back(kept, moved, command.family)
+            if not order.is_open:
+                return _illegal(record)
+            return Answer(Outcome.QUANTITY_EXCEEDS_LOCK, record.view, exceeding=exceeding)
+        if len(self.moves) == moved:
+            self.facts += 1
+            return Answer(Outcome.UNCHANGED, record.view)
+        order.settle()
+        return Answer(Outcome.DEDUCTED, record.view)
 
     def _replace(self, command: Replace, record: LockRecord) -> Answer:
         view = record.view
@@ -192,6 +209,13 @@ class Locks(Shelves):
         self._move_lines(record.view.lines, everything, Place.LOCKED, Place.AVAILABLE)
         record.view = record.view._replace(status=LockStatus.EXPIRED)
         return Answer(Outcome.EXPIRED, record.view)
+
+
+def _again(answer: Answer, record: LockRecord) -> Answer:
+    """Answer a repeat as at first; of a step that ended the lock its record is the answer."""
+    ended = answer.lock is not None and answer.lock.status in {LockStatus.RELEASED, LockStatus.DEDUCTED}
+    lock = record.view if ended else answer.lock
+    return replace(answer, outcome=Outcome.REPEATED, lock=lock, current_status=record.view.status)
 
 
 def _illegal(record: LockRecord) -> Answer:

@@ -5,15 +5,15 @@ A shelf is what a warehouse has of a SKU; what was counted there stays as it was
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from app.domain import sourcing
 from app.domain.answers import Answer, Excess, LockLine, LockView, TransferView
 from app.domain.commands import (
     Book,
-    Booking,
     Line,
 )
+from app.domain.documents import Sums, Units
 from app.domain.events import Counts
 from app.domain.sourcing import Shortage
 from app.domain.words import (
@@ -21,10 +21,7 @@ from app.domain.words import (
     Place,
 )
 
-TOLD = "events"
-"""The fingerprint of a document that events of the inbox told of, a SKU at a time."""
 _COUNTS_MAX = 8
-ToldLine = TypeVar("ToldLine", Line, Booking)
 SHELVES = {
     Place.AVAILABLE: Place.AVAILABLE,
     Place.LOCKED: Place.AVAILABLE,
@@ -62,15 +59,19 @@ class TransferRecord:
 
 
 class Repeatable(NamedTuple):
-    """What an id was used for, the answer it got, and the document it was used on, if on one.
-
-    `units` are those that an event told of under a document's id.
-    """
+    """What an id was used for, the answer it got, and the document it was used on, if on one."""
 
     fingerprint: str
     answer: Answer
     record: LockRecord | TransferRecord | None = None
-    units: int = 0
+
+
+class SaidLine(NamedTuple):
+    """What a line of a document said: its content's fingerprint, its units, and when."""
+
+    fingerprint: str
+    units: Units
+    at: int
 
 
 class Moved(NamedTuple):
@@ -100,6 +101,10 @@ class Shelves:
     """When a SKU was counted in a warehouse, and whether its damaged units were too."""
     sequences: dict[tuple[str, str], int] = field(default_factory=dict)
     """How far a source's numbered events of a warehouse are."""
+    documents: dict[str, dict[str, Sums]] = field(default_factory=dict)
+    """What reporters said, by family and SKU."""
+    lines: dict[str, SaidLine] = field(default_factory=dict)
+    """What lines of documents that have an id of their own said last."""
     facts: int = 0
     """How many events of the inbox were noted, with moves or without."""
 
@@ -206,25 +211,6 @@ class Shelves:
             counts[at] = counts.get(at, False) or too
             if len(counts) > _COUNTS_MAX:
                 del counts[min(counts)]
-
-    def _untold(
-        self, op: str, lines: Sequence[ToldLine], warehouses: Mapping[str, Sequence[str]]
-    ) -> tuple[ToldLine, ...] | None:
-        """Return the lines that no event told of; None if one told of other units of the same SKU."""
-        told: dict[str, int] = {}
-        for sku in dict.fromkeys(line.sku for line in lines):
-            ops = (self.ops.get(told_op(op, sku, warehouse)) for warehouse in warehouses.get(sku, ()))
-            if known := [one.units for one in ops if one]:
-                told[sku] = sum(known)
-        asked = sums_of((line.sku, line.quantity) for line in lines)
-        if any(asked[sku] != units for sku, units in told.items()):
-            return None
-        return tuple(line for line in lines if line.sku not in told)
-
-
-def told_op(op: str, sku: str, warehouse: str) -> str:
-    """The id under which an event told of one SKU of a document; a brace cannot occur in a code."""
-    return f"{op}{{{sku}{{{warehouse}"
 
 
 def sums_of(units: Iterable[tuple[str, int]]) -> dict[str, int]:

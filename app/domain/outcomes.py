@@ -53,6 +53,7 @@ class Outcome(StrEnum):
     TRANSFER_RECEIVED = "TRANSFER_RECEIVED"
     TRANSFER_CANCELLED = "TRANSFER_CANCELLED"
     BOOKED = "BOOKED"
+    DISPUTED = "DISPUTED"
     DROPPED = "DROPPED"
     # Done: `on_hand` or a buffer was set.
     OPENED = "OPENED"
@@ -99,6 +100,7 @@ WRITTEN = frozenset(
         Outcome.TRANSFER_RECEIVED,
         Outcome.TRANSFER_CANCELLED,
         Outcome.BOOKED,
+        Outcome.DISPUTED,
         Outcome.DROPPED,
         Outcome.OPENED,
         Outcome.BUFFERED,

@@ -9,6 +9,7 @@ from app.operations.compensations import Compensations
 from app.operations.exchanges import Exchanges
 from app.operations.inbox import Inbox
 from app.operations.locks import Locks
+from app.operations.mismatches import Mismatches
 from app.operations.openings import Openings
 from app.operations.past import Past
 from app.operations.purchase_orders import PurchaseOrders
@@ -37,6 +38,7 @@ class Operations:
     stock_takes: StockTakes
     shortages: Shortages
     inbox: Inbox
+    mismatches: Mismatches
     past: Past
     reconciliations: Reconciliations
     compensations: Compensations

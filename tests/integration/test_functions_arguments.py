@@ -41,7 +41,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "locks": ["M", "f", ("ttl", 100), ("ranked", 1), "north", ("order", 1), "north", ("lines", 1), "A",
               ("quantity", 1), ""],
     "unlock": ["L", "key:k", "f", "", ("lines", 1), "A", ("quantity", 1), "north"],
-    "deduct": ["L", "deduct:L{s", "f", ("lines", 1), "A", ("quantity", 1), "north"],
+    "deduct": ["L", "deduct:L{s", "f", ("occurred_at", 5), ("lines", 1), "A", ("quantity", 1), "north"],
     "confirm": ["L", "key:k", "f", ("order", 1), "north"],
     "extend": ["L", "key:k", "f", ("ttl", 100)],
     "replace": ["L", "key:k", "f", ("ranked", 0), ("order", 0), ("lines", 1), "A", ("quantity", 1), "north"],
@@ -119,7 +119,7 @@ def test_missing_arguments_change_nothing(stocked: Shard, function: str) -> None
     before = everything(stocked)
     whole = plain(function)
     for count in range(len(whole)):
-        if (function, count) in {("unlock", 4), ("deduct", 3), ("transfer_ship", 4)}:
+        if (function, count) in {("unlock", 4), ("deduct", 4), ("transfer_ship", 4)}:
             continue  # without lines: all that is left
         try:
             reply = stocked.fcall(function, "1", "who", *whole[:count])
@@ -212,4 +212,5 @@ def test_the_functions_build_the_keys_that_python_builds(stocked: Shard) -> None
     stocked.fcall("receive", "1", "who", *plain("receive"))
     made = {keys.meta, keys.outbox, keys.due, keys.stock("A"), keys.lock("L"), keys.op("op")}
     made |= {keys.transfer("T"), keys.op("transfer_ship:T{first")}
+    made |= {keys.document("transfer_ship:T"), keys.document("op")}
     assert set(everything(stocked)) == made

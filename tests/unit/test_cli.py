@@ -346,6 +346,25 @@ def test_settings_lists_each_one_and_hides_secrets(capsys: pytest.CaptureFixture
     assert all(name in table for name in listed)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("REDIS_URL", "redis+cluster://a:1,b:2", "begins with redis+cluster://, which is not supported"),
+        ("DATABASE_URL", "postgresql://u:s3cret@h/d?sslmode=on", "has sslmode=on, which must be one of"),
+        ("API_KEYS", "shop:s3cret:everything", "each key is name:secret:scope+scope"),
+        ("OUTBOX_MAX", "many", "is not usable"),
+    ],
+)
+def test_settings_refuses_what_a_process_would_refuse(name: str, value: str, said: str) -> None:
+    done = CliRunner().invoke(cli, ["settings"], env={f"SELLABLE_{name}": value})
+    assert done.exit_code == 1
+    assert f"SELLABLE_{name}" in done.stdout
+    assert done.stderr.startswith(f"sellable: SELLABLE_{name} ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "s3cret" not in done.output
+
+
 def test_settings_takes_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     done = CliRunner().invoke(cli, ["settings", "--json"])
