@@ -1,7 +1,6 @@
 """`sellable up`: everything in one command, on the embedded servers unless others are named."""
 
 import contextlib
-import errno
 import json
 import os
 import socket
@@ -12,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from app.api.api_keys import read_api_keys
-from app.commands.address import check_host, resolve
+from app.commands.address import check_host, refuse_address, resolve
 from app.commands.greeting import Greeting
 from app.commands.progress import say, show
+from app.commands.settings import refuse_unusable
 from app.embedded import process
 from app.embedded.directory import DirectoryLock, make_private, write_private
 from app.embedded.postgres import EmbeddedPostgres
@@ -40,9 +40,9 @@ _OWN_COMMAND = (sys.executable, "-P", str(Path(__file__).parents[1] / "__main__.
 def up(*, host: str, port: int, data_dir: Path, workers: int, demo: bool) -> None:
     """Start everything, and stop it all at Ctrl-C; raise `SellableError` if something cannot be started."""
     settings = read_settings()
+    refuse_unusable(settings)
     has_keys = bool(read_api_keys(settings.api_keys.get_secret_value()))
     check_host(host, has_keys=has_keys)
-    _check_urls(settings)
     os.umask(os.umask(0o022) | 0o022)  # what we make is never anybody's to write
     with _everything(data_dir.absolute(), host, port, settings) as service:
         service.run(workers=workers, demo=demo, has_keys=has_keys)
@@ -218,23 +218,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as error:
-        raise ConfigurationError(
-            f"the port {port} of {host} cannot be listened on: {_why_not_listening(error)}"
-        ) from error
-
-
-def _why_not_listening(error: Exception) -> str:
-    """The error without the address, which its own text names a second time, and what to do about it."""
-    number = error.errno if isinstance(error, OSError) else None
-    reason = os.strerror(number) if number else str(error)
-    match number:
-        case errno.EADDRINUSE:
-            return f"{reason}: stop what uses it, or choose another with --port (0 takes a free one)"
-        case errno.EACCES | errno.EPERM:
-            return f"{reason}: ports this low are for the system; choose one above 1023 with --port"
-        case errno.EADDRNOTAVAIL:
-            return f"{reason}: this machine has no such address; choose one of its own with --host"
-    return reason
+        raise refuse_address(host, port, error) from error
 
 
 def _url_of(listener: socket.socket) -> str:
@@ -302,19 +286,6 @@ def _external(settings: Settings) -> dict[str, str]:
     """The URLs of the servers that the settings name: they are somebody else's to run."""
     urls = {"redis": settings.redis_url.strip(), "postgres": settings.database_url.strip()}
     return {role: url for role, url in urls.items() if url}
-
-
-def _check_urls(settings: Settings) -> None:
-    """Refuse a URL that no process could use, before anything starts."""
-    # Here, because they take a while to import, and most have no servers of others.
-    if settings.redis_url.strip():
-        from app.hotstore import wire  # noqa: PLC0415
-
-        wire.connect(settings.redis_url.strip())
-    if settings.database_url.strip():
-        from app.ledger import database  # noqa: PLC0415
-
-        database.open_engine(settings.database_url.strip())
 
 
 def _servers(data_dir: Path, logs: Path, external: dict[str, str]) -> dict[str, EmbeddedServer]:
