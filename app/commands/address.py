@@ -9,6 +9,12 @@ from typing import Any
 
 from app.errors import ConfigurationError
 
+_ADVICE = {
+    errno.EADDRINUSE: "stop what uses it, or choose another with --port (0 takes a free one)",
+    errno.EACCES: "ports this low are for the system; choose one above 1023 with --port",
+    errno.EADDRNOTAVAIL: "this machine has no such address; choose one of its own with --host",
+}
+
 
 def check_host(host: str, *, has_keys: bool) -> None:
     """Raise `ConfigurationError` if an API without keys would be reachable from other machines."""
@@ -55,10 +61,12 @@ def bind(host: str, port: int) -> list[socket.socket]:
 
 
 def refuse_address(host: str, port: int, error: Exception) -> ConfigurationError:
-    """Return the error that says why an address cannot be listened on."""
+    """Return the error that says why an address cannot be listened on, and what to do about it."""
+    number = error.errno if isinstance(error, OSError) else None
     # The error's own text names the address a second time.
-    reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
-    return ConfigurationError(f"the port {port} of {host} cannot be listened on: {reason}")
+    reason = os.strerror(number) if number else str(error)
+    advice = f": {_ADVICE[number]}" if number in _ADVICE else ""
+    return ConfigurationError(f"the port {port} of {host} cannot be listened on: {reason}{advice}")
 
 
 def is_loopback(host: str) -> bool:

@@ -7,7 +7,8 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlsplit
+
+from app.addresses.url import masked
 
 EXAMPLE_SKU = "TEA-100"
 EXTERNAL = {
@@ -80,12 +81,3 @@ def _our_command() -> str:
         return f"{shlex.quote(sys.executable)} -m app"
     found = shutil.which("sellable")
     return "sellable" if found == str(beside_python) else shlex.quote(str(beside_python))
-
-
-def masked(url: str) -> str:
-    """A URL without who connects, the password and the options, which may be one."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "a URL that cannot be read"
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

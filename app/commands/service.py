@@ -60,9 +60,13 @@ def _read_run_file(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigurationError(
-            f"{path} cannot be read ({reason}): start `sellable up` again, which writes it anew"
-        ) from error
+        is_private = isinstance(error, PermissionError)
+        advice = (
+            "run this as who runs `sellable up`"
+            if is_private
+            else "start `sellable up` again, which writes it"
+        )
+        raise ConfigurationError(f"{path} cannot be read ({reason}): {advice}") from error
     if not isinstance(run, dict):
         raise ConfigurationError(f"{path} does not describe a running service")
     return run

@@ -49,11 +49,11 @@ def settings(*, as_json: bool = False, environ: Mapping[str, str] = os.environ) 
 
         Console(width=None if sys.stdout.isatty() else LINE_CHARS).print(_table(described))
     sys.stdout.flush()  # before the sentence about what is refused
-    _refuse(read_settings())
+    refuse_unusable(read_settings())
     return 0
 
 
-def _refuse(found: Settings) -> None:
+def refuse_unusable(found: Settings) -> None:
     """Raise `ConfigurationError` for what is read only where it is used: the keys, and the URLs that are set."""
     keys_of(found)
     if found.redis_url:

@@ -1,7 +1,6 @@
 """`sellable up`: everything in one command, on the embedded servers unless others are named."""
 
 import contextlib
-import errno
 import json
 import os
 import socket
@@ -11,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from app.api.api_keys import SECRET_CHARS_MIN, load_api_keys
-from app.commands.address import check_host, is_loopback, resolve
+from app.api.api_keys import SECRET_CHARS_MIN, keys_of
+from app.commands.address import check_host, is_loopback, refuse_address, resolve
 from app.commands.greeting import Greeting
 from app.commands.progress import say, show
+from app.commands.settings import refuse_unusable
 from app.embedded import process
 from app.embedded.directory import DirectoryLock, make_private, write_private
 from app.embedded.postgres import EmbeddedPostgres
@@ -40,23 +40,19 @@ _OWN_COMMAND = (sys.executable, "-P", str(Path(__file__).parents[1] / "__main__.
 def up(*, host: str, port: int, data_dir: Path, workers: int, demo: bool) -> None:
     """Start everything, and stop it all at Ctrl-C; raise `SellableError` if something cannot be started."""
     settings = read_settings()
-    has_keys = _check_keys(host)
-    _check_urls(settings)
+    refuse_unusable(settings)
+    has_keys = _check_keys(host, settings)
     os.umask(os.umask(0o022) | 0o022)  # what we make is never anybody's to write
     with _everything(data_dir.absolute(), host, port, settings) as service:
         service.run(workers=workers, demo=demo, has_keys=has_keys)
 
 
-def _check_keys(host: str) -> bool:
+def _check_keys(host: str, settings: Settings) -> bool:
     """Refuse keys that cannot be read, and an address that needs others; return whether there are keys.
 
     Each API process does so again.
     """
-    keys = load_api_keys(
-        os.environ.get("SELLABLE_API_KEYS"),
-        os.environ.get("SELLABLE_API_KEYS_FILE"),
-        secret_chars_min=1 if is_loopback(host) else SECRET_CHARS_MIN,
-    )
+    keys = keys_of(settings, secret_chars_min=1 if is_loopback(host) else SECRET_CHARS_MIN)
     check_host(host, has_keys=bool(keys))
     return bool(keys)
 
@@ -231,23 +227,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as error:
-        raise ConfigurationError(
-            f"the port {port} of {host} cannot be listened on: {_why_not_listening(error)}"
-        ) from error
-
-
-def _why_not_listening(error: Exception) -> str:
-    """The error without the address, which its own text names a second time, and what to do about it."""
-    number = error.errno if isinstance(error, OSError) else None
-    reason = os.strerror(number) if number else str(error)
-    match number:
-        case errno.EADDRINUSE:
-            return f"{reason}: stop what uses it, or choose another with --port (0 takes a free one)"
-        case errno.EACCES | errno.EPERM:
-            return f"{reason}: ports this low are for the system; choose one above 1023 with --port"
-        case errno.EADDRNOTAVAIL:
-            return f"{reason}: this machine has no such address; choose one of its own with --host"
-    return reason
+        raise refuse_address(host, port, error) from error
 
 
 def _url_of(listener: socket.socket) -> str:
@@ -315,19 +295,6 @@ def _external(settings: Settings) -> dict[str, str]:
     """The URLs of the servers that the settings name: they are somebody else's to run."""
     urls = {"redis": settings.redis_url.strip(), "postgres": settings.database_url.strip()}
     return {role: url for role, url in urls.items() if url}
-
-
-def _check_urls(settings: Settings) -> None:
-    """Refuse a URL that no process could use, before anything starts."""
-    # Here, because they take a while to import, and most have no servers of others.
-    if settings.redis_url.strip():
-        from app.hotstore import wire  # noqa: PLC0415
-
-        wire.connect(settings.redis_url.strip())
-    if settings.database_url.strip():
-        from app.ledger import database  # noqa: PLC0415
-
-        database.open_engine(settings.database_url.strip())
 
 
 def _servers(data_dir: Path, logs: Path, external: dict[str, str]) -> dict[str, EmbeddedServer]:

@@ -21,8 +21,7 @@ def service_user(data: Path) -> User | None:
     """
     if os.geteuid() != 0:
         return None
-    owner = _owner(data)
-    if owner is not None and owner.uid != 0:
+    if owner := ordinary_owner(data):
         return owner
     for name in _CANDIDATES:
         try:
@@ -31,6 +30,12 @@ def service_user(data: Path) -> User | None:
             continue
         return User(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
     raise ConfigurationError("Postgres cannot run as root, and there is no user `postgres` or `nobody` here")
+
+
+def ordinary_owner(path: Path) -> User | None:
+    """As root: the ordinary user whose `path` is, who shall have what is made in it, too; else None."""
+    owner = _owner(path) if os.geteuid() == 0 else None
+    return owner if owner is not None and owner.uid != 0 else None
 
 
 def check_name() -> None:

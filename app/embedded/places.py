@@ -4,6 +4,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import socket
 import stat
 import tempfile
 from contextlib import suppress
@@ -26,12 +27,12 @@ class SocketDirectory:
     def make(self, user: User | None = None) -> None:
         """Make it, for `user` if the server runs as one. Raises `ConfigurationError` if there is no place."""
         for place in (self._inside, *places_outside(self._inside, user)):
-            if _can_be_named(place) and make_own(place, user):
+            if _can_be_named(place) and make_own(place, user) and _takes_sockets(place):
                 self.path = place
                 return
         raise ConfigurationError(
-            f"the path {self._inside} is too long for a socket, and there is no folder for temporary files "
-            "to put it in: use a data directory with a shorter path, or set TMPDIR"
+            f"{self._inside} cannot hold a socket (its path is too long, or its file system has none), and there is "
+            "no folder for temporary files that can: use a data directory elsewhere, or set TMPDIR"
         )
 
     def remove(self) -> None:
@@ -91,6 +92,17 @@ def may(user: User, path: Path, bits: int) -> bool:
     if state.st_gid == user.gid:
         return state.st_mode >> 3 & bits == bits
     return state.st_mode & bits == bits
+
+
+def _takes_sockets(place: Path) -> bool:
+    """Whether a socket can be made here: shared folders of virtual machines and some network drives have none."""
+    probe = place / ".probe"
+    with socket.socket(socket.AF_UNIX) as candidate, suppress(OSError):
+        probe.unlink(missing_ok=True)
+        candidate.bind(os.fsencode(probe))
+        probe.unlink()
+        return True
+    return False
 
 
 def _can_be_named(place: Path) -> bool:

@@ -18,10 +18,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from app import environment
-from app.embedded import process
+from app.embedded import accounts, process
 from app.embedded.directory import make_private, secret, write_private
-from app.embedded.places import SocketDirectory
-from app.embedded.process import Program
+from app.embedded.places import SocketDirectory, can_pass
+from app.embedded.process import Program, User
 from app.embedded.server import EmbeddedServer, Exit, Readiness
 from app.errors import ConfigurationError, UnavailableError
 
@@ -81,6 +81,7 @@ class EmbeddedValkey(EmbeddedServer):
         self._environment: dict[str, str] = {}
         self._broken_loads = 0
         self._sockets = SocketDirectory(self.directory)
+        self._user: User | None = None
 
     @property
     def port(self) -> int:
@@ -103,9 +104,10 @@ class EmbeddedValkey(EmbeddedServer):
         self.lock.acquire(whose="another Redis")
         try:
             make_private(self.log.parent)
+            self._user = self._owner(self._binary)
             self._password = secret(self.directory / "password")
             if self._port is None:
-                self._sockets.make()
+                self._sockets.make(self._user)
             else:
                 self._port = _settle_port(self.directory / "port", self._port)
             self._write_config()
@@ -118,6 +120,7 @@ class EmbeddedValkey(EmbeddedServer):
         return Program(
             argv=[str(self._binary), str(self.directory / "server.conf")],
             log=self.log,
+            user=self._user,
             env={**environment.for_server(), **self._environment},
             fds=(self.lock.fd,),
             death_signal=signal.SIGTERM,
@@ -146,6 +149,12 @@ class EmbeddedValkey(EmbeddedServer):
             self._sockets.remove()
         super().close()
 
+    def _owner(self, binary: Path) -> User | None:
+        """As root: the ordinary user whose data it is, if it can run as that: they may go on without sudo."""
+        owner = accounts.ordinary_owner(self.directory)
+        reaches = owner and all(can_pass(owner, place) for place in (self.directory, binary.parent))
+        return owner if reaches else None
+
     @property
     def _socket(self) -> Path:
         return self._sockets.path / "redis.sock"
@@ -172,7 +181,10 @@ class EmbeddedValkey(EmbeddedServer):
         directives = {**self._address(), **self._config, "dir": _quoted(self.directory)}
         lines = [f"{name} {value}" for name, value in directives.items()]
         lines.append(f"requirepass {self._password}")
-        write_private(self.directory / "server.conf", "\n".join(lines) + "\n")
+        file = self.directory / "server.conf"
+        write_private(file, "\n".join(lines) + "\n")
+        if self._user:
+            os.chown(file, self._user.uid, self._user.gid)
 
     def _address(self) -> dict[str, str]:
         if self._port is None:

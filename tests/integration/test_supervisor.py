@@ -24,7 +24,7 @@ from app.embedded import process
 from app.embedded.postgres import EmbeddedPostgres, _bundled_binaries
 from app.embedded.process import Program
 from app.embedded.server import Readiness
-from app.embedded.valkey import EmbeddedValkey
+from app.embedded.valkey import EmbeddedValkey, _bundled_binary
 from app.errors import ConfigurationError, UnavailableError
 from tests import servers
 from tests.servers import scratch, until
@@ -104,7 +104,7 @@ class Up:
         return found
 
     def ready(self) -> "Up":
-        until(self.where)
+        until(self.where, limit_seconds=90)
         return self
 
     def pid(self, role: str) -> int:
@@ -316,6 +316,7 @@ def test_other_signals_stop_it_cleanly_too(up: Callable[..., Up], number: signal
     assert not (one.data / "run.json").exists()
 
 
+@pytest.mark.tier
 def test_output_that_nobody_takes_ends_nothing(place: Path) -> None:
     """A pipe without a reader, a full disk, no descriptors at all: the greeting is lost, the service runs."""
     for stdout in ("| true", "> /dev/full 2>&1", "<&- >&- 2>&-"):
@@ -488,6 +489,7 @@ async def test_postgres_in_a_deep_directory_survives_a_kill(place: Path) -> None
     assert not sockets.exists()
 
 
+@pytest.mark.tier
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs Postgres as somebody else")
 async def test_nothing_is_opened_for_the_service_account(place: Path) -> None:
     """Neither the way to the data nor the one to the programs; what root has copied is given to the account."""
@@ -511,6 +513,29 @@ async def test_nothing_is_opened_for_the_service_account(place: Path) -> None:
         server.stop()
         assert not lent.exists()
     assert [folder.stat().st_mode & 0o777 for folder in (place, closed)] == [0o700, 0o700]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run what is an ordinary user's")
+def test_root_leaves_an_ordinary_user_s_data_theirs(place: Path) -> None:
+    """`sudo sellable up --port 80`, once, must not keep its user from `sellable up`."""
+    place.chmod(0o711)
+    directory = place / "redis"
+    directory.mkdir()
+    os.chown(directory, 65_534, 65_534)
+    server = EmbeddedValkey(directory, binary=_lent(place))
+    server.start()
+    with client(server.url) as connection:
+        connection.set("kept", 1)
+        connection.bgrewriteaof()
+        until(lambda: connection.info("persistence")["aof_rewrite_in_progress"] == 0)
+    server.stop()
+    written = list((directory / "appendonlydir").iterdir())
+    assert {path.stat().st_uid for path in (*written, directory / "server.conf")} == {65_534}
+
+
+def _lent(place: Path) -> Path:
+    """The bundled server where everybody can run it."""
+    return Path(shutil.copy(_bundled_binary(), place / "server"))
 
 
 async def test_a_fresh_database_is_empty() -> None:
