@@ -306,7 +306,7 @@ class Reader(Generic[T]):
             return
         with self._deferred as deferred:
             self._deferred = None
-            if not self._is_certain and self._decoder is not None:
+            if self._is_suspicious and not self._is_certain and self._decoder is not None:
                 self._check_letters(deferred)
                 self._decoder.is_certain = True
             for number in self._sheet.whole_numbers():

@@ -25,7 +25,8 @@ class Decoder:
         mark, marked = next(((mark, name) for mark, name in _MARKS if head.startswith(mark)), (b"", ""))
         self.mark_bytes = len(mark)
         self.encoding = marked or declared or "utf-8"
-        self.is_certain = bool(marked or declared)
+        # Many programs say UTF-8 of whatever they send.
+        self.is_certain = bool(marked) or declared not in {"", "utf-8"}
         # Half a character of two bytes has no surrogate that could stand for it.
         errors = "replace" if self.encoding.startswith(_WIDE) else "surrogateescape"
         self._decode = codecs.getincrementaldecoder(self.encoding)(errors).decode

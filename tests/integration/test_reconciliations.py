@@ -179,6 +179,8 @@ async def test_what_cannot_be_read_is_named_and_the_rest_compared(house: House) 
     assert differences(told) == {("A", "on_hand"): ("less", "unexplained", 10, 9, -1)}
     totals = told["totals"]
     assert [totals[name] for name in ("skus", "skus_skipped", "lines_bad", "partial")] == [2, 3, 3, False]
+    page = await house.http.get(f"/v1/reconciliations/{told['reconciliation_id']}/report.html")
+    assert "3 SKUs not compared, 3 lines not read" in page.text
     assert not told["whole"]  # what the line without a SKU is about would be taken for missing
     summed = await done(house, (await send(house, body, at, sum="true")).json()["reconciliation_id"])
     assert differences(summed) == differences(told)
