@@ -1,20 +1,25 @@
 -- deduct: what was locked left the shelf, because it shipped. The first deduct confirms.
 -- KEYS  1 meta
 -- ARGV  1 epoch  2 who  3 lock_id  4 op (of the shipment)  5 fingerprint
---       6… lines (a count, then sku, quantity, warehouse or ''); without them: all that is left
+--       6 `1` if it must be on hand ('': it has left, whatever the counts say)
+--       7… lines (a count, then sku, quantity, warehouse or ''); without them: all that is left
 -- Event deduct, moves locked -> customer.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
 --   REPEATED, ID_REUSED, UNKNOWN_LOCK, UNCHANGED (events of the inbox told of all of it), LOCK_EXPIRED, LOCK_NOT_HELD, WAREHOUSE_REQUIRED,
---   QUANTITY_EXCEEDS_LOCK, DEDUCTED.
+--   QUANTITY_EXCEEDS_LOCK, BEYOND_ON_HAND (it must be, and is not: all that is beyond), DEDUCTED.
 
+-- Stages the moves; returns as JSON what of it was not on the shelf, or nil.
 local function ship(shard, lines, taken)
+  local shipped = {}
   for _, line in ipairs(lines) do
-    local quantity = taken[line] or 0
-    if quantity > 0 then
-      move(shard, load_stock(shard, line.sku), line.warehouse, 'l', 'c', quantity)
-      line.deducted = line.deducted + quantity
-    end
+    if (taken[line] or 0) > 0 then shipped[#shipped + 1] = line end
   end
+  local shelves = shelves_of(shard, shipped)
+  for _, line in ipairs(shipped) do
+    move(shard, load_stock(shard, line.sku), line.warehouse, 'l', 'c', taken[line])
+    line.deducted = line.deducted + taken[line]
+  end
+  return missing_from(shelves)
 end
 
 -- Of a shipment that events of the inbox told of: the lines they did not, or an answer.
@@ -31,8 +36,8 @@ local function untold_of_lock(shard, lock, op, wanted)
 end
 
 local function deduct(keys, args)
-  local valid, wanted = read_wanted(args, 6)
-  local shard, lock, answer = begin_step(keys, args, valid)
+  local valid, wanted = read_wanted(args, 7)
+  local shard, lock, answer = begin_step(keys, args, valid and (args[6] == '' or args[6] == '1'))
   if not answer and shard.told then wanted, answer = untold_of_lock(shard, lock, args[4], wanted) end
   if answer then return answer end
   if not is_open(lock) then return illegal(shard, lock) end
@@ -40,10 +45,15 @@ local function deduct(keys, args)
   local taken, refused = take_lines(lock, lines, wanted)
   if not taken then return refused end
   local ended = all_taken(lines, taken)
-  ship(shard, lines, taken)
+  local beyond = ship(shard, lines, taken)
+  if beyond and args[6] == '1' then
+    answer = lock_answer('BEYOND_ON_HAND', lock, shard.last)
+    answer[8], answer[9] = '', beyond
+    return answer
+  end
   local changes = {
     s = ended and 'deducted' or 'partly_deducted', e = ended and 'deduct' or nil,
-    x = false, n = encode_lines(lines),
+    x = false, n = encode_lines(lines), m = beyond or gone(lock.m),
   }
   local event = { kind = 'deduct', op = args[4], fingerprint = args[5], keeps_quantities = true }
   return end_step(shard, lock, 'DEDUCTED', event, changes)

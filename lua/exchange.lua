@@ -8,7 +8,7 @@
 --       … the lock's lines (a count, then sku, quantity, warehouse or '')
 -- Event exchange, moves customer -> available, customer -> damaged, then available -> locked.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
---   REPEATED (the original answer, then the lock's status now), ID_REUSED (with `lock` if that is the lock's id),
+--   REPEATED (the original answer and the lock's status now; of an ended lock its state), ID_REUSED (with `lock` if that is the lock's id),
 --   BACKLOG_FULL, INSUFFICIENT_STOCK (all shortages), QUANTITY_TOO_LARGE, EXCHANGED (the lock).
 
 -- The arguments after the fingerprints, or nil if one cannot be read.
@@ -27,11 +27,10 @@ local function read_exchange(args)
 end
 
 local function original_exchange(shard, lock_id, op)
-  local lock, then_ = load_lock(shard, lock_id), cjson.decode(op.answer)
-  local lines = string.match(op.answer, '^%["[^"]*",[^,]*,(.*)%]$')
-  local expires_at = then_[2] ~= cjson.null and string.format('%d', then_[2]) or ''
-  local current = lock and lock.p == op.position and lock.s or then_[1]
-  return { 'REPEATED', lock_id, op.position, then_[1], expires_at, lines, current }
+  local lock = load_lock(shard, lock_id)
+  local is_its = lock and lock.p == op.position
+  if is_its and not is_open(lock) then return real_answer(lock, op.position) end
+  return kept_answer(lock_id, op, 1, is_its and lock.s or 'held')
 end
 
 local function take_back(shard, warehouse, returned, at)
@@ -70,7 +69,7 @@ local function exchange(keys, args)
   changes.p = position
   local created = { id = lock_id }
   write_lock(shard, created, changes)
-  write_op(shard, event, position, '["held",' .. (changes.x or 'null') .. ',' .. changes.n .. ']')
+  write_op(shard, event, position, '["held",' .. (changes.x or 'null') .. ',' .. changes.n .. ',1]')
   return lock_answer('EXCHANGED', created, position)
 end
 

@@ -119,9 +119,13 @@ class Unlock(Step):
 
 @dataclass(frozen=True, slots=True)
 class Deduct(Step):
-    """All that is left (`lines` None), or some, left the shelf in the shipment `key`."""
+    """All that is left (`lines` None), or some, left the shelf in the shipment `key`.
+
+    `only_if_on_hand` is a condition and no content: a repeat need not have it again.
+    """
 
     lines: tuple[Line, ...] | None = None
+    only_if_on_hand: bool = False
 
     @property
     def op(self) -> str:
@@ -134,13 +138,38 @@ class Deduct(Step):
 
 @dataclass(frozen=True, slots=True)
 class Replace(Step):
-    """Other lines, in one atomic swap."""
+    """Other lines, in one atomic swap; of a lock that shipped in part, for what has not shipped.
+
+    Without `warehouses` those of the lock are kept. With `renews` its expiry is `ttl_ms` from now (None: never).
+    `version` is the one that the lock must have: a condition, which a repeat need not have again.
+    """
 
     lines: tuple[Line, ...] = ()
     warehouses: tuple[str, ...] = ()
+    renews: bool = False
+    ttl_ms: int | None = None
+    version: int | None = None
 
     def _content(self) -> tuple[object, ...]:
-        return (*self.warehouses, "\n", _merged(self.lines))
+        renewal = ("ttl", self.ttl_ms) if self.renews else ()
+        return (*self.warehouses, "\n", _merged(self.lines), *renewal)
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen(Step):
+    """Hold the stock of an expired or released lock again, until `ttl_ms` from now; None: without an end."""
+
+    ttl_ms: int | None = None
+
+    def _content(self) -> tuple[object, ...]:
+        return (self.ttl_ms,)
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """An id that no lock has is noted as released: a creation that comes later holds nothing."""
+
+    lock_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,10 +267,14 @@ class Exchange:
         return _fingerprint(self.kind, returned, self.lock.lock_id, self.lock.fingerprint)
 
 
+@dataclass(frozen=True, slots=True)
 class Adjust(Book):
-    """A correction, with its reason."""
+    """A correction, with its reason. `only_if_on_hand` is a condition and no content."""
 
-    kind, namespace = "adjust", "adjustment"
+    only_if_on_hand: bool = False
+
+    kind: ClassVar[str] = "adjust"
+    namespace: ClassVar[str] = "adjustment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +288,7 @@ class Count(Adjust):
     content: str = ""
     since: str = ""
 
-    namespace = "stock-take"
+    namespace: ClassVar[str] = "stock-take"
 
     @property
     def fingerprint(self) -> str:
@@ -361,6 +394,23 @@ class TransferCancel(TransferStep):
     kind: ClassVar[str] = "transfer_cancel"
 
 
+OnTheWay = Literal["", "lost", "returned_to_source"]
+"""What becomes of units on the way when their transfer is closed; `''`: they still arrive."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferClose(TransferStep):
+    """Nothing more of a transfer is shipped."""
+
+    in_transit: OnTheWay = ""
+    reason: str | None = None
+
+    kind: ClassVar[str] = "transfer_close"
+
+    def _content(self) -> tuple[object, ...]:
+        return (self.in_transit,)
+
+
 @dataclass(frozen=True, slots=True)
 class Buffer:
     """Set the safety stock of SKUs in one warehouse absolutely; a line's `quantity`, from 0, is its buffer."""
@@ -444,6 +494,8 @@ Command = (
     | Unlock
     | Deduct
     | Replace
+    | Reopen
+    | Remember
     | Expire
     | Receive
     | Return

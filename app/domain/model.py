@@ -15,6 +15,7 @@ from app.domain.commands import (
     Fact,
     Lock,
     Opening,
+    Remember,
     Step,
     Transfer,
     TransferStep,
@@ -34,8 +35,8 @@ class Model(Facts):
                 return self._lock(command, now) if isinstance(command, Lock) else self._exchange(command, now)
             case Step():
                 return self._step(command, now)
-            case Expire():
-                return self._expire(command, now)
+            case Expire() | Remember():
+                return self._expire(command, now) if isinstance(command, Expire) else self._remember(command)
             case Book() | Fact():
                 return self._fact(command) if isinstance(command, Fact) else self._book(command, now)
             case Opening() | Buffer():

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from app.domain.answers import Answer
+from app.domain.answers import Answer, Beyond
 from app.domain.commands import (
     Adjust,
     Book,
@@ -14,12 +14,13 @@ from app.domain.commands import (
     Receive,
     Return,
 )
-from app.domain.model_locks import Locks
+from app.domain.model_locks import Locks, real_answer
 from app.domain.model_shelves import SHELVES, TOLD, LockRecord, Repeatable, beyond, sums_of
 from app.domain.outcomes import Outcome
 from app.domain.sourcing import Shortage
 from app.domain.words import (
     COUNT_MAX,
+    OPEN_STATUSES,
     STATES,
     LockStatus,
     Place,
@@ -65,6 +66,8 @@ class Bookings(Locks):
             record = self.locks.get(command.lock_id)
             if refusal := _return_refusal(command, record):
                 return refusal
+        if beyond := self._beyond(command, at):
+            return Answer(Outcome.BEYOND_ON_HAND, beyond_on_hand=beyond)
         shortages = self._damaged_shortages(command, at)
         if shortages:
             return Answer(Outcome.INSUFFICIENT_DAMAGED, shortages=shortages)
@@ -101,6 +104,15 @@ class Bookings(Locks):
             if there + change < 0:
                 shortages.append(Shortage(sku, command.warehouse, taken, there + change + taken))
         return tuple(shortages)
+
+    def _beyond(self, command: Book, at: int | None) -> tuple[Beyond, ...]:
+        """Return what a write-off that must be on hand would take beyond that."""
+        if not isinstance(command, Adjust) or not command.only_if_on_hand:
+            return ()
+        taken = dict.fromkeys((line.sku for line in command.lines), 0)
+        for sku, place, change in self._changes(command, at):
+            taken[sku] -= change if place is Place.AVAILABLE else 0
+        return self._missing((sku, command.warehouse, units) for sku, units in taken.items())
 
     def _fits(self, command: Book, at: int | None) -> bool:
         sums: dict[tuple[str, Place], int] = {}
@@ -149,14 +161,8 @@ class Bookings(Locks):
 
     def _exchange(self, command: Exchange, now: int) -> Answer:
         """Do both halves on a copy first, so that a refusal leaves nothing behind."""
-        repeated = self.ops.get(command.op)
-        if repeated:
-            if repeated.fingerprint != command.fingerprint:
-                return Answer(Outcome.ID_REUSED)
-            record = self.locks.get(command.lock.lock_id)
-            same = record is not None and record is repeated.record
-            status = record.view.status if record and same else LockStatus.HELD
-            return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=status)
+        if repeated := self.ops.get(command.op):
+            return self._exchange_again(command, repeated)
         if command.lock.lock_id in self.locks:
             return Answer(Outcome.ID_REUSED, detail="lock")
         at = command.occurred_at
@@ -176,6 +182,16 @@ class Bookings(Locks):
         record = self.locks[command.lock.lock_id]
         self.ops[command.op] = Repeatable(command.fingerprint, answer, record)
         return answer
+
+    def _exchange_again(self, command: Exchange, repeated: Repeatable) -> Answer:
+        if repeated.fingerprint != command.fingerprint:
+            return Answer(Outcome.ID_REUSED)
+        record = self.locks.get(command.lock.lock_id)
+        if record is None or record is not repeated.record:
+            return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=LockStatus.HELD)
+        if record.view.status not in OPEN_STATUSES:
+            return real_answer(record)
+        return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=record.view.status)
 
     def _take_back(self, back: Return, at: int | None) -> None:
         for line in back.lines:

@@ -1,6 +1,6 @@
 """Facts: events of warehouse systems, which are never refused for what they say."""
 
-from app.domain.answers import Answer, LockView, TransferLine
+from app.domain.answers import Answer, TransferLine
 from app.domain.commands import (
     Fact,
 )
@@ -166,7 +166,7 @@ class Facts(Transfers):
             )
             left = any(line.outstanding for line in lines)
             status = LockStatus.PARTLY_DEDUCTED if left else LockStatus.DEDUCTED
-            record.view = LockView(view.lock_id, status, None, lines)
+            record.change(status=status, expires_at=None, lines=lines)
 
     def _leaves(self, command: Fact, record: LockRecord | TransferRecord | None) -> None:
         left = command.quantity

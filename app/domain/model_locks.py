@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from app.domain.answers import Answer, Excess, LockLine, LockView
 from app.domain.commands import (
@@ -11,13 +12,17 @@ from app.domain.commands import (
     Extend,
     Line,
     Lock,
+    Remember,
+    Reopen,
     Replace,
     Step,
     Unlock,
 )
 from app.domain.model_shelves import TOLD, LockRecord, Repeatable, Shelves
 from app.domain.outcomes import WRITTEN, Outcome
+from app.domain.sourcing import Holding, Shortage, merge, stay
 from app.domain.words import (
+    LINES_MAX,
     OPEN_STATUSES,
     LockStatus,
     Place,
@@ -32,8 +37,10 @@ class Locks(Shelves):
     def _lock(self, command: Lock, now: int) -> Answer:
         known = self.locks.get(command.lock_id)
         if known:
-            if known.fingerprint != command.fingerprint:
+            if known.fingerprint not in {"", command.fingerprint}:
                 return Answer(Outcome.ID_REUSED)
+            if known.view.status not in OPEN_STATUSES:
+                return real_answer(known)
             return Answer(Outcome.REPEATED, known.original, current_status=known.view.status)
         sourced, shortages = self._source(command.lines, command.warehouses)
         if shortages:
@@ -44,6 +51,14 @@ class Locks(Shelves):
         request = _request(command.lines, command.warehouses)
         self.locks[command.lock_id] = LockRecord(view, view, command.fingerprint, request)
         return Answer(Outcome.LOCKED, view)
+
+    def _remember(self, command: Remember) -> Answer:
+        known = self.locks.get(command.lock_id)
+        if known:
+            return Answer(Outcome.UNCHANGED, known.view)
+        view = LockView(command.lock_id, LockStatus.RELEASED, None, ())
+        self.locks[command.lock_id] = LockRecord(view, view, "", None, given_back=True)
+        return Answer(Outcome.UNLOCKED, view)
 
     def _step(self, command: Step, now: int) -> Answer:
         repeated = self.ops.get(command.op) if command.op else None
@@ -74,7 +89,9 @@ class Locks(Shelves):
             case Deduct():
                 return self._deduct(command, record)
             case Replace():
-                return self._replace(command, record)
+                return self._replace(command, record, now)
+            case Reopen():
+                return self._reopen(command, record, now)
         raise AssertionError(command)
 
     def _confirm(self, record: LockRecord) -> Answer:
@@ -86,40 +103,55 @@ class Locks(Shelves):
                 return _illegal(record)
             case LockStatus.EXPIRED:
                 return self._retake(record)
-        record.view = view._replace(status=LockStatus.CONFIRMED, expires_at=None)
-        return Answer(Outcome.CONFIRMED, record.view)
+        return Answer(Outcome.CONFIRMED, record.change(status=LockStatus.CONFIRMED, expires_at=None))
 
     def _retake(self, record: LockRecord) -> Answer:
         """Take an expired lock's stock again: sourced anew as asked, unless a step had changed its lines."""
-        lines, warehouses = record.request or (_as_lines(record.view.lines), ())
-        sourced, shortages = self._source(lines, warehouses)
+        sourced, shortages = self._source_again(record)
         if shortages:
             return Answer(Outcome.LOCK_EXPIRED, record.view, shortages)
         self._take(sourced)
-        record.view = LockView(record.view.lock_id, LockStatus.CONFIRMED, None, sourced)
-        return Answer(Outcome.CONFIRMED, record.view)
+        view = record.change(status=LockStatus.CONFIRMED, expires_at=None, lines=sourced)
+        return Answer(Outcome.CONFIRMED, view)
+
+    def _source_again(self, record: LockRecord) -> tuple[tuple[LockLine, ...], tuple[Shortage, ...]]:
+        lines, warehouses = record.request or (_as_lines(record.view.lines), ())
+        return self._source(lines, warehouses)
+
+    def _reopen(self, command: Reopen, record: LockRecord, now: int) -> Answer:
+        view = record.view
+        if view.status is LockStatus.HELD:
+            return Answer(Outcome.UNCHANGED, view)
+        if view.status not in {LockStatus.EXPIRED, LockStatus.RELEASED} or not record.fingerprint:
+            return Answer(Outcome.LOCK_NOT_HELD, view)
+        sourced, shortages = self._source_again(record)
+        if shortages:
+            return Answer(Outcome.INSUFFICIENT_STOCK, shortages=shortages)
+        self._take(sourced)
+        record.given_back = False
+        expires_at = _expiry(command.ttl_ms, now)
+        view = record.change(status=LockStatus.HELD, expires_at=expires_at, lines=sourced)
+        return Answer(Outcome.REOPENED, view)
 
     def _extend(self, command: Extend, record: LockRecord, now: int) -> Answer:
         if record.view.status is not LockStatus.HELD:
             return _illegal(record)
-        record.view = record.view._replace(
-            expires_at=None if command.ttl_ms is None else now + command.ttl_ms
-        )
-        return Answer(Outcome.EXTENDED, record.view)
+        return Answer(Outcome.EXTENDED, record.change(expires_at=_expiry(command.ttl_ms, now)))
 
     def _unlock(self, command: Unlock, record: LockRecord) -> Answer:
         view = record.view
         if view.status not in OPEN_STATUSES:
             repeats = command.lines is None and record.given_back
             return Answer(Outcome.UNCHANGED, view) if repeats else _illegal(record)
-        taken, refusal = _take_from(view, command.lines)
+        taken, refusal = _take_from(view, command.lines, takes_whole=True)
         if refusal:
             return refusal
         self._move_lines(view.lines, taken, Place.LOCKED, Place.AVAILABLE)
         left = [line._replace(quantity=line.quantity - taken[i]) for i, line in enumerate(view.lines)]
         kept = tuple(line for line in left if line.quantity > 0)
         if any(line.outstanding for line in left):
-            record.view, record.request = view._replace(lines=kept), None
+            record.request = _request(_as_lines(kept), record.ranked)
+            record.change(lines=kept)
         else:
             self._end_unlocked(record, kept)
         return Answer(Outcome.UNLOCKED, record.view)
@@ -128,9 +160,9 @@ class Locks(Shelves):
         """End a lock by giving back: as deducted if some of it shipped; else its lines say what it held."""
         record.given_back = True
         if kept:
-            record.view = LockView(record.view.lock_id, LockStatus.DEDUCTED, None, kept)
+            record.change(status=LockStatus.DEDUCTED, expires_at=None, lines=kept)
         else:
-            record.view = record.view._replace(status=LockStatus.RELEASED, expires_at=None)
+            record.change(status=LockStatus.RELEASED, expires_at=None)
 
     def _deduct(self, command: Deduct, record: LockRecord) -> Answer:
         view = record.view
@@ -139,12 +171,17 @@ class Locks(Shelves):
         taken, refusal = _take_from(view, command.lines)
         if refusal:
             return refusal
+        beyond = self._missing(
+            (line.sku, line.warehouse, n) for line, n in zip(view.lines, taken, strict=True)
+        )
+        if beyond and command.only_if_on_hand:
+            return Answer(Outcome.BEYOND_ON_HAND, view, beyond_on_hand=beyond)
         self._move_lines(view.lines, taken, Place.LOCKED, Place.CUSTOMER)
         lines = tuple(line._replace(deducted=line.deducted + taken[i]) for i, line in enumerate(view.lines))
         left = any(line.outstanding for line in lines)
         status = LockStatus.PARTLY_DEDUCTED if left else LockStatus.DEDUCTED
-        record.view = LockView(view.lock_id, status, None, lines)
-        return Answer(Outcome.DEDUCTED, record.view)
+        view = record.change(status=status, expires_at=None, lines=lines)
+        return Answer(Outcome.DEDUCTED, view, beyond_on_hand=beyond)
 
     def _deduct_untold(self, command: Deduct, record: LockRecord) -> Answer:
         """Deduct what of a shipment no event told of."""
@@ -164,22 +201,30 @@ class Locks(Shelves):
             self.ops[command.op] = Repeatable(command.fingerprint, answer, record)
         return answer
 
-    def _replace(self, command: Replace, record: LockRecord) -> Answer:
-        view = record.view
-        if view.status not in {LockStatus.HELD, LockStatus.CONFIRMED}:
-            return _illegal(record)
-        old = {(line.sku, line.warehouse): line.quantity for line in view.lines}
-        sourced, shortages = self._source(command.lines, command.warehouses, old)
+    def _replace(self, command: Replace, record: LockRecord, now: int) -> Answer:
+        if refusal := _replace_refusal(command, record):
+            return refusal
+        old_lines = record.view.lines
+        ranked = command.warehouses or record.ranked
+        old = {(line.sku, line.warehouse): line.outstanding for line in old_lines}
+        holdings = [Holding(*place, units) for place, units in old.items()]
+        stayed = stay(command.lines, holdings, command.warehouses or None)
+        sourced, shortages = self._source(stayed, ranked, old)
         if shortages:
-            return Answer(Outcome.INSUFFICIENT_STOCK, shortages=shortages)
-        new = {(line.sku, line.warehouse): line.quantity for line in sourced}
+            told = tuple(_as_asked(shortage, command.lines) for shortage in shortages)
+            return Answer(Outcome.INSUFFICIENT_STOCK, shortages=told)
+        self._swap(old, {(line.sku, line.warehouse): line.quantity for line in sourced})
+        changes: dict[str, Any] = {"lines": _beside_shipped(old_lines, sourced)}
+        if command.renews:
+            changes["expires_at"] = _expiry(command.ttl_ms, now)
+        record.request = _request(command.lines, ranked)
+        return Answer(Outcome.REPLACED, record.change(**changes))
+
+    def _swap(self, old: dict[tuple[str, str], int], new: dict[tuple[str, str], int]) -> None:
         for (sku, warehouse), had in old.items():
             self._move(sku, warehouse, Place.LOCKED, Place.AVAILABLE, had - new.get((sku, warehouse), 0))
         for (sku, warehouse), wanted in new.items():
             self._move(sku, warehouse, Place.AVAILABLE, Place.LOCKED, wanted - old.get((sku, warehouse), 0))
-        record.view = view._replace(lines=sourced)
-        record.request = _request(command.lines, command.warehouses)
-        return Answer(Outcome.REPLACED, record.view)
 
     def _expire(self, command: Expire, now: int) -> Answer:
         record = self.locks.get(command.lock_id)
@@ -190,8 +235,7 @@ class Locks(Shelves):
             return Answer(Outcome.NOT_DUE)
         everything = [line.outstanding for line in record.view.lines]
         self._move_lines(record.view.lines, everything, Place.LOCKED, Place.AVAILABLE)
-        record.view = record.view._replace(status=LockStatus.EXPIRED)
-        return Answer(Outcome.EXPIRED, record.view)
+        return Answer(Outcome.EXPIRED, record.change(status=LockStatus.EXPIRED))
 
 
 def _illegal(record: LockRecord) -> Answer:
@@ -199,20 +243,66 @@ def _illegal(record: LockRecord) -> Answer:
     return Answer(Outcome.LOCK_EXPIRED if expired else Outcome.LOCK_NOT_HELD, record.view)
 
 
+def real_answer(record: LockRecord) -> Answer:
+    """The repeat of a creation whose lock has ended: its state now, and what was answered first."""
+    first = LockStatus.HELD if record.fingerprint else None
+    return Answer(Outcome.REPEATED, record.view, current_status=record.view.status, original_status=first)
+
+
+def _replace_refusal(command: Replace, record: LockRecord) -> Answer | None:
+    view = record.view
+    if command.version not in {None, view.version}:
+        return Answer(Outcome.LOCK_CHANGED, view)
+    if view.status not in OPEN_STATUSES or (command.renews and view.status is not LockStatus.HELD):
+        return _illegal(record)
+    shipped = sum(1 for line in view.lines if line.deducted)
+    if shipped and shipped + len(merge(command.lines)) > LINES_MAX:
+        return Answer(Outcome.TOO_MANY_LINES)
+    return None
+
+
+def _as_asked(shortage: Shortage, lines: Sequence[Line]) -> Shortage:
+    """Tell a shortage of what was asked for, of which the lock may keep some where it is."""
+    asked = sum(line.quantity for line in lines if (line.sku, line.warehouse) == shortage[:2])
+    kept = 0 if shortage.warehouse else asked - shortage.requested
+    return shortage._replace(requested=shortage.requested + kept, sellable=shortage.sellable + kept)
+
+
+def _beside_shipped(old: Sequence[LockLine], new: Sequence[LockLine]) -> tuple[LockLine, ...]:
+    """Return what shipped, and then the new lines, those of one SKU and warehouse together."""
+    lines = {(x.sku, x.warehouse): x._replace(quantity=x.deducted) for x in old if x.deducted}
+    for line in new:
+        known = lines.get((line.sku, line.warehouse), line._replace(quantity=0))
+        lines[line.sku, line.warehouse] = known._replace(quantity=known.quantity + line.quantity)
+    return tuple(lines.values())
+
+
+def _expiry(ttl_ms: int | None, now: int) -> int | None:
+    return None if ttl_ms is None else now + ttl_ms
+
+
 def _request(lines: Sequence[Line], asked: Sequence[str]) -> tuple[tuple[Line, ...], tuple[str, ...]] | None:
-    """Keep what sourcing chose from; None if every line named its warehouse."""
-    return None if all(line.warehouse for line in lines) else (tuple(lines), tuple(asked))
+    """Keep what sourcing chose from; None if every line named its warehouse, and none were ranked."""
+    named = all(line.warehouse for line in lines)
+    return None if named and not asked else (tuple(lines), tuple(asked))
 
 
 def _as_lines(lines: Sequence[LockLine]) -> tuple[Line, ...]:
     return tuple(Line(line.sku, line.quantity, line.warehouse) for line in lines)
 
 
-def _take_from(view: LockView, wanted: Sequence[Line] | None) -> tuple[list[int], Answer | None]:
-    """Return the units a step takes of each line (all that is left without `wanted`), or a refusal."""
+def _take_from(
+    view: LockView, wanted: Sequence[Line] | None, *, takes_whole: bool = False
+) -> tuple[list[int], Answer | None]:
+    """Return the units a step takes of each line (all that is left without `wanted`), or a refusal.
+
+    `takes_whole`: all that is left of a SKU needs no warehouse named.
+    """
     if wanted is None:
         return [line.outstanding for line in view.lines], None
-    taken = [0] * len(view.lines)
+    whole = {sku for sku in {want.sku for want in wanted} if takes_whole and _is_whole(view, wanted, sku)}
+    taken = [line.outstanding if line.sku in whole else 0 for line in view.lines]
+    wanted = [want for want in wanted if want.sku not in whole]
     meant = [[i for i, line in enumerate(view.lines) if _means(want, line)] for want in wanted]
     if any(len(lines) > 1 for lines in meant):
         return taken, Answer(Outcome.WAREHOUSE_REQUIRED)
@@ -223,6 +313,18 @@ def _take_from(view: LockView, wanted: Sequence[Line] | None) -> tuple[list[int]
     if exceeding:
         return taken, Answer(Outcome.QUANTITY_EXCEEDS_LOCK, view, exceeding=tuple(exceeding))
     return taken, None
+
+
+def _is_whole(view: LockView, wanted: Sequence[Line], sku: str) -> bool:
+    """Whether these lines are all that is left of a SKU, and none names more of a warehouse than is there."""
+    left = {line.warehouse: line.outstanding for line in view.lines if line.sku == sku}
+    named = [want for want in wanted if want.sku == sku and want.warehouse]
+    asked = sum(want.quantity for want in wanted if want.sku == sku)
+    sums: dict[str, int] = {}
+    for want in named:
+        sums[want.warehouse] = sums.get(want.warehouse, 0) + want.quantity
+    fits = all(units <= left.get(warehouse, 0) for warehouse, units in sums.items())
+    return fits and asked == sum(left.values())
 
 
 def _excesses(

@@ -5,10 +5,10 @@ A shelf is what a warehouse has of a SKU; what was counted there stays as it was
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from app.domain import sourcing
-from app.domain.answers import Answer, Excess, LockLine, LockView, TransferView
+from app.domain.answers import Answer, Beyond, Excess, LockLine, LockView, TransferView
 from app.domain.commands import (
     Book,
     Booking,
@@ -37,7 +37,8 @@ SHELVES = {
 class LockRecord:
     """What is remembered of a lock.
 
-    `original` is the creating answer, `request` what sourcing chose from, `returned` units by SKU that came back.
+    `original` is the creating answer, `request` what sourcing chose from (lines, ranked warehouses), `returned`
+    units by SKU that came back. `fingerprint` is '' where the id was released before any request came.
     """
 
     view: LockView
@@ -46,6 +47,16 @@ class LockRecord:
     request: tuple[tuple[Line, ...], tuple[str, ...]] | None
     given_back: bool = False
     returned: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def ranked(self) -> tuple[str, ...]:
+        """The warehouses that its request ranked, and was restricted to."""
+        return self.request[1] if self.request else ()
+
+    def change(self, **fields: Any) -> LockView:
+        """Show something else from now on, under the next version."""
+        self.view = self.view._replace(version=self.view.version + 1, **fields)
+        return self.view
 
 
 @dataclass(slots=True)
@@ -122,6 +133,16 @@ class Shelves:
         shortages = tuple(item for item in found if isinstance(item, Shortage))
         taken = (item for item in found if isinstance(item, Line))
         return tuple(LockLine(line.sku, line.warehouse, line.quantity) for line in taken), shortages
+
+    def _missing(self, taken: Iterable[tuple[str, str, int]]) -> tuple[Beyond, ...]:
+        """Return what of these units, each of another (SKU, warehouse), is not on the shelf."""
+        found = []
+        for sku, warehouse, units in taken:
+            there = self.counts(sku, warehouse).on_hand
+            missing = max(0, units - there) - max(0, -there)
+            if missing > 0:
+                found.append(Beyond(sku, warehouse, missing))
+        return tuple(found)
 
     def _take(self, lines: Sequence[LockLine]) -> None:
         self._move_lines(lines, [line.quantity for line in lines], Place.AVAILABLE, Place.LOCKED)

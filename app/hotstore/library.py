@@ -29,6 +29,8 @@ SHARED = (
 COMMANDS = (
     "lock",
     "unlock",
+    "remember",
+    "reopen",
     "confirm",
     "extend",
     "deduct",
@@ -43,6 +45,7 @@ COMMANDS = (
     "transfer_ship",
     "transfer_receive",
     "transfer_cancel",
+    "transfer_close",
     "buffer",
     "count",
     "inbox",

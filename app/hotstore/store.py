@@ -17,10 +17,13 @@ from app.domain.commands import (
     Lock,
     OpeningRow,
     Receive,
+    Remember,
+    Reopen,
     Replace,
     Return,
     Transfer,
     TransferCancel,
+    TransferClose,
     TransferReceive,
     TransferShip,
     Unlock,
@@ -101,6 +104,14 @@ class HotStore:
         """Swap a lock's lines for others."""
         return await self._write("replace", who, calls.replace(command, self._order))
 
+    async def reopen(self, command: Reopen, who: str = "") -> Answer:
+        """Hold the stock of an expired or released lock again."""
+        return await self._write("reopen", who, calls.reopen(command, self._order))
+
+    async def remember(self, command: Remember, who: str = "") -> Answer:
+        """Note an id that no lock has as released; UNCHANGED if a lock has it."""
+        return await self._write("remember", who, calls.remember(command))
+
     async def expire(self, command: Expire, who: str = "") -> Answer:
         """Give an overdue lock's stock back."""
         return await self._write("expire", who, calls.expire(command))
@@ -154,6 +165,10 @@ class HotStore:
     async def cancel_transfer(self, command: TransferCancel, who: str = "") -> Answer:
         """Give back what has not shipped."""
         return await self._write_transfer("transfer_cancel", who, calls.transfer_cancel(command))
+
+    async def close_transfer(self, command: TransferClose, who: str = "") -> Answer:
+        """Give back what has not shipped, and give up what is on the way if that is said."""
+        return await self._write_transfer("transfer_close", who, calls.transfer_close(command))
 
     async def buffer(self, command: Buffer, who: str = "") -> Answer:
         """Set buffers in one warehouse absolutely."""
@@ -276,6 +291,8 @@ class HotStore:
 
 _ECHOES = frozenset({"lock", "confirm", "extend", "unlock", "deduct", "replace", "expire"}) | frozenset(
     {
+        "reopen",
+        "remember",
         "exchange",
         "receive",
         "return",
@@ -284,6 +301,7 @@ _ECHOES = frozenset({"lock", "confirm", "extend", "unlock", "deduct", "replace",
         "transfer_ship",
         "transfer_receive",
         "transfer_cancel",
+        "transfer_close",
         "buffer",
         "count",
         "fact",

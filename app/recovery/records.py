@@ -90,9 +90,12 @@ def _answer(lock: Mapping[str, Any] | None, document: Mapping[str, Any] | None) 
     """Return what a repeat is told, as the function had kept it: nothing where the record itself is the answer."""
     if document:  # a receipt only names its order: it has no record, and its repeat no answer
         return text_of([document["s"], document["n"]])
-    if lock is None or "s" not in lock or lock["s"] in _ENDED:  # a return of a lock needs no answer
+    if lock is None or "s" not in lock:  # a return of a lock needs no answer
         return ""
-    return text_of([lock["s"], lock.get("x"), lock["n"]])
+    beyond = lock.get("m")
+    if lock["s"] in _ENDED and not beyond:
+        return ""
+    return text_of([lock["s"], lock.get("x"), lock["n"], lock["v"], *([beyond] if beyond else [])])
 
 
 def step_of(row: Any) -> Step:

@@ -67,11 +67,12 @@ end
 -- ARGV 1 epoch  2 who  3 op  4 fingerprint  5 occurred_at in ms ('' for now)  6 warehouse
 --      7 what the event says of its document, as JSON ('' for nothing)  8… lines
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT, REPEATED,
---   ID_REUSED, UNKNOWN_LOCK (a return of a lock), MOVED_SINCE (a count), QUANTITY_EXCEEDS_SHIPMENT, INSUFFICIENT_DAMAGED,
---   QUANTITY_TOO_LARGE, then `outcome`: {outcome, op, position}.
+--   ID_REUSED, UNKNOWN_LOCK (a return of a lock), MOVED_SINCE (a count), QUANTITY_EXCEEDS_SHIPMENT,
+--   BEYOND_ON_HAND (a write-off that must be on hand), INSUFFICIENT_DAMAGED, QUANTITY_TOO_LARGE, then `outcome`: {outcome, op, position}.
 -- `lock_id`: the lock whose shipments come back, if it is known.
 -- `since`: of a count, the position up to which its difference knows what happened ('' for all).
-local function book(keys, args, kind, outcome, lock_id, since)
+-- `only_on_hand`: whether it may not take more than is on the shelf.
+local function book(keys, args, kind, outcome, lock_id, since, only_on_hand)
   local shard, refusal = enter(keys, args)
   if refusal then return refusal end
   local op, fingerprint, warehouse = args[3], args[4], args[6]
@@ -97,6 +98,7 @@ local function book(keys, args, kind, outcome, lock_id, since)
     returned, exceeding = note_returned(lock, lines)
     if not returned then return { 'QUANTITY_EXCEEDS_SHIPMENT', op, exceeding } end
   end
+  local shelves = only_on_hand and shelves_of(shard, lines, warehouse)
   shard.taken_damaged = {}
   for _, line in ipairs(lines) do
     local stock = load_stock(shard, line.sku)
@@ -105,11 +107,13 @@ local function book(keys, args, kind, outcome, lock_id, since)
       shard.taken_damaged[line.sku] = (shard.taken_damaged[line.sku] or 0) + line.quantity
     end
   end
+  local beyond = shelves and missing_from(shelves)
+  if beyond then return { 'BEYOND_ON_HAND', op, beyond } end
   local shortages = damaged_shortages(shard, warehouse)
   if shortages then return { 'INSUFFICIENT_DAMAGED', op, shortages } end
   if not counts_fit(shard) then return { 'QUANTITY_TOO_LARGE', op } end
   local event = { kind = kind, op = op, fingerprint = fingerprint, occurred_at = occurred_at }
-  local changes = lock and { v = lock.v + 1, r = returned }
+  local changes = lock and { r = returned } -- no answer shows it: the version stays
   if lock then event.lock_id, event.lock = lock_id, encode_changes(changes) end
   event.document = args[7] ~= '' and args[7] or nil
   local position = commit(shard, event)

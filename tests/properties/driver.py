@@ -22,13 +22,17 @@ from app.domain.commands import (
     Fact,
     Line,
     Lock,
+    OnTheWay,
     Opening,
     OpeningRow,
     Receive,
+    Remember,
+    Reopen,
     Replace,
     Return,
     Transfer,
     TransferCancel,
+    TransferClose,
     TransferReceive,
     TransferShip,
     TransferStep,
@@ -37,7 +41,7 @@ from app.domain.commands import (
 from app.domain.commands import Step as CommandStep
 from app.domain.model import Model
 from app.domain.words import OPEN_STATUSES, TRANSFER_ENDED, LockStatus, Place
-from tests.properties.pair import Advance, Forget, ForgetTransfer, Pair, Reopen, Step
+from tests.properties.pair import Advance, Forget, ForgetTransfer, NewEpoch, Pair, Step
 from tests.properties.rig import START_MS, Shard
 
 SKUS = ("A", "b:1/2", "Ä 1")
@@ -78,7 +82,10 @@ _WEIGHTS = {
     "buffer": 3,
     "advance": 7,
     "forget": 3,
-    "reopen": 1,
+    "new_epoch": 1,
+    "reopen": 6,
+    "remember": 2,
+    "close": 4,
     "fact": 20,
     "count": 4,
     "again": 10,
@@ -154,7 +161,7 @@ class Chooser:
         rng, record = self._rng, self._model.locks.get(lock_id)
         if rng.random() < 0.3:
             return None
-        if record is None or rng.random() < 0.1:
+        if record is None or not record.view.lines or rng.random() < 0.1:
             return self._lines()
         lines = rng.sample(record.view.lines, rng.randint(1, len(record.view.lines)))
         if rng.random() < 0.15:
@@ -182,7 +189,8 @@ class Chooser:
 
     def _deduct(self) -> Deduct:
         lock_id = self._lock_id()
-        return Deduct(lock_id, f"s{self._rng.randrange(4)}", self._lines_of(lock_id))
+        only = self._rng.random() < 0.2
+        return Deduct(lock_id, f"s{self._rng.randrange(4)}", self._lines_of(lock_id), only)
 
     def _confirm(self) -> Confirm:
         return Confirm(self._lock_id(), self._key())
@@ -193,7 +201,25 @@ class Chooser:
     def _replace(self) -> Replace:
         lock_id = self._lock_id()
         lines = self._lines_of(lock_id) if self._rng.random() < 0.5 else None
-        return Replace(lock_id, self._key(), lines or self._lines(), self._ranked())
+        renews, record = self._rng.random() < 0.2, self._model.locks.get(lock_id)
+        version = record.view.version - self._rng.choice((0, 0, 0, 1)) if record else 1
+        return Replace(
+            lock_id,
+            self._key(),
+            lines or self._lines(),
+            self._ranked(),
+            renews,
+            self._ttl_ms() if renews else None,
+            self._rng.choice((None, version)),
+        )
+
+    def _reopen(self) -> Reopen:
+        lock_id = self._lock_id(LockStatus.EXPIRED, LockStatus.RELEASED)
+        return Reopen(lock_id, self._key(), self._ttl_ms())
+
+    def _remember(self) -> Remember:
+        """Mostly an id whose creation is still to come."""
+        return Remember(f"L{self._number + self._rng.choice((1, 1, 0))}")
 
     def _expire(self) -> Expire:
         lock_id = self._lock_id(LockStatus.HELD)
@@ -234,7 +260,9 @@ class Chooser:
         lock_id = self._lock_id(LockStatus.PARTLY_DEDUCTED, LockStatus.DEDUCTED, LockStatus.CONFIRMED)
         record = self._model.locks.get(lock_id)
         lines = []
-        for line in rng.sample(record.view.lines, 1) * rng.choice((1, 1, 2)) if record else ():
+        for line in (
+            rng.sample(record.view.lines, 1) * rng.choice((1, 1, 2)) if record and record.view.lines else ()
+        ):
             units = max(1, rng.choice((line.deducted, 1, 1, line.deducted + 1)))
             target = rng.choice((Place.AVAILABLE, Place.DAMAGED))
             lines.append(Booking(line.sku, Place.CUSTOMER, target, units))
@@ -260,7 +288,8 @@ class Chooser:
             when = self._rng.choice((None, *_TIMES))
             return Count(self._document_id(), self._rng.choice(WAREHOUSES), bookings, when, content=counted)
         when = self._rng.choice((None, *_TIMES))
-        return Adjust(self._document_id(), self._rng.choice(WAREHOUSES), bookings, when)
+        only = self._rng.random() < 0.3
+        return Adjust(self._document_id(), self._rng.choice(WAREHOUSES), bookings, when, only)
 
     def _count(self) -> Count:
         """Mostly of one SKU in one place, so that there are many."""
@@ -332,7 +361,7 @@ class Chooser:
         if kind in {"shipped", "returned"}:
             document = rng.choice(("", self._lock_id(), self._lock_id()))
             record = self._model.locks.get(document)
-            if record and rng.random() < 0.9:
+            if record and record.view.lines and rng.random() < 0.9:
                 line = rng.choice(record.view.lines)
                 sku, warehouse, units = (
                     line.sku,
@@ -396,6 +425,12 @@ class Chooser:
     def _cancel(self) -> TransferCancel:
         return TransferCancel(self._transfer_id())
 
+    def _close(self) -> TransferClose:
+        ways: tuple[OnTheWay, ...] = ("", "lost", "returned_to_source", "returned_to_source")
+        return TransferClose(
+            self._transfer_id(), in_transit=self._rng.choice(ways), reason=self._rng.choice((None, "x"))
+        )
+
     def _forget_transfer(self) -> ForgetTransfer:
         transfer_id = f"T{max(1, self._transfers - self._rng.randrange(6))}"
         ops = [f"transfer_ship:{transfer_id}{{s{n}" for n in range(5)]
@@ -408,8 +443,8 @@ class Chooser:
         ops = (*(f"deduct:{lock_id}{{s{n}" for n in range(4)), *keys)
         return Forget(lock_id, ops if self._rng.random() < 0.7 else ())
 
-    def _reopen(self) -> Reopen:
-        return Reopen()
+    def _new_epoch(self) -> NewEpoch:
+        return NewEpoch()
 
     def _again(self) -> Step:
         """An earlier step once more, exactly."""
