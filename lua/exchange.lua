@@ -8,7 +8,7 @@
 --       … the lock's lines (a count, then sku, quantity, warehouse or '')
 -- Event exchange, moves customer -> available, customer -> damaged, then available -> locked.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
---   REPEATED (the original answer and the lock's status now; of an ended lock its state), ID_REUSED (with `lock` if that is the lock's id),
+--   REPEATED (the original answer, then the lock's status now), ID_REUSED (with `lock` if that is the lock's id),
 --   BACKLOG_FULL, INSUFFICIENT_STOCK (all shortages), QUANTITY_TOO_LARGE, EXCHANGED (the lock).
 
 -- The arguments after the fingerprints, or nil if one cannot be read.
@@ -28,9 +28,7 @@ end
 
 local function original_exchange(shard, lock_id, op)
   local lock = load_lock(shard, lock_id)
-  local is_its = lock and lock.p == op.position
-  if is_its and not is_open(lock) then return real_answer(lock, op.position) end
-  return kept_answer(lock_id, op, 1, is_its and lock.s or 'held')
+  return kept_answer(lock_id, op, 1, lock and lock.p == op.position and lock.s or 'held')
 end
 
 local function take_back(shard, warehouse, returned, at)

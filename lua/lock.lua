@@ -8,9 +8,16 @@
 --   REPEATED (the original answer and the status now; of an ended lock its state), ID_REUSED, BACKLOG_FULL,
 --   INSUFFICIENT_STOCK (all shortages), LOCKED (the lock).
 
+-- The state of a lock that has ended, and what was answered first.
+local function ended_answer(lock)
+  local answer = lock_answer('REPEATED', lock, lock.p)
+  answer[8], answer[9], answer[10] = lock.s, '', lock.f ~= '' and 'held' or nil
+  return answer
+end
+
 -- What the creation answered; of a lock that has ended its real state, so that nobody sells what is not held.
 local function original_answer(lock)
-  if not is_open(lock) then return real_answer(lock, lock.p) end
+  if not is_open(lock) then return ended_answer(lock) end
   local lines = lock.o or encode_lines(undeducted(decode_lines(lock.n)))
   local expires_at = lock.y or lock.x or ''
   return { 'REPEATED', lock.id, lock.p, 'held', expires_at ~= '0' and expires_at or '', lines, 1, lock.s }

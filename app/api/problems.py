@@ -22,6 +22,7 @@ from app.domain.commands import (
     Return,
     Step,
     Transfer,
+    TransferClose,
     TransferReceive,
     TransferShip,
     TransferStep,
@@ -30,6 +31,7 @@ from app.domain.outcomes import Outcome
 from app.domain.past import Reach
 from app.domain.sourcing import Shortage
 from app.domain.times import time_text
+from app.domain.words import LINES_MAX
 from app.errors import (
     HotStoreFullError,
     LedgerBehindError,
@@ -81,11 +83,13 @@ TITLES: dict[str, tuple[int, str]] = {
     "transfer_id_reused": (409, "The transfer_id was used with other content"),
     "purchase_order_id_reused": (409, "The purchase_order_id was used with other content"),
     "stock_take_id_reused": (409, "The stock_take_id was used with other content"),
+    "lock_changed": (412, "The lock was changed meanwhile"),
     "lock_not_held": (409, "The lock's state does not allow this step"),
     "lock_expired": (409, "The lock has expired"),
     "quantity_exceeds_lock": (409, "More than the lock holds"),
     "transfer_not_open": (409, "The transfer's state does not allow this step"),
     "quantity_exceeds_transfer": (409, "More than the transfer has left"),
+    "beyond_on_hand": (409, "Less is on the shelf"),
     "quantity_exceeds_shipment": (409, "More than was shipped for the lock"),
     "quantity_too_large": (409, "The count would grow too large"),
     "busy": (503, "Too many snapshots come in at once"),
@@ -217,6 +221,8 @@ def purchase_order_id_reused() -> Problem:
 
 _REFUSALS: dict[Outcome, tuple[str, str]] = {
     Outcome.UNKNOWN_LOCK: ("unknown_lock", "no lock has this id"),
+    Outcome.LOCK_CHANGED: ("lock_changed", "its version is another one by now: read it, and decide again"),
+    Outcome.BEYOND_ON_HAND: ("beyond_on_hand", "by the counts less is there; nothing was booked"),
     Outcome.LOCK_EXPIRED: ("lock_expired", "its stock was given back"),
     Outcome.LOCK_NOT_HELD: ("lock_not_held", "current_status says the state that the lock is in"),
     Outcome.QUANTITY_EXCEEDS_LOCK: ("quantity_exceeds_lock", "the lock holds less than the step asks for"),
@@ -246,11 +252,18 @@ _REFUSALS: dict[Outcome, tuple[str, str]] = {
 }
 
 
+_INVALID: dict[Outcome, tuple[str, str]] = {
+    Outcome.INVALID_ARGUMENT: ("body", "the hot store refused its arguments; nothing was changed"),
+    Outcome.TOO_MANY_LINES: ("lines", f"with those that shipped, a lock may have {LINES_MAX:,}"),
+}
+"""Refusals of a request as it is: the field, and what is wrong with it."""
+
+
 def of_answer(answer: Answer, command: Writing | None = None) -> Problem:
     """Return the problem of a refusal; raise `KeyError` if the outcome is none."""
     match answer.outcome:
-        case Outcome.INVALID_ARGUMENT:
-            return invalid(("body", "the hot store refused its arguments; nothing was changed"))
+        case Outcome.INVALID_ARGUMENT | Outcome.TOO_MANY_LINES:
+            return invalid(_INVALID[answer.outcome])
         case Outcome.ID_REUSED:
             code = "lock_id_reused" if answer.detail == "lock" else _code_reused(command)
             return Problem(code, "an id stands for one content; take a new id for another")
@@ -262,7 +275,14 @@ def of_answer(answer: Answer, command: Writing | None = None) -> Problem:
         case Outcome.WAREHOUSE_REQUIRED:
             return _warehouse_required(answer.detail, command)
     code, detail = _REFUSALS[answer.outcome]
+    if answer.outcome is Outcome.TRANSFER_NOT_OPEN and isinstance(command, TransferClose):
+        detail = "all of it is on the way: say in in_transit whether it is lost or returned_to_source"
     return Problem(code, detail, _extras_of(answer))
+
+
+def code_of(answer: Answer) -> str:
+    """Return the code of a refusal."""
+    return of_answer(answer).code
 
 
 def of_receipt(answer: Answer) -> Problem:
@@ -279,6 +299,10 @@ def _extras_of(answer: Answer) -> dict[str, Any]:
     extras: dict[str, Any] = {}
     if answer.lock:
         extras |= {"lock_id": answer.lock.lock_id, "current_status": answer.lock.status}
+    if answer.outcome is Outcome.LOCK_CHANGED and answer.lock:
+        extras["version"] = answer.lock.version
+    if answer.beyond_on_hand:
+        extras["beyond_on_hand"] = [one._asdict() for one in answer.beyond_on_hand]
     if answer.transfer:
         extras |= {"transfer_id": answer.transfer.transfer_id, "current_status": answer.transfer.status}
     if answer.shortages:

@@ -4,6 +4,7 @@ from app.bootstrap.connections import SHARD, Connections
 from app.ledger.counts import CountRows
 from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
+from app.ledger.lock_rows import LockRows
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrderRows
 from app.ledger.reconciliations import ReconciliationRows
@@ -17,6 +18,7 @@ from app.operations.durability import Durabilities
 from app.operations.exchanges import Exchanges
 from app.operations.inbox import Inbox
 from app.operations.inbox_counts import InboxCounts
+from app.operations.lock_list import LockList
 from app.operations.locks import Locks
 from app.operations.once import Once
 from app.operations.openings import Openings
@@ -30,6 +32,7 @@ from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
+from app.operations.unlocking import Unlocking
 
 
 def operations_of(stores: Connections) -> Operations:
@@ -39,7 +42,9 @@ def operations_of(stores: Connections) -> Operations:
     ledger = Ledger(stores.engine)
     once, past = Once(ledger, settings.horizon_seconds), PastLocks(stores.hot, ledger)
     return Operations(
-        locks=Locks(stores.hot, ledger, durabilities),
+        locks=Locks(stores.hot, ledger, durabilities, past),
+        lock_list=LockList(stores.hot, LockRows(stores.engine), durabilities),
+        unlocking=Unlocking(stores.hot, ledger, durabilities),
         availability=Availability(
             stores.hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
         ),

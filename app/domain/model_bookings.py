@@ -14,13 +14,12 @@ from app.domain.commands import (
     Receive,
     Return,
 )
-from app.domain.model_locks import Locks, real_answer
+from app.domain.model_locks import Locks
 from app.domain.model_shelves import SHELVES, TOLD, LockRecord, Repeatable, beyond, sums_of
 from app.domain.outcomes import Outcome
 from app.domain.sourcing import Shortage
 from app.domain.words import (
     COUNT_MAX,
-    OPEN_STATUSES,
     STATES,
     LockStatus,
     Place,
@@ -187,11 +186,9 @@ class Bookings(Locks):
         if repeated.fingerprint != command.fingerprint:
             return Answer(Outcome.ID_REUSED)
         record = self.locks.get(command.lock.lock_id)
-        if record is None or record is not repeated.record:
-            return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=LockStatus.HELD)
-        if record.view.status not in OPEN_STATUSES:
-            return real_answer(record)
-        return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=record.view.status)
+        same = record is not None and record is repeated.record
+        status = record.view.status if record and same else LockStatus.HELD
+        return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=status)
 
     def _take_back(self, back: Return, at: int | None) -> None:
         for line in back.lines:

@@ -40,7 +40,7 @@ class Locks(Shelves):
             if known.fingerprint not in {"", command.fingerprint}:
                 return Answer(Outcome.ID_REUSED)
             if known.view.status not in OPEN_STATUSES:
-                return real_answer(known)
+                return _ended_answer(known)
             return Answer(Outcome.REPEATED, known.original, current_status=known.view.status)
         sourced, shortages = self._source(command.lines, command.warehouses)
         if shortages:
@@ -243,7 +243,7 @@ def _illegal(record: LockRecord) -> Answer:
     return Answer(Outcome.LOCK_EXPIRED if expired else Outcome.LOCK_NOT_HELD, record.view)
 
 
-def real_answer(record: LockRecord) -> Answer:
+def _ended_answer(record: LockRecord) -> Answer:
     """The repeat of a creation whose lock has ended: its state now, and what was answered first."""
     first = LockStatus.HELD if record.fingerprint else None
     return Answer(Outcome.REPEATED, record.view, current_status=record.view.status, original_status=first)

@@ -152,9 +152,11 @@ class Transfers(Bookings):
             self._fact_move(line.sku, view.destination, Place.IN_TRANSIT, Place.AVAILABLE, good, at=at)
             self._fact_move(line.sku, view.destination, Place.IN_TRANSIT, Place.DAMAGED, damaged, at=at)
             self._move(line.sku, view.destination, Place.IN_TRANSIT, Place.ADJUSTMENT, lost)
-            sums = (line.received + good, line.damaged + damaged, line.lost + lost)
-            good_damaged_lost = dict(zip(("received", "damaged", "lost"), sums, strict=True))
-            lines.append(line._replace(**good_damaged_lost))
+            lines.append(
+                line._replace(
+                    received=line.received + good, damaged=line.damaged + damaged, lost=line.lost + lost
+                )
+            )
         return _changed(record, Outcome.TRANSFER_RECEIVED, tuple(lines))
 
     def _cancel(self, record: TransferRecord) -> Answer:

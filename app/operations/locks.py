@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from app.domain.answers import Answer
-from app.domain.commands import Confirm, Deduct, Extend, Lock, Replace, Unlock
+from app.domain.commands import Confirm, Deduct, Extend, Lock, Reopen, Replace, Unlock
 from app.domain.outcomes import Outcome
 from app.domain.words import Durability
 from app.hotstore.store import HotStore
 from app.ledger.ledger import Ledger
 from app.operations.durability import Durabilities, Told
+from app.operations.past_locks import PastLocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class Locks:
     hot: HotStore
     ledger: Ledger
     durabilities: Durabilities
+    past: PastLocks
 
     async def create(self, command: Lock, wanted: Durability, *, who: str = "") -> Told:
         """Hold stock for an order, all lines or none. Never reads the ledger."""
@@ -53,3 +55,13 @@ class Locks:
     async def replace(self, command: Replace, wanted: Durability, *, who: str = "") -> Told:
         """Swap a lock's lines for others."""
         return await self.durabilities.settle(await self.hot.replace(command, who), wanted)
+
+    async def reopen(self, command: Reopen, wanted: Durability, *, who: str = "") -> Told:
+        """Hold the stock of an expired or released lock again; of one that the hot store has forgotten, too.
+
+        Raises `UnavailableError` if only the ledger could know the lock and cannot be asked.
+        """
+        answer = await self.hot.reopen(command, who)
+        if answer.outcome is Outcome.UNKNOWN_LOCK and await self.past.recall(command.lock_id):
+            answer = await self.hot.reopen(command, who)
+        return await self.durabilities.settle(answer, wanted)

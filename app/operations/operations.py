@@ -8,6 +8,7 @@ from app.operations.buffers import Buffers
 from app.operations.compensations import Compensations
 from app.operations.exchanges import Exchanges
 from app.operations.inbox import Inbox
+from app.operations.lock_list import LockList
 from app.operations.locks import Locks
 from app.operations.openings import Openings
 from app.operations.past import Past
@@ -18,6 +19,7 @@ from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
+from app.operations.unlocking import Unlocking
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,8 @@ class Operations:
     """One attribute a capability."""
 
     locks: Locks
+    lock_list: LockList
+    unlocking: Unlocking
     availability: Availability
     stock: StockCounts
     returns: Returns

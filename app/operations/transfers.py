@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from app.domain.answers import Answer
-from app.domain.commands import Transfer, TransferCancel, TransferReceive, TransferShip
+from app.domain.commands import Transfer, TransferCancel, TransferClose, TransferReceive, TransferShip
 from app.domain.outcomes import Outcome
 from app.domain.words import Durability
 from app.hotstore.store import HotStore
@@ -45,3 +45,7 @@ class Transfers:
     async def cancel(self, command: TransferCancel, wanted: Durability, *, who: str = "") -> Told:
         """Give back what has not shipped."""
         return await self.durabilities.settle(await self.hot.cancel_transfer(command, who), wanted)
+
+    async def close(self, command: TransferClose, wanted: Durability, *, who: str = "") -> Told:
+        """Give back what has not shipped, and give up what is on the way if that is said."""
+        return await self.durabilities.settle(await self.hot.close_transfer(command, who), wanted)

@@ -118,13 +118,6 @@ local function is_open(lock)
   return lock.s == 'held' or lock.s == 'confirmed' or lock.s == 'partly_deducted'
 end
 
--- The repeat of a creation whose lock has ended: its state now, and what it was answered first.
-local function real_answer(lock, position)
-  local answer = lock_answer('REPEATED', lock, position)
-  answer[8], answer[9], answer[10] = lock.s, '', lock.f ~= '' and 'held' or nil
-  return answer
-end
-
 local function any_deducted(lines)
   for _, line in ipairs(lines) do
     if line.deducted > 0 then return true end

@@ -22,6 +22,7 @@ from app.ledger import database
 from app.ledger.counts import CountRows
 from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
+from app.ledger.lock_rows import LockRows
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrderRows
 from app.ledger.reconciliations import ReconciliationRows
@@ -35,6 +36,7 @@ from app.operations.durability import Durabilities
 from app.operations.exchanges import Exchanges
 from app.operations.inbox import Inbox
 from app.operations.inbox_counts import InboxCounts
+from app.operations.lock_list import LockList
 from app.operations.locks import Locks
 from app.operations.once import Once
 from app.operations.openings import OpeningRow, Openings
@@ -48,6 +50,7 @@ from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
+from app.operations.unlocking import Unlocking
 from app.settings import Settings
 from tests import servers
 
@@ -165,7 +168,9 @@ def operations_on(
     ledger = Ledger(engine)
     once, past = Once(ledger, settings.horizon_seconds), PastLocks(hot, ledger)
     return Operations(
-        locks=Locks(hot, ledger, levels),
+        locks=Locks(hot, ledger, levels, past),
+        lock_list=LockList(hot, LockRows(engine), levels),
+        unlocking=Unlocking(hot, ledger, levels),
         availability=availability,
         stock=StockCounts(hot),
         returns=Returns(hot, levels, once, past),

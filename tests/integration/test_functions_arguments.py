@@ -7,7 +7,7 @@ import pytest
 from hiredis import ReplyError
 
 from app import resources
-from app.domain.commands import Line, Lock, Opening, OpeningRow, Transfer, TransferShip
+from app.domain.commands import Line, Lock, Opening, OpeningRow, Transfer, TransferShip, Unlock
 from app.domain.outcomes import Outcome
 from app.hotstore.library import COMMANDS, SHARED
 from tests.integration.function_cases import everything
@@ -41,10 +41,13 @@ ARGUMENTS: dict[str, list[Any]] = {
     "locks": ["M", "f", ("ttl", 100), ("ranked", 1), "north", ("order", 1), "north", ("lines", 1), "A",
               ("quantity", 1), ""],
     "unlock": ["L", "key:k", "f", "", ("lines", 1), "A", ("quantity", 1), "north"],
-    "deduct": ["L", "deduct:L{s", "f", ("lines", 1), "A", ("quantity", 1), "north"],
+    "deduct": ["L", "deduct:L{s", "f", "1", ("lines", 1), "A", ("quantity", 1), "north"],
     "confirm": ["L", "key:k", "f", ("order", 1), "north"],
     "extend": ["L", "key:k", "f", ("ttl", 100)],
-    "replace": ["L", "key:k", "f", ("ranked", 0), ("order", 0), ("lines", 1), "A", ("quantity", 1), "north"],
+    "replace": ["L", "key:k", "f", "1", ("ttl", 100), ("ranked", 0), ("order", 0), ("lines", 1), "A", ("quantity", 1),
+                "north"],
+    "reopen": ["E", "key:k", "f", ("ttl", 100), ("order", 1), "north"],
+    "remember": ["new"],
     "receive": ["op", "f", ("occurred_at", 5), "north", "", ("lines", 1), "A", "s", "a", ("quantity", 1), ""],
     "return": ["op", "f", ("occurred_at", 5), "north", "", ("lines", 1), "A", "c", "d", ("quantity", 1), ""],
     "adjust": ["op", "f", ("occurred_at", 5), "north", "", ("lines", 1), "A", "a", "j", ("quantity", 1), '"gone"'],
@@ -57,6 +60,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "transfer_receive": ["T", "transfer_receive:T{r", "f", ("occurred_at", 5), ("lines", 1), "A", ("good", 1),
                          ("damaged", 0), ("lost", 0)],
     "transfer_cancel": ["T", "", "f"],
+    "transfer_close": ["T", "", "f", "lost", ""],
     "opening": [("rows", 1), "A", "north", ("on_hand", 3), ("buffer", 1)],
 }  # fmt: skip
 OPTIONAL = {"ttl", "occurred_at", "buffer"}
@@ -77,6 +81,8 @@ def plain(function: str) -> list[str]:
 def stocked(shard: Shard) -> Shard:
     shard.do(Opening((OpeningRow("A", "north", 10),)))
     shard.do(Lock("L", (Line("A", 4, "north"),)))
+    shard.do(Lock("E", (Line("A", 1, "north"),)))
+    shard.do(Unlock("E"))
     shard.do(Transfer("T", "north", "south", (Line("A", 3),)))
     shard.do(TransferShip("T", "first", None, (Line("A", 1),)))
     return shard
@@ -119,7 +125,7 @@ def test_missing_arguments_change_nothing(stocked: Shard, function: str) -> None
     before = everything(stocked)
     whole = plain(function)
     for count in range(len(whole)):
-        if (function, count) in {("unlock", 4), ("deduct", 3), ("transfer_ship", 4)}:
+        if (function, count) in {("unlock", 4), ("deduct", 4), ("transfer_ship", 4)}:
             continue  # without lines: all that is left
         try:
             reply = stocked.fcall(function, "1", "who", *whole[:count])
@@ -210,6 +216,6 @@ def test_every_function_has_a_header() -> None:
 def test_the_functions_build_the_keys_that_python_builds(stocked: Shard) -> None:
     keys = stocked.keys
     stocked.fcall("receive", "1", "who", *plain("receive"))
-    made = {keys.meta, keys.outbox, keys.due, keys.stock("A"), keys.lock("L"), keys.op("op")}
+    made = {keys.meta, keys.outbox, keys.due, keys.stock("A"), keys.lock("L"), keys.lock("E"), keys.op("op")}
     made |= {keys.transfer("T"), keys.op("transfer_ship:T{first")}
     assert set(everything(stocked)) == made
