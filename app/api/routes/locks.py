@@ -58,7 +58,9 @@ async def create_lock(body: LockBody, ops: Ops, settings: Conf, write: Write) ->
 @reading.get("/v1/locks", response_model=LockListReply, responses=errors(*READ, "unavailable"))
 async def list_locks(
     ops: Ops,
-    status: Annotated[list[LockStatus] | None, Query(description="may be repeated; any if omitted")] = None,
+    status: Annotated[
+        list[LockStatus], Query(default_factory=list, description="may be repeated; any if omitted")
+    ],
     sku: Annotated[Sku | None, Query(description="locks that have a line of it")] = None,
     limit: Limit = LIMIT_DEFAULT,
     after: Annotated[str | None, AfterValidator(lambda text: text and check_id(text)), Query()] = None,
@@ -68,7 +70,7 @@ async def list_locks(
     A page may have fewer items than `limit`, even none, and still a `next`: of each call at most 20,000 locks are
     looked at.
     """
-    page = await ops.lock_list.page(status or (), sku, after or "", limit)
+    page = await ops.lock_list.page(status, sku, after or "", limit)
     return json_response({"items": [of_lock(lock) for lock in page.locks], "next": page.following})
 
 
