@@ -2,15 +2,16 @@
 -- is booked, what its document does not cover beside it. One that waits for its document or a person holds up no other.
 -- KEYS  1 meta
 -- ARGV  1 epoch  2 who  3 op (of source and event_id)  4 fingerprint  5 occurred_at in ms
---       6 received, shipped, returned, adjusted, transfer_shipped or transfer_received  7 warehouse  8 sku
---       9 units (of an adjustment with its sign)  10 damaged  11 lost  12 `a` or `d`: what was returned or adjusted
+--       6 received, shipped, returned, adjusted, regraded, transfer_shipped or transfer_received  7 warehouse  8 sku
+--       9 units (of an adjustment with its sign)  10 damaged  11 lost  12 `a` or `d`: what was returned or adjusted, or was before it was regraded
 --       13 id of the lock, transfer or purchase order ('' for none)
 --       14 op of the document that it tells of, as a route has it ('' for none)  15 fingerprint of what it says there
 --       16 source  17 sequence ('' for none)
 --       18 '' or `force` (book it whatever is missing), `hold` (in its turn let those behind it
 --       pass), `pass` (let them pass now), `drop` (never book it)
 --       19 reason as JSON ('' for none)  20 what is odd about it, or why it is dropped, as JSON ('' for nothing)
--- Event receive, deduct, return, adjust, transfer_ship, transfer_receive as those of the routes; told (a document
+-- Event receive, deduct, return, adjust, transfer_ship, transfer_receive as those of the routes; regrade, moves
+--   available -> damaged, damaged -> available; told (a document
 --   that was known), hold, drop: without moves. Each carries the ids it is known by, and its place in the sequence.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT, REPEATED (also if
 --   somebody else told of its document), ID_REUSED, EARLY (others come before it in the sequence), HELD, OTHER_CONTENT
@@ -21,7 +22,7 @@ local fact
 
 do
   local KINDS = {
-    received = 'receive', shipped = 'deduct', returned = 'return', adjusted = 'adjust',
+    received = 'receive', shipped = 'deduct', returned = 'return', adjusted = 'adjust', regraded = 'regrade',
     transfer_shipped = 'transfer_ship', transfer_received = 'transfer_receive',
   }
   local MODES = { [''] = true, force = true, hold = true, pass = true, drop = true }
@@ -209,6 +210,10 @@ do
     else
       book_move(shard, told, 'j', told.state, told.units)
     end
+  end
+
+  function FACTS.regrade(shard, told)
+    book_move(shard, told, told.state, told.state == 'a' and 'd' or 'a', told.units)
   end
 
   -- A transfer's units that arrived before anybody said that they had left: [[sku, units, when they arrived], …]

@@ -308,7 +308,8 @@ BEGIN
     CROSS JOIN LATERAL (SELECT
         coalesce((inbox.event ->> 'quantity')::bigint, 0) AS quantity,
         coalesce((inbox.event ->> 'damaged')::bigint, 0) AS damaged,
-        'damaged' IN (inbox.event ->> 'condition', inbox.event ->> 'state') AS is_damaged
+        'damaged' IN (inbox.event ->> 'condition', inbox.event ->> 'state') AS is_damaged,
+        CASE inbox.event ->> 'from' WHEN 'available' THEN -1 ELSE 1 END AS grade_sign
     ) AS said
     CROSS JOIN LATERAL (SELECT CASE
         WHEN inbox.event ->> 'occurred_at' ~ '^[0-9]+$' THEN to_timestamp((inbox.event ->> 'occurred_at')::bigint / 1000.0)
@@ -319,12 +320,14 @@ BEGIN
             WHEN inbox.event ->> 'type' IN ('shipped', 'transfer_shipped') THEN -said.quantity
             WHEN inbox.event ->> 'type' IN ('received', 'transfer_received') THEN said.quantity
             WHEN inbox.event ->> 'type' IN ('returned', 'adjusted') AND NOT said.is_damaged THEN said.quantity
+            WHEN inbox.event ->> 'type' = 'regraded' THEN said.grade_sign * said.quantity
             WHEN inbox.event ->> 'type' = 'counted' THEN NULL
             ELSE 0
         END),
         ('damaged', CASE
             WHEN inbox.event ->> 'type' IN ('received', 'transfer_received') THEN said.damaged
             WHEN inbox.event ->> 'type' IN ('returned', 'adjusted') AND said.is_damaged THEN said.quantity
+            WHEN inbox.event ->> 'type' = 'regraded' THEN -said.grade_sign * said.quantity
             WHEN inbox.event ->> 'type' = 'counted' THEN NULL
             ELSE 0
         END)

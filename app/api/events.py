@@ -113,6 +113,11 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "receipt_id": {"type": "string", "description": "received, transfer_received"},
     "return_id": {"type": "string", "description": "returned"},
     "adjustment_id": {"type": "string", "description": "adjusted"},
+    "from": {
+        "type": "string",
+        "enum": ["available", "damaged"],
+        "description": "regraded: what it was taken for",
+    },
 }
 _EVENTS = {
     "type": "array",

@@ -428,8 +428,8 @@ FactMode = Literal["", "force", "hold", "pass", "drop"]
 class Fact:
     """One event of a warehouse system. `quantity` of an adjustment has its sign; `occurred_at` in ms.
 
-    `state` is where returned or adjusted units are. `document_id` is the lock, transfer or purchase order that it
-    names, `told_id` the shipment, receipt, return or adjustment that it tells of, '' for none.
+    `state` is where returned or adjusted units are, or regraded ones were. `document_id` is the lock, transfer or
+    purchase order that it names, `told_id` the shipment, receipt, return or adjustment that it tells of, '' for none.
     """
 
     source: str

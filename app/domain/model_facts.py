@@ -125,10 +125,8 @@ class Facts(Transfers):
                 self._of_fact(command, Place.SUPPLIER, Place.DAMAGED, command.damaged)
             case "returned":
                 self._of_fact(command, Place.CUSTOMER, command.state, command.quantity)
-            case "adjusted":
-                ways = (command.state, Place.ADJUSTMENT)
-                source, target = ways if command.quantity < 0 else ways[::-1]
-                self._of_fact(command, source, target, abs(command.quantity))
+            case "adjusted" | "regraded":
+                self._of_fact(command, *_ways_of(command), abs(command.quantity))
             case "shipped":
                 its = _held_by(command, record)
                 self._of_fact(command, Place.LOCKED, Place.CUSTOMER, its)
@@ -240,6 +238,15 @@ def _has_line(command: Fact, record: LockRecord | TransferRecord | None) -> bool
                 return any(line.shipped for line in lines)
             return any(line.in_transit < line.shipped for line in lines)
     return True
+
+
+def _ways_of(command: Fact) -> tuple[Place, Place]:
+    """From where to where units go that are adjusted, by their sign, or regraded."""
+    if command.type == "regraded":
+        other = Place.DAMAGED if command.state is Place.AVAILABLE else Place.AVAILABLE
+        return command.state, other
+    ways = (command.state, Place.ADJUSTMENT)
+    return ways if command.quantity < 0 else ways[::-1]
 
 
 def _held_by(command: Fact, record: LockRecord | TransferRecord | None) -> int:

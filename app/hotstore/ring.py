@@ -26,6 +26,7 @@ _FACTS = {
     "shipped": "deduct",
     "returned": "return",
     "adjusted": "adjust",
+    "regraded": "regrade",
     "transfer_shipped": "transfer_ship",
     "transfer_received": "transfer_receive",
 }
@@ -147,6 +148,8 @@ def _moves_of_fact(kept: _Kept) -> list[list[Any]]:
             moves = [("c", state, good)]
         case "adjusted":
             moves = [("j", state, good) if good > 0 else (state, "j", -good)]
+        case "regraded":
+            moves = [(state, "d" if state == "a" else "a", good)]
         case "transfer_shipped":
             moves = [("l", "t", good) if covered else ("a", "j", good)]
         case _ if covered:

@@ -54,11 +54,11 @@ _LIVELY = OPEN_STATUSES | {LockStatus.EXPIRED}
 
 _TIMES = (START_MS - 9, START_MS - 5, START_MS + 60, START_MS + 500)
 
-_FACTS = ("received", "shipped", "shipped", "returned", "adjusted") + (
+_FACTS = ("received", "shipped", "shipped", "returned", "adjusted", "regraded") + (
     "transfer_shipped",
     "transfer_received",
 ) * 2
-_STATED = {"returned", "adjusted"}
+_STATED = {"returned", "adjusted", "regraded"}
 
 _WEIGHTS = {
     "lock": 18,
@@ -396,7 +396,9 @@ class Chooser:
             if kind in _STATED
             else Place.AVAILABLE,
             document,
-            rng.choice(("", f"{told}{rng.randrange(40 if told == 'd' else 4)}")),
+            ""
+            if kind == "regraded"
+            else rng.choice(("", f"{told}{rng.randrange(40 if told == 'd' else 4)}")),
             rng.choice((None, None, self._next_of("wms", warehouse))),
             rng.choice((None, 'a "reason"')),
             rng.choice(("", "", "", "", "", "", "force", "force", "hold", "pass", "drop")),
