@@ -5,7 +5,7 @@
 --       7… lines (a count, then sku, quantity, warehouse or ''); without them: all that is left
 -- Event deduct, moves locked -> customer.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
---   REPEATED, ID_REUSED, UNKNOWN_LOCK, UNCHANGED (events of the inbox told of all of it), LOCK_EXPIRED, LOCK_NOT_HELD, WAREHOUSE_REQUIRED,
+--   REPEATED, ID_REUSED, SHIPMENT_VOIDED (it never left), UNKNOWN_LOCK, UNCHANGED (events of the inbox told of all of it), LOCK_EXPIRED, LOCK_NOT_HELD, WAREHOUSE_REQUIRED,
 --   QUANTITY_EXCEEDS_LOCK, BEYOND_ON_HAND (it must be, and is not: all that is beyond), DEDUCTED.
 
 -- Stages the moves; returns as JSON what of it was not on the shelf, or nil.
@@ -35,9 +35,16 @@ local function untold_of_lock(shard, lock, op, wanted)
   return untold, #untold == 0 and lock_answer('UNCHANGED', lock, shard.last) or nil
 end
 
+local function is_voided(shard, op)
+  return load_op(shard, op).fingerprint == VOID
+end
+
 local function deduct(keys, args)
   local valid, wanted = read_wanted(args, 7)
   local shard, lock, answer = begin_step(keys, args, valid and (args[6] == '' or args[6] == '1'))
+  if answer and answer[1] == 'ID_REUSED' and is_voided({ tag = tag_of(keys[1]) }, args[4]) then
+    return { 'SHIPMENT_VOIDED', args[3] }
+  end
   if not answer and shard.told then wanted, answer = untold_of_lock(shard, lock, args[4], wanted) end
   if answer then return answer end
   if not is_open(lock) then return illegal(shard, lock) end

@@ -117,6 +117,7 @@ do
       return known.fingerprint == told.id_fingerprint and 'REPEATED' or 'OTHER_CONTENT', known.position
     end
     local route = load_op(shard, told.id)
+    if route and route.fingerprint == VOID then route = nil end -- it never left, and now it has
     told.is_noted = route and route.fingerprint ~= TOLD
     local is_its = route and (not record or is_of(route, record))
     if told.is_noted and is_its and has_line(told) then return 'REPEATED', route.position end

@@ -161,6 +161,16 @@ class DeductBody(_Write):
         return commands.Deduct(lock_id, self.shipment_id, lines, self.only_if_on_hand)
 
 
+class VoidBody(_Write):
+    """It never left."""
+
+    reason: Reason | None = None
+
+    def command(self, lock_id: str, shipment_id: str) -> commands.Void:
+        """Return the command, without what the shipment took."""
+        return commands.Void(lock_id, shipment_id, reason=self.reason)
+
+
 class ReplaceBody(_Write):
     """Other lines, in one swap."""
 

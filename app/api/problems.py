@@ -62,6 +62,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "unsupported_media_type": (415, "The body's media type is not taken here"),
     "unknown_sku": (404, "The SKU is unknown"),
     "unknown_lock": (404, "The lock is unknown"),
+    "unknown_shipment": (404, "The shipment is unknown"),
     "unknown_transfer": (404, "The transfer is unknown"),
     "as_of_too_old": (422, "The ledger does not reach back that far"),
     "unknown_purchase_order": (404, "The purchase order is unknown"),
@@ -76,6 +77,9 @@ TITLES: dict[str, tuple[int, str]] = {
     "lock_id_reused": (409, "The lock_id was used with other content"),
     "idempotency_key_reused": (409, "The Idempotency-Key was used with other content"),
     "shipment_id_reused": (409, "The shipment_id was used with other content"),
+    "shipment_voided": (409, "The shipment was voided"),
+    "shipment_returned": (409, "Some of the shipment came back"),
+    "shipment_reported": (409, "A warehouse says that the shipment left"),
     "return_id_reused": (409, "The return_id was used with other content"),
     "exchange_id_reused": (409, "The exchange_id was used with other content"),
     "adjustment_id_reused": (409, "The adjustment_id was used with other content"),
@@ -169,6 +173,12 @@ def unknown_lock(lock_id: str) -> Problem:
     return Problem("unknown_lock", "no lock had this id then", {"lock_id": lock_id})
 
 
+def unknown_shipment(shipment_id: str) -> Problem:
+    """Return the problem of a path whose lock has no such shipment."""
+    detail = "nothing shipped for the lock under this id"
+    return Problem("unknown_shipment", detail, {"shipment_id": shipment_id})
+
+
 def unknown_purchase_order(purchase_order_id: str) -> Problem:
     """Return the problem of a path whose order nobody has planned."""
     return Problem(
@@ -222,6 +232,12 @@ def purchase_order_id_reused() -> Problem:
 _REFUSALS: dict[Outcome, tuple[str, str]] = {
     Outcome.UNKNOWN_LOCK: ("unknown_lock", "no lock has this id"),
     Outcome.LOCK_CHANGED: ("lock_changed", "its version is another one by now: read it, and decide again"),
+    Outcome.SHIPMENT_VOIDED: ("shipment_voided", "it never left; what leaves now needs a new id"),
+    Outcome.SHIPMENT_RETURNED: ("shipment_returned", "so it had left; nothing was changed"),
+    Outcome.SHIPMENT_REPORTED: (
+        "shipment_reported",
+        "a warehouse event told of it: if the goods are there, they came back as a return",
+    ),
     Outcome.BEYOND_ON_HAND: ("beyond_on_hand", "by the counts less is there; nothing was booked"),
     Outcome.LOCK_EXPIRED: ("lock_expired", "its stock was given back"),
     Outcome.LOCK_NOT_HELD: ("lock_not_held", "current_status says the state that the lock is in"),

@@ -8,6 +8,7 @@ from app.ledger.lock_rows import LockRows
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrderRows
 from app.ledger.reconciliations import ReconciliationRows
+from app.ledger.shipments import ShipmentRows
 from app.ledger.shortages import ShortageRows
 from app.ledger.snapshots import Snapshots
 from app.operations.adjustments import Adjustments
@@ -33,6 +34,7 @@ from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
 from app.operations.unlocking import Unlocking
+from app.operations.voiding import Voiding
 
 
 def operations_of(stores: Connections) -> Operations:
@@ -45,6 +47,7 @@ def operations_of(stores: Connections) -> Operations:
         locks=Locks(stores.hot, ledger, durabilities, past),
         lock_list=LockList(stores.hot, LockRows(stores.engine), durabilities),
         unlocking=Unlocking(stores.hot, ledger, durabilities),
+        voiding=Voiding(stores.hot, ShipmentRows(stores.engine), durabilities, past),
         availability=Availability(
             stores.hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
         ),

@@ -137,6 +137,29 @@ class Deduct(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class Void(Step):
+    """The shipment `key` never left: what it took (`lines`, each with its warehouse) is promised to the order again.
+
+    Without lines it was voided before. `occurred_at` is when it was said to have left, in ms; None: now. Both are as
+    the ledger has them: a repeat is known by the shipment alone.
+    """
+
+    lines: tuple[Line, ...] = ()
+    occurred_at: int | None = None
+    reason: str | None = None
+
+    @property
+    def op(self) -> str:
+        """The voiding of this lock's shipment."""
+        return f"void:{self.lock_id}{{{self.key}"
+
+    @property
+    def shipment_op(self) -> str:
+        """The op of the shipment."""
+        return Deduct(self.lock_id, self.key).op
+
+
+@dataclass(frozen=True, slots=True)
 class Replace(Step):
     """Other lines, in one atomic swap; of a lock that shipped in part, for what has not shipped.
 

@@ -4,7 +4,7 @@ from app.domain.answers import Answer, TransferLine
 from app.domain.commands import (
     Fact,
 )
-from app.domain.model_shelves import TOLD, LockRecord, Repeatable, TransferRecord, told_op
+from app.domain.model_shelves import TOLD, VOID, LockRecord, Repeatable, TransferRecord, told_op
 from app.domain.model_transfers import Transfers, status_of
 from app.domain.outcomes import Outcome
 from app.domain.words import (
@@ -14,6 +14,9 @@ from app.domain.words import (
     LockStatus,
     Place,
 )
+
+_NO_ROUTE = {TOLD, VOID}
+"""Fingerprints of documents that no route tells of, or none any more."""
 
 
 class Facts(Transfers):
@@ -80,7 +83,7 @@ class Facts(Transfers):
             same = known.fingerprint == command.content
             return Outcome.REPEATED if same else Outcome.OTHER_CONTENT
         route = self.ops.get(command.document_op)
-        if route is None or route.fingerprint == TOLD or (its is not None and route.record is not its):
+        if route is None or route.fingerprint in _NO_ROUTE or (its is not None and route.record is not its):
             return None
         return Outcome.REPEATED if _has_line(command, its) else None
 
@@ -110,7 +113,7 @@ class Facts(Transfers):
         op = told_op(command.document_op, command.sku, command.warehouse)
         self.ops[op] = Repeatable(command.content, Answer(Outcome.BOOKED), record, units)
         known = self.ops.get(command.document_op)
-        if known is None or known.fingerprint == TOLD:
+        if known is None or known.fingerprint in _NO_ROUTE:
             self.ops[command.document_op] = Repeatable(TOLD, Answer(Outcome.BOOKED), record)
 
     def _moves_of(self, command: Fact, record: LockRecord | TransferRecord | None) -> Outcome | None:

@@ -17,8 +17,18 @@ from app.domain.commands import (
     Replace,
     Step,
     Unlock,
+    Void,
 )
-from app.domain.model_shelves import TOLD, LockRecord, Repeatable, Shelves
+from app.domain.model_shelves import (
+    TOLD,
+    VOID,
+    LockRecord,
+    Repeatable,
+    Shelves,
+    beyond,
+    sums_of,
+    told_op,
+)
 from app.domain.outcomes import WRITTEN, Outcome
 from app.domain.sourcing import Holding, Shortage, merge, stay
 from app.domain.words import (
@@ -64,7 +74,8 @@ class Locks(Shelves):
         repeated = self.ops.get(command.op) if command.op else None
         is_told = repeated is not None and repeated.fingerprint == TOLD
         if repeated and repeated.fingerprint != command.fingerprint and not is_told:
-            return Answer(Outcome.ID_REUSED)
+            voided = isinstance(command, Deduct) and repeated.fingerprint == VOID
+            return Answer(Outcome.SHIPMENT_VOIDED if voided else Outcome.ID_REUSED)
         record = self.locks.get(command.lock_id)
         if record is None:
             return Answer(Outcome.UNKNOWN_LOCK)
@@ -86,8 +97,12 @@ class Locks(Shelves):
                 return self._extend(command, record, now)
             case Unlock():
                 return self._unlock(command, record)
-            case Deduct():
-                return self._deduct(command, record)
+            case Deduct() | Void():
+                return (
+                    self._deduct(command, record)
+                    if isinstance(command, Deduct)
+                    else self._void(command, record)
+                )
             case Replace():
                 return self._replace(command, record, now)
             case Reopen():
@@ -177,11 +192,44 @@ class Locks(Shelves):
         if beyond and command.only_if_on_hand:
             return Answer(Outcome.BEYOND_ON_HAND, view, beyond_on_hand=beyond)
         self._move_lines(view.lines, taken, Place.LOCKED, Place.CUSTOMER)
+        shipped = ((line, n) for line, n in zip(view.lines, taken, strict=True) if n)
+        self.shipped[command.op] = tuple(Line(line.sku, n, line.warehouse) for line, n in shipped)
         lines = tuple(line._replace(deducted=line.deducted + taken[i]) for i, line in enumerate(view.lines))
         left = any(line.outstanding for line in lines)
         status = LockStatus.PARTLY_DEDUCTED if left else LockStatus.DEDUCTED
         view = record.change(status=status, expires_at=None, lines=lines)
         return Answer(Outcome.DEDUCTED, view, beyond_on_hand=beyond)
+
+    def _void(self, command: Void, record: LockRecord) -> Answer:
+        op, lines = command.shipment_op, merge(command.lines)
+        if not lines:
+            return Answer(Outcome.UNCHANGED, record.view)
+        known = self.ops.get(op)
+        if (known and known.fingerprint == TOLD) or any(
+            told_op(op, x.sku, x.warehouse) in self.ops for x in lines
+        ):
+            return Answer(Outcome.SHIPMENT_REPORTED, record.view)
+        taken = {(line.sku, line.warehouse): line.quantity for line in lines}
+        deducted = {(line.sku, line.warehouse): line.deducted for line in record.view.lines}
+        if any(units > deducted.get(place, 0) for place, units in taken.items()):
+            return Answer(Outcome.INVALID_ARGUMENT)
+        left = sums_of((line.sku, line.deducted) for line in record.view.lines)
+        for sku, units in record.returned.items():
+            left[sku] = max(0, left.get(sku, 0) - units)
+        if exceeding := beyond(sums_of((line.sku, line.quantity) for line in lines), left):
+            return Answer(Outcome.SHIPMENT_RETURNED, record.view, exceeding=exceeding)
+        for line in lines:
+            where = (line.sku, line.warehouse, Place.CUSTOMER, Place.LOCKED)
+            self._fact_move(*where, line.quantity, at=command.occurred_at)
+        changed = tuple(
+            line._replace(deducted=line.deducted - taken.get((line.sku, line.warehouse), 0))
+            for line in record.view.lines
+        )
+        some = any(line.deducted for line in changed)
+        status = LockStatus.PARTLY_DEDUCTED if some else LockStatus.CONFIRMED
+        record.given_back = False
+        self.ops[op] = Repeatable(VOID, Answer(Outcome.VOIDED), record)
+        return Answer(Outcome.VOIDED, record.change(status=status, lines=changed))
 
     def _deduct_untold(self, command: Deduct, record: LockRecord) -> Answer:
         """Deduct what of a shipment no event told of."""

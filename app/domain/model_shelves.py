@@ -23,6 +23,8 @@ from app.domain.words import (
 
 TOLD = "events"
 """The fingerprint of a document that events of the inbox told of, a SKU at a time."""
+VOID = "void"
+"""The fingerprint of a shipment that never left."""
 _COUNTS_MAX = 8
 ToldLine = TypeVar("ToldLine", Line, Booking)
 SHELVES = {
@@ -111,6 +113,8 @@ class Shelves:
     """When a SKU was counted in a warehouse, and whether its damaged units were too."""
     sequences: dict[tuple[str, str], int] = field(default_factory=dict)
     """How far a source's numbered events of a warehouse are."""
+    shipped: dict[str, tuple[Line, ...]] = field(default_factory=dict)
+    """What each shipment by route took, by its op; each line with its warehouse."""
     facts: int = 0
     """How many events of the inbox were noted, with moves or without."""
 

@@ -30,6 +30,7 @@ from app.domain.commands import (
     TransferShip,
     TransferStep,
     Unlock,
+    Void,
 )
 
 Args = list[str | int]
@@ -62,6 +63,12 @@ def deduct(command: Deduct) -> Args:
     """Without lines: all that is left."""
     lines = _lines(command.lines) if command.lines is not None else []
     return [*_step(command), _flag(on=command.only_if_on_hand), *lines]
+
+
+def void(command: Void) -> Args:
+    """What the shipment took, as the ledger has it; without lines: it was voided before."""
+    args: Args = [*_step(command), command.shipment_op, _optional(command.occurred_at), _json(command.reason)]
+    return [*args, *(_lines(command.lines) if command.lines else [])]
 
 
 def replace(command: Replace, order: Args) -> Args:

@@ -34,6 +34,7 @@ COMMANDS = (
     "confirm",
     "extend",
     "deduct",
+    "void",
     "replace",
     "expire",
     "receive",

@@ -86,7 +86,7 @@ def _lock_answer_of(outcome: Outcome, reply: Sequence[str]) -> Answer:
     """Read an answer that shows a lock."""
     lock, (more, beyond, original) = lock_of(reply), more_of(reply)
     match outcome:
-        case Outcome.QUANTITY_EXCEEDS_LOCK:
+        case Outcome.QUANTITY_EXCEEDS_LOCK | Outcome.SHIPMENT_RETURNED:
             return Answer(outcome, lock, exceeding=_excesses_of(more))
         case Outcome.LOCK_EXPIRED:
             return Answer(outcome, lock, shortages_of(more) if more else ())

@@ -14,12 +14,12 @@ from app.domain.events import Position
 from app.domain.outcomes import WRITTEN, Outcome
 
 _LOCK_STEPS = frozenset(
-    {"lock", "replace", "reopen", "exchange", "unlock", "deduct", "confirm", "extend", "remember"}
+    {"lock", "replace", "reopen", "exchange", "unlock", "deduct", "confirm", "extend", "remember", "void"}
 )
 _BOOKINGS = frozenset({"receive", "return", "adjust", "count"})
 _TAKES = frozenset({"lock", "replace", "reopen", "exchange"})
-_ENDS = {"unlock": ("l", "a"), "deduct": ("l", "c")}
-_LINES_AT = {"unlock": 4, "deduct": 4}
+_ENDS = {"unlock": ("l", "a"), "deduct": ("l", "c"), "void": ("c", "l")}
+_LINES_AT = {"unlock": 4, "deduct": 4, "void": 6}
 """Where a step's own lines begin in its arguments, if it has any."""
 _FACTS = {
     "received": "receive",

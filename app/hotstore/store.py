@@ -27,6 +27,7 @@ from app.domain.commands import (
     TransferReceive,
     TransferShip,
     Unlock,
+    Void,
 )
 from app.domain.outcomes import Outcome
 from app.errors import NotReadyError, OutcomeUnknownError
@@ -99,6 +100,10 @@ class HotStore:
     async def deduct(self, command: Deduct, who: str = "") -> Answer:
         """Take what shipped off the shelf."""
         return await self._write("deduct", who, calls.deduct(command))
+
+    async def void(self, command: Void, who: str = "") -> Answer:
+        """Put what a shipment took back on the shelf, promised to the order."""
+        return await self._write("void", who, calls.void(command))
 
     async def replace(self, command: Replace, who: str = "") -> Answer:
         """Swap a lock's lines for others."""
@@ -293,6 +298,7 @@ _ECHOES = frozenset({"lock", "confirm", "extend", "unlock", "deduct", "replace",
     {
         "reopen",
         "remember",
+        "void",
         "exchange",
         "receive",
         "return",

@@ -20,6 +20,7 @@ from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
 from app.operations.unlocking import Unlocking
+from app.operations.voiding import Voiding
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Operations:
     locks: Locks
     lock_list: LockList
     unlocking: Unlocking
+    voiding: Voiding
     availability: Availability
     stock: StockCounts
     returns: Returns

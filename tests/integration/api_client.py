@@ -26,6 +26,7 @@ from app.ledger.lock_rows import LockRows
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrderRows
 from app.ledger.reconciliations import ReconciliationRows
+from app.ledger.shipments import ShipmentRows
 from app.ledger.shortages import ShortageRows
 from app.ledger.snapshots import Snapshots
 from app.operations.adjustments import Adjustments
@@ -51,6 +52,7 @@ from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
 from app.operations.unlocking import Unlocking
+from app.operations.voiding import Voiding
 from app.settings import Settings
 from tests import servers
 
@@ -171,6 +173,7 @@ def operations_on(
         locks=Locks(hot, ledger, levels, past),
         lock_list=LockList(hot, LockRows(engine), levels),
         unlocking=Unlocking(hot, ledger, levels),
+        voiding=Voiding(hot, ShipmentRows(engine), levels, past),
         availability=availability,
         stock=StockCounts(hot),
         returns=Returns(hot, levels, once, past),

@@ -29,6 +29,7 @@ from app.domain.commands import (
     TransferReceive,
     TransferShip,
     Unlock,
+    Void,
 )
 from app.domain.outcomes import Outcome
 from app.domain.words import LockStatus
@@ -57,6 +58,7 @@ HEADERS = {
     "expire": Expire, "receive": Receive, "return": Return, "adjust": Adjust, "opening": Opening,
     "exchange": Exchange, "transfer": Transfer, "transfer_ship": TransferShip, "transfer_receive": TransferReceive,
     "transfer_cancel": TransferCancel, "transfer_close": TransferClose, "reopen": Reopen, "remember": Remember,
+    "void": Void,
     "buffer": Buffer, "inbox": Fact,
 }  # fmt: skip
 ELSEWHERE = {

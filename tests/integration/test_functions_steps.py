@@ -7,6 +7,7 @@ from app.domain.commands import (
     Adjust,
     Booking,
     Confirm,
+    Count,
     Deduct,
     Expire,
     Extend,
@@ -21,6 +22,7 @@ from app.domain.commands import (
     Return,
     TransferClose,
     Unlock,
+    Void,
 )
 from app.domain.events import Counts
 from app.domain.sourcing import Shortage
@@ -49,6 +51,7 @@ from tests.integration.function_cases import (
     at_north,
     back,
     show,
+    told,
 )
 from tests.properties.pair import Advance
 from tests.properties.rig import START_MS, Shard
@@ -72,6 +75,10 @@ def swap(*lines: Line, warehouses: tuple[str, ...] = (), version: int | None = N
 
 def close(way: OnTheWay = "", reason: str | None = None) -> TransferClose:
     return TransferClose("T", in_transit=way, reason=reason)
+
+
+def void(shipment_id: str, *taken: Line) -> Void:
+    return Void("L", shipment_id, taken)
 
 
 def write_off(units: int, *, only: bool = True) -> Adjust:
@@ -511,6 +518,113 @@ CASES = {
         at_north(0),
     ),
     "write off again without the condition": Case((TEN, write_off(1)), write_off(1, only=False), O.REPEATED),
+    # void a shipment
+    "void all that shipped": Case(
+        SHIPPED,
+        void("s1", Line("A", 4, N)),
+        O.VOIDED,
+        at_north(6, 4),
+        {"status": "confirmed", "lines": [("A", N, 4, 0)], "expires_at": None, "version": 3},
+    ),
+    "void one of two": Case(
+        (*HALF_SHIPPED, Deduct("L", "s2", (Line("A", 2),))),
+        void("s1", Line("A", 1, N)),
+        O.VOIDED,
+        at_north(6, 2),
+        {"status": "partly_deducted", "lines": [("A", N, 4, 2)]},
+    ),
+    "void after the rest was given back": Case(
+        (*HALF_SHIPPED, Unlock("L")),
+        void("s1", Line("A", 1, N)),
+        O.VOIDED,
+        at_north(9, 1),
+        {"status": "confirmed", "lines": [("A", N, 1, 0)]},
+    ),
+    "void again": Case(
+        (*SHIPPED, void("s1", Line("A", 4, N)), Deduct("L", "s2")),
+        void("s1", Line("A", 4, N)),
+        O.REPEATED,
+        at_north(6),
+        {"status": "confirmed", "now": "deducted"},
+    ),
+    "void what the ledger says was voided": Case(
+        SHIPPED, void("s1"), O.UNCHANGED, at_north(6), {"status": "deducted"}
+    ),
+    "void what came back": Case(
+        (*SHIPPED, Return("r", N, (back(1),), lock_id="L")),
+        void("s1", Line("A", 4, N)),
+        O.SHIPMENT_RETURNED,
+        at_north(7),
+        {"exceeding": [Excess("A", "", 4, 3)], "status": "deducted"},
+    ),
+    "void what did not come back": Case(
+        (*HALF_SHIPPED, Deduct("L", "s2"), Return("r", N, (back(1),), lock_id="L")),
+        void("s2", Line("A", 3, N)),
+        O.VOIDED,
+        at_north(7, 3),
+        {"status": "partly_deducted", "lines": [("A", N, 4, 1)]},
+    ),
+    "return what was voided": Case(
+        (*SHIPPED, void("s1", Line("A", 4, N))),
+        Return("r", N, (back(1),), lock_id="L"),
+        O.QUANTITY_EXCEEDS_SHIPMENT,
+        at_north(6, 4),
+        {"exceeding": [Excess("A", "", 1, 0)]},
+    ),
+    "void what an event told of": Case(
+        (TEN, LOCK, told("shipped", 4, document_id="L", told_id="s1")),
+        void("s1", Line("A", 4, N)),
+        O.SHIPMENT_REPORTED,
+        at_north(6),
+    ),
+    "void more than has shipped": Case(
+        HALF_SHIPPED, void("s1", Line("A", 2, N)), O.INVALID_ARGUMENT, at_north(6, 3)
+    ),
+    "void of nothing": Case((TEN,), void("s1", Line("A", 1, N)), O.UNKNOWN_LOCK),
+    "void, and the shipment comes again": Case(
+        (*SHIPPED, void("s1", Line("A", 4, N))), Deduct("L", "s1"), O.SHIPMENT_VOIDED, at_north(6, 4)
+    ),
+    "void, and it ships under another id": Case(
+        (*SHIPPED, void("s1", Line("A", 4, N))),
+        Deduct("L", "s2"),
+        O.DEDUCTED,
+        at_north(6),
+        {"status": "deducted"},
+    ),
+    "void, and another shipment comes again": Case(
+        (*HALF_SHIPPED, Deduct("L", "s2"), void("s1", Line("A", 1, N))),
+        Deduct("L", "s2"),
+        O.REPEATED,
+        at_north(6, 1),
+        {"status": "deducted", "version": 3, "lines": [("A", N, 4, 4)], "now": "partly_deducted"},
+    ),
+    "void, and a warehouse says that it left": Case(
+        (*SHIPPED, void("s1", Line("A", 4, N))),
+        told("shipped", 4, document_id="L", told_id="s1"),
+        O.BOOKED,
+        at_north(6),
+    ),
+    "void what was counted before": Case(
+        (
+            TEN,
+            LOCK,
+            Count("c", N, (Booking("A", Place.ADJUSTMENT, Place.AVAILABLE, 0),), START_MS - 5),
+            Deduct("L", "s1"),
+        ),
+        Void("L", "s1", (Line("A", 4, N),), START_MS),
+        O.VOIDED,
+        at_north(6, 4),
+    ),
+    "void what was counted since": Case(
+        (
+            *SHIPPED,
+            Advance(9),
+            Count("c", N, (Booking("A", Place.ADJUSTMENT, Place.AVAILABLE, 4, "found"),), START_MS + 5),
+        ),
+        Void("L", "s1", (Line("A", 4, N),), START_MS),
+        O.VOIDED,
+        at_north(6, 4),  # it was counted, 10 in all: so it is there, and now it is the order's again
+    ),
     # close a transfer
     "close what has not shipped": Case(
         (TEN, MOVE),

@@ -28,6 +28,7 @@ from app.domain.commands import (
     TransferReceive,
     TransferShip,
     Unlock,
+    Void,
 )
 from app.domain.words import LockStatus, Place
 from app.hotstore.store import HotStore
@@ -67,6 +68,7 @@ STEPS: tuple[Command, ...] = (
     TransferClose("T2", in_transit="lost"),
     Adjust("gone", S, (Booking("A", Place.AVAILABLE, Place.ADJUSTMENT, 50, "gone"),)),
     Deduct("part", "p3"),
+    Void("part", "p2", (Line("B", 1, N),), 0, "the label alone was printed"),
 )
 AGAIN = (*(step for step in (*BEFORE, *STEPS) if getattr(step, "key", "")), Lock("never", (Line("A", 1),)))
 """What is known by an id of its own, or by its lock: asked again, it tells what it told."""
@@ -86,11 +88,11 @@ async def test_after_each_recovery_every_repeat_answers_the_same(stores: Stores)
     """Verified as booked; replayed onto an older memory; rebuilt. A new epoch changes no answer."""
     await begin(stores)
     copy = await copy_of_memory(stores)
-    assert [answer.outcome for answer in await do(stores.hot, STEPS)][-1] == "DEDUCTED"
+    assert [answer.outcome for answer in await do(stores.hot, STEPS)][-1] == "VOIDED"
     await drain(stores)
     assert await differences(stores) == []
     whole, told = await memory_of(stores), await do(stores.hot, AGAIN)
-    assert {answer.outcome for answer in told} <= {"REPEATED", "UNCHANGED"}
+    assert {answer.outcome for answer in told} == {"REPEATED", "SHIPMENT_VOIDED"}
     assert any(answer.beyond_on_hand for answer in told)
     await put_back_memory(stores, copy)
     assert await stores.recovery().ensure_open() is Finding.BEHIND
@@ -283,3 +285,117 @@ async def test_giving_back_what_only_the_ledger_remembers(listed: House) -> None
     assert (again.status_code, again.json()["status"]) == (200, "released")
     assert await listed.differences() == []
     assert await fetch(listed.stores, "SELECT count(*) FROM lock WHERE lock_id = 'h'") == [(2,)]
+
+
+# Shipments that never left
+
+
+@pytest.fixture
+async def shipped(house: House) -> House:
+    """L has 4 of A in north, of which p1 took 1 and p2 took 3; A has 10 there, and 6 are left."""
+    hot = house.operations.locks.hot
+    lock = Lock("L", (Line("A", 4, N),), ttl_ms=None)
+    await do(hot, (lock, Deduct("L", "p1", (Line("A", 1),)), Deduct("L", "p2")))
+    return house
+
+
+async def void(house: House, shipment_id: str, lock_id: str = "L", **body: Any) -> httpx.Response:
+    return await house.http.post(f"/v1/locks/{lock_id}/deduct/{shipment_id}/void", json=body or None)
+
+
+async def test_a_parcel_that_never_left(shipped: House) -> None:
+    answer = await void(shipped, "p2", reason="the label alone was printed")
+    told = answer.json()
+    assert (answer.status_code, told["status"], told["lines"][0]["deducted"]) == (200, "partly_deducted", 1)
+    assert told["durability"] == "disk"
+    counts = await shipped.counts("A")
+    assert (counts["on_hand"], counts["locked"]) == (9, 3)
+    again = await void(shipped, "p2")
+    assert again.json() == told | {"current_status": "partly_deducted"}
+    deduct = {"shipment_id": "p2"}
+    problem(await shipped.http.post("/v1/locks/L/deduct", json=deduct), 409, "shipment_voided")
+    ships = await shipped.http.post("/v1/locks/L/deduct", json={"shipment_id": "p3"})
+    assert ships.json()["status"] == "deducted"
+    newest = (await shipped.http.get("/v1/stock/A/history?limit=2")).json()["items"]
+    assert [(one["cause"], one["from"], one["to"], one["quantity"]) for one in newest] == [
+        ("deduct", "locked", "customer", 3),
+        ("void", "customer", "locked", 3),
+    ]
+    assert newest[1]["reason"] == "the label alone was printed"
+    assert await shipped.differences() == []
+
+
+async def test_what_cannot_be_voided(shipped: House) -> None:
+    problem(await void(shipped, "p9"), 404, "unknown_shipment")
+    problem(await void(shipped, "p1", "nobody"), 404, "unknown_lock")
+    problem(await void(shipped, "p1", lines=[]), 422, "invalid_request")
+    back = {
+        "return_id": "r",
+        "warehouse": N,
+        "lock_id": "L",
+        "lines": [{"sku": "A", "quantity": 2, "condition": "sellable"}],
+    }
+    assert (await shipped.http.post("/v1/returns", json=back)).status_code == 201
+    told = problem(await void(shipped, "p2"), 409, "shipment_returned")
+    assert told["exceeding"] == [{"sku": "A", "requested": 3, "held": 2}]
+    assert (await void(shipped, "p1")).status_code == 200
+    event = {
+        "event_id": "e",
+        "type": "shipped",
+        "occurred_at": "2026-01-01T00:00:00Z",
+        "warehouse": N,
+        "sku": "A",
+    }
+    events = [event | {"quantity": 1, "lock_id": "L", "shipment_id": "SSCC"}]
+    await shipped.http.post("/v1/warehouse-events", json={"source": "wms", "events": events})
+    problem(await void(shipped, "SSCC"), 409, "shipment_reported")
+    assert await shipped.differences() == []
+
+
+async def test_voiding_what_only_the_ledger_remembers(shipped: House) -> None:
+    await shipped.caught_up()
+    ops = [f"deduct:L{{{one}" for one in ("p1", "p2")]
+    assert (await shipped.operations.locks.hot.forget("L", ops)).outcome == "FORGOTTEN"
+    assert (await void(shipped, "p2")).json()["status"] == "partly_deducted"
+    assert (await shipped.counts("A"))["locked"] == 3
+    await do(shipped.operations.locks.hot, (Unlock("L"),))
+    await shipped.caught_up()
+    ops = ["deduct:L{p2", "void:L{p2"]
+    assert (await shipped.operations.locks.hot.forget("L", ops)).outcome == "FORGOTTEN"
+    again = await void(shipped, "p2")
+    assert (again.status_code, again.json()["status"]) == (200, "deducted")  # as the ledger has it
+    assert (await shipped.counts("A"))["locked"] == 0
+    assert await shipped.differences() == []
+
+
+async def test_voiding_the_shipment_of_an_earlier_lock_of_the_id(shipped: House) -> None:
+    """The id was used again after the first lock was forgotten: that one's parcels are not this one's."""
+    await shipped.caught_up()
+    ops = [f"deduct:L{{{one}" for one in ("p1", "p2")]
+    await shipped.operations.locks.hot.forget("L", ops)
+    await do(shipped.operations.locks.hot, (Lock("L", (Line("A", 2, N),)), Deduct("L", "p1")))
+    assert (await void(shipped, "p1")).json()["lines"] == [
+        {"sku": "A", "warehouse": N, "quantity": 2, "deducted": 0}
+    ]
+    problem(await void(shipped, "p2"), 404, "unknown_shipment")
+    assert await shipped.differences() == []
+
+
+async def test_voiding_against_a_return(shipped: House) -> None:
+    """Whichever comes first: a unit is on the shelf once."""
+    line = {"sku": "A", "quantity": 3, "condition": "sellable"}
+    body = {"warehouse": N, "lock_id": "R", "lines": [line]}
+    for number in range(10):
+        lock_id = f"R{number}"
+        await do(shipped.operations.locks.hot, (Lock(lock_id, (Line("A", 3, N),)), Deduct(lock_id, "p")))
+        voided, returned = await asyncio.gather(
+            void(shipped, "p", lock_id),
+            shipped.http.post("/v1/returns", json=body | {"return_id": lock_id, "lock_id": lock_id}),
+        )
+        codes = {voided.status_code, returned.status_code}
+        assert codes in ({200, 409}, {409, 201}), (voided.text, returned.text)
+        counts = await shipped.counts("A")
+        assert counts["on_hand"] == 6
+        assert counts["locked"] == (3 if voided.status_code == 200 else 0)
+        await do(shipped.operations.locks.hot, (Unlock(lock_id),))
+    assert await shipped.differences() == []

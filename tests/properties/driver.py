@@ -37,6 +37,7 @@ from app.domain.commands import (
     TransferShip,
     TransferStep,
     Unlock,
+    Void,
 )
 from app.domain.commands import Step as CommandStep
 from app.domain.model import Model
@@ -85,6 +86,7 @@ _WEIGHTS = {
     "new_epoch": 1,
     "reopen": 6,
     "remember": 2,
+    "void": 6,
     "close": 4,
     "fact": 20,
     "count": 4,
@@ -191,6 +193,19 @@ class Chooser:
         lock_id = self._lock_id()
         only = self._rng.random() < 0.2
         return Deduct(lock_id, f"s{self._rng.randrange(4)}", self._lines_of(lock_id), only)
+
+    def _void(self) -> Void:
+        """Mostly a shipment that there was."""
+        rng, lock_id = self._rng, self._lock_id(LockStatus.PARTLY_DEDUCTED, LockStatus.DEDUCTED)
+        shipment_id = f"s{rng.randrange(4)}"
+        op = Deduct(lock_id, shipment_id).op
+        lines = self._model.shipped.get(op) if rng.random() < 0.95 else None
+        return Void(
+            lock_id,
+            shipment_id,
+            lines or (Line(rng.choice(SKUS), 1, WAREHOUSES[0]),),
+            rng.choice((None, *_TIMES)),
+        )
 
     def _confirm(self) -> Confirm:
         return Confirm(self._lock_id(), self._key())
@@ -442,7 +457,7 @@ class Chooser:
     def _forget(self) -> Forget:
         lock_id = self._lock_id(*LockStatus)
         keys = tuple(f"key:k{n}" for n in range(max(0, self._keys - 3), self._keys))
-        ops = (*(f"deduct:{lock_id}{{s{n}" for n in range(4)), *keys)
+        ops = (*(f"{kind}:{lock_id}{{s{n}" for kind in ("deduct", "void") for n in range(4)), *keys)
         return Forget(lock_id, ops if self._rng.random() < 0.7 else ())
 
     def _new_epoch(self) -> NewEpoch:

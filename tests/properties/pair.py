@@ -44,6 +44,10 @@ _SILENT = {
     Outcome.LOCK_CHANGED,
     Outcome.BEYOND_ON_HAND,
     Outcome.TOO_MANY_LINES,
+    Outcome.INVALID_ARGUMENT,
+    Outcome.SHIPMENT_VOIDED,
+    Outcome.SHIPMENT_REPORTED,
+    Outcome.SHIPMENT_RETURNED,
 }
 """Outcomes that write no event."""
 

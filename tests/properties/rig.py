@@ -43,6 +43,7 @@ from app.domain.commands import (
     TransferReceive,
     TransferShip,
     Unlock,
+    Void,
 )
 from app.domain.outcomes import Outcome
 from app.hotstore.keys import Keys
@@ -262,6 +263,7 @@ _METHODS: dict[type, Any] = {
     Extend: HotStore.extend,
     Unlock: HotStore.unlock,
     Deduct: HotStore.deduct,
+    Void: HotStore.void,
     Replace: HotStore.replace,
     Reopen: HotStore.reopen,
     Remember: HotStore.remember,

@@ -55,6 +55,7 @@ class ProblemReply(BaseModel):
     exceeding: list[ExcessReply] = []
     lock_id: str = ""
     transfer_id: str = ""
+    shipment_id: str = ""
     current_status: LockStatus | TransferStatus = LockStatus.HELD
     version: int = 1
     beyond_on_hand: list[BeyondReply] = []

@@ -16,18 +16,20 @@ from app.api.bodies import (
     ReplaceBody,
     UnlockBody,
     UnlockManyBody,
+    VoidBody,
 )
 from app.api.dependencies import Conf, IfMatch, Key, Ops, Who, level, moment_of, require_key
 from app.api.openapi import READ, WRITE, errors
 from app.api.replies.locks import LockListReply, LockReply, StepReply, UnlockedListReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_lock, of_step, of_unlocked
-from app.api.words import LIMIT_DEFAULT, AsOf, Limit, LockIdInPath, Sku
+from app.api.words import LIMIT_DEFAULT, AsOf, IdInPath, Limit, LockIdInPath, Sku
 from app.api.writes import C, Operation, Write
 from app.domain.codes import check_id
 from app.domain.outcomes import Outcome
 from app.domain.past import TooOld, Unknown
 from app.domain.words import Durability, LockStatus
+from app.operations.voiding import UnknownShipmentError
 
 router = APIRouter(route_class=StrictRoute, tags=["checkout"], dependencies=[Depends(Needs("checkout"))])
 reading = APIRouter(route_class=StrictRoute, tags=["checkout"], dependencies=[Depends(Needs("read"))])
@@ -160,11 +162,40 @@ async def reopen_lock(lock_id: LockIdInPath, body: ReopenBody, ops: Ops, write: 
 @router.post(
     "/v1/locks/{lock_id}/deduct",
     response_model=StepReply,
-    responses=errors(*_STEP, "quantity_exceeds_lock", "shipment_id_reused", "beyond_on_hand"),
+    responses=errors(
+        *_STEP, "quantity_exceeds_lock", "shipment_id_reused", "shipment_voided", "beyond_on_hand"
+    ),
 )
 async def deduct_lock(lock_id: LockIdInPath, body: DeductBody, ops: Ops, write: Write) -> Response:
     """Take what shipped off the shelf; repeatable by its shipment_id. The first deduct confirms."""
     return await _step(write, ops.locks.deduct, body.command(lock_id), body.durability)
+
+
+@router.post(
+    "/v1/locks/{lock_id}/deduct/{shipment_id}/void",
+    response_model=StepReply,
+    responses=errors(
+        *WRITE,
+        "unknown_lock",
+        "unknown_shipment",
+        "shipment_returned",
+        "shipment_reported",
+        "unavailable",
+    ),
+)
+async def void_shipment(
+    lock_id: LockIdInPath, shipment_id: IdInPath, ops: Ops, write: Write, body: VoidBody | None = None
+) -> Response:
+    """Put what a shipment took back on the shelf, promised to the order: it never left. Repeating it is safe.
+
+    What it took is read from the ledger. A shipment that a warehouse event told of did leave: it can come back as a
+    return.
+    """
+    body = body or VoidBody()
+    try:
+        return await _step(write, ops.voiding.void, body.command(lock_id, shipment_id), body.durability)
+    except UnknownShipmentError:
+        return problems.unknown_shipment(shipment_id).response()
 
 
 @router.post(
