@@ -81,6 +81,10 @@ def void(shipment_id: str, *taken: Line) -> Void:
     return Void("L", shipment_id, taken)
 
 
+def counted(found: int, at: int) -> Count:
+    return Count("c", N, (Booking("A", Place.ADJUSTMENT, Place.AVAILABLE, found, "found"),), at)
+
+
 def write_off(units: int, *, only: bool = True) -> Adjust:
     return Adjust("w", N, (Booking("A", Place.AVAILABLE, Place.ADJUSTMENT, units, "gone"),), None, only)
 
@@ -605,22 +609,13 @@ CASES = {
         at_north(6),
     ),
     "void what was counted before": Case(
-        (
-            TEN,
-            LOCK,
-            Count("c", N, (Booking("A", Place.ADJUSTMENT, Place.AVAILABLE, 0),), START_MS - 5),
-            Deduct("L", "s1"),
-        ),
+        (TEN, LOCK, counted(0, START_MS - 5), Deduct("L", "s1")),
         Void("L", "s1", (Line("A", 4, N),), START_MS),
         O.VOIDED,
         at_north(6, 4),
     ),
     "void what was counted since": Case(
-        (
-            *SHIPPED,
-            Advance(9),
-            Count("c", N, (Booking("A", Place.ADJUSTMENT, Place.AVAILABLE, 4, "found"),), START_MS + 5),
-        ),
+        (*SHIPPED, Advance(9), counted(4, START_MS + 5)),
         Void("L", "s1", (Line("A", 4, N),), START_MS),
         O.VOIDED,
         at_north(6, 4),  # it was counted, 10 in all: so it is there, and now it is the order's again
