@@ -18,7 +18,7 @@ def glob(prefix: str) -> str:
 class Scan:
     """Reads of one shard; nothing is changed."""
 
-    JSON_FIELDS = frozenset({"v", "x", "n", "q", "o", "y", "r", "i", "m", "w"})
+    JSON_FIELDS = frozenset({"v", "x", "n", "q", "o", "y", "r", "i"})
     """The fields of locks and transfers that are JSON; the others are text."""
 
     def __init__(self, client: Redis, keys: Keys) -> None:

@@ -1,5 +1,6 @@
 """From the ledger's rows to the hot store's records, field by field."""
 
+import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -95,7 +96,8 @@ def _answer(lock: Mapping[str, Any] | None, document: Mapping[str, Any] | None) 
     beyond = lock.get("m")
     if lock["s"] in _ENDED and not beyond:
         return ""
-    return text_of([lock["s"], lock.get("x"), lock["n"], lock["v"], *([beyond] if beyond else [])])
+    answer = [lock["s"], lock.get("x"), lock["n"], lock["v"]]
+    return text_of([*answer, json.loads(beyond)] if beyond else answer)
 
 
 def step_of(row: Any) -> Step:

@@ -48,8 +48,13 @@ local function load_lock(shard, lock_id)
   return lock
 end
 
--- The fields a step changed, as the event carries them: numbers and lines as JSON, the rest quoted.
-local RAW = { v = true, x = true, n = true, q = true, o = true, y = true, r = true, i = true, m = true, w = true }
+-- The fields a step changed, as the event carries them: numbers and lines as JSON, the rest quoted; so are `m` and `w`,
+-- whose JSON is text to the ledger: code that does not know them compares and restores them all the same.
+local RAW = { v = true, x = true, n = true, q = true, o = true, y = true, r = true, i = true }
+
+local function escaped(text)
+  return (string.gsub(text, '"', '\\"'))
+end
 
 local function encode_changes(changes, fields)
   local parts = {}
@@ -58,7 +63,7 @@ local function encode_changes(changes, fields)
     if value == false then
       parts[#parts + 1] = '"' .. field .. '":null'
     elseif value ~= nil then
-      parts[#parts + 1] = '"' .. field .. '":' .. (RAW[field] and value or quoted(value))
+      parts[#parts + 1] = '"' .. field .. '":' .. (RAW[field] and value or quoted(escaped(value)))
     end
   end
   return '{' .. table.concat(parts, ',') .. '}'
