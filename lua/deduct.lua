@@ -60,7 +60,7 @@ local function deduct(keys, args)
   end
   local changes = {
     s = ended and 'deducted' or 'partly_deducted', e = ended and 'deduct' or nil,
-    x = false, n = encode_lines(lines), m = beyond or gone(lock.m),
+    x = false, n = encode_lines(lines), m = beyond,
   }
   local event = { kind = 'deduct', op = args[4], fingerprint = args[5], keeps_quantities = true }
   return end_step(shard, lock, 'DEDUCTED', event, changes)

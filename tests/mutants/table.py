@@ -267,7 +267,6 @@ MUTANTS = [
         ("shipments forgotten on the line", "line.deducted = line.deducted + taken[line]", ""),
         ("a condition that is none", "if beyond and args[6] == '1' then", "if false then"),
         ("a condition that nobody made", "if beyond and args[6] == '1' then", "if beyond then"),
-        ("what is beyond stays from the shipment before", "m = beyond or gone(lock.m)", "m = beyond or nil"),
         ("a voided shipment is another's id", "if answer and answer[1] == 'ID_REUSED' and", "if false and"),
         ("any other content is voided", "return load_op(shard, op).fingerprint == VOID", "return true"),
         ("a shipment keeps the expiry", "x = false, n = encode_lines(lines),", "n = encode_lines(lines),"),
