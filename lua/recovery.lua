@@ -50,23 +50,28 @@ local function adopt(keys, args)
   return { 'OPENED', '', meta.last }
 end
 
--- shut: lets nobody write any more, and says what is going on; the memory stays as it is.
+-- shut: from here on no command changes this memory, through whatever library: each asks for the state `ready`. Only
+-- then may the memory be compared with the ledger. A memory that a repair has begun stays in the state of that repair,
+-- and an empty one stays empty.
 -- KEYS  1 meta
--- ARGV  1 fence  2 the state to be in: shut (whole, so that it can be compared), or carrying
+-- ARGV  1 fence
 -- Returns FENCED, SHUT.
 local function shut(keys, args)
   if fenced(keys, args) then return { 'FENCED', '' } end
   gate[keys[1]] = nil
-  redis.call('HSET', keys[1], 'state', args[2], 'fence', args[1])
+  if redis.call('HLEN', keys[1]) == 0 then return { 'SHUT', '' } end
+  local state = redis.call('HGET', keys[1], 'state')
+  local is_in_repair = state == 'rebuilding' or state == 'carrying'
+  redis.call('HSET', keys[1], 'state', is_in_repair and state or 'shut', 'fence', args[1])
   return { 'SHUT', '' }
 end
 
--- rebuild_begin: shuts the gate and forgets what this memory believed.
+-- rebuild_begin: forgets what this memory, which is shut, believed.
 -- KEYS  1 meta
 -- ARGV  1 fence  2 the ledger's tip  3 the ledger's clock in ms  4 the ledger's last position
--- Returns FENCED, REBUILDING.
+-- Returns FENCED (or it is not shut), REBUILDING.
 local function rebuild_begin(keys, args)
-  if fenced(keys, args) then return { 'FENCED', '' } end
+  if not repairable(keys, args) then return { 'FENCED', '' } end
   gate[keys[1]] = nil
   local epoch = redis.call('HGET', keys[1], 'epoch')
   redis.call('UNLINK', keys[1], tag_of(keys[1]) .. 'due')
@@ -124,7 +129,7 @@ local function forget(keys, args)
   if args[3] ~= '' then
     local lock = load_lock(shard, args[3])
     if lock and is_open(lock) then return { 'LOCK_OPEN', args[3] } end
-    redis.call('UNLINK', lock_key(shard, args[3]))
+    redis.call('UNLINK', lock_key(shard, args[3]), document_key(shard, 'deduct:' .. args[3]))
   end
   for i = 4, #args do redis.call('UNLINK', op_key(shard, args[i])) end
   return { 'FORGOTTEN', args[3] }
@@ -139,9 +144,21 @@ local function forget_transfer(keys, args)
   if refusal then return refusal end
   local transfer = load_transfer(shard, args[3])
   if transfer and transfer_is_open(transfer) then return { 'TRANSFER_OPEN', args[3] } end
-  redis.call('UNLINK', transfer_key(shard, args[3]))
+  redis.call('UNLINK', transfer_key(shard, args[3]), document_key(shard, 'transfer_ship:' .. args[3]),
+    document_key(shard, 'transfer_receive:' .. args[3]))
   for i = 4, #args do redis.call('UNLINK', op_key(shard, args[i])) end
   return { 'FORGOTTEN', args[3] }
+end
+
+-- forget_documents: drops the sums of documents that were not reported since the horizon.
+-- KEYS  1 meta
+-- ARGV  1 epoch  2 who  3… families
+-- Returns the gate's refusals, FORGOTTEN.
+local function forget_documents(keys, args)
+  local shard, refusal = enter(keys, args)
+  if refusal then return refusal end
+  for i = 3, #args do redis.call('UNLINK', document_key(shard, args[i])) end
+  return { 'FORGOTTEN', '' }
 end
 
 register('open', open, { 'allow-oom' })
@@ -153,3 +170,4 @@ register('trim', trim, { 'allow-oom' })
 register('forgetting', forgetting, { 'allow-oom' })
 register('forget', forget, { 'allow-oom' })
 register('forget_transfer', forget_transfer, { 'allow-oom' })
+register('forget_documents', forget_documents, { 'allow-oom' })

@@ -4,15 +4,16 @@
 --       7… the default order of warehouses (a count, then codes)
 -- Event reopen, moves available -> locked.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
---   REPEATED, ID_REUSED, UNKNOWN_LOCK, UNCHANGED (it is held), LOCK_NOT_HELD (it is paid or shipped, or was released
---   before any request came: then nobody knows what to hold), BACKLOG_FULL, INSUFFICIENT_STOCK (all shortages), REOPENED.
+--   REPEATED, ID_REUSED, UNKNOWN_LOCK, UNCHANGED (it is held), LOCK_NOT_HELD (it is paid, or some of it shipped, or
+--   it was released before any request came, and what to hold is unknown), BACKLOG_FULL, INSUFFICIENT_STOCK (all shortages), REOPENED.
 
 local function reopen(keys, args)
   local ttl, order = natural(args[6]), read_list(args, 7)
   local shard, lock, answer = begin_step(keys, args, order and (ttl or args[6] == ''))
   if answer then return answer end
   if lock.s == 'held' then return lock_answer('UNCHANGED', lock, shard.last) end
-  if (lock.s ~= 'expired' and lock.s ~= 'released') or lock.f == '' then
+  local ended = lock.s == 'expired' or lock.s == 'released'
+  if not ended or lock.f == '' or any_deducted(decode_lines(lock.n)) then
     return lock_answer('LOCK_NOT_HELD', lock, shard.last)
   end
   if backlog_is_full(shard) then return { 'BACKLOG_FULL', lock.id } end

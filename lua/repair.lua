@@ -1,6 +1,6 @@
 -- Repair: setting what a memory should hold, after the ledger. As in recovery, each function is fenced.
 --
--- A record's arguments: kind (stock, lock, transfer, op, counted, sequences), id, `fresh` (1: nothing of an earlier record stays),
+-- A record's arguments: kind (stock, lock, transfer, op, counted, sequences, document), id, `fresh` (1: nothing of an earlier record stays),
 -- how many fields, fields and values, how many fields to remove, their names. An op has one field: its text.
 -- All is set absolutely, so each step may be repeated.
 
@@ -14,31 +14,37 @@ local function put_due(tag, lock_id)
   end
 end
 
--- Calls `done(kind, key, fields)` for each record from ARGV[first] on that was written.
-local function put_records(tag, args, first, done)
+-- Sets the record from ARGV[first] on, of which nothing is there yet if `cleared`. Returns its kind, its key, the index of
+-- its first field and the index after it.
+local function put_record(tag, args, first, cleared)
+  local kind, id, fresh, count = args[first], args[first + 1], args[first + 2], tonumber(args[first + 3])
+  local key, at = tag .. kind .. ':' .. id, first + 4
+  local gone = tonumber(args[at + 2 * count])
+  if fresh == '1' and not cleared then redis.call('UNLINK', key) end
+  if kind == 'op' then
+    if count > 0 then redis.call('SET', key, args[at + 1]) end
+  else
+    call_with('HSET', key, args, at, at + 2 * count - 1)
+    call_with('HDEL', key, args, at + 2 * count + 1, at + 2 * count + gone)
+  end
+  return kind, key, at, at + 2 * count + gone + 1
+end
+
+-- Sets the records from ARGV[first] on.
+local function put_records(tag, args, first)
   while first <= #args do
-    local kind, id, fresh, count = args[first], args[first + 1], args[first + 2], tonumber(args[first + 3])
-    local key, at = tag .. kind .. ':' .. id, first + 4
-    local gone = tonumber(args[at + 2 * count])
-    if fresh == '1' then redis.call('UNLINK', key) end
-    if kind == 'op' then
-      if count > 0 then redis.call('SET', key, args[at + 1]) end
-    else
-      local fields, removed = {}, {}
-      for i = 0, 2 * count - 1 do fields[i + 1] = args[at + i] end
-      for i = 1, gone do removed[i] = args[at + 2 * count + i] end
-      call_with('HSET', key, fields)
-      call_with('HDEL', key, removed)
-    end
+    local id = args[first + 1]
+    local kind, _, _, after = put_record(tag, args, first, false)
     if kind == 'lock' then put_due(tag, id) end
-    if done then done(kind, key, at, count) end
-    first = at + 2 * count + gone + 1
+    first = after
   end
 end
 
--- What a record is now, as text: how many fields it has and the values of those it should have.
-local function read_back(kind, key, args, at, count)
+-- What a record that should be `key` and the fields from ARGV[at] on is now, as text: how many fields it has and the values
+-- of those it should have.
+local function read_back(kind, key, args, at)
   if kind == 'op' then return redis.call('GET', key) or '' end
+  local count = tonumber(args[at - 1])
   local parts = { redis.call('HLEN', key) }
   for first = 0, count - 1, UNPACK_MAX do
     local names = {}
@@ -46,6 +52,13 @@ local function read_back(kind, key, args, at, count)
     for _, value in ipairs(redis.call('HMGET', key, unpack(names))) do parts[#parts + 1] = value or '' end
   end
   return table.concat(parts, ' ')
+end
+
+-- When a lock expires whose fields are those from ARGV[at] on: nil if it does not.
+local function expiry_in(args, at)
+  local fields = {}
+  for i = at, at + 2 * tonumber(args[at - 1]) - 1, 2 do fields[args[i]] = args[i + 1] end
+  return fields.s == 'held' and fields.x or nil
 end
 
 -- Whether a hash holds exactly these fields and values.
@@ -92,23 +105,31 @@ end
 
 -- rebuild_load: sets records while the memory is being rebuilt, and says what is there then.
 -- KEYS  1 meta
--- ARGV  1 fence  2… records
+-- ARGV  1 fence  2 records, as one list in JSON
 -- Returns FENCED, LOADED: {outcome, how many records, a fingerprint of what was read back}.
 local function rebuild_load(keys, args)
   if not rebuilding(keys, args) then return { 'FENCED', '' } end
-  local texts = {}
-  put_records(tag_of(keys[1]), args, 2, function(kind, key, at, count)
-    texts[#texts + 1] = read_back(kind, key, args, at, count)
-  end)
+  local texts, records, tag, first = {}, cjson.decode(args[2]), tag_of(keys[1]), 1
+  local due = {}
+  while first <= #records do
+    local id = records[first + 1]
+    local kind, key, at, after = put_record(tag, records, first, true)
+    texts[#texts + 1] = read_back(kind, key, records, at)
+    local expires_at = kind == 'lock' and expiry_in(records, at)
+    if expires_at then due[#due + 1], due[#due + 2] = expires_at, id end
+    first = after
+  end
+  call_with('ZADD', tag .. 'due', due)
   return { 'LOADED', tostring(#texts), redis.sha1hex(table.concat(texts, '\n')) }
 end
 
 -- replay: one event that the ledger has and this memory missed. Its entry keeps its id and its fingerprint.
 -- KEYS  1 meta
 -- ARGV  1 fence  2 the tip before it  3 its position  4 its tip  5 its time in ms  6 the event as JSON  7… records
--- Returns FENCED, UNCHANGED (it was replayed before), TIP_MOVED, REPLAYED: {outcome, '', position}.
+-- Returns FENCED (or the memory is not shut), UNCHANGED (it was replayed before), TIP_MOVED,
+--   REPLAYED: {outcome, '', position}.
 local function replay(keys, args)
-  if fenced(keys, args) then return { 'FENCED', '' } end
+  if not repairable(keys, args) then return { 'FENCED', '' } end
   local meta = meta_of(keys[1])
   if meta.last == args[3] and meta.tip == args[4] then return { 'UNCHANGED', '', args[3] } end
   if meta.tip ~= args[2] then return { 'TIP_MOVED', '' } end
@@ -126,7 +147,7 @@ end
 -- ARGV  1 fence  2… records
 -- Returns FENCED (or it is not shut), LOADED.
 local function mend(keys, args)
-  if fenced(keys, args) or gate[keys[1]] then return { 'FENCED', '' } end
+  if not repairable(keys, args) then return { 'FENCED', '' } end
   put_records(tag_of(keys[1]), args, 2)
   return { 'LOADED', '' }
 end
@@ -135,9 +156,9 @@ end
 -- KEYS  1 meta
 -- ARGV  1 fence  2 the ledger's tip  3 the ledger's last position  4 the ledger's clock in ms
 --       5 the state to be in: shut, or carrying
--- Returns FENCED, SHUT.
+-- Returns FENCED (or it is not shut), SHUT.
 local function rebase(keys, args)
-  if fenced(keys, args) then return { 'FENCED', '' } end
+  if not repairable(keys, args) then return { 'FENCED', '' } end
   gate[keys[1]] = nil
   redis.call('UNLINK', tag_of(keys[1]) .. 'outbox')
   redis.call('HDEL', keys[1], 'epochs') -- of a chain that this is no more

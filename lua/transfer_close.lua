@@ -38,14 +38,14 @@ local function close_transfer(keys, args)
   local shard, transfer, answer = begin_transfer_step(keys, args, args[4] == '' and WAYS[way] and args[7])
   if answer then return answer end
   if not transfer_is_open(transfer) then return transfer_answer('UNCHANGED', transfer, shard.last) end
-  local lines = decode_transfer_lines(transfer.n)
-  if way == '' and sum_of(lines, unshipped) == 0 then
-    local outcome = sum_of(lines, was_cut_short) > 0 and 'UNCHANGED' or 'TRANSFER_NOT_OPEN'
+  local carriage = carriage_of(transfer)
+  if way == '' and sum_of(carriage.lines, unshipped) == 0 then
+    local outcome = sum_of(carriage.lines, was_cut_short) > 0 and 'UNCHANGED' or 'TRANSFER_NOT_OPEN'
     return transfer_answer(outcome, transfer, shard.last)
   end
-  for _, line in ipairs(lines) do give_up(shard, transfer, line, way) end
+  for _, line in ipairs(carriage.lines) do give_up(shard, transfer, line, way) end
   local event = { kind = 'transfer_close', reason = args[7] ~= '' and args[7] or nil }
-  return end_transfer_step(shard, transfer, 'TRANSFER_CLOSED', event, lines)
+  return end_transfer_step(shard, carriage, 'TRANSFER_CLOSED', event)
 end
 
 register('transfer_close', close_transfer, { 'allow-oom' })

@@ -5,17 +5,26 @@
 --       8 reason as JSON ('' for none)
 --       9… what the shipment took, as the ledger has it (a count, then sku, quantity, warehouse); without: it was voided
 --       before, as the ledger has it
--- Event void, moves customer -> locked. From then on the shipment's id is one of a voided shipment.
--- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT (also if less has
---   shipped than is said), REPEATED, UNKNOWN_LOCK, UNCHANGED (it was voided before), SHIPMENT_REPORTED (an
---   event of the inbox told of it, so it left), SHIPMENT_RETURNED (with every SKU of which some came back), VOIDED.
+-- Event void, moves customer -> locked. From then on the shipment's id is one of a voided shipment, and the routes' word of
+--   it is that nothing left.
+-- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT, REPEATED,
+--   UNKNOWN_LOCK, UNCHANGED (it was voided before), SHIPMENT_REPORTED (others say that it, or some of its goods, left),
+--   SHIPMENT_RETURNED (with every SKU of which some came back), QUANTITY_TOO_LARGE, VOIDED.
 
--- Whether events told of the shipment, whole or line by line.
-local function is_reported(shard, shipment_op, lines)
+-- Whether events of an older version told of the shipment, whole or line by line.
+local function was_told(shard, shipment_op, lines)
   local shipment = load_op(shard, shipment_op)
   if shipment and shipment.fingerprint == TOLD then return true end
   for _, line in ipairs(lines) do
     if load_op(shard, told_op(shipment_op, line.sku, line.warehouse)) then return true end
+  end
+  return false
+end
+
+-- Whether others than the routes say that some of a shipment left.
+local function is_claimed(sums, document)
+  for _, claim in ipairs(sums.claims) do
+    if claim.document == document and claim.reporter ~= ROUTE and claim.units[1] > 0 then return true end
   end
   return false
 end
@@ -32,29 +41,70 @@ end
 
 -- SKUs of which more is taken back than is `left`, as JSON; nil for none.
 local function beyond_unreturned(left, taken)
-  local asked, order, exceeding = {}, {}, {}
-  for _, line in ipairs(taken) do
-    if not asked[line.sku] then order[#order + 1] = line.sku end
-    asked[line.sku] = (asked[line.sku] or 0) + line.quantity
-  end
-  for _, sku in ipairs(order) do
-    if asked[sku] > left[sku] then
-      exceeding[#exceeding + 1] = exceeding_line({ sku = sku, warehouse = '' }, asked[sku], left[sku])
+  local exceeding = {}
+  for _, one in ipairs(units_by_sku(taken)) do
+    local sku, units = one[1], one[2]
+    if units > (left[sku] or 0) then
+      exceeding[#exceeding + 1] = exceeding_line({ sku = sku, warehouse = '' }, units, left[sku] or 0)
     end
   end
   return #exceeding > 0 and ('[' .. table.concat(exceeding, ',') .. ']') or nil
 end
 
--- Takes the units off what has shipped; false if it was less.
-local function unship(lines, taken)
-  local index = {}
-  for _, line in ipairs(lines) do index[line.sku .. '\n' .. line.warehouse] = line end
-  for _, want in ipairs(taken) do
-    local line = index[want.sku .. '\n' .. want.warehouse]
-    if not line or line.deducted < want.quantity then return false end
-    line.deducted = line.deducted - want.quantity
+-- Takes back what the routes said of a SKU. Returns how many units of each warehouse have left in the shipment by
+-- their word: of a shipment of an older version they have said nothing yet.
+local function take_word_back(order, sums, document, lines)
+  local places = {}
+  for _, line in ipairs(lines) do
+    local units, any = said_in_all(sums, document, ROUTE, line.warehouse)
+    if not any then
+      units = { line.quantity, 0, 0 }
+      claim_units(sums, document, line.warehouse, ROUTE, units)
+      rebook(sums, shipments_to_book(sums.claims, sums.lead, (promised_to(order, line.sku))))
+    end
+    places[line.warehouse] = units[1]
+  end
+  for warehouse, units in pairs(places) do claim_units(sums, document, warehouse, ROUTE, { -units, 0, 0 }) end
+  return places
+end
+
+-- Stages that a SKU's units never left; false if some of them did, by another's word.
+local function unship(shard, order, sums, document, lines, at)
+  local stock, less = load_stock(shard, lines[1].sku), {}
+  local places = take_word_back(order, sums, document, lines)
+  local changes = ship_claims(shard, order, sums, stock, at)
+  for _, change in ipairs(changes) do
+    if change.units[1] ~= -(places[change.warehouse] or 0) then return false end
+    less[change.warehouse] = true
+  end
+  for _, line in ipairs(lines) do
+    if not less[line.warehouse] or places[line.warehouse] ~= line.quantity then return false end
+    note_shipping_times(shard, sums, stock, changes, line.warehouse, 0, at)
   end
   return true
+end
+
+-- Stages all of it, SKU by SKU; false if others say that some of it left.
+local function unship_all(shard, order, family, document, taken, at)
+  local lines_of_sku = by_sku(taken)
+  for _, sku in ipairs(skus_of(taken)) do
+    local sums = sums_to_change(family, sku)
+    if is_claimed(sums, document) then return false end
+    if not unship(shard, order, sums, document, lines_of_sku[sku], at) then return false end
+  end
+  return true
+end
+
+local function end_void(shard, order, args, family, at)
+  local lock, changes = order.lock, changes_of_order(order)
+  if lock.s == 'deducted' then changes.w = note_ending(shard, lock) end
+  local event = {
+    kind = 'void', op = args[4], fingerprint = args[5], reason = args[8] ~= '' and args[8] or nil, occurred_at = at,
+    told = '[[["' .. args[6] .. '","' .. VOID .. '",""]],null]', keeps_quantities = order.same, family = family,
+  }
+  local answer = end_step(shard, lock, 'VOIDED', event, changes)
+  if answer[1] == 'VOIDED' then write_op(shard, { op = args[6], fingerprint = VOID }, answer[3]) end
+  return answer
 end
 
 local function void(keys, args)
@@ -65,30 +115,21 @@ local function void(keys, args)
   if answer then return answer end
   if not taken then return lock_answer('UNCHANGED', lock, shard.last) end
   taken = merge_lines(taken)
-  if is_reported(shard, args[6], taken) then return lock_answer('SHIPMENT_REPORTED', lock, shard.last) end
-  local lines = decode_lines(lock.n)
-  local left = unreturned(lock, lines)
-  if not unship(lines, taken) then return { 'INVALID_ARGUMENT', lock.id } end
+  local order, document = order_of(lock), reported_document(args[6])
+  local left = unreturned(lock, order.lines)
+  local family = load_family(shard, 'deduct:' .. lock.id, skus_of(taken))
+  order.less = nil
+  if was_told(shard, args[6], taken) or not unship_all(shard, order, family, document, taken, at) then
+    return lock_answer('SHIPMENT_REPORTED', lock, shard.last)
+  end
   local exceeding = beyond_unreturned(left, taken)
   if exceeding then
     answer = lock_answer('SHIPMENT_RETURNED', lock, shard.last)
     answer[8] = exceeding
     return answer
   end
-  for _, line in ipairs(taken) do
-    fact_move(shard, load_stock(shard, line.sku), line.warehouse, 'c', 'l', line.quantity, nil, nil, at)
-  end
-  local changes = {
-    s = any_deducted(lines) and 'partly_deducted' or 'confirmed', e = gone(lock.e), n = encode_lines(lines),
-    w = lock.s == 'deducted' and note_ending(shard, lock) or nil,
-  }
-  local event = {
-    kind = 'void', op = args[4], fingerprint = args[5], reason = args[8] ~= '' and args[8] or nil, occurred_at = at,
-    document = 'null,[[["' .. args[6] .. '","' .. VOID .. '",""]],null]', keeps_quantities = true,
-  }
-  answer = end_step(shard, lock, 'VOIDED', event, changes)
-  if answer[1] == 'VOIDED' then write_op(shard, { op = args[6], fingerprint = VOID }, answer[3]) end
-  return answer
+  if not counts_fit(shard) then return { 'QUANTITY_TOO_LARGE', lock.id } end
+  return end_void(shard, order, args, family, at)
 end
 
 register('void', void, { 'allow-oom' })

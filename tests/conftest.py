@@ -1,11 +1,13 @@
 """Fixtures: real servers, one of each a session, and stores that begin empty for each test."""
 
+import os
 import sys
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import structlog
 
+from app import environment
 from app.bootstrap import Stores, open_stores
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
@@ -16,6 +18,9 @@ from tests import servers
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
 
 
+# As the processes do: tests connect to servers of their own, whatever proxy the machine has.
+environment.forget_defaults()
+
 SLOW = frozenset({"faults", "acceptance", "properties"})
 """Folders whose files take long: begun last, one of them would keep one process busy after the others are done."""
 
@@ -24,6 +29,13 @@ SLOW = frozenset({"faults", "acceptance", "properties"})
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long; else the order stays as it was shuffled."""
     items.sort(key=lambda item: SLOW.isdisjoint(item.path.parts))
+
+
+@pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings, and variables of the tests that look like some, of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith(environment.SETTINGS_PREFIX)]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

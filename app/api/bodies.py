@@ -153,12 +153,14 @@ class DeductBody(_Write):
 
     shipment_id: Id
     lines: Lines | None = Field(None, description="all that is left if omitted")
+    occurred_at: OccurredAt | None = Field(None, description="when it left; when it is recorded if omitted")
     only_if_on_hand: bool = Field(default=False, description="refuse what is not on the shelf, by the counts")
 
     def command(self, lock_id: str) -> commands.Deduct:
         """Return the command."""
         lines = _lines(self.lines) if self.lines else None
-        return commands.Deduct(lock_id, self.shipment_id, lines, self.only_if_on_hand)
+        at = time_ms(self.occurred_at) if self.occurred_at else None
+        return commands.Deduct(lock_id, self.shipment_id, lines, at, only_if_on_hand=self.only_if_on_hand)
 
 
 class VoidBody(_Write):
@@ -250,6 +252,9 @@ class ExchangeBody(_Document):
     """A customer's goods came back, and others are held instead: both or neither."""
 
     exchange_id: Id
+    lock_id: Id | None = Field(
+        None, description="what it was shipped for: then no more than that, less what came back before"
+    )
     returned: Annotated[list[ReturnLine], LINES]
     lock: NewLockBody
 
@@ -257,7 +262,9 @@ class ExchangeBody(_Document):
         """Return the command."""
         returned = tuple(line.booking() for line in self.returned)
         lock = self.lock.command(ttl_seconds_default)
-        return commands.Exchange(self.exchange_id, self.warehouse, returned, lock, self.occurred_at_ms)
+        return commands.Exchange(
+            self.exchange_id, self.warehouse, returned, lock, self.occurred_at_ms, self.lock_id or ""
+        )
 
 
 class TransferLineBody(_Body):
@@ -518,6 +525,12 @@ class ResolveBody(_Write):
     """Which locks give back the case's SKU in its warehouse."""
 
     lock_ids: Annotated[list[Id], Field(min_length=1, max_length=LOCKS_MAX)]
+
+
+class DecideBody(_Write):
+    """What a person decides about what reporters disagree on, and why."""
+
+    reason: Reason
 
 
 class TreatBody(_Body):

@@ -67,6 +67,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "as_of_too_old": (422, "The ledger does not reach back that far"),
     "unknown_purchase_order": (404, "The purchase order is unknown"),
     "unknown_shortage": (404, "The shortage is unknown"),
+    "unknown_mismatch": (404, "The mismatch is unknown"),
     "unknown_reconciliation": (404, "The reconciliation is unknown"),
     "unknown_warehouse": (422, "The warehouse is unknown"),
     "wrong_warehouse": (422, "The snapshot is of another warehouse"),
@@ -193,6 +194,11 @@ def unknown_shortage(shortage_id: str) -> Problem:
     return Problem("unknown_shortage", f"no shortage has the id {shortage_id}", {"shortage_id": shortage_id})
 
 
+def unknown_mismatch(mismatch_id: str) -> Problem:
+    """Return the problem of a path whose case there never was."""
+    return Problem("unknown_mismatch", f"no mismatch has the id {mismatch_id}", {"mismatch_id": mismatch_id})
+
+
 def unknown_reconciliation(reconciliation_id: str) -> Problem:
     """Return the problem of a path whose reconciliation there never was."""
     return Problem(
@@ -236,7 +242,7 @@ _REFUSALS: dict[Outcome, tuple[str, str]] = {
     Outcome.SHIPMENT_RETURNED: ("shipment_returned", "so it had left; nothing was changed"),
     Outcome.SHIPMENT_REPORTED: (
         "shipment_reported",
-        "a warehouse event told of it: if the goods are there, they came back as a return",
+        "a warehouse event says that it, or some of its goods, left: if they are there, they came back as a return",
     ),
     Outcome.BEYOND_ON_HAND: ("beyond_on_hand", "by the counts less is there; nothing was booked"),
     Outcome.LOCK_EXPIRED: ("lock_expired", "its stock was given back"),
@@ -283,7 +289,7 @@ def of_answer(answer: Answer, command: Writing | None = None) -> Problem:
         case Outcome.ID_REUSED:
             code = "lock_id_reused" if answer.detail == "lock" else _code_reused(command)
             return Problem(code, "an id stands for one content; take a new id for another")
-        case Outcome.UNKNOWN_LOCK if isinstance(command, Return):
+        case Outcome.UNKNOWN_LOCK if isinstance(command, Return | Exchange):
             detail = "no lock has this id; leave lock_id out if nobody knows what they were shipped for"
             return Problem("unknown_lock", detail, {"lock_id": command.lock_id})
         case Outcome.UNKNOWN_SKU:

@@ -17,13 +17,16 @@ from app.api.bodies import (
     StockTakeBody,
 )
 from app.domain.answers import Answer, LockView, TransferLine, TransferView
+from app.domain.documents import Units
 from app.domain.events import Counts
 from app.domain.past import Explanation, PastMove, StockThen
 from app.domain.purchase_orders import Arrived, Expected, OpenLine, OrderStatus, PurchaseOrder
 from app.domain.shortages import Remedy, ShortageCase
 from app.domain.times import time_ms, time_text
+from app.ledger.documents import Mismatch
 from app.operations.availability import Page
 from app.operations.durability import LASTING, Told
+from app.operations.mismatches import Decided
 from app.operations.purchase_orders import Received
 from app.operations.shortages import Resolution
 from app.operations.stock import Stock
@@ -314,8 +317,52 @@ def _when(body: ReturnBody | AdjustmentBody | ExchangeBody | ReceiptBody) -> dic
     return {"occurred_at": time_text(body.occurred_at_ms)} if body.occurred_at else {}
 
 
+def of_mismatch(case: Mismatch) -> dict[str, Any]:
+    """Return a case, with what each reporter said and what is booked."""
+    kind, _, rest = case.family.partition(":")
+    document, names = _DOCUMENTS[kind]
+    ids = dict(zip(names, rest.rsplit("{", 1) if len(names) > 1 else [rest], strict=True))
+    told: dict[str, Any] = {"mismatch_id": str(case.mismatch_id), "document": document}
+    told |= {name: text for name, text in ids.items() if text and not text.startswith("{")}
+    if case.lock_id:
+        told["lock_id"] = case.lock_id
+    said = [
+        {"reporter": one.reporter} | _of_units(one.document, one.warehouse, one.units)
+        for one in case.sums.claims
+    ]
+    booked = [_of_units(*one) for one in case.sums.booked]
+    told |= {"sku": case.sku, "differs": case.differs, "said": said, "booked": booked}
+    return told | {"opened_at": time_text(case.opened_at)}
+
+
+_DOCUMENTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "deduct": ("shipment", ("lock_id",)),
+    "transfer_ship": ("transfer_shipment", ("transfer_id",)),
+    "transfer_receive": ("transfer_receipt", ("transfer_id",)),
+    "receipt": ("receipt", ("purchase_order_id", "receipt_id")),
+    "return": ("return", ("return_id",)),
+    "adjustment": ("adjustment", ("adjustment_id",)),
+}
+"""By kind of family: what its documents are called, and the ids in its name."""
+
+
+def _of_units(document: str, warehouse: str, units: Units) -> dict[str, Any]:
+    told: dict[str, Any] = {"document_id": document} if document and not document.startswith("{") else {}
+    return told | {"warehouse": warehouse, "quantity": units[0], "damaged": units[1], "lost": units[2]}
+
+
+def of_decided(done: Decided) -> dict[str, Any]:
+    """Return what was decided of a case."""
+    position = done.answer.position if done.answer else ""
+    told = {"mismatch_id": str(done.case.mismatch_id), "sku": done.case.sku, "decision": done.decision}
+    return (
+        told | ({"position": wire_position(position)} if position else {}) | {"durability": done.durability}
+    )
+
+
 def _booked(lines: list[dict[str, Any]], told: Told) -> dict[str, Any]:
-    return {"lines": lines} | _written(told)
+    waiting = {"waiting": msgspec.json.decode(told.answer.detail)} if told.answer.detail else {}
+    return {"lines": lines} | waiting | _written(told)
 
 
 def _written(told: Told) -> dict[str, Any]:

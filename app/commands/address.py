@@ -1,6 +1,9 @@
 """Addresses to listen on: without keys everybody who reaches one may do everything, so only loopback will do."""
 
+import contextlib
+import errno
 import ipaddress
+import os
 import socket
 from typing import Any
 
@@ -21,6 +24,41 @@ def resolve(host: str, port: int) -> list[Any]:
         return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE))
     except (OSError, UnicodeError, OverflowError) as error:
         raise ConfigurationError(f"the address {host} cannot be listened on: {error}") from error
+
+
+def bind(host: str, port: int) -> list[socket.socket]:
+    """Return sockets that have the port of every address of a host, and do not listen yet.
+
+    Raises `ConfigurationError` if another process has it.
+    """
+    bound: list[socket.socket] = []
+    failure: Exception | None = None
+    with contextlib.ExitStack() as on_failure:
+        for family, kind, protocol, _, address in dict.fromkeys(resolve(host, port)):
+            one = on_failure.enter_context(socket.socket(family, kind, protocol))
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                one.bind(address)
+            except (OSError, OverflowError) as error:
+                failure = error
+                if not (isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL):
+                    break
+                continue  # a name may have an address that this machine has not: ::1 where there is no IPv6
+            bound.append(one)
+            failure = None
+        if failure is not None:
+            raise refuse_address(host, port, failure) from failure
+        on_failure.pop_all()
+    return bound
+
+
+def refuse_address(host: str, port: int, error: Exception) -> ConfigurationError:
+    """Return the error that says why an address cannot be listened on."""
+    # The error's own text names the address a second time.
+    reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+    return ConfigurationError(f"the port {port} of {host} cannot be listened on: {reason}")
 
 
 def _is_loopback(host: str) -> bool:

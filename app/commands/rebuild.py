@@ -7,9 +7,17 @@ from typing import Any, Protocol
 
 from redis.exceptions import RedisError
 
+from app.addresses.reasons import redis_sentence
 from app.commands.progress import meter
 from app.commands.service import find_service
 from app.errors import UnavailableError
+from app.recovery.findings import Finding
+
+_ENDS = {
+    None: "another recovery is running: wait until GET /readyz answers 200, then try again",
+    Finding.CARRY_OVER: "not rebuilt: the ledger lacks events that the outbox has lost, so what the hot store holds "
+    "was booked instead",
+}
 
 
 class Stores(Protocol):
@@ -36,7 +44,6 @@ async def rebuild(
                 recovery = stores.recovery(lambda _what, done: display.update(done))
                 finding = await recovery.ensure_open(force_rebuild=True)
     except (RedisError, OSError) as error:
-        raise UnavailableError(f"Redis cannot be reached: {error}") from error
-    again = "another recovery is running: wait until GET /readyz answers 200, then try again"
-    print(again if finding is None else "rebuilt from the ledger")
+        raise UnavailableError(redis_sentence(error)) from error
+    print(_ENDS.get(finding, "rebuilt from the ledger"))
     return 1 if finding is None else 0

@@ -19,16 +19,9 @@ from app.domain.commands import (
     Unlock,
     Void,
 )
-from app.domain.model_shelves import (
-    TOLD,
-    VOID,
-    LockRecord,
-    Repeatable,
-    Shelves,
-    beyond,
-    sums_of,
-    told_op,
-)
+from app.domain.model_shelves import ENDED_BY_STEP, VOID, LockRecord, Moved, Repeatable
+from app.domain.model_shipments import Order
+from app.domain.model_voids import Voids
 from app.domain.outcomes import WRITTEN, Outcome
 from app.domain.sourcing import Holding, Shortage, merge, stay
 from app.domain.words import (
@@ -39,7 +32,7 @@ from app.domain.words import (
 )
 
 
-class Locks(Shelves):
+class Locks(Voids):
     """The commands of checkout."""
 
     __slots__ = ()
@@ -72,21 +65,20 @@ class Locks(Shelves):
 
     def _step(self, command: Step, now: int) -> Answer:
         repeated = self.ops.get(command.op) if command.op else None
-        is_told = repeated is not None and repeated.fingerprint == TOLD
-        if repeated and repeated.fingerprint != command.fingerprint and not is_told:
+        if repeated and repeated.fingerprint != command.fingerprint:
             voided = isinstance(command, Deduct) and repeated.fingerprint == VOID
             return Answer(Outcome.SHIPMENT_VOIDED if voided else Outcome.ID_REUSED)
         record = self.locks.get(command.lock_id)
         if record is None:
             return Answer(Outcome.UNKNOWN_LOCK)
-        if repeated and is_told and isinstance(command, Deduct) and repeated.record is record:
-            return self._deduct_untold(command, record)
         # Else the lock that it was used on is forgotten.
-        if repeated and not is_told and repeated.record is record:
-            return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=record.view.status)
+        if repeated and repeated.record is record:
+            return _again(repeated, record)
+        noted = self.facts
         answer = self._step_of(command, record, now)
-        if command.op and answer.outcome in WRITTEN:
-            self.ops[command.op] = Repeatable(command.fingerprint, answer, record)
+        if command.op and (answer.outcome in WRITTEN or self.facts > noted):
+            stands = bool(answer.beyond_on_hand)
+            self.ops[command.op] = Repeatable(command.fingerprint, answer, record, stands=stands)
         return answer
 
     def _step_of(self, command: Step, record: LockRecord, now: int) -> Answer:
@@ -98,11 +90,7 @@ class Locks(Shelves):
             case Unlock():
                 return self._unlock(command, record)
             case Deduct() | Void():
-                return (
-                    self._deduct(command, record)
-                    if isinstance(command, Deduct)
-                    else self._void(command, record)
-                )
+                return self._of_shipment(command, record, now)
             case Replace():
                 return self._replace(command, record, now)
             case Reopen():
@@ -137,12 +125,14 @@ class Locks(Shelves):
         view = record.view
         if view.status is LockStatus.HELD:
             return Answer(Outcome.UNCHANGED, view)
-        if view.status not in {LockStatus.EXPIRED, LockStatus.RELEASED} or not record.fingerprint:
+        ended = view.status in {LockStatus.EXPIRED, LockStatus.RELEASED}
+        if not ended or not record.fingerprint or any(line.deducted for line in view.lines):
             return Answer(Outcome.LOCK_NOT_HELD, view)
         sourced, shortages = self._source_again(record)
         if shortages:
             return Answer(Outcome.INSUFFICIENT_STOCK, shortages=shortages)
         self._take(sourced)
+        self._keep_ending(record)
         record.given_back = False
         expires_at = _expiry(command.ttl_ms, now)
         view = record.change(status=LockStatus.HELD, expires_at=expires_at, lines=sourced)
@@ -179,75 +169,68 @@ class Locks(Shelves):
         else:
             record.change(status=LockStatus.RELEASED, expires_at=None)
 
-    def _deduct(self, command: Deduct, record: LockRecord) -> Answer:
-        view = record.view
-        if view.status not in OPEN_STATUSES:
+    def _of_shipment(self, command: Deduct | Void, record: LockRecord, now: int) -> Answer:
+        return (
+            self._deduct(command, record, now)
+            if isinstance(command, Deduct)
+            else self._void(command, record, now)
+        )
+
+    def _deduct(self, command: Deduct, record: LockRecord, now: int) -> Answer:
+        order, lines = Order(record), command.lines
+        skus = [line.sku for line in (order.lines if lines is None else lines)]
+        before = self._reported_before(command.family, command.key, lines, skus)
+        if before is not None:
+            return Answer(before, record.view if before is Outcome.UNCHANGED else None)
+        known = {sku for sku in skus if self._is_reported(command.family, sku)}
+        plain = None if lines is None else [line for line in lines if line.sku not in known]
+        if plain and not order.is_open:
             return _illegal(record)
-        taken, refusal = _take_from(view, command.lines)
-        if refusal:
-            return refusal
-        beyond = self._missing(
-            (line.sku, line.warehouse, n) for line, n in zip(view.lines, taken, strict=True)
+        taken = [0] * len(order.lines)
+        if (plain is None or plain) and order.is_open:
+            taken, refusal = _take_from(record.view, plain)
+            if refusal:
+                return refusal
+            if plain is None:
+                taken = [0 if x.sku in known else n for x, n in zip(order.lines, taken, strict=True)]
+        asked = self._places_of(
+            order, command, None if lines is None else [line for line in lines if line.sku in known]
         )
-        if beyond and command.only_if_on_hand:
-            return Answer(Outcome.BEYOND_ON_HAND, view, beyond_on_hand=beyond)
-        self._move_lines(view.lines, taken, Place.LOCKED, Place.CUSTOMER)
-        shipped = ((line, n) for line, n in zip(view.lines, taken, strict=True) if n)
-        self.shipped[command.op] = tuple(Line(line.sku, n, line.warehouse) for line, n in shipped)
-        lines = tuple(line._replace(deducted=line.deducted + taken[i]) for i, line in enumerate(view.lines))
-        left = any(line.outstanding for line in lines)
-        status = LockStatus.PARTLY_DEDUCTED if left else LockStatus.DEDUCTED
-        view = record.change(status=status, expires_at=None, lines=lines)
-        return Answer(Outcome.DEDUCTED, view, beyond_on_hand=beyond)
+        if isinstance(asked, Answer):
+            return asked
+        if not order.is_open and not asked:
+            return _illegal(record)
+        return self._ship(order, command, taken, asked, now)
 
-    def _void(self, command: Void, record: LockRecord) -> Answer:
-        op, lines = command.shipment_op, merge(command.lines)
-        if not lines:
+    def _ship(
+        self,
+        order: Order,
+        command: Deduct,
+        taken: Sequence[int],
+        asked: Sequence[tuple[str, list[tuple[str, int]]]],
+        now: int,
+    ) -> Answer:
+        """Book a shipment, on trial: a refusal takes back what was booked of it so far."""
+        record, moved = order.record, len(self.moves)
+        kept = self._kept([line.sku for line in order.lines] + [sku for sku, _ in asked], command.family)
+        places = [line[:2] for line, units in zip(order.lines, taken, strict=True) if units]
+        on_hand = self._on_hand(places + [(sku, warehouse) for sku, its in asked for warehouse, _ in its])
+        self._ship_plain(order, command, taken, now)
+        exceeding = self._ship_reported(order, command, asked, now)
+        beyond = self._missing(on_hand)
+        if exceeding or (beyond and command.only_if_on_hand):
+            self._put_back(kept, moved, command.family)
+            if exceeding and not order.is_open:
+                return _illegal(record)
+            if exceeding:
+                return Answer(Outcome.QUANTITY_EXCEEDS_LOCK, record.view, exceeding=exceeding)
+            return Answer(Outcome.BEYOND_ON_HAND, record.view, beyond_on_hand=beyond)
+        if len(self.moves) == moved:
+            self.facts += 1
             return Answer(Outcome.UNCHANGED, record.view)
-        known = self.ops.get(op)
-        if (known and known.fingerprint == TOLD) or any(
-            told_op(op, x.sku, x.warehouse) in self.ops for x in lines
-        ):
-            return Answer(Outcome.SHIPMENT_REPORTED, record.view)
-        taken = {(line.sku, line.warehouse): line.quantity for line in lines}
-        deducted = {(line.sku, line.warehouse): line.deducted for line in record.view.lines}
-        if any(units > deducted.get(place, 0) for place, units in taken.items()):
-            return Answer(Outcome.INVALID_ARGUMENT)
-        left = sums_of((line.sku, line.deducted) for line in record.view.lines)
-        for sku, units in record.returned.items():
-            left[sku] = max(0, left.get(sku, 0) - units)
-        if exceeding := beyond(sums_of((line.sku, line.quantity) for line in lines), left):
-            return Answer(Outcome.SHIPMENT_RETURNED, record.view, exceeding=exceeding)
-        for line in lines:
-            where = (line.sku, line.warehouse, Place.CUSTOMER, Place.LOCKED)
-            self._fact_move(*where, line.quantity, at=command.occurred_at)
-        changed = tuple(
-            line._replace(deducted=line.deducted - taken.get((line.sku, line.warehouse), 0))
-            for line in record.view.lines
-        )
-        some = any(line.deducted for line in changed)
-        status = LockStatus.PARTLY_DEDUCTED if some else LockStatus.CONFIRMED
-        record.given_back = False
-        self.ops[op] = Repeatable(VOID, Answer(Outcome.VOIDED), record)
-        return Answer(Outcome.VOIDED, record.change(status=status, lines=changed))
-
-    def _deduct_untold(self, command: Deduct, record: LockRecord) -> Answer:
-        """Deduct what of a shipment no event told of."""
-        lines = command.lines
-        if lines is None:
-            if record.view.status not in OPEN_STATUSES:
-                return Answer(Outcome.UNCHANGED, record.view)
-        else:
-            held: dict[str, list[str]] = {}
-            for line in record.view.lines:
-                held.setdefault(line.sku, []).append(line.warehouse)
-            lines = self._untold(command.op, lines, held)
-            if not lines:
-                return Answer(Outcome.ID_REUSED) if lines is None else Answer(Outcome.UNCHANGED, record.view)
-        answer = self._deduct(replace(command, lines=lines), record)
-        if answer.outcome in WRITTEN:
-            self.ops[command.op] = Repeatable(command.fingerprint, answer, record)
-        return answer
+        order.settle()
+        self.shipped[command.op] = _left_in(self.moves[moved:])
+        return Answer(Outcome.DEDUCTED, record.view, beyond_on_hand=beyond)
 
     def _replace(self, command: Replace, record: LockRecord, now: int) -> Answer:
         if refusal := _replace_refusal(command, record):
@@ -284,6 +267,23 @@ class Locks(Shelves):
         everything = [line.outstanding for line in record.view.lines]
         self._move_lines(record.view.lines, everything, Place.LOCKED, Place.AVAILABLE)
         return Answer(Outcome.EXPIRED, record.change(status=LockStatus.EXPIRED))
+
+
+def _again(repeated: Repeatable, record: LockRecord) -> Answer:
+    """Answer a repeat as at first; of a step that ended its lock for good the record is the answer."""
+    answer, lock = repeated.answer, repeated.answer.lock
+    if lock is not None and lock.status in ENDED_BY_STEP and not repeated.stands:
+        lock = record.view
+    return replace(answer, outcome=Outcome.REPEATED, lock=lock, current_status=record.view.status)
+
+
+def _left_in(moves: Sequence[Moved]) -> tuple[Line, ...]:
+    """Return what some moves took to the customer."""
+    units: dict[tuple[str, str], int] = {}
+    for move in moves:
+        sign = (move.target is Place.CUSTOMER) - (move.source is Place.CUSTOMER)
+        units[move.sku, move.warehouse] = units.get((move.sku, move.warehouse), 0) + sign * move.quantity
+    return tuple(Line(sku, left, warehouse) for (sku, warehouse), left in units.items() if left > 0)
 
 
 def _illegal(record: LockRecord) -> Answer:

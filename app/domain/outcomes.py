@@ -62,6 +62,7 @@ class Outcome(StrEnum):
     TRANSFER_CANCELLED = "TRANSFER_CANCELLED"
     TRANSFER_CLOSED = "TRANSFER_CLOSED"
     BOOKED = "BOOKED"
+    DISPUTED = "DISPUTED"
     DROPPED = "DROPPED"
     # Done: `on_hand` or a buffer was set.
     OPENED = "OPENED"
@@ -111,6 +112,7 @@ WRITTEN = frozenset(
         Outcome.TRANSFER_CANCELLED,
         Outcome.TRANSFER_CLOSED,
         Outcome.BOOKED,
+        Outcome.DISPUTED,
         Outcome.DROPPED,
         Outcome.OPENED,
         Outcome.BUFFERED,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from app.domain.commands import (
+    Accept,
     Adjust,
     Book,
     Booking,
@@ -62,7 +63,7 @@ def unlock(command: Unlock) -> Args:
 def deduct(command: Deduct) -> Args:
     """Without lines: all that is left."""
     lines = _lines(command.lines) if command.lines is not None else []
-    return [*_step(command), _flag(on=command.only_if_on_hand), *lines]
+    return [*_step(command), _optional(command.occurred_at), _flag(on=command.only_if_on_hand), *lines]
 
 
 def void(command: Void) -> Args:
@@ -112,7 +113,8 @@ def exchange(command: Exchange, order: Args) -> Args:
     new = command.lock
     args: Args = [new.lock_id, command.op, command.fingerprint, new.fingerprint, _optional(new.ttl_ms)]
     args += [_optional(command.occurred_at), command.warehouse, *_bookings(command.returned)]
-    return [*args, len(new.warehouses), *new.warehouses, *order, *_lines(new.lines)]
+    args += [len(new.warehouses), *new.warehouses, *order, *_lines(new.lines)]
+    return [*args, command.lock_id] if command.lock_id else args
 
 
 def _bookings(lines: Sequence[Booking]) -> Args:
@@ -123,10 +125,12 @@ def _bookings(lines: Sequence[Booking]) -> Args:
 
 
 def opening(rows: Sequence[OpeningRow]) -> Args:
-    """A buffer that stays as it is is ''."""
+    """A buffer that stays as it is is ''. What the rows expect comes behind them, if any expects anything."""
     args: Args = [len(rows)]
     for row in rows:
         args += [row.sku, row.warehouse, row.on_hand, _optional(row.buffer)]
+    if any(row.expected is not None for row in rows):
+        args += ["" if row.expected is None else row.expected for row in rows]
     return args
 
 
@@ -142,7 +146,14 @@ def fact(command: Fact) -> Args:
         command.document_id,
     ]
     args += [command.document_op, command.content, command.source, _optional(command.sequence), command.mode]
-    return [*args, _json(command.reason), _json(command.odd)]
+    args += [_json(command.reason), _json(command.odd), command.word_of, command.family, command.document]
+    return [*args, command.line_id, "totals" if command.totals else ""]
+
+
+def accept(command: Accept) -> Args:
+    """The case, and whose word is taken."""
+    head: Args = [command.op, command.fingerprint, command.family, command.sku, command.reporter]
+    return [*head, _json(command.reason), command.lock_id]
 
 
 def transfer(command: Transfer) -> Args:

@@ -1,26 +1,50 @@
 """What recovery does to the hot store: load the library, read what its memory claims, rebuild it, open its gate."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from app.addresses.reasons import redis_sentence
 from app.domain.events import Position
 from app.domain.outcomes import Outcome
 from app.domain.words import LAYOUT
 from app.errors import ConfigurationError, FencedError
 from app.hotstore.keys import Keys
 from app.hotstore.library import FAMILY, Library
-from app.hotstore.records import Record, arguments, fingerprint, sha1
+from app.hotstore.records import Record, arguments, fingerprint, sha1, weight
+from app.hotstore.rights import lacking
 from app.hotstore.scan import glob
 
-CHUNK = 250
-"""Records in one call: a function that sets them holds Redis for a few milliseconds."""
+CHUNK = 500
+"""Records in one call: a function that sets them holds Redis for less than ten milliseconds."""
+CHUNK_TEXT = 200_000
+"""And so many characters of them: a record may have thousands of lines or warehouses."""
 MISLOADED = "what was loaded is not what is there: something else writes to this memory"
-SCANNED = 1_000
+SCANNED = 5_000
 """Keys that one step of clearing looks at."""
+
+
+T = TypeVar("T")
+
+
+def by_weight(items: Iterable[T], weight: Callable[[T], int]) -> Iterator[list[T]]:
+    """Gather items into lists of at most CHUNK, and of CHUNK_TEXT together, or one that is heavier by itself."""
+    some: list[T] = []
+    total = 0
+    for item in items:
+        heavy = weight(item)
+        if some and (len(some) >= CHUNK or total + heavy > CHUNK_TEXT):
+            yield some
+            some, total = [], 0
+        some.append(item)
+        total += heavy
+    if some:
+        yield some
 
 
 class Opening(NamedTuple):
@@ -87,25 +111,36 @@ class Gate:
             await self._client.function_load(self._library.code)
         except ResponseError as error:
             if "already exists" not in str(error):
-                raise ConfigurationError(f"the functions cannot be loaded: {error}") from error
+                raise ConfigurationError(
+                    f"the functions cannot be loaded: {redis_sentence(error)}"
+                ) from error
 
     async def is_open(self) -> bool:
         """Whether this memory was checked, as far as our library knows."""
         return await self._epoch_through(self._library.suffix) is not None
 
     async def adopt(self) -> bool:
-        """Open for the epoch that another library of the same server process has open, if one has.
+        """Open all libraries of ours for the epoch that one of them has open; return whether this code's is open then.
 
-        Both calls go over one connection, so they reach one process.
+        Processes of several versions so work side by side, whichever of them opened the gate. All calls go over one
+        connection, so they reach one server process.
         """
         async with self._client.client() as one:
-            for library in await one.function_list(library=f"{FAMILY}*"):
-                suffix = _name_of(library).removeprefix(FAMILY)
-                epoch = await self._epoch_through(f"_{suffix}", one)
-                if epoch and suffix != self._library.suffix[1:]:
-                    reply = await one.fcall(self._library.function("adopt"), 1, self._keys.meta, epoch)
-                    return bool(reply[0] == Outcome.OPENED)
-        return False
+            libraries = await one.function_list(library=f"{FAMILY}*")
+            suffixes = [f"_{_name_of(library).removeprefix(FAMILY)}" for library in libraries]
+            epochs = {suffix: await self._epoch_through(suffix, one) for suffix in suffixes}
+            epoch = next(filter(None, epochs.values()), None)
+            if epoch is None:
+                return False
+            for suffix in [suffix for suffix in suffixes if epochs[suffix] != epoch]:
+                with contextlib.suppress(ResponseError):  # a version that cannot be opened so
+                    reply = await one.fcall(f"adopt{suffix}", 1, self._keys.meta, epoch)
+                    epochs[suffix] = epoch if reply[0] == Outcome.OPENED else None
+        return epochs.get(self._library.suffix) == epoch
+
+    async def is_loaded(self) -> bool:
+        """Whether the functions of this code are there."""
+        return await lacking(self._client, self._keys) is not None
 
     async def _epoch_through(self, suffix: str, client: Redis | None = None) -> str | None:
         try:
@@ -162,12 +197,12 @@ class Gate:
             raise FencedError(f"the gate was not opened: {reply[0]}")
         return Position.parse(reply[2])
 
-    async def shut(self, *, fence: int, state: str = "shut") -> None:
-        """Let nobody write any more; the memory stays as it is. `state`: shut, or carrying."""
-        _loaded(await self._call("shut", fence, state))
+    async def shut(self, *, fence: int) -> None:
+        """Let no command write any more, through whatever library; what the memory holds stays as it is."""
+        _loaded(await self._call("shut", fence))
 
     async def rebuild_begin(self, *, fence: int, tip: str, recorded_at_ms: int, last: str) -> None:
-        """Shut the gate and forget what this memory believed of itself."""
+        """Forget what this memory, which is shut, believed of itself."""
         _loaded(await self._call("rebuild_begin", fence, tip, recorded_at_ms, last))
 
     async def clear(self, *, fence: int) -> None:
@@ -185,13 +220,9 @@ class Gate:
 
         Raises `FencedError` unless all of them are.
         """
-        texts = ["\n".join(lines[first : first + CHUNK]) for first in range(0, len(lines), CHUNK)]
-        pipeline = self._client.pipeline(transaction=False)
-        for text in texts:
-            pipeline.fcall(self._library.function("rebuild_stock"), 1, self._keys.meta, str(fence), text)
+        texts = ["\n".join(some) for some in by_weight(lines, len)]
         total = 0
-        for text, reply in zip(texts, await pipeline.execute(), strict=True):
-            _loaded(reply)
+        for text, reply in zip(texts, await self._call_each("rebuild_stock", texts, fence), strict=True):
             if (reply[1], reply[3]) != (str(text.count("\n") + 1), sha1(text)):
                 raise FencedError(MISLOADED)
             total += int(reply[2])
@@ -202,14 +233,17 @@ class Gate:
 
         Locks that are held and expire become due again.
         """
-        reply = await self._call("rebuild_load", fence, *arguments(records))
-        _loaded(reply)
-        if reply[1:] != [str(len(records)), fingerprint(records)]:
-            raise FencedError(MISLOADED)
+        parts = list(by_weight(records, weight))
+        # One argument of JSON: the client spends more on packing thousands of them than the hot store on the records.
+        texts = [msgspec.json.encode(arguments(some)).decode() for some in parts]
+        for some, reply in zip(parts, await self._call_each("rebuild_load", texts, fence), strict=True):
+            if reply[1:] != [str(len(some)), fingerprint(some)]:
+                raise FencedError(MISLOADED)
 
     async def mend(self, records: Sequence[Record], *, fence: int) -> None:
         """Set records of a memory that is shut."""
-        _loaded(await self._call("mend", fence, *arguments(records)))
+        for some in by_weight(records, weight):
+            _loaded(await self._call("mend", fence, *arguments(some)))
 
     async def rebase(self, *, fence: int, tip: str, last: str, recorded_at_ms: int, state: str) -> None:
         """Let the memory continue the ledger, with an outbox that begins anew."""
@@ -244,6 +278,16 @@ class Gate:
             pipeline.fcall(self._library.function("carry"), 1, self._keys.meta, *args)
         for reply in await pipeline.execute():
             _loaded(reply)
+
+    async def _call_each(self, function: str, texts: Sequence[str], fence: int) -> list[list[str]]:
+        """Call a function with each of some texts, and return what it replied; they share an fsync."""
+        pipeline = self._client.pipeline(transaction=False)
+        for text in texts:
+            pipeline.fcall(self._library.function(function), 1, self._keys.meta, str(fence), text)
+        replies: list[list[str]] = await pipeline.execute()
+        for reply in replies:
+            _loaded(reply)
+        return replies
 
     async def _call(self, function: str, *args: Any) -> list[str]:
         reply: list[str] = await self._client.fcall(

@@ -5,9 +5,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+import msgspec
+
 from app.domain.events import Position
 
-Kind = Literal["stock", "lock", "transfer", "op", "counted", "sequences"]
+Kind = Literal["stock", "lock", "transfer", "op", "counted", "sequences", "document"]
 
 
 class Record(NamedTuple):
@@ -25,12 +27,24 @@ class Record(NamedTuple):
 
 def text_of(value: Any) -> str:
     """Return a record's field as the hot store has it: text as it is, the rest as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if isinstance(value, str):
+        return value
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:  # letters that are none: what was read of a damaged key
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def opened_fields(record: Mapping[str, Any], opened: Position) -> dict[str, str]:
     """Return the fields of a lock or transfer that the event at `opened` began."""
-    return {name: text_of(value) for name, value in record.items()} | {"p": str(opened)}
+    fields = {name: value if type(value) is str else text_of(value) for name, value in record.items()}
+    fields["p"] = str(opened)
+    return fields
+
+
+def weight(record: Record) -> int:
+    """Return about how much text a record is."""
+    return len(record.id) + sum(len(name) + len(str(value)) for name, value in record.fields.items())
 
 
 def arguments(records: Sequence[Record]) -> list[str]:

@@ -14,6 +14,7 @@ from app.domain.words import COUNTED, LockStatus, TransferStatus
 _lines = msgspec.json.Decoder(list[LockLine])
 _beyond = msgspec.json.Decoder(list[Beyond])
 _transfer_lines = msgspec.json.Decoder(list[TransferLine])
+_indexes = msgspec.json.Decoder(list[int])
 _FIELDS = {place.value: place.word for place in COUNTED}
 
 
@@ -80,6 +81,21 @@ def answer_of(reply: Sequence[str]) -> Answer:
     if len(reply) >= 7:
         return _lock_answer_of(outcome, reply)
     return Answer(outcome, position=reply[2] if len(reply) > 2 else "", detail="".join(reply[3:4]))
+
+
+class Opened(NamedTuple):
+    """What became of an opening: how many rows changed something, and the indexes of those that were left out."""
+
+    answer: Answer
+    changed: int
+    left_out: tuple[int, ...]
+
+
+def opened_of(reply: Sequence[str]) -> Opened:
+    """Read the reply of an opening."""
+    answer = answer_of(reply)
+    left_out = tuple(_indexes.decode(reply[4])) if len(reply) > 4 else ()
+    return Opened(answer, int(answer.detail or "0"), left_out)
 
 
 def _lock_answer_of(outcome: Outcome, reply: Sequence[str]) -> Answer:

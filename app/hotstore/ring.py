@@ -19,7 +19,7 @@ _LOCK_STEPS = frozenset(
 _BOOKINGS = frozenset({"receive", "return", "adjust", "count"})
 _TAKES = frozenset({"lock", "replace", "reopen", "exchange"})
 _ENDS = {"unlock": ("l", "a"), "deduct": ("l", "c"), "void": ("c", "l")}
-_LINES_AT = {"unlock": 4, "deduct": 4, "void": 6}
+_LINES_AT = {"unlock": 4, "deduct": 5, "void": 6}
 """Where a step's own lines begin in its arguments, if it has any."""
 _FACTS = {
     "received": "receive",
@@ -67,6 +67,11 @@ class Ring:
             # Tuples of plain values: the garbage collector leaves them alone, however many are kept.
             self._entries.append(_Kept(time.time(), function, tuple(reply), tuple(args)))
 
+    @property
+    def newest(self) -> Position | None:
+        """Return the position of the newest command; None if none is kept."""
+        return Position.parse(self._entries[-1].reply[2]) if self._entries else None
+
     def drop(self, persisted: Position) -> None:
         """Forget what the ledger has; commands answered out of order go with those before them."""
         entries = self._entries
@@ -97,7 +102,7 @@ def _named(kept: _Kept) -> Acknowledged:
     if function == "fact":
         return _named_fact(kept, position, at_ms)
     if function == "opening":
-        return Acknowledged(position, at_ms, function, None, _rows_of_opening(args), [])
+        return Acknowledged(position, at_ms, function, None, _rows_of_opening(kept), [])
     return Acknowledged(position, at_ms, function, None, f"{function}:{args[0]}", [])
 
 
@@ -159,7 +164,9 @@ def _moves_of_fact(kept: _Kept) -> list[list[Any]]:
     return [[sku, warehouse, source, target, units] for source, target, units in moves if units]
 
 
-def _rows_of_opening(args: Sequence[str | int]) -> str:
+def _rows_of_opening(kept: _Kept) -> str:
     """What was set; how many units that changed is not known."""
-    rows = (args[at : at + 3] for at in range(1, 1 + 4 * int(args[0]), 4))
+    args, left_out = kept.args, json.loads(kept.reply[4])
+    rows = [args[at : at + 3] for at in range(1, 1 + 4 * int(args[0]), 4)]
+    rows = [row for index, row in enumerate(rows) if index not in left_out]
     return "to " + ", ".join(f"{on_hand} {sku} in {warehouse}" for sku, warehouse, on_hand in rows)

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from app.domain.answers import Answer
 from app.domain.commands import (
+    Accept,
     Adjust,
     Buffer,
     Confirm,
@@ -145,15 +146,30 @@ class HotStore:
         """Book an event of a warehouse system, or say why it has to wait; `detail` says what was odd about it."""
         return await self._write("fact", who, calls.fact(command))
 
+    async def accept(self, command: Accept, who: str = "") -> Answer:
+        """Take the word of one of a document's reporters; what is booked follows it."""
+        return await self._write("accept", who, calls.accept(command))
+
+    async def recall_documents(self, families: Mapping[str, Mapping[str, str]], who: str = "") -> Answer:
+        """Remember documents again, as the ledger has them: by family the sums of each SKU."""
+        args: Args = []
+        for family, sums in families.items():
+            args += [family, len(sums), *(item for pair in sums.items() for item in pair)]
+        return await self._write("recall_documents", who, args)
+
     async def recall_lock(self, lock_id: str, fields: Mapping[str, str], who: str = "") -> Answer:
         """Remember an ended lock again, as the ledger has it."""
         flat = [item for pair in fields.items() for item in pair]
         return await self._write("recall", who, [lock_id, *flat])
 
-    async def opening(self, rows: Sequence[OpeningRow], who: str = "") -> tuple[Answer, int]:
-        """Set `on_hand` absolutely; return the answer and how many rows changed something."""
-        answer = await self._write("opening", who, calls.opening(rows))
-        return answer, int(answer.detail or "0")
+    async def recall_transfer(self, transfer_id: str, fields: Mapping[str, str], who: str = "") -> Answer:
+        """Remember an ended transfer again, as the ledger has it."""
+        flat = [item for pair in fields.items() for item in pair]
+        return await self._write("recall_transfer", who, [transfer_id, *flat])
+
+    async def opening(self, rows: Sequence[OpeningRow], who: str = "") -> replies.Opened:
+        """Set `on_hand` absolutely, of each row that finds what it expects."""
+        return replies.opened_of(await self._reply_to("opening", who, calls.opening(rows)))
 
     async def transfer(self, command: Transfer, who: str = "") -> Answer:
         """Promise stock at one warehouse to another, all lines or none."""
@@ -245,6 +261,10 @@ class HotStore:
         """Drop an ended transfer and the ids used on it, once they are persisted and past the horizon."""
         return await self._write("forget_transfer", "", [transfer_id, *ops])
 
+    async def forget_documents(self, families: Sequence[str]) -> Answer:
+        """Drop the sums of documents, once they are persisted and past the horizon."""
+        return await self._write("forget_documents", "", list(families))
+
     # Calls
 
     async def _write(self, function: str, who: str, args: Args) -> Answer:
@@ -265,6 +285,10 @@ class HotStore:
                 return reply
             self.epoch = ""
         raise NotReadyError("the epoch changed twice during one command")
+
+    async def check_open(self) -> None:
+        """Raise `NotReadyError` unless the gate is open, for an epoch that is not over."""
+        await self._refresh_epoch()
 
     async def _refresh_epoch(self) -> str:
         reply = await self._read("read_due", [0])
@@ -311,6 +335,7 @@ _ECHOES = frozenset({"lock", "confirm", "extend", "unlock", "deduct", "replace",
         "buffer",
         "count",
         "fact",
+        "accept",
     }
 )
 

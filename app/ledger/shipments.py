@@ -5,15 +5,17 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.commands import Line, Void
-from app.domain.model_shelves import TOLD
 from app.ledger import database
 from app.ledger.queries import statement
+
+TOLD = "events"
+"""The fingerprint of a shipment that events told an older version of."""
 
 
 class Shipment(NamedTuple):
     """What a route took for a shipment, and when that happened (ms); no lines: no route did.
 
-    `is_reported`: events of warehouse systems told of it. `is_in_quarantine`: `lines` may lack some of it.
+    `is_reported`: events of warehouse systems told an older version of it. `is_in_quarantine`: `lines` may lack some.
     """
 
     lines: tuple[Line, ...]

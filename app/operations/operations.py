@@ -10,6 +10,7 @@ from app.operations.exchanges import Exchanges
 from app.operations.inbox import Inbox
 from app.operations.lock_list import LockList
 from app.operations.locks import Locks
+from app.operations.mismatches import Mismatches
 from app.operations.openings import Openings
 from app.operations.past import Past
 from app.operations.purchase_orders import PurchaseOrders
@@ -43,6 +44,7 @@ class Operations:
     stock_takes: StockTakes
     shortages: Shortages
     inbox: Inbox
+    mismatches: Mismatches
     past: Past
     reconciliations: Reconciliations
     compensations: Compensations

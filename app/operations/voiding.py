@@ -4,13 +4,14 @@ from dataclasses import dataclass, replace
 
 from app.domain.answers import Answer
 from app.domain.commands import Void
+from app.domain.documents import NO_UNITS
 from app.domain.outcomes import Outcome
 from app.domain.words import Durability
 from app.errors import LedgerBehindError
 from app.hotstore.store import HotStore
 from app.ledger.shipments import Shipment, ShipmentRows
 from app.operations.durability import Durabilities, Told
-from app.operations.past_locks import PastLocks
+from app.operations.past_documents import PastDocuments
 
 
 class UnknownShipmentError(Exception):
@@ -24,7 +25,7 @@ class Voiding:
     hot: HotStore
     rows: ShipmentRows
     durabilities: Durabilities
-    past: PastLocks
+    past: PastDocuments
 
     async def void(self, command: Void, wanted: Durability, *, who: str = "") -> Told:
         """Take a shipment back; of a lock that the hot store has forgotten, too. A refusal is an answer.
@@ -40,13 +41,17 @@ class Voiding:
         return await self.durabilities.settle(await self._void(command, shipment, who), wanted)
 
     async def _void(self, command: Void, shipment: Shipment, who: str) -> Answer:
-        if not shipment.is_voided and shipment.is_reported:
-            return Answer(Outcome.SHIPMENT_REPORTED)
-        if not shipment.is_voided and not shipment.lines:
+        family = (await self.past.rehydrate([command.family])).get(command.family, {})
+        if not shipment.is_voided and (shipment.is_reported or not shipment.lines):
+            said = (
+                claim for sums in family.values() for claim in sums.claims if claim.document == command.key
+            )
+            if shipment.is_reported or any(claim.units != NO_UNITS for claim in said):
+                return Answer(Outcome.SHIPMENT_REPORTED)
             raise UnknownShipmentError(command.key)
         lines = () if shipment.is_voided else shipment.lines
         whole = replace(command, lines=lines, occurred_at=shipment.occurred_at)
         answer = await self.hot.void(whole, who)
-        if answer.outcome is Outcome.UNKNOWN_LOCK and await self.past.recall(command.lock_id):
+        if answer.outcome is Outcome.UNKNOWN_LOCK and await self.past.recall_lock(command.lock_id):
             answer = await self.hot.void(whole, who)
         return answer

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 import structlog
 from redis.asyncio import Redis
@@ -37,6 +36,9 @@ LEASE_SECONDS = 8.0
 as often."""
 DRAIN_CHUNK = 1_000
 DRAIN_POLL_SECONDS = 0.02
+DRAIN_SECONDS_MAX = 2.0
+"""For so long a memory that continues the ledger is kept shut while its outbox is written. After hours without Postgres
+there is more: the worker writes the rest once the gate is open."""
 PROGRESS_SECONDS = 2.0
 """How often the log says how far a long repair is."""
 
@@ -49,7 +51,6 @@ class Rules:
     shard's clock may be ahead of Postgres' before it is pulled back.
     """
 
-    horizon_seconds: float
     outbox_max: int
     settle_seconds: float = 3.0
     clock_ahead_seconds: float = 60.0
@@ -84,8 +85,9 @@ class Recovery:
     async def ensure_open(self, *, force_rebuild: bool = False, doubt: bool = False) -> Finding | None:
         """Open the gate if it is shut; return what was found, or None if there was nothing (for us) to do.
 
-        With `doubt` an open gate is shut first: what is behind it is compared once more.
-        Raises `UnavailableError` while Postgres is away: the gate stays shut until it is back.
+        With `doubt` an open gate is shut first: what is behind it is compared once more. With `force_rebuild`, too, and
+        the hot store is then made anew even if it agrees with the ledger, as far as the ledger has what that takes.
+        Raises `UnavailableError` while Postgres is away: the gate stays as it is until it is back.
         """
         async with self._one:
             await self._gate.load_library()
@@ -97,8 +99,6 @@ class Recovery:
                 return None
             keeper = asyncio.create_task(self._keep_lease(fence))
             try:
-                if is_open and doubt:
-                    await self._gate.shut(fence=fence)
                 return await self._recover(fence, force_rebuild=force_rebuild)
             except FencedError as error:
                 _log.warning("recovery.fenced", detail=str(error))
@@ -125,23 +125,39 @@ class Recovery:
                 ours = await self._rows.extend_lease(fence, seconds=LEASE_SECONDS)
 
     async def _recover(self, fence: int, *, force_rebuild: bool) -> Finding:
-        claims = await self._gate.claims()
-        refuse_mismatch(claims.installation, await self._rows.installation())
+        """Shut the gate, persist what the outbox holds, compare, repair what differs, and open.
+
+        In this order: a comparison with a memory that somebody still writes to finds differences that are none.
+        """
+        refuse_mismatch((await self._gate.claims()).installation, await self._rows.installation())
         installation = await self._rows.installation(begin=True)
+        await self._gate.shut(fence=fence)
+        claims = await self._gate.claims()
         epoch = await self._next_epoch(claims)
         await self._leave_what_was(claims, epoch)
-        ledger = await self._rows.tip()
-        finding = await self._compare(claims, ledger)
+        finding, ledger = await self._judge(claims, force_rebuild=force_rebuild)
         _log.info("recovery.found", finding=finding.value, epoch=epoch)
-        if force_rebuild and finding in {Finding.SAME, Finding.AHEAD, Finding.BEHIND}:
-            await self._gate.shut(fence=fence)
-            finding = await self._drained(claims)
-            ledger = await self._rows.tip()
-        ledger, tip = await self._repair(finding, claims, ledger, fence=fence, epoch=epoch)
+        ledger, tip = await self._repair(
+            finding, claims, ledger, fence=fence, epoch=epoch, force_rebuild=force_rebuild
+        )
         if finding is Finding.CARRY_OVER:
             epoch += 1  # what was booked has the one before
         await self._open(fence, epoch, claims, ledger, tip, finding, installation)
         return finding
+
+    async def _judge(self, claims: Claims, *, force_rebuild: bool) -> tuple[Finding, LedgerTip]:
+        """Persist what a shut memory has beyond the ledger, and compare then; with where the ledger is.
+
+        Only a memory that continues the ledger, and is not to be made anew, may keep a rest for the worker.
+        """
+        is_drained = await self._drain(seconds_max=None if force_rebuild else DRAIN_SECONDS_MAX)
+        ledger = await self._rows.tip()
+        finding = await self._compare(claims, ledger)
+        if not is_drained and finding is not Finding.AHEAD:
+            await self._drain()
+            ledger = await self._rows.tip()
+            finding = await self._compare(claims, ledger)
+        return finding, ledger
 
     async def _compare(self, claims: Claims, ledger: LedgerTip) -> Finding:
         known = self._gate.knows_layout(claims)
@@ -165,33 +181,41 @@ class Recovery:
         )
 
     async def _repair(
-        self, finding: Finding, claims: Claims, ledger: LedgerTip, *, fence: int, epoch: int
+        self,
+        finding: Finding,
+        claims: Claims,
+        ledger: LedgerTip,
+        *,
+        fence: int,
+        epoch: int,
+        force_rebuild: bool,
     ) -> tuple[LedgerTip, str]:
         """Make the memory one that continues the ledger; return where that is, and the memory's tip."""
+        await self._gate.shut(fence=fence)  # still ours: else the branches are another recovery's to tell of
         match finding:
-            case Finding.SAME | Finding.AHEAD:
+            case Finding.SAME | Finding.AHEAD if not force_rebuild:
                 return ledger, claims.tip
-            case Finding.BEHIND:
+            case Finding.BEHIND if not force_rebuild:
                 caught_up = await replay(self._gate, self._rows, claims, fence=fence, progress=self._progress)
                 if caught_up is not None:
                     return caught_up, caught_up.tip
             case Finding.FORK:
                 branch = await self._fork.keep_branch(finding)
-                mended = await self._fork.mend(branch, claims, fence=fence, epoch=epoch)
-                if mended is not None:
-                    return mended, mended.tip
+                if not force_rebuild:
+                    mended = await self._fork.mend(branch, claims, fence=fence, epoch=epoch)
+                    if mended is not None:
+                        return mended, mended.tip
                 await self._fork.name_locks(claims)
             case Finding.CARRY_OVER:
                 return await self._carry_over(claims, ledger, fence=fence, epoch=epoch)
-            case Finding.DIFFERENT:
+            case Finding.DIFFERENT | Finding.EMPTY:
                 await self._fork.keep_branch(finding)
         ledger = await self._rebuild(fence)
         return ledger, ledger.tip
 
     async def _rebuild(self, fence: int) -> LedgerTip:
-        since = datetime.now(UTC) - timedelta(seconds=self._rules.horizon_seconds)
         async with self._rows.snapshot() as rows:
-            done = await rebuild(self._gate, rows, fence=fence, since=since, progress=self._progress)
+            done = await rebuild(self._gate, rows, fence=fence, progress=self._progress)
         if done.unrestorable:
             kept = await self._rows.keep_unrestorable(done.unrestorable)
             _log.error("recovery.unrestorable", events=len(done.unrestorable), new=kept, table="lost_event")
@@ -259,23 +283,28 @@ class Recovery:
         _log.info("recovery.waits_for_old_home", seconds=self._rules.settle_seconds)
         await asyncio.sleep(self._rules.settle_seconds)
 
-    async def _drained(self, claims: Claims) -> Finding:
-        """Persist what the shut hot store has; return what there is to do then: with an entry lost, not to rebuild."""
-        try:
-            await self._drain()
-        except ChainBrokenError as error:
-            _log.error("recovery.chain_broken", detail=str(error))
-            return await self._compare(claims, await self._rows.tip())
-        return Finding.DIFFERENT
+    async def _drain(self, *, seconds_max: float | None = None) -> bool:
+        """Persist what the shut hot store has beyond the ledger, so that nothing of it is lost.
 
-    async def _drain(self) -> None:
-        """Persist what the shut hot store has beyond the ledger, so that nothing of it is lost."""
-        at = (await self._writer.position()).position
+        Ends where the next entry does not continue the ledger: what that means is for the comparison to say. Returns
+        False if the time was over before.
+        """
+        loop = asyncio.get_running_loop()
+        began, count, at = loop.time(), 0, (await self._writer.position()).position
         while entries := await outbox.read_after(self._client, self._keys, at, entries_max=DRAIN_CHUNK):
-            written = await self._writer.write(entries)
+            if seconds_max is not None and loop.time() - began > seconds_max:
+                return False
+            try:
+                written = await self._writer.write(entries)
+            except ChainBrokenError as error:
+                _log.info("recovery.drained_up_to", position=str(at), why=str(error))
+                return True
             if written is None:  # a worker is at it
                 await asyncio.sleep(DRAIN_POLL_SECONDS)
+            else:
+                self._progress("events", count := count + len(entries))
             at = written or (await self._writer.position()).position
+        return True
 
     def _progress(self, what: str, count: int) -> None:
         """Tell whoever started this, and now and then the log."""

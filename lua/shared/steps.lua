@@ -83,7 +83,7 @@ end
 -- Commits a step: the event, the counts, the record, the op. Returns the answer.
 local function end_step(shard, lock, outcome, event, changes)
   keep_original(lock, changes, event.keeps_quantities)
-  changes.v = lock.v + 1
+  changes.v = changes.v or lock.v + 1
   event.lock_id = lock.id
   if event.op ~= '' then -- with an id, the event carries all that the answer to a repeat needs
     changes.s, changes.n = changes.s or lock.s, changes.n or lock.n
@@ -151,6 +151,15 @@ local function by_sku(lines)
     table.insert(index[line.sku], line)
   end
   return index
+end
+
+-- The SKUs of some lines, each once.
+local function skus_of(lines)
+  local skus, seen = {}, {}
+  for _, line in ipairs(lines) do
+    if not seen[line.sku] then skus[#skus + 1], seen[line.sku] = line.sku, true end
+  end
+  return skus
 end
 
 -- The one of a SKU's lines that a request's line means. nil and 'WAREHOUSE_REQUIRED' when several could be.

@@ -1,5 +1,5 @@
 -- A shipment of the newest lock of an id: what a route took for it and when, as JSON (null: no route did); whether it was
--- voided, whether events told of it, and whether some of it is in quarantine. No row if there is no such lock.
+-- voided, whether events told an older version of it, and whether some of it is in quarantine. No row if there is no such lock.
 WITH newest AS (
     SELECT opened_epoch, opened_n FROM lock WHERE lock.lock_id = :lock_id
     UNION ALL
@@ -12,9 +12,14 @@ WITH newest AS (
 )
 SELECT
     (
-        SELECT json_agg(json_build_array(move.sku, move.quantity, move.warehouse) ORDER BY move.line)
-        FROM shipped JOIN move USING (shard, epoch, n, recorded_at)
-        WHERE move.source = 'locked' AND move.target = 'customer'
+        SELECT json_agg(json_build_array(sku, units, warehouse) ORDER BY line) FROM (
+            SELECT
+                move.sku, move.warehouse, min(move.line) AS line,
+                sum(CASE WHEN move.target = 'customer' THEN move.quantity ELSE -move.quantity END) AS units
+            FROM shipped JOIN move USING (shard, epoch, n, recorded_at)
+            WHERE 'customer' IN (move.source, move.target)
+            GROUP BY move.sku, move.warehouse
+        ) AS taken WHERE units > 0
     ) AS lines,
     (SELECT (extract(epoch FROM min(occurred_at)) * 1000)::bigint FROM shipped) AS occurred_at_ms,
     EXISTS (

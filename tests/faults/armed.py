@@ -36,7 +36,7 @@ def main() -> None:
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     if command == "up":
         _start_armed()
-    elif command in {"serve", "worker"} and os.environ.get(ARMED):
+    elif command in {"serve", "worker", "rebuild"} and os.environ.get(ARMED):
         _arm(command, Path(os.environ[ARMED]))
     if command in {"serve", "worker"}:
         signal.signal(signal.SIGUSR2, _tell_tasks)

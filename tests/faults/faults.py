@@ -18,6 +18,8 @@ from tests.proxy import Proxy
 from tests.servers import until
 
 POINT_SECONDS_MAX = 5.0
+COMMAND_SECONDS_MAX = 120.0
+"""How long a command may take from its start: beside a full load it gets little of the machine."""
 
 
 class Fault(ABC):
@@ -82,16 +84,13 @@ class KillAt(Fault):
         self._before = house.pids(self.role)
         own = {"serve": "api", "worker": "worker"}[command] == self.role
         pid = 0 if own else chance.choice(self._before)
-        order = house.armed_file.with_suffix(".new")
-        order.write_text(f"{command} {point} {pid} {int(self.number)}")
-        order.rename(house.armed_file)
+        house.arm(f"{command} {point} {pid} {int(self.number)}")
         if self.cause is not None:
             self.cause.strike(house, chance)
         deadline = time.monotonic() + POINT_SECONDS_MAX
         while house.armed_file.exists() and time.monotonic() < deadline:
             time.sleep(0.01)
-        with contextlib.suppress(FileNotFoundError):
-            house.armed_file.unlink()
+        if house.disarm():
             self.missed.append(f"{command} {point}")
             _signal(chance.choice(self._before), self.number)  # it strikes all the same
 
@@ -99,6 +98,59 @@ class KillAt(Fault):
         if self.cause is not None:
             self.cause.heal(house)
         house.until_restarted(self.role, self._before)
+
+
+@dataclass
+class Rebuild(Fault):
+    """`sellable rebuild`, by an operator who means well; or by several of them `at_once`, of whom one is let."""
+
+    at_once: int = 1
+    name: str = ""
+
+    def strike(self, house: House, chance: random.Random) -> None:  # noqa: ARG002
+        running = [house.command("rebuild") for _ in range(self.at_once)]
+        ends = sorted(one.wait(timeout=COMMAND_SECONDS_MAX) for one in running)
+        assert ends[0] == 0, "no rebuild was done"
+        assert set(ends) <= {0, 1}, ends  # 1: another one was at it
+
+
+@dataclass
+class BrokenRebuild(Fault):
+    """`sellable rebuild` that is killed: at one of its own instants or, without points, at a random one of its work."""
+
+    points: tuple[tuple[str, str], ...] = ()
+    name: str = ""
+    missed: list[str] = field(default_factory=list)
+    _next: int = 0
+
+    def strike(self, house: House, chance: random.Random) -> None:
+        if self.points:
+            self._kill_at(house)
+        else:
+            self._kill_somewhen(house, chance)
+
+    def _kill_at(self, house: House) -> None:
+        command, point = self.points[self._next % len(self.points)]
+        self._next += 1
+        house.arm(f"{command} {point} 0 {int(signal.SIGKILL)}")
+        if house.command("rebuild").wait(timeout=COMMAND_SECONDS_MAX) != -signal.SIGKILL:
+            self.missed.append(f"{command} {point}")
+            house.disarm()
+
+    def _kill_somewhen(self, house: House, chance: random.Random) -> None:
+        with house.client() as client:
+            epoch = client.hget("{s0}:meta", "epoch")
+            rebuild = house.command("rebuild")
+            until(
+                lambda: (
+                    rebuild.poll() is not None
+                    or client.hmget("{s0}:meta", "state", "epoch") != ["ready", epoch]
+                ),
+                limit_seconds=COMMAND_SECONDS_MAX,
+            )
+        time.sleep(chance.uniform(0.0, 0.5))
+        rebuild.kill()
+        rebuild.wait()
 
 
 @dataclass

@@ -23,7 +23,7 @@ from app.domain.commands import OpeningRow
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.settings import Settings
-from tests.acceptance.service import Service
+from tests.acceptance.service import ROOT, Service, environment
 from tests.faults import armed, redis_life
 from tests.faults.load import OPENING
 from tests.faults.outside import Outside
@@ -40,10 +40,11 @@ class Plan:
     """What a house is built of.
 
     By default `up` runs everything. `own_postgres`, `own_redis` and `replica`: we run them ourselves, and `up` reaches
-    them by proxies. `tmpfs` puts one server's data on a disk of so many MiB.
+    them by proxies. `tmpfs` puts one server's data on a disk of so many MiB. Workers beyond the first we start.
     """
 
     apis: int = 1
+    workers: int = 1
     watch_fsync: bool = False
     appendfsync: str = "always"
     own_postgres: bool = False
@@ -91,6 +92,8 @@ class House:
             )
             stack.callback(self._stop)
             self.service.ready()
+            for nth in range(1, self.plan.workers):
+                self._start_worker(nth)
             self._fill()
             self._stack = stack.pop_all()
         return self
@@ -101,6 +104,16 @@ class House:
     def _stop(self) -> None:
         self.resume()
         self.service.stop()
+
+    def _start_worker(self, nth: int) -> None:
+        where, log = self.service.where(), self.place / f"worker-{nth}.log"
+        urls = {"SELLABLE_REDIS_URL": where["redis"], "SELLABLE_DATABASE_URL": where["database"]}
+        with log.open("wb") as out:
+            worker = subprocess.Popen(
+                [*COMMAND, "worker"], cwd=ROOT, env=environment(urls), stdout=out, stderr=out
+            )
+        self._stack.callback(worker.wait, timeout=40)
+        self._stack.callback(worker.terminate)
 
     def resume(self) -> None:
         """Let whoever was stopped go on, so that it can be stopped for good."""
@@ -187,7 +200,7 @@ class House:
         if self.redis_servers:  # one password, as a failover needs
             password = (self.redis_servers[0].directory / "password").read_text()
             (directory / "password").write_text(password)
-        server = EmbeddedValkey(directory, appendfsync=self.plan.appendfsync)
+        server = EmbeddedValkey(directory, port=0, appendfsync=self.plan.appendfsync)
         server.start()
         self._stack.callback(server.stop, immediate=True)
         self.redis_servers.append(server)
@@ -227,6 +240,33 @@ class House:
     @property
     def opening(self) -> list[OpeningRow]:
         return [*OPENING, *(OpeningRow(f"idle {n}", "north", 10) for n in range(self.plan.skus))]
+
+    # Its instants, and its commands
+
+    def arm(self, order: str) -> None:
+        """Let a process die at an instant: `<command> <point> <pid> <signal>`, see `armed`."""
+        new = self.armed_file.with_suffix(".new")
+        new.write_text(order)
+        new.rename(self.armed_file)
+
+    def disarm(self) -> bool:
+        """Take the order back; return whether nobody had reached it."""
+        try:
+            self.armed_file.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def command(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Start one of the service's commands, as an operator would."""
+        with (self.place / "commands.log").open("ab") as out:
+            return subprocess.Popen(
+                [*COMMAND, *arguments, "--data-dir", str(self.data)],
+                cwd=ROOT,
+                env=environment({armed.ARMED: str(self.armed_file)}),
+                stdout=out,
+                stderr=out,
+            )
 
     # Where things are
 

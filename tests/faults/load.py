@@ -133,12 +133,20 @@ class Load:
     """Buyers and readers on one API, until it is stopped; to be used inside the loop."""
 
     def __init__(
-        self, api: str, recorder: Recorder, *, seed: int, commands_per_second: float, levels: Levels
+        self,
+        api: str,
+        recorder: Recorder,
+        *,
+        seed: int,
+        commands_per_second: float,
+        levels: Levels,
+        clients: int = CLIENTS,
     ) -> None:
         self._where = urlsplit(api)
         self._recorder = recorder
         self._seed = seed
-        self._pace_seconds = CLIENTS / commands_per_second
+        self._clients_max = clients
+        self._pace_seconds = clients / commands_per_second
         self._levels = levels
         self._tasks: list[asyncio.Task[None]] = []
         self._clients: list[Client] = []
@@ -146,7 +154,7 @@ class Load:
 
     async def start(self) -> None:
         shared: list[str] = []
-        for n in range(CLIENTS):
+        for n in range(self._clients_max):
             buyer = Buyer(
                 self._client(),
                 self._recorder,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.books import Books, read_books
-from tests.faults.faults import Fault, KillAt
+from tests.faults.faults import BrokenRebuild, Fault, KillAt
 from tests.faults.house import CannotBuildError, House
 from tests.faults.judge import Judgement, judge
 from tests.faults.load import Load, Recorder, Sent
@@ -18,7 +18,6 @@ from tests.faults.outside import Outside
 from tests.faults.scenarios import Scenario
 from tests.servers import scratch, until
 
-COMMANDS_PER_SECOND = 300.0
 WARM_UP_COMMANDS = 60
 
 
@@ -84,8 +83,9 @@ def _run(scenario: Scenario, place: Path, done: Run, *, short: bool, keep: Path 
             house.api,
             recorder,
             seed=row.seed,
-            commands_per_second=COMMANDS_PER_SECOND,
+            commands_per_second=scenario.commands_per_second,
             levels=scenario.levels,
+            clients=scenario.clients,
         )
         outside.run(load.start())
         try:
@@ -119,7 +119,9 @@ def _strike_all(scenario: Scenario, house: House, row: Row, chance: random.Rando
 
 
 def _missed(faults: list[Fault]) -> list[str]:
-    missed = [point for fault in faults if isinstance(fault, KillAt) for point in fault.missed]
+    missed = [
+        point for fault in faults if isinstance(fault, KillAt | BrokenRebuild) for point in fault.missed
+    ]
     return [f"not reached in time, struck at random instead: {', '.join(missed)}"] if missed else []
 
 
@@ -129,6 +131,8 @@ def _measure(scenario: Scenario, recorder: Recorder, row: Row) -> None:
     for n, strike in enumerate(row.strikes):
         until_at = row.strikes[n + 1].struck_at if n + 1 < len(row.strikes) else float("inf")
         since = strike.healed_at if scenario.from_heal else strike.struck_at
+        if scenario.from_refusal:
+            since = _first_refusal(locks, since, until_at)
         row.unready_seconds = max(row.unready_seconds, _unready(locks, since, until_at))
     pages = [sent for sent in recorder.sent if sent.what == "page"]
     row.pages, row.pages_stale = len(pages), sum(page.stale for page in pages)
@@ -137,6 +141,14 @@ def _measure(scenario: Scenario, recorder: Recorder, row: Row) -> None:
     wrong = [sent for sent in recorder.sent if sent.status >= 500 and sent.status != 503]
     if wrong:
         row.why.append(f"{len(wrong)} answers with {wrong[0].status}")
+
+
+def _first_refusal(locks: list[Sent], since: float, until_at: float) -> float:
+    """When a lock was refused or not answered for the first time since then."""
+    return min(
+        (sent.sent_at for sent in locks if since <= sent.sent_at < until_at and sent.status in {0, 503}),
+        default=since,
+    )
 
 
 def _unready(locks: list[Sent], since: float, until_at: float) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.faults.faults import (
+    BrokenRebuild,
     ClockMoved,
     DiskFull,
     Failover,
@@ -17,11 +18,13 @@ from tests.faults.faults import (
     Network,
     Poison,
     PostgresAway,
+    Rebuild,
     RedisFiles,
     Stop,
     Together,
 )
 from tests.faults.house import Plan
+from tests.faults.load import CLIENTS
 
 BELOW_REPLICA = frozenset({"memory", "disk"})
 BELOW_LEDGER = BELOW_REPLICA | {"replica"}
@@ -32,7 +35,7 @@ class Scenario:
     """One row.
 
     `times` and `lasts_seconds`: (full, short). `may_lose` are the levels below whose promise the fault lies: what
-    they lose is counted, and is no failure. `ready_seconds_max` counts from the strike, or from the heal.
+    they lose is counted, and is no failure. `ready_seconds_max` counts from the strike, the heal or the first refusal.
     """
 
     name: str
@@ -44,6 +47,10 @@ class Scenario:
     must_lose: bool = False
     ready_seconds_max: float | None = None
     from_heal: bool = False
+    from_refusal: bool = False
+    """What is not ready counts from the first refusal: the fault takes its time to begin."""
+    clients: int = CLIENTS
+    commands_per_second: float = 300.0
     gap_seconds: tuple[float, float] = (0.2, 0.8)
     levels: tuple[tuple[str, float], ...] = (("ledger", 0.1),)
     """How many of the commands ask for a level of their own."""
@@ -239,6 +246,49 @@ RECOVERIES = [
     ),
 ]
 
+REBUILD_POINTS = _each(
+    "rebuild", "shut:before", "shut:after", "commit:before", "commit:after", "rebuild_begin:before",
+    "rebuild_begin:after", "rebuild_clear:after", "rebuild_stock:after", "rebuild_load:after", "open:before",
+    "open:after",
+)  # fmt: skip
+_FULL_LOAD = {"clients": 32, "commands_per_second": 10_000.0, "gap_seconds": (0.5, 1.0), "from_refusal": True}
+_TWO_OF_EACH = Plan(apis=2, workers=2)
+COMMANDS = [
+    Scenario(
+        name="sellable rebuild under full load",
+        faults=lambda: [Rebuild(), Rebuild(at_once=2)],
+        times=(10, 3),
+        plan=_TWO_OF_EACH,
+        levels=(("ledger", 0.3),),
+        ready_seconds_max=10.0,
+        about="two API processes, two workers, 32 clients that never pause; every other time two rebuilds at once. The "
+        "time without locks grows with what was made since the start",
+        **_FULL_LOAD,
+    ),
+    Scenario(
+        name="sellable rebuild under full load (appendfsync everysec)",
+        faults=lambda: [Rebuild()],
+        times=(5, 1),
+        plan=Plan(apis=2, workers=2, appendfsync="everysec"),
+        levels=(("ledger", 0.3),),
+        ready_seconds_max=10.0,
+        about="the same with answers that say `memory`",
+        in_short=False,
+        **_FULL_LOAD,
+    ),
+    Scenario(
+        name="kill -9 of sellable rebuild",
+        faults=lambda: [BrokenRebuild(), BrokenRebuild(REBUILD_POINTS)],
+        times=(22, 4),
+        plan=_TWO_OF_EACH,
+        levels=(("ledger", 0.3),),
+        ready_seconds_max=15.0,
+        about="the same load; half of them at random instants of its work, half before or after one of its steps: the "
+        "next worker goes on",
+        **_FULL_LOAD,
+    ),
+]
+
 STOPS = [
     Scenario(
         name="SIGSTOP of each part for 5 s",
@@ -376,4 +426,14 @@ LIMITS = [
     ),
 ]
 
-TABLE: list[Scenario] = [*KILLS, *POSTGRES, *MEMORY, *RECOVERIES, *STOPS, *NETWORK, *FAILOVERS, *LIMITS]
+TABLE: list[Scenario] = [
+    *KILLS,
+    *POSTGRES,
+    *MEMORY,
+    *RECOVERIES,
+    *COMMANDS,
+    *STOPS,
+    *NETWORK,
+    *FAILOVERS,
+    *LIMITS,
+]

@@ -281,7 +281,7 @@ TABLE: dict[str, list[Call]] = {
         step("reopen", 409, {"code": "lock_not_held"}, {"ttl_seconds": 60}),
     ],
     "one is given back before it came": [
-        step("unlock", 404, {"code": "unknown_lock"}),
+        step("unlock", 503, {"code": "unavailable"}),  # only the ledger could know it
         step("unlock", 200, {"status": "released", "lines": [], "version": 1}, {"remember": True}),
         step("unlock", 200, {"status": "released"}, {"remember": True}),
         lock(("A", 4), status=200, seen={"status": "released"}),
@@ -398,7 +398,9 @@ TABLE: dict[str, list[Call]] = {
         close(status=422, in_transit="found", seen=invalid("in_transit")),
         close(in_transit="lost", seen={"status": "received", "lines": [{"lost": 6, "received": 0}]}),
     ],
-    "no transfer is closed": [close(status=404, seen={"code": "unknown_transfer"})],
+    "no transfer is closed that only the ledger could know": [
+        close(status=503, seen={"code": "unavailable"})
+    ],
     "the buffer may be moved": [
         Call("/v1/transfers", TRANSFER | {"lines": lines(("A", 10))}, 201),
         lock(("A", 1, "north"), status=409),

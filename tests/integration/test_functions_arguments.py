@@ -41,7 +41,7 @@ ARGUMENTS: dict[str, list[Any]] = {
     "locks": ["M", "f", ("ttl", 100), ("ranked", 1), "north", ("order", 1), "north", ("lines", 1), "A",
               ("quantity", 1), ""],
     "unlock": ["L", "key:k", "f", "", ("lines", 1), "A", ("quantity", 1), "north"],
-    "deduct": ["L", "deduct:L{s", "f", "1", ("lines", 1), "A", ("quantity", 1), "north"],
+    "deduct": ["L", "deduct:L{s", "f", ("occurred_at", 5), "1", ("lines", 1), "A", ("quantity", 1), "north"],
     "void": ["S", "void:S{s", "f", "deduct:S{s", ("occurred_at", 5), "", ("lines", 1), "A", ("quantity", 1), "north"],
     "confirm": ["L", "key:k", "f", ("order", 1), "north"],
     "extend": ["L", "key:k", "f", ("ttl", 100)],
@@ -128,7 +128,7 @@ def test_missing_arguments_change_nothing(stocked: Shard, function: str) -> None
     before = everything(stocked)
     whole = plain(function)
     for count in range(len(whole)):
-        if (function, count) in {("unlock", 4), ("deduct", 4), ("void", 6), ("transfer_ship", 4)}:
+        if (function, count) in {("unlock", 4), ("deduct", 5), ("void", 6), ("transfer_ship", 4)}:
             continue  # without lines: all that is left
         try:
             reply = stocked.fcall(function, "1", "who", *whole[:count])
@@ -231,4 +231,5 @@ def test_the_functions_build_the_keys_that_python_builds(stocked: Shard) -> None
         keys.op("op"),
     }
     made |= {keys.transfer("T"), keys.op("transfer_ship:T{first")}
+    made |= {keys.document("transfer_ship:T"), keys.document("deduct:S"), keys.document("op")}
     assert set(everything(stocked)) == made

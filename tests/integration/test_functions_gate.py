@@ -79,6 +79,15 @@ def refusals(shard: Shard, epoch: str = "1") -> set[str]:
     return told
 
 
+def beside(shard: Shard) -> Library:
+    """Another version's library, loaded beside the one under test."""
+    own = shard.library
+    code = own.code.replace(own.suffix[1:], "0" * 8) + "\n-- of tomorrow"
+    other = Library(f"sellable_{'0' * 8}", "_" + "0" * 8, code)
+    shard.wire.call("FUNCTION", "LOAD", other.code)
+    return other
+
+
 @pytest.fixture
 def stocked(shard: Shard) -> Shard:
     shard.do(TEN)
@@ -115,6 +124,7 @@ def test_a_memory_that_was_put_back_unchecked_is_not_ready(stocked: Shard) -> No
 
 
 def test_a_memory_being_rebuilt_is_not_ready(stocked: Shard) -> None:
+    assert stocked.fcall("shut", "1")[0] == "SHUT"
     assert stocked.fcall("rebuild_begin", "1", "", str(START_MS), "")[0] == "REBUILDING"
     assert refusals(stocked) == {"NOT_READY"}
     stocked.wire.call("HSET", stocked.keys.meta, "state", "ready", "epoch", "1")
@@ -122,10 +132,59 @@ def test_a_memory_being_rebuilt_is_not_ready(stocked: Shard) -> None:
 
 
 def test_a_memory_being_drained_is_not_ready(stocked: Shard) -> None:
-    assert stocked.fcall("shut", "1", "shut")[0] == "SHUT"
+    assert stocked.fcall("shut", "1")[0] == "SHUT"
     assert refusals(stocked) == {"NOT_READY"}
     stocked.wire.call("HSET", stocked.keys.meta, "state", "ready")
     assert refusals(stocked) == {"NOT_READY"}
+
+
+@pytest.mark.parametrize("state", ["rebuilding", "carrying"])
+def test_a_memory_that_a_repair_has_begun_is_not_taken_for_a_whole_one(stocked: Shard, state: str) -> None:
+    stocked.wire.call("HSET", stocked.keys.meta, "state", state)
+    assert stocked.fcall("shut", "7")[0] == "SHUT"
+    assert stocked.wire.call("HMGET", stocked.keys.meta, "state", "fence") == [state, "7"]
+
+
+def test_an_empty_memory_stays_empty_when_it_is_shut(stocked: Shard) -> None:
+    stocked.wire.call("FLUSHALL")
+    assert stocked.fcall("shut", "7")[0] == "SHUT"
+    assert everything(stocked) == {}
+
+
+REPAIRS = [
+    ("rebuild_begin", ["", str(START_MS), ""]),
+    ("replay", ["", "1-1", "", str(START_MS), "[]"]),
+    ("mend", ["stock", "A", "1", "0", "0"]),
+    ("rebase", ["", "1-1", str(START_MS), "shut"]),
+]
+
+
+@pytest.mark.parametrize(("function", "args"), REPAIRS)
+def test_no_repair_changes_a_memory_that_is_not_shut(stocked: Shard, function: str, args: list[str]) -> None:
+    """Not even where this library's own gate is shut: another's may be open."""
+    before = everything(stocked)
+    assert stocked.fcall(function, "1", *args)[0] == "FENCED"
+    other = beside(stocked)
+    try:
+        assert (
+            stocked.wire.call("FCALL", other.function(function), 1, stocked.keys.meta, "1", *args)[0]
+            == "FENCED"
+        )
+    finally:
+        stocked.wire.call("FUNCTION", "DELETE", other.name)
+    assert everything(stocked) == before
+
+
+def test_shutting_shuts_every_library_s_gate(stocked: Shard) -> None:
+    """Old and new processes side by side: the gate is one of each library, the state is one."""
+    other = beside(stocked)
+    try:
+        stocked.wire.call("FCALL", other.function("adopt"), 1, stocked.keys.meta, "1")
+        assert stocked.wire.call("FCALL", other.function("read_lock"), 1, stocked.keys.meta, "L")[0] == "READ"
+        assert stocked.wire.call("FCALL", other.function("shut"), 1, stocked.keys.meta, "1")[0] == "SHUT"
+        assert refusals(stocked) == {"NOT_READY"}
+    finally:
+        stocked.wire.call("FUNCTION", "DELETE", other.name)
 
 
 def test_a_memory_that_another_library_rebuilds_is_not_ready(stocked: Shard) -> None:
@@ -260,6 +319,7 @@ async def test_rebuild_ends_in_the_same_memory(stocked: Shard, client: Redis) ->
     before = everything(stocked)
     gate = Gate(client, keys, stocked.library)
     tip, last = wire.call("HMGET", keys.meta, "tip", "last")
+    await gate.shut(fence=1)
     await gate.rebuild_begin(fence=1, tip=tip, recorded_at_ms=START_MS, last=last)
     await gate.clear(fence=1)
     assert set(everything(stocked)) == {keys.meta}
@@ -284,11 +344,8 @@ async def test_rebuild_ends_in_the_same_memory(stocked: Shard, client: Redis) ->
 
 
 async def test_another_library_may_be_opened_beside_an_open_one(stocked: Shard, client: Redis) -> None:
-    own = stocked.library
-    code = own.code.replace(own.suffix[1:], "0" * 8) + "\n-- of tomorrow"
-    other = Library(f"sellable_{'0' * 8}", "_" + "0" * 8, code)
+    other = beside(stocked)
     gate = Gate(client, stocked.keys, other)
-    await gate.load_library()
     try:
         assert not await gate.is_open()
         assert await gate.adopt()
@@ -564,4 +621,5 @@ async def test_an_event_says_what_it_is_about(stocked: Shard, client: Redis) -> 
     *_, about, alone = await outbox.read_after(client, stocked.keys, Position(0, 0), entries_max=100)
     assert (about.event.schema, about.event.document) == (SCHEMA, ("purchase_order", "P1", {}))
     assert (alone.event.schema, alone.event.document) == (SCHEMA, None)
-    assert stocked.do(Receive("r1", "north", line)).outcome is Outcome.ID_REUSED
+    # A receipt belongs to its purchase order: one of the same name without an order is another document.
+    assert stocked.do(Receive("r1", "north", line)).outcome is Outcome.RECEIVED

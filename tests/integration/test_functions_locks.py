@@ -334,12 +334,14 @@ CASES = {
         Deduct("L", "s1"),
         O.UNCHANGED,
         at_north(6),
+        noted=True,
     ),
     "deduct the line that an event told of": Case(
         (TEN, LOCK, told("shipped", 1, document_id="L", told_id="s1")),
         Deduct("L", "s1", (Line("A", 1),)),
         O.UNCHANGED,
         at_north(6, 3),
+        noted=True,
     ),
     # replace
     "replace swaps": Case(

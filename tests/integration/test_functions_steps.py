@@ -1,11 +1,15 @@
 """Steps that change what was, or open it again: the same table for the functions and the model."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from app.domain.answers import Beyond, Excess
 from app.domain.commands import (
     Adjust,
     Booking,
+    Command,
     Confirm,
     Count,
     Deduct,
@@ -25,6 +29,7 @@ from app.domain.commands import (
     Void,
 )
 from app.domain.events import Counts
+from app.domain.outcomes import Outcome
 from app.domain.sourcing import Shortage
 from app.domain.words import LINES_MAX, Place
 from tests.integration.function_cases import (
@@ -50,6 +55,7 @@ from tests.integration.function_cases import (
     arrive,
     at_north,
     back,
+    counts_of,
     show,
     told,
 )
@@ -380,6 +386,16 @@ CASES = {
     "reopen, and lock again": Case(
         GIVEN_AGAIN, LOCK, O.REPEATED, None, {"status": "held", "expires_at": START_MS + 100, "first": None}
     ),
+    "reopen, it expires, and unlock again": Case(
+        (*GIVEN_AGAIN, Advance(500), Expire("L")), Unlock("L"), O.LOCK_EXPIRED, at_north(10)
+    ),
+    "reopen what has left all the same": Case(
+        (*RELEASED, told("shipped", 1, document_id="L", told_id="s1")),
+        Reopen("L", "", 500),
+        O.LOCK_NOT_HELD,
+        at_north(9),
+        {"status": "released"},
+    ),
     "reopen, and unlock again": Case(GIVEN_AGAIN, Unlock("L"), O.UNLOCKED, at_north(10)),
     "reopen, and what had ended it comes again": Case(
         (TEN, LOCK, Unlock("L", "u"), Reopen("L", "", 500), Confirm("L")),
@@ -581,8 +597,48 @@ CASES = {
         O.SHIPMENT_REPORTED,
         at_north(6),
     ),
-    "void more than has shipped": Case(
-        HALF_SHIPPED, void("s1", Line("A", 2, N)), O.INVALID_ARGUMENT, at_north(6, 3)
+    "void what an event reported, too": Case(
+        (*SHIPPED, told("shipped", 4, document_id="L", told_id="s1")),
+        void("s1", Line("A", 4, N)),
+        O.SHIPMENT_REPORTED,
+        at_north(6),
+    ),
+    "void what left under another id": Case(
+        (*SHIPPED, told("shipped", 4, document_id="L", told_id="parcel")),
+        void("s1", Line("A", 4, N)),
+        O.SHIPMENT_REPORTED,
+        at_north(6),
+    ),
+    "void what left in part under another id": Case(
+        (*SHIPPED, told("shipped", 2, document_id="L", told_id="parcel")),
+        void("s1", Line("A", 4, N)),
+        O.SHIPMENT_REPORTED,
+        at_north(6),
+    ),
+    "void one of two, of which an event reported the other": Case(
+        (*HALF_SHIPPED, told("shipped", 2, document_id="L", told_id="s2")),
+        void("s1", Line("A", 1, N)),
+        O.VOIDED,
+        at_north(6, 2),
+        {"status": "partly_deducted", "lines": [("A", N, 4, 2)]},
+    ),
+    "void more than the shipment took": Case(
+        (*HALF_SHIPPED, Deduct("L", "s2")), void("s1", Line("A", 2, N)), O.SHIPMENT_REPORTED, at_north(6)
+    ),
+    "void less than the shipment took": Case(
+        SHIPPED, void("s1", Line("A", 3, N)), O.SHIPMENT_REPORTED, at_north(6)
+    ),
+    "void two SKUs in two warehouses": Case(
+        (
+            BOTH,
+            Opening((OpeningRow("B", S, 5),)),
+            Lock("L", (Line("A", 4, N), Line("A", 2, S), Line("B", 1, S))),
+            Deduct("L", "s1"),
+        ),
+        void("s1", Line("A", 4, N), Line("A", 2, S), Line("B", 1, S)),
+        O.VOIDED,
+        {("A", N): Counts(6, 4), ("A", S): Counts(2, 2), ("B", S): Counts(4, 1)},
+        {"status": "confirmed"},
     ),
     "void of nothing": Case((TEN,), void("s1", Line("A", 1, N)), O.UNKNOWN_LOCK),
     "void, and the shipment comes again": Case(
@@ -607,6 +663,21 @@ CASES = {
         told("shipped", 4, document_id="L", told_id="s1"),
         O.BOOKED,
         at_north(6),
+    ),
+    "void, it left, and when it did becomes known twice": Case(
+        (
+            *SHIPPED,
+            void("s1", Line("A", 4, N)),
+            Advance(9),
+            counted(4, START_MS + 5),
+            told("shipped", 4, document_id="L", told_id="s1"),
+        ),
+        replace(
+            told("shipped", 4, "f", document_id="L", told_id="s1"), source="erp", occurred_at=START_MS + 8
+        ),
+        O.REPEATED,
+        at_north(14),
+        noted=True,
     ),
     "void what was counted before": Case(
         (TEN, LOCK, counted(0, START_MS - 5), Deduct("L", "s1")),
@@ -695,6 +766,47 @@ CASES = {
         {"exceeding": [Excess("A", "", 2, 1)]},
     ),
 }
+
+
+def answers(shard: Shard, *commands: Command) -> list[Outcome]:
+    return [shard.do(command).outcome for command in commands]
+
+
+def test_a_shipment_of_an_older_version_is_voided(shard: Shard) -> None:
+    """It said nothing of its documents."""
+    answers(shard, *SHIPPED)
+    shard.wire.call("UNLINK", shard.keys.document("deduct:L"))
+    assert answers(shard, void("s1", Line("A", 4, N)), Deduct("L", "s1"), Deduct("L", "s2")) == [
+        O.VOIDED, O.SHIPMENT_VOIDED, O.DEDUCTED,
+    ]  # fmt: skip
+    assert counts_of(shard, "A", N) == Counts(6)
+
+
+@pytest.mark.parametrize("op", ["deduct:L{s1", "deduct:L{s1{A{north"])
+def test_what_a_warehouse_told_an_older_version_is_not_voided(shard: Shard, op: str) -> None:
+    answers(shard, *SHIPPED)
+    shard.wire.call("UNLINK", shard.keys.document("deduct:L"))
+    shard.wire.call("SET", shard.keys.op(op), "events 1-3 4")
+    assert answers(shard, void("s1", Line("A", 4, N))) == [O.SHIPMENT_REPORTED]
+
+
+def test_a_voided_shipment_is_known_without_its_op(shard: Shard) -> None:
+    answers(shard, *SHIPPED, void("s1", Line("A", 4, N)))
+    shard.wire.call("UNLINK", shard.keys.op("deduct:L{s1"))
+    assert answers(shard, Deduct("L", "s1"), Deduct("L", "s1", (Line("A", 1),))) == [O.SHIPMENT_VOIDED] * 2
+    assert answers(shard, Deduct("L", "s2")) == [O.DEDUCTED]
+
+
+def test_what_was_voided_moves_without_a_reason_of_its_own(shard: Shard) -> None:
+    """The event has the caller's."""
+    answers(shard, *SHIPPED, replace(void("s1", Line("A", 4, N)), reason="not picked up"))
+    *_, (_, (_, _, _, body)) = shard.wire.call("XRANGE", shard.keys.outbox, "-", "+")
+    event = json.loads(body)
+    assert (event[1], event[6], event[10]) == (
+        "void",
+        "not picked up",
+        [["A", 4, N, "c", "l", 4, [6, 4, 0, 0, 0]]],
+    )
 
 
 @pytest.mark.parametrize("name", CASES)

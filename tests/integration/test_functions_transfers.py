@@ -91,6 +91,7 @@ CASES = {
         TransferShip("T", "s1"),
         O.UNCHANGED,
         at_north(4),
+        noted=True,
     ),
     "transfer ships all": Case(
         (TEN, MOVE),
@@ -151,6 +152,7 @@ CASES = {
         (*SENT, told("transfer_received", 2, warehouse=S, document_id="T", told_id="r1")),
         TransferReceive("T", "r1", None, (Arrival("A", 2),)),
         O.UNCHANGED,
+        noted=True,
     ),
     "transfer arrives": Case(
         SENT,

@@ -1,6 +1,7 @@
 """The write-behind worker, recovery and verify on real servers."""
 
 import contextlib
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -24,6 +25,7 @@ from app.embedded.valkey import EmbeddedValkey
 from app.hotstore.gate import Gate
 from app.hotstore.library import Library, library
 from app.ledger.writer import Writer
+from app.recovery.attach import Attach
 from app.recovery.findings import Finding
 from app.settings import Settings
 from app.worker.persist import Persist
@@ -106,7 +108,7 @@ async def test_a_restart_opens_a_new_epoch_and_loses_nothing(
     redis_server.stop(immediate=not flushed)
     redis_server.start()
     found = await until(lambda: recovered(stores))
-    assert found is (Finding.EMPTY if flushed else Finding.AHEAD)
+    assert found is (Finding.EMPTY if flushed else Finding.SAME)
     epoch, after = await stores.hot.read_stock(["A", "B"])
     assert epoch == "2"
     if before:
@@ -170,21 +172,26 @@ async def test_returns_of_a_lock_and_exchanges_are_remembered_too(stores: Stores
 
 
 async def test_a_branch_the_ledger_does_not_continue_is_kept_and_rebuilt(stores: Stores) -> None:
+    """What continues the ledger is booked, be the memory as damaged as it may; only what comes after is lost."""
     await some_traffic(stores)
     await drain(stores)
-    await stores.hot.lock(Lock("lost", (Line("B", 1),)))
+    for lock_id in ("booked", "gone", "lost"):
+        last = (await stores.hot.lock(Lock(lock_id, (Line("B", 1),)))).position
+        if lock_id == "gone":
+            await stores.client.xdel(stores.keys.outbox, last)
     await stores.client.hset(stores.keys.meta, "tip", "0123456789abcdef")
     await stores.client.function_flush()
     assert await stores.recovery().ensure_open() is Finding.DIFFERENT
     assert await fetch(stores, "SELECT lock_id FROM lost_event") == [("lost",)]
-    assert (await stores.hot.read_lock("lost")).outcome is Outcome.UNKNOWN_LOCK
+    told = [(await stores.hot.read_lock(lock_id)).outcome for lock_id in ("booked", "gone", "lost")]
+    assert told == [Outcome.READ, Outcome.UNKNOWN_LOCK, Outcome.UNKNOWN_LOCK]
     await drain(stores)
     assert await differences(stores) == []
 
 
 async def test_a_forced_rebuild_loses_nothing_that_was_acknowledged(stores: Stores) -> None:
     await some_traffic(stores)
-    assert await stores.recovery().ensure_open(force_rebuild=True) is Finding.DIFFERENT
+    assert await stores.recovery().ensure_open(force_rebuild=True) is Finding.SAME
     assert (await stores.hot.read_lock("two")).lock.status == "confirmed"
     await drain(stores)
     assert await differences(stores) == []
@@ -204,6 +211,36 @@ async def test_new_code_beside_old_code_is_let_in(stores: Stores) -> None:
     assert await gate.adopt()
     assert await gate.is_open()
     assert await stores.gate.is_open()
+
+
+async def test_processes_of_other_versions_are_let_in_by_whoever_comes(stores: Stores) -> None:
+    """The worker lets in all that is loaded; where it is one of before that rule, an API process lets itself in."""
+    old = library()
+    code = old.code.replace(old.suffix, "_another1").replace(old.name, "sellable_another1")
+    other = Gate(stores.client, stores.keys, Library("sellable_another1", "_another1", code))
+    await other.load_library()
+    (recover,) = [duty for duty in stores.duties() if duty.name == "recover"]
+    assert not await other.is_open()
+    await recover.run_once()
+    assert await other.is_open()
+    await stores.recovery().ensure_open(doubt=True)  # by a worker that tells its own library alone
+    assert not await other.is_open()
+    attach = Attach(other, lambda: True)
+    await attach._try()
+    assert await other.is_open()
+    assert await stores.gate.is_open()
+    await recover.run_once()
+    await stores.client.hset(stores.keys.meta, "state", "shut")
+    await attach._try()
+    assert not await other.is_open()
+
+
+async def test_migrate_lets_its_functions_in_beside_those_that_are_in_use(stores: Stores) -> None:
+    old = library()
+    code = old.code.replace(old.suffix, "_another2").replace(old.name, "sellable_another2")
+    other = Gate(stores.client, stores.keys, Library("sellable_another2", "_another2", code))
+    await replace(stores, gate=other).migrate()
+    assert await other.is_open()
 
 
 PLANTED = [

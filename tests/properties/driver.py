@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.domain.commands import (
+    Accept,
     Adjust,
     Arrival,
     Booking,
@@ -60,6 +61,7 @@ _FACTS = ("received", "shipped", "shipped", "returned", "adjusted", "regraded") 
     "transfer_received",
 ) * 2
 _STATED = {"returned", "adjusted", "regraded"}
+_DOCUMENTS = 16
 
 _WEIGHTS = {
     "lock": 18,
@@ -88,7 +90,9 @@ _WEIGHTS = {
     "remember": 2,
     "void": 6,
     "close": 4,
-    "fact": 20,
+    "fact": 26,
+    "report": 14,
+    "accept": 6,
     "count": 4,
     "again": 10,
 }
@@ -191,8 +195,10 @@ class Chooser:
 
     def _deduct(self) -> Deduct:
         lock_id = self._lock_id()
-        only = self._rng.random() < 0.2
-        return Deduct(lock_id, f"s{self._rng.randrange(4)}", self._lines_of(lock_id), only)
+        rng = self._rng
+        when = rng.choice((None, None, *_TIMES))
+        only = rng.random() < 0.2
+        return Deduct(lock_id, f"s{rng.randrange(4)}", self._lines_of(lock_id), when, only_if_on_hand=only)
 
     def _void(self) -> Void:
         """Mostly a shipment that there was."""
@@ -247,7 +253,7 @@ class Chooser:
         return Advance(self._rng.choice((1, 49, 50, 51, 1000)))
 
     def _document_id(self) -> str:
-        return f"d{self._rng.randrange(40)}"
+        return f"d{self._rng.randrange(_DOCUMENTS)}"
 
     def _bookings(self, *ways: tuple[Place, Place]) -> tuple[Booking, ...]:
         rng, lines = self._rng, []
@@ -260,7 +266,7 @@ class Chooser:
     def _receive(self) -> Receive:
         ways = ((Place.SUPPLIER, Place.AVAILABLE),) * 3 + ((Place.SUPPLIER, Place.DAMAGED),)
         occurred_at = self._rng.choice((None, START_MS - 5))
-        order = self._rng.choice(("", "P1", "P2"))
+        order = self._rng.choice(("P1", "P2"))  # an id without one is what older versions wrote
         return Receive(
             self._document_id(), self._rng.choice(WAREHOUSES), self._bookings(*ways), occurred_at, order
         )
@@ -292,6 +298,7 @@ class Chooser:
             self._bookings(*ways),
             self._lock(),
             rng.choice((None, 5)),
+            rng.choice(("", "", self._lock_id(LockStatus.PARTLY_DEDUCTED, LockStatus.DEDUCTED))),
         )
 
     def _adjust(self) -> Adjust:
@@ -327,6 +334,7 @@ class Chooser:
                 rng.choice(WAREHOUSES),
                 rng.choice((0, 1, 5, 20)),
                 rng.choice((None, 0, 1, 3)),
+                rng.choice((None, None, "new", 0, 5)),
             )
             for _ in range(rng.choice((1, 2, 3)))
         ]
@@ -413,11 +421,71 @@ class Chooser:
             document,
             ""
             if kind == "regraded"
-            else rng.choice(("", f"{told}{rng.randrange(40 if told == 'd' else 4)}")),
+            else rng.choice(("", f"{told}{rng.randrange(_DOCUMENTS if told == 'd' else 4)}")),
             rng.choice((None, None, self._next_of("wms", warehouse))),
             rng.choice((None, 'a "reason"')),
             rng.choice(("", "", "", "", "", "", "force", "force", "hold", "pass", "drop")),
+            reporter=rng.choice(("", "", "warehouse", "route")),
+            line_id=rng.choice(("", "", "", "1", "2")),
+            totals=rng.random() < 0.1,
         )
+
+    def _report(self) -> Fact:
+        """Another word on a document that somebody has reported."""
+        rng = self._rng
+        known = [
+            (family, sku, claim)
+            for family, sums in self._model.documents.items()
+            for sku, said in sums.items()
+            for claim in said.claims
+        ]
+        if not known:
+            return self._fact()
+        family, sku, claim = rng.choice(known[-20:])
+        kind, _, rest = family.partition(":")
+        type_, document, told = {
+            "deduct": ("shipped", rest, claim.document),
+            "transfer_ship": ("transfer_shipped", rest, claim.document),
+            "transfer_receive": ("transfer_received", rest, claim.document),
+            "receipt": ("received", *rest.rsplit("{", 1)) if kind == "receipt" else ("", "", ""),
+            "return": ("returned", "", rest),
+            "adjustment": ("adjusted", "", rest),
+        }[kind]
+        state = rng.choice((0, 0, 1)) if type_ in _STATED else 0
+        units = claim.units[state] + rng.choice((0, 0, 0, 1, -1, 4, -claim.units[state] * 2))
+        units = units if type_ == "adjusted" else abs(units)
+        damaged, lost = (claim.units[1], claim.units[2]) if rng.random() < 0.5 else (rng.choice((0, 1)), 0)
+        self._facts += 1
+        return Fact(
+            rng.choice(("wms", "erp")),
+            f"e{self._facts}",
+            type_,
+            rng.choice(_TIMES),
+            rng.choice((claim.warehouse, claim.warehouse, claim.warehouse, *WAREHOUSES)),
+            sku,
+            units or 1,
+            damaged if type_ in {"received", "transfer_received"} else 0,
+            lost if type_ == "transfer_received" else 0,
+            (Place.AVAILABLE, Place.DAMAGED)[state],
+            "" if document.startswith("{") else document,
+            ""
+            if told.startswith("{")
+            else rng.choice((told, told, told, "s9" if type_ == "shipped" else told)),
+            mode=rng.choice(("", "", "", "force")),
+            reporter=rng.choice(("", "", "route", claim.reporter)),
+            line_id=rng.choice(("", "", "1")),
+            totals=rng.random() < 0.25,
+        )
+
+    def _accept(self) -> Accept:
+        """Mostly of something that was reported."""
+        rng = self._rng
+        known = [(family, sku) for family, sums in self._model.documents.items() for sku in sums]
+        family, sku = rng.choice(known[-12:]) if known else ("return:d0", SKUS[0])
+        said = self._model.documents.get(family, {}).get(sku)
+        reporters = sorted(said.reporters()) if said else []
+        self._facts += 1
+        return Accept(f"{self._facts}", family, sku, rng.choice([*reporters, "nobody"]))
 
     def _next_of(self, source: str, warehouse: str) -> int:
         return max(1, self._model.sequences.get((source, warehouse), 0) + self._rng.choice((1, 1, 1, 2, 0)))

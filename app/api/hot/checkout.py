@@ -214,6 +214,9 @@ class Checkout:
                     self._line.doubt()
                 decline()  # nothing was changed, and the application asks for the epoch first
                 return
+            if type(reply) is list and reply[0] == Outcome.UNKNOWN_LOCK:
+                decline()  # the hot store may have forgotten it: the application asks the ledger
+                return
             try:
                 if self._ring is not None and type(reply) is list and reply[1] == echo:
                     self._ring.add(function, reply, args)
@@ -285,7 +288,7 @@ def _more_of_step(reply: list[str]) -> str:
 def _answer_of(reply: Any, echo: object) -> Answer:
     """Return the answer, or raise what the reply means: it did not run, or nobody knows."""
     if isinstance(reply, ReplyError):
-        raise meaning_of(str(reply))
+        raise meaning_of(reply)
     if isinstance(reply, Exception):
         raise reply
     if reply[0] in REFUSED_BY_GATE:

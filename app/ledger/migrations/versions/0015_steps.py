@@ -3,7 +3,7 @@
 from app.ledger.migrations.files import run_file
 
 revision = "0015"
-down_revision = "0009"
+down_revision = "0012"
 
 
 def upgrade() -> None:
