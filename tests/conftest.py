@@ -3,12 +3,14 @@
 import os
 import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
 from app import environment
 from app.bootstrap import Stores, open_stores
+from app.embedded.directory import DirectoryLock
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.settings import Settings
@@ -29,6 +31,15 @@ SLOW = frozenset({"faults", "acceptance", "properties"})
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long; else the order stays as it was shuffled."""
     items.sort(key=lambda item: SLOW.isdisjoint(item.path.parts))
+
+
+@pytest.fixture
+def held_dir(tmp_path: Path) -> Iterator[Path]:
+    """A data directory that a running service holds."""
+    lock = DirectoryLock(tmp_path)
+    lock.acquire()
+    yield tmp_path
+    lock.release()
 
 
 @pytest.fixture

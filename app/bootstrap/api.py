@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from app.addresses.reasons import is_refusal
 from app.bootstrap.connections import SHARD
 from app.bootstrap.stores import Stores, kept, leaving, open_stores
 from app.errors import ConfigurationError, NotReadyError, SellableError, UnavailableError
@@ -134,13 +135,12 @@ async def _start(stores: Stores, line: Line, epochs: EpochWatch, health: _Health
             await stores.check()
             await stores.check_rights(of_api())
             break
-        except UnavailableError as error:
-            health.unchecked = str(error)
-        except ConfigurationError as error:
-            if not health.is_serving:  # it refuses to begin
+        except (ConfigurationError, UnavailableError) as error:
+            is_away = isinstance(error, UnavailableError) and not is_refusal(error.__cause__ or error)
+            if not is_away and not health.is_serving:  # it refuses to begin
                 raise
             if health.unchecked != str(error):
-                _log.error("serve.refused", why=str(error))
+                (_log.warning if is_away else _log.error)("serve.cannot_begin", why=str(error))
             health.unchecked = str(error)
         await asyncio.sleep(CHECK_SECONDS)
     health.unchecked = ""

@@ -76,19 +76,16 @@ def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
     }
     # Ours alone: uvicorn takes an inherited socket for a Unix one, and Nagle's algorithm would stay on.
     sockets = bind(host, port) if fd is None else [socket.socket(fileno=fd)]
+    # Who hands a socket down keeps it open: others take what comes in, and no balancer has to know.
+    drain_seconds = settings.drain_seconds if fd is None else 0
     with ExitStack() as stack:
         for one in sockets:
             stack.enter_context(one)
 
         async def run(stop: Stop) -> int:
-            # A socket that was handed down stays open for other processes: no balancer has to know of this end.
-            drain_seconds = settings.drain_seconds if fd is None else 0
             async with open_api(settings) as api:
-                server = DrainingServer(
-                    uvicorn.Config(api.app, http=api.protocol, **config),
-                    drain_seconds=drain_seconds,
-                    leave=api.leave,
-                )
+                served = uvicorn.Config(api.app, http=api.protocol, **config)
+                server = DrainingServer(served, drain_seconds=drain_seconds, leave=api.leave)
                 stop.started(lambda number: server.handle_exit(number, None))
                 settle_garbage()
                 _log.info("serve.listens", at=[_place(one) for one in sockets])

@@ -72,8 +72,8 @@ class Line:
     def call(self, command: tuple[Any, ...], on_reply: OnReply) -> None:
         """Send a command; `on_reply` gets the reply or an exception: `NotReadyError`, `OutcomeUnknownError`, …."""
         if self._connection is None:
-            why = f": {self._refusal}" if self._refusal else ""
-            self._loop.call_soon(on_reply, NotReadyError(f"the hot store cannot be reached{why}"))
+            why = self._refusal or "the hot store cannot be reached"
+            self._loop.call_soon(on_reply, NotReadyError(why))
             return
         self._connection.call(command, on_reply, deadline_seconds=self._deadline_seconds)
 
@@ -137,10 +137,16 @@ class Line:
                 waits.because("the connection to Redis broke")
             except Exception as error:  # noqa: BLE001 - whatever it was, a process without a line is of no use
                 why = redis_sentence(error)
-                self._refusal = why if is_refusal(error) else ""
                 waits.because(why)
+                self._note_refusal(why if is_refusal(error) else "")
             await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnects
             pause_seconds = min(pause_seconds * 2, longest_seconds)
+
+    def _note_refusal(self, why: str) -> None:
+        """Waiting does not help against one: somebody has to change the user's rights, or the password."""
+        if why and why != self._refusal:
+            _log.error("line.refused", why=why)
+        self._refusal = why
 
     async def _connect(self) -> None:
         def make() -> Connection:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import structlog
 from redis.exceptions import NoPermissionError, RedisError
 
+from app.addresses.reasons import redis_sentence
 from app.errors import SellableError
 from app.hotstore.gate import Gate
 
@@ -39,7 +40,7 @@ class Attach:
                 _log.info("gate.attached")
         except NoPermissionError as error:  # as good as it was: a worker of this version opens it
             self._was_refused = True
-            _log.warning("gate.cannot_attach", why=str(error))
+            _log.warning("gate.cannot_attach", why=redis_sentence(error))
         except (RedisError, OSError, SellableError):
             pass  # the server is away
         except Exception:  # noqa: BLE001 - the loop goes on; the log has the whole story

@@ -181,6 +181,8 @@ class HotLevel:
         self._replicas = replicas
         self._doubted = asyncio.Event()
         self._promises = Promises()
+        self._read_level: Durability = "memory"
+        self._read_from = NO_SERVER
         self.level: Durability = "memory"
 
     @property
@@ -206,8 +208,8 @@ class HotLevel:
 
     @property
     def statement(self) -> dict[str, Any]:
-        """Return what to publish for processes that cannot read it themselves."""
-        return durability.statement(self.level, self._promises.server)
+        """Return what to publish for processes that cannot read it themselves: what was read last, and when."""
+        return durability.statement(self._read_level, self._read_from)
 
     def doubt(self) -> None:
         """Claim nothing until the server was asked again, which `keep` does at once: it may be another one."""
@@ -242,3 +244,5 @@ class HotLevel:
         if promises.evicts and promises.evicts != self._promises.evicts:
             _log.error("hot_store.evicts", maxmemory_policy=promises.evicts)
         self.level, self._promises = level, promises
+        if promises.server != NO_SERVER:
+            self._read_level, self._read_from = level, promises.server

@@ -142,6 +142,28 @@ def test_the_life_of_a_lock_with_each_restart_on_debian_s_servers() -> None:
         nothing_is_wrong_in_a_log(deployed)
 
 
+@pytest.mark.tier
+def test_redis_7_0_with_users_that_would_lose_everything_is_refused() -> None:
+    """As the users were once: `default` off, without rights. Each process says so in one sentence, and ends with 1."""
+    found = debian()
+    if found is None:
+        pytest.skip("Debian's redis-server and postgresql are not installed")
+    with deployment(found) as deployed:
+        shipped = deployed.users.read_text()
+        deployed.users = deployed.place / "of-before.acl"
+        deployed.users.write_text(
+            re.sub(r"^user default .*$", "user default off", shipped, flags=re.MULTILINE)
+        )
+        deployed.start("redis")
+        with deployed.redis("worker") as client:
+            if not str(client.info("server")["redis_version"]).startswith("7.0."):
+                pytest.skip("only Redis 7.0 reads its file as a user")
+        for command, name in (("migrate", "migrate"), ("worker", "worker"), ("serve", "api")):
+            done = deployed.sellable(command, name=name)
+            assert done.returncode == 1, done.stderr
+            assert "would forget everything at its next restart" in done.stderr.splitlines()[-1]
+
+
 @contextmanager
 def living(programs: Programs) -> Iterator[Deployment]:
     """A deployment that sells, and in which a lock has expired."""

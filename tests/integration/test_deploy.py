@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import tomllib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,15 @@ def test_the_image_is_built_from_what_there_is() -> None:
     assert all((ROOT / name).exists() for name in names)
     ignored = (ROOT / ".dockerignore").read_text().splitlines()
     assert {f"!{name}" for name in names} <= set(ignored)
+
+
+def test_the_image_has_the_python_that_is_tested() -> None:
+    """The oldest that is supported, which the checks are set to and CI has."""
+    images = re.findall(r"^FROM python:(\S+)-slim", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert {*images} == {project["tool"]["mypy"]["python_version"]}
+    assert project["project"]["requires-python"] == f">={images[0]}"
+    assert f"Python {images[0]} " in (ROOT / ".ci" / "run").read_text()
 
 
 def test_the_users_are_those_that_the_code_declares() -> None:

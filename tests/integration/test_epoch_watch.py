@@ -180,7 +180,9 @@ async def test_nothing_is_missing_where_the_memory_is_whole_or_was_carried_over(
         await watch.look()
     assert await fetch(stores, "SELECT n FROM seen") == [(5,)]
     await stores.client.function_flush()
-    assert await stores.recovery().ensure_open() is Finding.AHEAD
+    assert (
+        await stores.recovery().ensure_open() is Finding.SAME
+    )  # what was ahead is drained before it is compared
     await drain(stores)
     assert await file_missing(stores) == []
     assert await fetch(stores, "SELECT count(*) FROM seen") == [(0,)]
@@ -475,5 +477,5 @@ async def test_a_restart_on_its_own_data_is_no_new_home(
     await stores.client.connection_pool.disconnect()
 
     recovery = stores.recovery()
-    monkeypatch.setattr(recovery, "_rules", recovery._rules.__class__(60, 0, settle_seconds=1e9))
+    monkeypatch.setattr(recovery, "_rules", recovery._rules.__class__(0, settle_seconds=1e9))
     assert await asyncio.wait_for(recovery.ensure_open(), 20) is Finding.SAME

@@ -413,12 +413,12 @@ async def test_a_repeat_of_what_was_booked_is_never_kept(house: House) -> None:
 
 
 async def test_the_command_lists_retries_and_drops(
-    house: House, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    house: House, held_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await send(house, event("c1", quantity=6), event("c2", quantity=7), source="careful")
 
     async def run(action: str, **more: Any) -> tuple[int, str]:
-        (tmp_path / "run.json").write_text(json.dumps({"redis": "redis://x", "database": "postgresql://x"}))
+        (held_dir / "run.json").write_text(json.dumps({"redis": "redis://x", "database": "postgresql://x"}))
 
         class Opened:
             async def __aenter__(self) -> Any:
@@ -426,7 +426,7 @@ async def test_the_command_lists_retries_and_drops(
 
             async def __aexit__(self, *_: object) -> None: ...
 
-        code = await inbox(action=action, data_dir=tmp_path, open_operations=lambda *_: Opened(), **more)
+        code = await inbox(action=action, data_dir=held_dir, open_operations=lambda *_: Opened(), **more)
         return code, capsys.readouterr().out
 
     code, told = await run("list")

@@ -179,7 +179,8 @@ async def test_a_line_that_is_refused_says_why(stores: Stores) -> None:
         with capture_logs() as logs:
             line.start()
             await until(lambda: refusal(line))
-        assert [(log["event"], log["log_level"]) for log in logs] == [("line.down", "error")]
+        told = {log["event"]: log["log_level"] for log in logs}
+        assert told == {"line.waits": "warning", "line.refused": "error"}
     finally:
         await line.close()
 

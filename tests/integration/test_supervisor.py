@@ -57,7 +57,7 @@ up._OWN_COMMAND = (sys.executable, sys.argv.pop(1))
 main()
 """
 # Nothing here connects to it, and a start without a Postgres of its own is faster.
-NO_POSTGRES = {"SELLABLE_DATABASE_URL": "postgresql://nobody@/nothing"}
+NO_POSTGRES = {"SELLABLE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}
 CALLER = {
     "SELLABLE_API_KEYS": "shop:secret-of-the-shop:read",
     "PGHOST": "/nowhere",

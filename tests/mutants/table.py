@@ -528,7 +528,7 @@ MUTANTS = [
         ("open an old epoch", "natural(args[2]) <= tonumber(meta.epoch or '0')", "false"),
         ("open without the rights", "if not redis.acl_check_cmd(command, keys[1]) then", "if false then"),
         ("rebuild with the gate open", "  gate[keys[1]] = nil\n  local epoch", "  local epoch"),
-        ("drain with the gate open", "  gate[keys[1]] = nil\n  redis.call", "  redis.call"),
+        ("drain with the gate open", "  gate[keys[1]] = nil\n  if redis.call", "  if redis.call"),
         ("forget open transfers", "if transfer and transfer_is_open(transfer) then", "if false then"),
         ("forget open locks", "if lock and is_open(lock) then", "if false then"),
     ),

@@ -56,11 +56,11 @@ class Shelf:
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data_dir(held_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("SELLABLE_REDIS_URL", "SELLABLE_DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    (tmp_path / "run.json").write_text(json.dumps({"redis": "redis://r", "database": "postgresql://d"}))
-    return tmp_path
+    (held_dir / "run.json").write_text(json.dumps({"redis": "redis://r", "database": "postgresql://d"}))
+    return held_dir
 
 
 async def run(shelf: Shelf, data_dir: Path, content: str, **how: bool) -> int:

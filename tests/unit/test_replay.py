@@ -89,7 +89,7 @@ class Service:
 
 
 @pytest.fixture
-def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+def service(held_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     fake = Service()
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(fake, log_level="critical", lifespan="off", ws="none", interface="asgi3")
@@ -98,7 +98,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
     thread.start()
     monkeypatch.delenv("SELLABLE_API_URL", raising=False)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    (tmp_path / "run.json").write_text(json.dumps({"api": url}))
+    (held_dir / "run.json").write_text(json.dumps({"api": url}))
     yield fake
     server.should_exit = True
     thread.join()
