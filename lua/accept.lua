@@ -58,7 +58,7 @@ local function note_accepted(shard, event, lock_id, sku, more)
   if not found then known[#known + 1] = { sku, math.max(0, more) } end
   local parts = {}
   for i, one in ipairs(known) do parts[i] = '["' .. one[1] .. '",' .. one[2] .. ']' end
-  local changes = { v = lock.v + 1, r = '[' .. table.concat(parts, ',') .. ']' }
+  local changes = { r = '[' .. table.concat(parts, ',') .. ']' } -- no answer shows it: the version stays
   event.lock_id, event.lock = lock.id, encode_changes(changes)
   return function() write_lock(shard, lock, changes) end
 end

@@ -1,11 +1,12 @@
 -- deduct: what was locked left the shelf, because it shipped. The first deduct confirms.
 -- KEYS  1 meta
 -- ARGV  1 epoch  2 who  3 lock_id  4 op (of the shipment)  5 fingerprint  6 occurred_at in ms ('' for now)
---       7… lines (a count, then sku, quantity, warehouse or ''); without them: all that is left
+--       7 `1` if it must be on hand ('': it has left, whatever the counts say)
+--       8… lines (a count, then sku, quantity, warehouse or ''); without them: all that is left
 -- Event deduct, moves locked -> customer; `told`, without moves, where all of it was reported by others.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
---   REPEATED, ID_REUSED, UNKNOWN_LOCK, UNCHANGED (others reported all of it), LOCK_EXPIRED, LOCK_NOT_HELD, WAREHOUSE_REQUIRED,
---   QUANTITY_EXCEEDS_LOCK, DEDUCTED.
+--   REPEATED, ID_REUSED, SHIPMENT_VOIDED (it never left), UNKNOWN_LOCK, UNCHANGED (others reported all of it), LOCK_EXPIRED, LOCK_NOT_HELD, WAREHOUSE_REQUIRED,
+--   QUANTITY_EXCEEDS_LOCK, BEYOND_ON_HAND (it must be, and is not: all that is beyond), QUANTITY_TOO_LARGE, DEDUCTED.
 
 -- Of a shipment that an older version's events told of: the lines they did not, or an answer.
 local function untold_of_lock(shard, lock, op, wanted)
@@ -20,15 +21,6 @@ local function untold_of_lock(shard, lock, op, wanted)
   return untold, #untold == 0 and lock_answer('UNCHANGED', lock, shard.last) or nil
 end
 
--- The SKUs of some lines, each once.
-local function skus_of(lines)
-  local skus, seen = {}, {}
-  for _, line in ipairs(lines) do
-    if not seen[line.sku] then skus[#skus + 1], seen[line.sku] = line.sku, true end
-  end
-  return skus
-end
-
 -- Whether anybody but the routes reported shipments of a SKU.
 local function is_reported(family, sku)
   for _, claim in ipairs(family.sums[sku] and family.sums[sku].claims or {}) do
@@ -39,15 +31,16 @@ end
 
 -- The answer to a shipment that a route reported, and whose op is not remembered any more; nil if none did.
 local function reported_before(shard, lock, family, document, wanted)
-  local known, asked = false, {}
+  local known, asked, left = false, {}, 0
   for _, line in ipairs(wanted or {}) do asked[line.sku] = (asked[line.sku] or 0) + line.quantity end
   local same = true
   for sku, sums in pairs(family.sums) do
     local units, any = said_in_all(sums, document, ROUTE)
-    known = known or any
+    known, left = known or any, left + units[1]
     same = same and (not wanted or units[1] == (asked[sku] or 0))
   end
   if not known then return nil end
+  if left == 0 then return { 'SHIPMENT_VOIDED', lock.id } end
   return same and lock_answer('UNCHANGED', lock, shard.last) or { 'ID_REUSED', lock.id }
 end
 
@@ -143,7 +136,7 @@ local function ship_reported(shard, order, family, document, asked, at)
   if #exceeding == 0 then return nil end
   if not is_open(order.lock) then return illegal(shard, order.lock) end
   local answer = lock_answer('QUANTITY_EXCEEDS_LOCK', order.lock, '')
-  answer[7] = '[' .. table.concat(exceeding, ',') .. ']'
+  answer[8] = '[' .. table.concat(exceeding, ',') .. ']'
   return answer
 end
 
@@ -183,10 +176,55 @@ local function take_plain(order, family, plain)
   return taken
 end
 
+-- The shelves that a shipment takes from, as they are before it is staged.
+local function shelves_to_take(shard, order, taken, asked)
+  local places = {}
+  for _, line in ipairs(order.lines) do
+    if (taken[line] or 0) > 0 then places[#places + 1] = line end
+  end
+  for _, one in ipairs(asked) do
+    for _, place in ipairs(one[2]) do places[#places + 1] = { sku = one[1], warehouse = place[1] } end
+  end
+  return shelves_of(shard, places)
+end
+
+-- Stages a shipment; returns as JSON what of it was not on the shelf, or nil and an answer.
+local function ship(shard, order, family, document, taken, asked, at)
+  local shelves = shelves_to_take(shard, order, taken, asked)
+  ship_plain(shard, order, family, document, taken, at)
+  local refused = ship_reported(shard, order, family, document, asked, at)
+  return missing_from(shelves), refused
+end
+
+local function beyond_answer(shard, lock, beyond)
+  local answer = lock_answer('BEYOND_ON_HAND', lock, shard.last)
+  answer[8], answer[9] = '', beyond
+  return answer
+end
+
+local function end_shipment(shard, order, event, beyond)
+  local lock = order.lock
+  if not counts_fit(shard) then return { 'QUANTITY_TOO_LARGE', lock.id } end
+  event.keeps_quantities = order.same
+  if #shard.moves == 0 then
+    event.kind = 'told'
+    return end_step(shard, lock, 'UNCHANGED', event, { v = lock.v })
+  end
+  local changes = changes_of_order(order)
+  changes.m = beyond
+  return end_step(shard, lock, 'DEDUCTED', event, changes)
+end
+
+local function is_voided(keys, op)
+  return load_op({ tag = tag_of(keys[1]) }, op).fingerprint == VOID
+end
+
 local function deduct(keys, args)
-  local valid, wanted = read_wanted(args, 7)
-  local occurred_at = moment(args[6])
-  local shard, lock, answer = begin_step(keys, args, valid and (occurred_at or args[6] == ''))
+  local valid, wanted = read_wanted(args, 8)
+  local occurred_at, only_on_hand = moment(args[6]), args[7] == '1'
+  valid = valid and (occurred_at or args[6] == '') and (only_on_hand or args[7] == '')
+  local shard, lock, answer = begin_step(keys, args, valid)
+  if answer and answer[1] == 'ID_REUSED' and is_voided(keys, args[4]) then return { 'SHIPMENT_VOIDED', args[3] } end
   if not answer and shard.told then wanted, answer = untold_of_lock(shard, lock, args[4], wanted) end
   if answer then return answer end
   local order, document = order_of(lock), string.match(args[4], '^[^{]*{(.*)$') or ''
@@ -201,18 +239,12 @@ local function deduct(keys, args)
   asked, refused = places_of(order, family, document, reported)
   if not asked then return refused end
   if not is_open(lock) and #asked == 0 then return illegal(shard, lock) end
-  ship_plain(shard, order, family, document, taken, occurred_at)
-  refused = ship_reported(shard, order, family, document, asked, occurred_at)
+  local beyond
+  beyond, refused = ship(shard, order, family, document, taken, asked, occurred_at)
   if refused then return refused end
-  if not counts_fit(shard) then return { 'QUANTITY_TOO_LARGE', lock.id } end
-  local all_known = #shard.moves == 0
-  local event = {
-    kind = 'deduct', op = args[4], fingerprint = args[5], occurred_at = occurred_at,
-    keeps_quantities = order.same, family = family,
-  }
-  if all_known then event.kind = 'told' end
-  local changes = all_known and {} or changes_of_order(order)
-  return end_step(shard, lock, all_known and 'UNCHANGED' or 'DEDUCTED', event, changes)
+  if beyond and only_on_hand then return beyond_answer(shard, lock, beyond) end
+  local event = { kind = 'deduct', op = args[4], fingerprint = args[5], occurred_at = occurred_at, family = family }
+  return end_shipment(shard, order, event, beyond)
 end
 
 register('deduct', deduct, { 'allow-oom' })

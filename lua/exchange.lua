@@ -32,11 +32,8 @@ local function read_exchange(args)
 end
 
 local function original_exchange(shard, lock_id, op)
-  local lock, then_ = load_lock(shard, lock_id), cjson.decode(op.answer)
-  local lines = string.match(op.answer, '^%["[^"]*",[^,]*,(.*)%]$')
-  local expires_at = then_[2] ~= cjson.null and string.format('%d', then_[2]) or ''
-  local current = lock and lock.p == op.position and lock.s or then_[1]
-  return { 'REPEATED', lock_id, op.position, then_[1], expires_at, lines, current }
+  local lock = load_lock(shard, lock_id)
+  return kept_answer(lock_id, op, 1, lock and lock.p == op.position and lock.s or 'held')
 end
 
 local function take_back(shard, warehouse, returned, at)
@@ -61,7 +58,7 @@ local function exchange(keys, args)
   if shipped then
     returned, exceeding = note_returned(shipped, units_by_sku(request.returned))
     if not returned then return { 'QUANTITY_EXCEEDS_SHIPMENT', lock_id, exceeding } end
-    returned = { v = shipped.v + 1, r = returned }
+    returned = { r = returned } -- no answer shows it: the version stays
   end
   if backlog_is_full(shard) then return { 'BACKLOG_FULL', lock_id } end
   take_back(shard, args[9], request.returned, request.occurred_at)
@@ -84,7 +81,7 @@ local function exchange(keys, args)
   local created = { id = lock_id }
   write_lock(shard, created, changes)
   if returned then write_lock(shard, shipped, returned) end
-  write_op(shard, event, position, '["held",' .. (changes.x or 'null') .. ',' .. changes.n .. ']')
+  write_op(shard, event, position, '["held",' .. (changes.x or 'null') .. ',' .. changes.n .. ',1]')
   return lock_answer('EXCHANGED', created, position)
 end
 

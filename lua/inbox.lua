@@ -2,8 +2,8 @@
 -- is booked, what its document does not cover beside it. One that waits for its document or a person holds up no other.
 -- KEYS  1 meta
 -- ARGV  1 epoch  2 who  3 op (of source and event_id)  4 fingerprint  5 occurred_at in ms
---       6 received, shipped, returned, adjusted, transfer_shipped or transfer_received  7 warehouse  8 sku
---       9 units (of an adjustment with its sign)  10 damaged  11 lost  12 `a` or `d`: what was returned or adjusted
+--       6 received, shipped, returned, adjusted, regraded, transfer_shipped or transfer_received  7 warehouse  8 sku
+--       9 units (of an adjustment with its sign)  10 damaged  11 lost  12 `a` or `d`: what was returned or adjusted, or was before it was regraded
 --       13 id of the lock, transfer or purchase order ('' for none)
 --       14 op of the document that it reports, as a route has it ('' for none)  15 fingerprint of what it says there
 --       16 source  17 sequence ('' for none)
@@ -12,8 +12,8 @@
 --       19 reason as JSON ('' for none)  20 what is odd about it, or why it is dropped, as JSON ('' for nothing)
 --       21 reporter  22 family of the document that it reports, 23 the document in it ('' for none)
 --       24 id of its line in the document ('' for none)  25 `totals` if it says all that is known of its line, else ''
--- Event receive, deduct, return, adjust, transfer_ship, transfer_receive as those of the routes; told (all of it was
---   booked, or waits for a person), hold, drop: without moves. Each carries the ids it is known by, and its place in the sequence.
+-- Event receive, deduct, return, adjust, transfer_ship, transfer_receive as those of the routes; regrade, moves
+--   available -> damaged, damaged -> available; told (all of it was booked, or waits for a person), hold, drop: without moves. Each carries the ids it is known by, and its place in the sequence.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT, REPEATED (also if
 --   others reported all of it), ID_REUSED, EARLY (others come before it in the sequence), HELD, OTHER_CONTENT
 --   (its line was used with other content), UNKNOWN_LOCK, UNKNOWN_TRANSFER, INSUFFICIENT_DAMAGED, QUANTITY_TOO_LARGE,
@@ -24,7 +24,7 @@ local fact
 
 do
   local KINDS = {
-    received = 'receive', shipped = 'deduct', returned = 'return', adjusted = 'adjust',
+    received = 'receive', shipped = 'deduct', returned = 'return', adjusted = 'adjust', regraded = 'regrade',
     transfer_shipped = 'transfer_ship', transfer_received = 'transfer_receive',
   }
   local MODES = { [''] = true, force = true, hold = true, pass = true, drop = true }
@@ -270,7 +270,7 @@ do
       parts[#parts + 1] = '["' .. told.sku .. '",' .. units .. ']'
       if units > shipped then told.odd = '"more than was shipped"' end
     end
-    return { r = '[' .. table.concat(parts, ',') .. ']', v = told.lock.v + 1 }
+    return { r = '[' .. table.concat(parts, ',') .. ']' } -- no answer shows it: the version stays
   end
 
   FACTS['return'] = function(shard, told)
@@ -286,6 +286,10 @@ do
   function FACTS.adjust(shard, told)
     local _, refusal = book_of(shard, told)
     return refusal
+  end
+
+  function FACTS.regrade(shard, told)
+    book_move(shard, told, told.state, told.state == 'a' and 'd' or 'a', told.units)
   end
 
   local function beyond_transfer(told)

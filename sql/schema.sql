@@ -95,7 +95,8 @@ COMMENT ON COLUMN stock.supplier IS 'units that went there less those that came 
 COMMENT ON COLUMN stock.summed IS 'the version up to which the sums and times hold';
 
 -- The projection of locks: record has the hot store's fields (s status, v version, f fingerprint, x expires_at in ms,
--- n lines, q request, o original lines, y original expiry, e ended by). A lock_id may come again after the horizon.
+-- n lines, q request, o original lines, y original expiry, e ended by, r what came back, m what a shipment took though
+-- it was missing, w earlier endings). A lock_id may come again after the horizon.
 CREATE TABLE lock (
     shard         smallint    NOT NULL,
     lock_id       text        NOT NULL,
@@ -109,6 +110,7 @@ CREATE TABLE lock (
     PRIMARY KEY (lock_id, opened_epoch, opened_n)
 );
 CREATE INDEX lock_open ON lock (status) WHERE status IN ('held', 'confirmed', 'partly_deducted');
+CREATE INDEX lock_open_id ON lock (lock_id) WHERE status IN ('held', 'confirmed', 'partly_deducted');
 CREATE INDEX lock_changed_at ON lock (changed_at);
 
 CREATE VIEW lock_line AS
@@ -142,6 +144,7 @@ CREATE TABLE transfer (
 CREATE INDEX transfer_open ON transfer (status) WHERE status IN ('requested', 'partly_shipped', 'shipped');
 CREATE INDEX transfer_changed_at ON transfer (changed_at);
 
+-- An eighth item of a line has the units that came back to the source; here they count as cancelled, not as shipped.
 CREATE VIEW transfer_line AS
 SELECT
     transfer.shard,
@@ -153,11 +156,11 @@ SELECT
     transfer.record ->> 'b' AS destination,
     line ->> 0 AS sku,
     (line ->> 1)::bigint AS quantity,
-    (line ->> 2)::bigint AS shipped,
+    (line ->> 2)::bigint - coalesce((line ->> 7)::bigint, 0) AS shipped,
     (line ->> 3)::bigint AS received,
     (line ->> 4)::bigint AS damaged,
     (line ->> 5)::bigint AS lost,
-    (line ->> 6)::bigint AS cancelled
+    (line ->> 6)::bigint + coalesce((line ->> 7)::bigint, 0) AS cancelled
 FROM transfer
 CROSS JOIN LATERAL jsonb_array_elements(transfer.record -> 'n') AS line;
 
@@ -305,7 +308,8 @@ BEGIN
     CROSS JOIN LATERAL (SELECT
         coalesce((inbox.event ->> 'quantity')::bigint, 0) AS quantity,
         coalesce((inbox.event ->> 'damaged')::bigint, 0) AS damaged,
-        'damaged' IN (inbox.event ->> 'condition', inbox.event ->> 'state') AS is_damaged
+        'damaged' IN (inbox.event ->> 'condition', inbox.event ->> 'state') AS is_damaged,
+        CASE inbox.event ->> 'from' WHEN 'available' THEN -1 ELSE 1 END AS grade_sign
     ) AS said
     CROSS JOIN LATERAL (SELECT CASE
         WHEN inbox.event ->> 'occurred_at' ~ '^[0-9]+$' THEN to_timestamp((inbox.event ->> 'occurred_at')::bigint / 1000.0)
@@ -316,12 +320,14 @@ BEGIN
             WHEN inbox.event ->> 'type' IN ('shipped', 'transfer_shipped') THEN -said.quantity
             WHEN inbox.event ->> 'type' IN ('received', 'transfer_received') THEN said.quantity
             WHEN inbox.event ->> 'type' IN ('returned', 'adjusted') AND NOT said.is_damaged THEN said.quantity
+            WHEN inbox.event ->> 'type' = 'regraded' THEN said.grade_sign * said.quantity
             WHEN inbox.event ->> 'type' = 'counted' THEN NULL
             ELSE 0
         END),
         ('damaged', CASE
             WHEN inbox.event ->> 'type' IN ('received', 'transfer_received') THEN said.damaged
             WHEN inbox.event ->> 'type' IN ('returned', 'adjusted') AND said.is_damaged THEN said.quantity
+            WHEN inbox.event ->> 'type' = 'regraded' THEN -said.grade_sign * said.quantity
             WHEN inbox.event ->> 'type' = 'counted' THEN NULL
             ELSE 0
         END)

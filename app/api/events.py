@@ -150,6 +150,11 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "receipt_id": {"type": "string", "description": "received, transfer_received"},
     "return_id": {"type": "string", "description": "returned"},
     "adjustment_id": {"type": "string", "description": "adjusted"},
+    "from": {
+        "type": "string",
+        "enum": ["available", "damaged"],
+        "description": "regraded: what it was taken for",
+    },
     "line_id": {
         "type": "string",
         "description": "its line in the document that it reports, as its source counts them",

@@ -23,6 +23,7 @@ from app.domain.commands import (
     Return,
     Step,
     Transfer,
+    TransferClose,
     TransferReceive,
     TransferShip,
     TransferStep,
@@ -31,6 +32,7 @@ from app.domain.outcomes import Outcome
 from app.domain.past import Reach
 from app.domain.sourcing import Shortage
 from app.domain.times import time_text
+from app.domain.words import LINES_MAX
 from app.errors import (
     HotStoreFullError,
     LedgerBehindError,
@@ -68,6 +70,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "head_too_large": (431, "The request's head is too large"),
     "unknown_sku": (404, "The SKU is unknown"),
     "unknown_lock": (404, "The lock is unknown"),
+    "unknown_shipment": (404, "The shipment is unknown"),
     "unknown_transfer": (404, "The transfer is unknown"),
     "as_of_too_old": (422, "The ledger does not reach back that far"),
     "unknown_purchase_order": (404, "The purchase order is unknown"),
@@ -83,6 +86,9 @@ TITLES: dict[str, tuple[int, str]] = {
     "lock_id_reused": (409, "The lock_id was used with other content"),
     "idempotency_key_reused": (409, "The Idempotency-Key was used with other content"),
     "shipment_id_reused": (409, "The shipment_id was used with other content"),
+    "shipment_voided": (409, "The shipment was voided"),
+    "shipment_returned": (409, "Some of the shipment came back"),
+    "shipment_reported": (409, "A warehouse says that the shipment left"),
     "return_id_reused": (409, "The return_id was used with other content"),
     "exchange_id_reused": (409, "The exchange_id was used with other content"),
     "adjustment_id_reused": (409, "The adjustment_id was used with other content"),
@@ -90,11 +96,13 @@ TITLES: dict[str, tuple[int, str]] = {
     "transfer_id_reused": (409, "The transfer_id was used with other content"),
     "purchase_order_id_reused": (409, "The purchase_order_id was used with other content"),
     "stock_take_id_reused": (409, "The stock_take_id was used with other content"),
+    "lock_changed": (412, "The lock was changed meanwhile"),
     "lock_not_held": (409, "The lock's state does not allow this step"),
     "lock_expired": (409, "The lock has expired"),
     "quantity_exceeds_lock": (409, "More than the lock holds"),
     "transfer_not_open": (409, "The transfer's state does not allow this step"),
     "quantity_exceeds_transfer": (409, "More than the transfer has left"),
+    "beyond_on_hand": (409, "Less is on the shelf"),
     "quantity_exceeds_shipment": (409, "More than was shipped for the lock"),
     "quantity_too_large": (409, "The count would grow too large"),
     "busy": (503, "Too many snapshots come in at once"),
@@ -182,6 +190,12 @@ def unknown_lock(lock_id: str) -> Problem:
     return Problem("unknown_lock", "no lock had this id then", {"lock_id": lock_id})
 
 
+def unknown_shipment(shipment_id: str) -> Problem:
+    """Return the problem of a path whose lock has no such shipment."""
+    detail = "nothing shipped for the lock under this id"
+    return Problem("unknown_shipment", detail, {"shipment_id": shipment_id})
+
+
 def unknown_purchase_order(purchase_order_id: str) -> Problem:
     """Return the problem of a path whose order nobody has planned."""
     return Problem(
@@ -239,6 +253,14 @@ def purchase_order_id_reused() -> Problem:
 
 _REFUSALS: dict[Outcome, tuple[str, str]] = {
     Outcome.UNKNOWN_LOCK: ("unknown_lock", "no lock has this id"),
+    Outcome.LOCK_CHANGED: ("lock_changed", "its version is another one by now: read it, and decide again"),
+    Outcome.SHIPMENT_VOIDED: ("shipment_voided", "it never left; what leaves now needs a new id"),
+    Outcome.SHIPMENT_RETURNED: ("shipment_returned", "so it had left; nothing was changed"),
+    Outcome.SHIPMENT_REPORTED: (
+        "shipment_reported",
+        "a warehouse event says that it, or some of its goods, left: if they are there, they came back as a return",
+    ),
+    Outcome.BEYOND_ON_HAND: ("beyond_on_hand", "by the counts less is there; nothing was booked"),
     Outcome.LOCK_EXPIRED: ("lock_expired", "its stock was given back"),
     Outcome.LOCK_NOT_HELD: ("lock_not_held", "current_status says the state that the lock is in"),
     Outcome.QUANTITY_EXCEEDS_LOCK: ("quantity_exceeds_lock", "the lock holds less than the step asks for"),
@@ -268,11 +290,18 @@ _REFUSALS: dict[Outcome, tuple[str, str]] = {
 }
 
 
+_INVALID: dict[Outcome, tuple[str, str]] = {
+    Outcome.INVALID_ARGUMENT: ("body", "the hot store refused its arguments; nothing was changed"),
+    Outcome.TOO_MANY_LINES: ("lines", f"with those that shipped, a lock may have {LINES_MAX:,}"),
+}
+"""Refusals of a request as it is: the field, and what is wrong with it."""
+
+
 def of_answer(answer: Answer, command: Writing | None = None) -> Problem:
     """Return the problem of a refusal; raise `KeyError` if the outcome is none."""
     match answer.outcome:
-        case Outcome.INVALID_ARGUMENT:
-            return invalid(("body", "the hot store refused its arguments; nothing was changed"))
+        case Outcome.INVALID_ARGUMENT | Outcome.TOO_MANY_LINES:
+            return invalid(_INVALID[answer.outcome])
         case Outcome.ID_REUSED:
             code = "lock_id_reused" if answer.detail == "lock" else _code_reused(command)
             return Problem(code, "an id stands for one content; take a new id for another")
@@ -284,7 +313,14 @@ def of_answer(answer: Answer, command: Writing | None = None) -> Problem:
         case Outcome.WAREHOUSE_REQUIRED:
             return _warehouse_required(answer.detail, command)
     code, detail = _REFUSALS[answer.outcome]
+    if answer.outcome is Outcome.TRANSFER_NOT_OPEN and isinstance(command, TransferClose):
+        detail = "all of it is on the way: say in in_transit whether it is lost or returned_to_source"
     return Problem(code, detail, _extras_of(answer))
+
+
+def code_of(answer: Answer) -> str:
+    """Return the code of a refusal."""
+    return of_answer(answer).code
 
 
 def of_receipt(answer: Answer) -> Problem:
@@ -301,6 +337,10 @@ def _extras_of(answer: Answer) -> dict[str, Any]:
     extras: dict[str, Any] = {}
     if answer.lock:
         extras |= {"lock_id": answer.lock.lock_id, "current_status": answer.lock.status}
+    if answer.outcome is Outcome.LOCK_CHANGED and answer.lock:
+        extras["version"] = answer.lock.version
+    if answer.beyond_on_hand:
+        extras["beyond_on_hand"] = [one._asdict() for one in answer.beyond_on_hand]
     if answer.transfer:
         extras |= {"transfer_id": answer.transfer.transfer_id, "current_status": answer.transfer.status}
     if answer.shortages:

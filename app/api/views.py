@@ -1,6 +1,6 @@
 """Replies: what the operations' values look like as JSON."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from app.api.bodies import (
     ReturnLine,
     StockTakeBody,
 )
-from app.domain.answers import LockView, TransferView
+from app.domain.answers import Answer, LockView, TransferLine, TransferView
 from app.domain.documents import Units
 from app.domain.events import Counts
 from app.domain.past import Explanation, PastMove, StockThen
@@ -25,12 +25,13 @@ from app.domain.shortages import Remedy, ShortageCase
 from app.domain.times import time_ms, time_text
 from app.ledger.documents import Mismatch
 from app.operations.availability import Page
-from app.operations.durability import Told
+from app.operations.durability import LASTING, Told
 from app.operations.mismatches import Decided
 from app.operations.purchase_orders import Received
 from app.operations.shortages import Resolution
 from app.operations.stock import Stock
 from app.operations.stock_takes import Counted
+from app.operations.unlocking import Unlocked
 
 JSON = "application/json"
 PROMISES_MAX = 100
@@ -123,7 +124,8 @@ def of_lock(lock: LockView) -> dict[str, Any]:
         for line in lock.lines
     ]
     expires_at = time_text(lock.expires_at)
-    return {"lock_id": lock.lock_id, "status": lock.status, "expires_at": expires_at, "lines": lines}
+    head = {"lock_id": lock.lock_id, "status": lock.status, "expires_at": expires_at, "lines": lines}
+    return head | {"version": lock.version}
 
 
 def of_step(told: Told) -> dict[str, Any]:
@@ -131,15 +133,44 @@ def of_step(told: Told) -> dict[str, Any]:
     lock = told.answer.lock
     if lock is None:
         raise ValueError(f"{told.answer.outcome} shows no lock")
-    status = told.answer.current_status
-    return of_lock(lock) | _written(told) | ({"current_status": status} if status else {})
+    beyond = [one._asdict() for one in told.answer.beyond_on_hand]
+    return of_lock(lock) | _written(told) | ({"beyond_on_hand": beyond} if beyond else {}) | _again(told)
+
+
+def _again(told: Told) -> dict[str, Any]:
+    """Return what a repeat says besides: the status by now, and of an ended lock what was answered first."""
+    answer = told.answer
+    now = {"current_status": answer.current_status} if answer.current_status else {}
+    return now | ({"original_status": answer.original_status} if answer.original_status else {})
+
+
+def of_unlocked(lock_ids: Sequence[str], done: Unlocked, code_of: Callable[[Answer], str]) -> dict[str, Any]:
+    """Return what became of each lock: its status, or why it cannot be given back."""
+    results = []
+    for lock_id, answer in zip(lock_ids, done.answers, strict=True):
+        told: dict[str, Any] = {"lock_id": lock_id}
+        if answer is None:
+            told["code"] = "unavailable"
+        elif answer.outcome in LASTING and answer.lock is not None:
+            told["status"] = answer.lock.status
+        else:
+            told["code"] = code_of(answer)
+        results.append(told)
+    return {"results": results, "position": wire_position(done.position), "durability": done.durability}
 
 
 def of_transfer(transfer: TransferView) -> dict[str, Any]:
     """Return a transfer."""
-    lines = [line._asdict() for line in transfer.lines]
+    lines = [_of_transfer_line(line) for line in transfer.lines]
     ends = {"from": transfer.source, "to": transfer.destination}
     return {"transfer_id": transfer.transfer_id, **ends, "status": transfer.status, "lines": lines}
+
+
+def _of_transfer_line(line: TransferLine) -> dict[str, Any]:
+    told = line._asdict()
+    if not line.returned:
+        del told["returned"]
+    return told
 
 
 def of_transfer_step(told: Told) -> dict[str, Any]:
@@ -147,8 +178,7 @@ def of_transfer_step(told: Told) -> dict[str, Any]:
     transfer = told.answer.transfer
     if transfer is None:
         raise ValueError(f"{told.answer.outcome} shows no transfer")
-    status = told.answer.current_status
-    return of_transfer(transfer) | _written(told) | ({"current_status": status} if status else {})
+    return of_transfer(transfer) | _written(told) | _again(told)
 
 
 def of_return(body: ReturnBody, told: Told) -> dict[str, Any]:
@@ -164,10 +194,9 @@ def of_exchange(body: ExchangeBody, told: Told) -> dict[str, Any]:
     lock = told.answer.lock
     if lock is None:
         raise ValueError(f"{told.answer.outcome} shows no lock")
-    status = told.answer.current_status
     head = {"exchange_id": body.exchange_id, "warehouse": body.warehouse} | _when(body)
     halves = {"returned": _merged(body.returned), "lock": of_lock(lock)}
-    return head | halves | _written(told) | ({"current_status": status} if status else {})
+    return head | halves | _written(told) | _again(told)
 
 
 def _merged(lines: Sequence[ReturnLine]) -> list[dict[str, Any]]:

@@ -5,10 +5,12 @@ from app.ledger.counts import CountRows
 from app.ledger.documents import MismatchRows
 from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
+from app.ledger.lock_rows import LockRows
 from app.ledger.openings import OpeningRows
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrderRows
 from app.ledger.reconciliations import ReconciliationRows
+from app.ledger.shipments import ShipmentRows
 from app.ledger.shortages import ShortageRows
 from app.ledger.snapshots import Snapshots
 from app.operations.adjustments import Adjustments
@@ -19,6 +21,7 @@ from app.operations.durability import Durabilities
 from app.operations.exchanges import Exchanges
 from app.operations.inbox import Inbox
 from app.operations.inbox_counts import InboxCounts
+from app.operations.lock_list import LockList
 from app.operations.locks import Locks
 from app.operations.mismatches import Mismatches
 from app.operations.once import Once
@@ -33,6 +36,8 @@ from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
+from app.operations.unlocking import Unlocking
+from app.operations.voiding import Voiding
 
 
 def operations_of(stores: Connections) -> Operations:
@@ -44,6 +49,9 @@ def operations_of(stores: Connections) -> Operations:
     stock_takes = StockTakes(stores.hot, once, CountRows(stores.engine), durabilities)
     return Operations(
         locks=Locks(stores.hot, ledger, durabilities, past),
+        lock_list=LockList(stores.hot, LockRows(stores.engine), durabilities),
+        unlocking=Unlocking(stores.hot, ledger, durabilities),
+        voiding=Voiding(stores.hot, ShipmentRows(stores.engine), durabilities, past),
         availability=Availability(
             stores.hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
         ),

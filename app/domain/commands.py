@@ -126,11 +126,13 @@ class Unlock(Step):
 class Deduct(Step):
     """All that is left (`lines` None), or some, left the shelf in the shipment `key`.
 
-    `occurred_at` in ms, None: when it is recorded.
+    `only_if_on_hand` is a condition and no content: a repeat need not have it again. `occurred_at` in ms, None: when
+    it is recorded.
     """
 
     lines: tuple[Line, ...] | None = None
     occurred_at: int | None = None
+    only_if_on_hand: bool = False
 
     @property
     def op(self) -> str:
@@ -148,14 +150,67 @@ class Deduct(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class Void(Step):
+    """The shipment `key` never left: what it took (`lines`, each with its warehouse) is promised to the order again.
+
+    Without lines it was voided before. `occurred_at` is when it was said to have left, in ms; None: now. Both are as
+    the ledger has them: a repeat is known by the shipment alone.
+    """
+
+    lines: tuple[Line, ...] = ()
+    occurred_at: int | None = None
+    reason: str | None = None
+
+    @property
+    def op(self) -> str:
+        """The voiding of this lock's shipment."""
+        return f"void:{self.lock_id}{{{self.key}"
+
+    @property
+    def shipment_op(self) -> str:
+        """The op of the shipment."""
+        return Deduct(self.lock_id, self.key).op
+
+    @property
+    def family(self) -> str:
+        """The shipments of the lock."""
+        return Deduct(self.lock_id).family
+
+
+@dataclass(frozen=True, slots=True)
 class Replace(Step):
-    """Other lines, in one atomic swap."""
+    """Other lines, in one atomic swap; of a lock that shipped in part, for what has not shipped.
+
+    Without `warehouses` those of the lock are kept. With `renews` its expiry is `ttl_ms` from now (None: never).
+    `version` is the one that the lock must have: a condition, which a repeat need not have again.
+    """
 
     lines: tuple[Line, ...] = ()
     warehouses: tuple[str, ...] = ()
+    renews: bool = False
+    ttl_ms: int | None = None
+    version: int | None = None
 
     def _content(self) -> tuple[object, ...]:
-        return (*self.warehouses, "\n", _merged(self.lines))
+        renewal = ("ttl", self.ttl_ms) if self.renews else ()
+        return (*self.warehouses, "\n", _merged(self.lines), *renewal)
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen(Step):
+    """Hold the stock of an expired or released lock again, until `ttl_ms` from now; None: without an end."""
+
+    ttl_ms: int | None = None
+
+    def _content(self) -> tuple[object, ...]:
+        return (self.ttl_ms,)
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """An id that no lock has is noted as released: a creation that comes later holds nothing."""
+
+    lock_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,10 +325,14 @@ class Exchange:
         return _fingerprint(self.kind, returned, self.lock.lock_id, self.lock.fingerprint)
 
 
+@dataclass(frozen=True, slots=True)
 class Adjust(Book):
-    """A correction, with its reason."""
+    """A correction, with its reason. `only_if_on_hand` is a condition and no content."""
 
-    kind, namespace = "adjust", "adjustment"
+    only_if_on_hand: bool = False
+
+    kind: ClassVar[str] = "adjust"
+    namespace: ClassVar[str] = "adjustment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +346,7 @@ class Count(Adjust):
     content: str = ""
     since: str = ""
 
-    namespace = "stock-take"
+    namespace: ClassVar[str] = "stock-take"
 
     @property
     def fingerprint(self) -> str:
@@ -393,6 +452,23 @@ class TransferCancel(TransferStep):
     kind: ClassVar[str] = "transfer_cancel"
 
 
+OnTheWay = Literal["", "lost", "returned_to_source"]
+"""What becomes of units on the way when their transfer is closed; `''`: they still arrive."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferClose(TransferStep):
+    """Nothing more of a transfer is shipped."""
+
+    in_transit: OnTheWay = ""
+    reason: str | None = None
+
+    kind: ClassVar[str] = "transfer_close"
+
+    def _content(self) -> tuple[object, ...]:
+        return (self.in_transit,)
+
+
 @dataclass(frozen=True, slots=True)
 class Buffer:
     """Set the safety stock of SKUs in one warehouse absolutely; a line's `quantity`, from 0, is its buffer."""
@@ -410,9 +486,10 @@ FactMode = Literal["", "force", "hold", "pass", "drop"]
 class Fact:
     """One event of a warehouse system. `quantity` of an adjustment has its sign; `occurred_at` in ms.
 
-    `state` is where returned or adjusted units are. `document_id` is the lock, transfer or purchase order that it
-    names, `told_id` the shipment, receipt, return or adjustment that it reports, '' for none. `reporter` is whose word
-    it is ('': the source's own), `line_id` its line in the document, `totals`: it says all that is known of that line.
+    `state` is where returned or adjusted units are, or regraded ones were. `document_id` is the lock, transfer or
+    purchase order that it names, `told_id` the shipment, receipt, return or adjustment that it reports, '' for none.
+    `reporter` is whose word it is ('': the source's own), `line_id` its line in the document, `totals`: it says all
+    that is known of that line.
     """
 
     source: str
@@ -547,6 +624,8 @@ Command = (
     | Unlock
     | Deduct
     | Replace
+    | Reopen
+    | Remember
     | Expire
     | Receive
     | Return

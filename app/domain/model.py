@@ -16,6 +16,7 @@ from app.domain.commands import (
     Fact,
     Lock,
     Opening,
+    Remember,
     Step,
     Transfer,
     TransferStep,
@@ -35,8 +36,8 @@ class Model(Accepts):
                 return self._lock(command, now) if isinstance(command, Lock) else self._exchange(command, now)
             case Step():
                 return self._step(command, now)
-            case Expire():
-                return self._expire(command, now)
+            case Expire() | Remember():
+                return self._expire(command, now) if isinstance(command, Expire) else self._remember(command)
             case Book() | Fact() | Accept():
                 return self._of_document(command, now)
             case Opening() | Buffer():

@@ -69,8 +69,9 @@ class Bookings(Locks):
                 return Answer(Outcome.UNKNOWN_LOCK)
         moved = len(self.moves)
         kept = self._kept((line.sku for line in command.lines), command.op)
+        on_hand = self._on_hand(_places_on_hand(command))
         more = self._book_reported(command, now)
-        refusal = (record and _return_refusal(record, more)) or self._booking_refusal(command, more)
+        refusal = (record and _return_refusal(record, more)) or self._booking_refusal(command, more, on_hand)
         if refusal:
             self._put_back(kept, moved, command.op)
             return refusal
@@ -166,7 +167,11 @@ class Bookings(Locks):
             ends = (outside, shelf) if count > 0 else (shelf, outside)
             self._fact_move(sku, warehouse, *ends, abs(count), at=at)
 
-    def _booking_refusal(self, command: Book, skus: Iterable[str]) -> Answer | None:
+    def _booking_refusal(
+        self, command: Book, skus: Iterable[str], on_hand: Mapping[tuple[str, str], int]
+    ) -> Answer | None:
+        if beyond_on_hand := self._missing(on_hand):
+            return Answer(Outcome.BEYOND_ON_HAND, beyond_on_hand=beyond_on_hand)
         shortages = []
         for sku in skus:
             there = self.counts(sku, command.warehouse).damaged
@@ -268,14 +273,8 @@ class Bookings(Locks):
 
     def _exchange(self, command: Exchange, now: int) -> Answer:  # noqa: PLR0911 - an answer each
         """Do both halves on a copy first, so that a refusal leaves nothing behind."""
-        repeated = self.ops.get(command.op)
-        if repeated:
-            if repeated.fingerprint != command.fingerprint:
-                return Answer(Outcome.ID_REUSED)
-            record = self.locks.get(command.lock.lock_id)
-            same = record is not None and record is repeated.record
-            status = record.view.status if record and same else LockStatus.HELD
-            return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=status)
+        if repeated := self.ops.get(command.op):
+            return self._exchange_again(command, repeated)
         if command.lock.lock_id in self.locks:
             return Answer(Outcome.ID_REUSED, detail="lock")
         shipped = self.locks.get(command.lock_id) if command.lock_id else None
@@ -305,6 +304,14 @@ class Bookings(Locks):
         self.ops[command.op] = Repeatable(command.fingerprint, answer, record)
         return answer
 
+    def _exchange_again(self, command: Exchange, repeated: Repeatable) -> Answer:
+        if repeated.fingerprint != command.fingerprint:
+            return Answer(Outcome.ID_REUSED)
+        record = self.locks.get(command.lock.lock_id)
+        same = record is not None and record is repeated.record
+        status = record.view.status if record and same else LockStatus.HELD
+        return replace(repeated.answer, outcome=Outcome.REPEATED, current_status=status)
+
     def _take_back(self, back: Return, at: int | None) -> None:
         for line in back.lines:
             self._fact_move(
@@ -319,6 +326,13 @@ def _return_refusal(record: LockRecord, more: Mapping[str, int]) -> Answer | Non
         left[sku] = max(0, left.get(sku, 0) - units)
     exceeding = beyond(more, left)
     return Answer(Outcome.QUANTITY_EXCEEDS_SHIPMENT, exceeding=exceeding) if exceeding else None
+
+
+def _places_on_hand(command: Book) -> list[tuple[str, str]]:
+    """The shelves of which no more may be taken than is there."""
+    if not isinstance(command, Adjust) or not command.only_if_on_hand:
+        return []
+    return [(line.sku, command.warehouse) for line in command.lines]
 
 
 def units_of(lines: Iterable[Booking], sku: str) -> Units:

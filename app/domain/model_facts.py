@@ -132,12 +132,18 @@ class Facts(Transfers):
                 return self._shipped(trial)
             case "transfer_shipped" | "transfer_received":
                 return self._carried(trial)
-        more = self._booked(trial)
+        more = self._regraded(command) if command.type == "regraded" else self._booked(trial)
         if more is None:
             return Outcome.OTHER_CONTENT
         if isinstance(record, LockRecord) and more:
             trial.returned = more
         return None
+
+    def _regraded(self, command: Fact) -> int:
+        """Move units from one condition to the other: none came in."""
+        other = Place.DAMAGED if command.state is Place.AVAILABLE else Place.AVAILABLE
+        self._of_fact(command, command.state, other, command.quantity)
+        return 0
 
     def _booked(self, trial: "Trial") -> int | None:
         """Book what came in, came back or was adjusted; return how many units that is more; None: its line was used."""

@@ -4,11 +4,11 @@ A shelf is what a warehouse has of a SKU; what was counted there stays as it was
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from app.domain import sourcing
-from app.domain.answers import Answer, Excess, LockLine, LockView, TransferView
+from app.domain.answers import Answer, Beyond, Excess, LockLine, LockView, TransferView
 from app.domain.commands import (
     Book,
     Line,
@@ -18,9 +18,13 @@ from app.domain.events import Counts
 from app.domain.sourcing import Shortage
 from app.domain.words import (
     COUNTED,
+    LockStatus,
     Place,
 )
 
+VOID = "void"
+"""The fingerprint of a shipment that never left."""
+ENDED_BY_STEP = {LockStatus.RELEASED, LockStatus.DEDUCTED}
 _COUNTS_MAX = 8
 SHELVES = {
     Place.AVAILABLE: Place.AVAILABLE,
@@ -34,7 +38,8 @@ SHELVES = {
 class LockRecord:
     """What is remembered of a lock.
 
-    `original` is the creating answer, `request` what sourcing chose from, `returned` units by SKU that came back.
+    `original` is the creating answer, `request` what sourcing chose from (lines, ranked warehouses), `returned`
+    units by SKU that came back. `fingerprint` is '' where the id was released before any request came.
     """
 
     view: LockView
@@ -43,6 +48,16 @@ class LockRecord:
     request: tuple[tuple[Line, ...], tuple[str, ...]] | None
     given_back: bool = False
     returned: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def ranked(self) -> tuple[str, ...]:
+        """The warehouses that its request ranked, and was restricted to."""
+        return self.request[1] if self.request else ()
+
+    def change(self, **fields: Any) -> LockView:
+        """Show something else from now on, under the next version."""
+        self.view = self.view._replace(version=self.view.version + 1, **fields)
+        return self.view
 
 
 @dataclass(slots=True)
@@ -64,6 +79,8 @@ class Repeatable(NamedTuple):
     fingerprint: str
     answer: Answer
     record: LockRecord | TransferRecord | None = None
+    stands: bool = False
+    """Whether the answer is kept, although the step ended its lock: else that lock's record is the answer."""
 
 
 class SaidLine(NamedTuple):
@@ -101,6 +118,8 @@ class Shelves:
     """When a SKU was counted in a warehouse, and whether its damaged units were too."""
     sequences: dict[tuple[str, str], int] = field(default_factory=dict)
     """How far a source's numbered events of a warehouse are."""
+    shipped: dict[str, tuple[Line, ...]] = field(default_factory=dict)
+    """What each shipment by route took, by its op; each line with its warehouse."""
     documents: dict[str, dict[str, Sums]] = field(default_factory=dict)
     """What reporters said, by family and SKU."""
     lines: dict[str, SaidLine] = field(default_factory=dict)
@@ -127,6 +146,18 @@ class Shelves:
         shortages = tuple(item for item in found if isinstance(item, Shortage))
         taken = (item for item in found if isinstance(item, Line))
         return tuple(LockLine(line.sku, line.warehouse, line.quantity) for line in taken), shortages
+
+    def _on_hand(self, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """Return what is on these shelves, by SKU and warehouse."""
+        return {place: self.counts(*place).on_hand for place in places}
+
+    def _missing(self, before: Mapping[tuple[str, str], int]) -> tuple[Beyond, ...]:
+        """Return what has been taken beyond what was on these shelves before."""
+        missing = [
+            Beyond(*place, max(0, -self.counts(*place).on_hand) - max(0, -units))
+            for place, units in before.items()
+        ]
+        return tuple(beyond for beyond in missing if beyond.units > 0)
 
     def _take(self, lines: Sequence[LockLine]) -> None:
         self._move_lines(lines, [line.quantity for line in lines], Place.AVAILABLE, Place.LOCKED)
@@ -201,6 +232,13 @@ class Shelves:
         counts = self.counted.get((sku, warehouse), {})
         found = (when for when, too in counts.items() if when >= at and (place is not Place.DAMAGED or too))
         return min(found, default=None)
+
+    def _keep_ending(self, record: LockRecord) -> None:
+        """Keep how a lock had ended, as the answer of the steps that ended it, before it is opened again."""
+        for op, one in self.ops.items():
+            lock = one.answer.lock
+            if one.record is record and not one.stands and lock and lock.status in ENDED_BY_STEP:
+                self.ops[op] = one._replace(answer=replace(one.answer, lock=record.view), stands=True)
 
     def _note_counts(self, command: Book, at: int) -> None:
         damaged: dict[str, bool] = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from app.domain.answers import Answer, Excess, LockLine
 from app.domain.commands import Deduct, Line
@@ -61,7 +62,7 @@ class Order:
 
     def settle(self) -> None:
         """Write what came of it to the record."""
-        view = self.record.view._replace(lines=tuple(self.lines))
+        changes: dict[str, Any] = {"lines": tuple(self.lines)}
         if self.live:
             if not any(line.outstanding for line in self.lines):
                 status = LockStatus.DEDUCTED
@@ -70,8 +71,8 @@ class Order:
                 if not any(line.deducted for line in self.lines):
                     status = LockStatus.CONFIRMED
                 self.record.given_back = False
-            view = view._replace(status=status, expires_at=None)
-        self.record.view = view
+            changes |= {"status": status, "expires_at": None}
+        self.record.change(**changes)
 
 
 class Shipments(Documents):
@@ -150,18 +151,21 @@ class Shipments(Documents):
 
     def _reported_before(
         self, family: str, document: str, lines: Sequence[Line] | None, skus: Iterable[str]
-    ) -> bool | None:
-        """Whether a route reported this shipment and its op is forgotten: with this content, or another; None: no."""
+    ) -> Outcome | None:
+        """Return the answer to a shipment that a route reported, and whose op is forgotten; None: none did."""
         found = {sku: self._known_sums(family, sku) for sku in dict.fromkeys(skus)}
         known = {sku: sums for sku, sums in found.items() if sums}
         if not any(ROUTE in sums.reporters(document) for sums in known.values()):
             return None
+        if not any(sums.said(document, ROUTE)[0] for sums in known.values()):
+            return Outcome.SHIPMENT_VOIDED
         if lines is None:
-            return True
+            return Outcome.UNCHANGED
         asked: dict[str, int] = {}
         for line in lines:
             asked[line.sku] = asked.get(line.sku, 0) + line.quantity
-        return all(sums.said(document, ROUTE)[0] == asked.get(sku, 0) for sku, sums in known.items())
+        same = all(sums.said(document, ROUTE)[0] == asked.get(sku, 0) for sku, sums in known.items())
+        return Outcome.UNCHANGED if same else Outcome.ID_REUSED
 
     def _is_reported(self, family: str, sku: str) -> bool:
         sums = self._known_sums(family, sku)

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from app.domain.answers import Answer, Excess, TransferLine, TransferView
+from app.domain.answers import Answer, Excess, LockLine, TransferLine, TransferView
 from app.domain.commands import (
     Line,
+    OnTheWay,
     Transfer,
     TransferCancel,
+    TransferClose,
     TransferReceive,
     TransferShip,
     TransferStep,
@@ -26,6 +28,7 @@ from app.domain.model_bookings import Bookings
 from app.domain.model_documents import Kept
 from app.domain.model_shelves import Repeatable, TransferRecord, beyond, sums_of
 from app.domain.outcomes import WRITTEN, Outcome
+from app.domain.sourcing import Shortage, merge
 from app.domain.words import (
     TRANSFER_ENDED,
     Place,
@@ -77,17 +80,24 @@ class Transfers(Bookings):
             if known.fingerprint != command.fingerprint:
                 return Answer(Outcome.ID_REUSED)
             return Answer(Outcome.REPEATED, transfer=known.original, current_status=known.view.status)
-        wanted = [Line(line.sku, line.quantity, command.source) for line in command.lines]
-        promised, shortages = self._source(wanted, ())
+        wanted = merge(Line(line.sku, line.quantity, command.source) for line in command.lines)
+        # The buffer is withheld from sale, not from moving.
+        shortages = tuple(short for line in wanted if (short := self._shortage_at(line)))
         if shortages:
             return Answer(Outcome.INSUFFICIENT_STOCK, shortages=shortages)
-        self._take(promised)
-        lines = tuple(TransferLine(line.sku, line.quantity) for line in promised)
+        self._take([LockLine(line.sku, line.warehouse, line.quantity) for line in wanted])
+        lines = tuple(TransferLine(line.sku, line.quantity) for line in wanted)
         view = TransferView(
             command.transfer_id, command.source, command.destination, TransferStatus.REQUESTED, lines
         )
         self.transfers[command.transfer_id] = TransferRecord(view, view, command.fingerprint)
         return Answer(Outcome.TRANSFER_REQUESTED, transfer=view)
+
+    def _shortage_at(self, line: Line) -> Shortage | None:
+        available = max(0, self.counts(line.sku, line.warehouse).available)
+        if available >= line.quantity:
+            return None
+        return Shortage(line.sku, line.warehouse, line.quantity, available, line.sku not in self.stock)
 
     def _transfer_step(self, command: TransferStep, now: int) -> Answer:
         repeated = self.ops.get(command.op) if command.op else None
@@ -113,6 +123,8 @@ class Transfers(Bookings):
                 return self._receive_by_route(command, record, now)
             case TransferCancel():
                 return self._cancel(record)
+            case TransferClose():
+                return self._close(command, record)
         raise AssertionError(command)
 
     def _is_carried_by_others(self, family: str, sku: str) -> bool:
@@ -357,6 +369,30 @@ class Transfers(Bookings):
         lines = tuple(line._replace(cancelled=line.unshipped) for line in view.lines)
         return _changed(record, Outcome.TRANSFER_CANCELLED, lines)
 
+    def _close(self, command: TransferClose, record: TransferRecord) -> Answer:
+        view = record.view
+        if view.status in TRANSFER_ENDED:
+            return Answer(Outcome.UNCHANGED, transfer=view)
+        if not command.in_transit and not any(line.unshipped for line in view.lines):
+            was_cut_short = any(line.cancelled or line.returned for line in view.lines)
+            outcome = Outcome.UNCHANGED if was_cut_short else Outcome.TRANSFER_NOT_OPEN
+            return Answer(outcome, transfer=view)
+        lines = tuple(self._give_up(line, view, command.in_transit) for line in view.lines)
+        return _changed(record, Outcome.TRANSFER_CLOSED, lines)
+
+    def _give_up(self, line: TransferLine, view: TransferView, way: OnTheWay) -> TransferLine:
+        self._move(line.sku, view.source, Place.LOCKED, Place.AVAILABLE, line.unshipped)
+        given_up = line._replace(cancelled=line.cancelled + line.unshipped)
+        where = (line.sku, view.destination, Place.IN_TRANSIT)
+        match way:
+            case "lost":
+                self._move(*where, Place.ADJUSTMENT, line.in_transit)
+                return given_up._replace(lost=line.lost + line.in_transit)
+            case "returned_to_source":
+                self._move(*where, Place.AVAILABLE, line.in_transit, to_warehouse=view.source)
+                return given_up._replace(returned=line.returned + line.in_transit)
+        return given_up
+
 
 def _changed(record: TransferRecord, outcome: Outcome, lines: tuple[TransferLine, ...]) -> Answer:
     """Note a transfer's new lines, and the status that follows from them."""
@@ -366,9 +402,9 @@ def _changed(record: TransferRecord, outcome: Outcome, lines: tuple[TransferLine
 
 def status_of(lines: Sequence[TransferLine]) -> TransferStatus:
     """Return the status that follows from a transfer's lines."""
-    shipped = any(line.shipped for line in lines)
+    left = any(line.shipped > line.returned for line in lines)
     if any(line.unshipped for line in lines):
-        return TransferStatus.PARTLY_SHIPPED if shipped else TransferStatus.REQUESTED
+        return TransferStatus.PARTLY_SHIPPED if left else TransferStatus.REQUESTED
     if any(line.in_transit for line in lines):
         return TransferStatus.SHIPPED
-    return TransferStatus.RECEIVED if shipped else TransferStatus.CANCELLED
+    return TransferStatus.RECEIVED if left else TransferStatus.CANCELLED

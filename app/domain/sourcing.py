@@ -5,7 +5,7 @@ beyond that greedily), earlier in rank on a tie. A line is split only when no ch
 Warehouses that named lines use anyway cost nothing more. The same rules as `lua/shared/sourcing.lua`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -64,6 +64,39 @@ def source(
     for entry in entries:
         sourced += [entry] if entry.warehouse else _allocate(free[entry.sku], chosen)
     return merge(sourced)
+
+
+class Holding(NamedTuple):
+    """Units of a SKU that a lock holds in a warehouse."""
+
+    sku: str
+    warehouse: str
+    units: int
+
+
+def stay(lines: Sequence[Line], held: Sequence[Holding], may_stay: Container[str] | None) -> list[Line]:
+    """Return the lines of a lock that is changed, where units of those that name no warehouse stay with the lock.
+
+    They stay in the order of `held`, in all warehouses or those of `may_stay`, and become lines that name theirs;
+    what is still to be found remains a line without a warehouse.
+    """
+    entries = merge(lines)
+    named = {(line.sku, line.warehouse): line.quantity for line in entries if line.warehouse}
+    stayed: list[Line] = []
+    for line in entries:
+        if line.warehouse:
+            stayed.append(line)
+            continue
+        missing = line.quantity
+        for sku, warehouse, units in held:
+            allowed = sku == line.sku and (may_stay is None or warehouse in may_stay)
+            taken = min(missing, units - named.get((sku, warehouse), 0)) if allowed else 0
+            if taken > 0:
+                stayed.append(Line(sku, taken, warehouse))
+                missing -= taken
+        if missing:
+            stayed.append(Line(line.sku, missing))
+    return merge(stayed)
 
 
 def _survey(

@@ -6,6 +6,7 @@ import msgspec
 
 from app.domain.commands import (
     Accept,
+    Adjust,
     Book,
     Booking,
     Buffer,
@@ -19,14 +20,18 @@ from app.domain.commands import (
     Line,
     Lock,
     OpeningRow,
+    Remember,
+    Reopen,
     Replace,
     Return,
     Step,
     Transfer,
+    TransferClose,
     TransferReceive,
     TransferShip,
     TransferStep,
     Unlock,
+    Void,
 )
 
 Args = list[str | int]
@@ -58,12 +63,32 @@ def unlock(command: Unlock) -> Args:
 def deduct(command: Deduct) -> Args:
     """Without lines: all that is left."""
     lines = _lines(command.lines) if command.lines is not None else []
-    return [*_step(command), _optional(command.occurred_at), *lines]
+    return [*_step(command), _optional(command.occurred_at), _flag(on=command.only_if_on_hand), *lines]
+
+
+def void(command: Void) -> Args:
+    """What the shipment took, as the ledger has it; without lines: it was voided before."""
+    args: Args = [*_step(command), command.shipment_op, _optional(command.occurred_at), _json(command.reason)]
+    return [*args, *(_lines(command.lines) if command.lines else [])]
 
 
 def replace(command: Replace, order: Args) -> Args:
     """`order` is the default rank of warehouses."""
-    return [*_step(command), len(command.warehouses), *command.warehouses, *order, *_lines(command.lines)]
+    ttl: str | int = ""
+    if command.renews:
+        ttl = "never" if command.ttl_ms is None else command.ttl_ms
+    args: Args = [*_step(command), _optional(command.version), ttl]
+    return [*args, len(command.warehouses), *command.warehouses, *order, *_lines(command.lines)]
+
+
+def reopen(command: Reopen, order: Args) -> Args:
+    """No expiry is ''; `order` is the default rank of warehouses."""
+    return [*_step(command), _optional(command.ttl_ms), *order]
+
+
+def remember(command: Remember) -> Args:
+    """Only the id."""
+    return [command.lock_id]
 
 
 def expire(command: Expire) -> Args:
@@ -72,12 +97,14 @@ def expire(command: Expire) -> Args:
 
 
 def book(command: Book) -> Args:
-    """receive, return, adjust and count alike; a return may end in the lock that it is of."""
+    """receive, return, adjust and count alike; a return may end in the lock that it is of, an adjustment in a flag."""
     args: Args = [command.op, command.fingerprint, _optional(command.occurred_at), command.warehouse]
     args += [msgspec.json.encode(command.document).decode() if command.document else ""]
     args += _bookings(command.lines)
     if isinstance(command, Count):
         return [*args, command.since]
+    if isinstance(command, Adjust) and command.only_if_on_hand:
+        return [*args, _flag(on=True)]
     return [*args, command.lock_id] if isinstance(command, Return) and command.lock_id else args
 
 
@@ -154,6 +181,11 @@ def transfer_cancel(command: TransferStep) -> Args:
     return _transfer_step(command)
 
 
+def transfer_close(command: TransferClose) -> Args:
+    """What becomes of units on the way, and why."""
+    return [*_transfer_step(command), command.in_transit, _json(command.reason)]
+
+
 def _transfer_step(command: TransferStep) -> Args:
     return [command.transfer_id, command.op, command.fingerprint]
 
@@ -178,6 +210,10 @@ def ranked(order: Sequence[str]) -> Args:
 
 def _optional(number: int | None) -> str | int:
     return "" if number is None else number
+
+
+def _flag(*, on: bool) -> str:
+    return "1" if on else ""
 
 
 def _json(text: str | None) -> str:

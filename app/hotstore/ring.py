@@ -13,17 +13,20 @@ from typing import Any, NamedTuple
 from app.domain.events import Position
 from app.domain.outcomes import WRITTEN, Outcome
 
-_LOCK_STEPS = frozenset({"lock", "replace", "exchange", "unlock", "deduct", "confirm", "extend"})
+_LOCK_STEPS = frozenset(
+    {"lock", "replace", "reopen", "exchange", "unlock", "deduct", "confirm", "extend", "remember", "void"}
+)
 _BOOKINGS = frozenset({"receive", "return", "adjust", "count"})
-_TAKES = frozenset({"lock", "replace", "exchange"})
-_ENDS = {"unlock": ("l", "a"), "deduct": ("l", "c")}
-_LINES_AT = {"unlock": 4, "deduct": 3}
+_TAKES = frozenset({"lock", "replace", "reopen", "exchange"})
+_ENDS = {"unlock": ("l", "a"), "deduct": ("l", "c"), "void": ("c", "l")}
+_LINES_AT = {"unlock": 4, "deduct": 5, "void": 6}
 """Where a step's own lines begin in its arguments, if it has any."""
 _FACTS = {
     "received": "receive",
     "shipped": "deduct",
     "returned": "return",
     "adjusted": "adjust",
+    "regraded": "regrade",
     "transfer_shipped": "transfer_ship",
     "transfer_received": "transfer_receive",
 }
@@ -108,7 +111,8 @@ def _moves_of_step(kept: _Kept) -> list[list[Any]]:
     function, args = kept.function, list(kept.args)
     held = json.loads(kept.reply[5])
     if function in _TAKES:
-        return [[sku, warehouse, "a", "l", quantity] for sku, warehouse, quantity, _ in held]
+        left = ((sku, warehouse, quantity - deducted) for sku, warehouse, quantity, deducted in held)
+        return [[sku, warehouse, "a", "l", units] for sku, warehouse, units in left if units]
     if function not in _ENDS:
         return []
     asked = args[_LINES_AT[function] + 1 :]
@@ -149,6 +153,8 @@ def _moves_of_fact(kept: _Kept) -> list[list[Any]]:
             moves = [("c", state, good)]
         case "adjusted":
             moves = [("j", state, good) if good > 0 else (state, "j", -good)]
+        case "regraded":
+            moves = [(state, "d" if state == "a" else "a", good)]
         case "transfer_shipped":
             moves = [("l", "t", good) if covered else ("a", "j", good)]
         case _ if covered:

@@ -18,13 +18,17 @@ from app.domain.commands import (
     Lock,
     OpeningRow,
     Receive,
+    Remember,
+    Reopen,
     Replace,
     Return,
     Transfer,
     TransferCancel,
+    TransferClose,
     TransferReceive,
     TransferShip,
     Unlock,
+    Void,
 )
 from app.domain.outcomes import Outcome
 from app.errors import NotReadyError, OutcomeUnknownError
@@ -98,9 +102,21 @@ class HotStore:
         """Take what shipped off the shelf."""
         return await self._write("deduct", who, calls.deduct(command))
 
+    async def void(self, command: Void, who: str = "") -> Answer:
+        """Put what a shipment took back on the shelf, promised to the order."""
+        return await self._write("void", who, calls.void(command))
+
     async def replace(self, command: Replace, who: str = "") -> Answer:
         """Swap a lock's lines for others."""
         return await self._write("replace", who, calls.replace(command, self._order))
+
+    async def reopen(self, command: Reopen, who: str = "") -> Answer:
+        """Hold the stock of an expired or released lock again."""
+        return await self._write("reopen", who, calls.reopen(command, self._order))
+
+    async def remember(self, command: Remember, who: str = "") -> Answer:
+        """Note an id that no lock has as released; UNCHANGED if a lock has it."""
+        return await self._write("remember", who, calls.remember(command))
 
     async def expire(self, command: Expire, who: str = "") -> Answer:
         """Give an overdue lock's stock back."""
@@ -170,6 +186,10 @@ class HotStore:
     async def cancel_transfer(self, command: TransferCancel, who: str = "") -> Answer:
         """Give back what has not shipped."""
         return await self._write_transfer("transfer_cancel", who, calls.transfer_cancel(command))
+
+    async def close_transfer(self, command: TransferClose, who: str = "") -> Answer:
+        """Give back what has not shipped, and give up what is on the way if that is said."""
+        return await self._write_transfer("transfer_close", who, calls.transfer_close(command))
 
     async def buffer(self, command: Buffer, who: str = "") -> Answer:
         """Set buffers in one warehouse absolutely."""
@@ -300,6 +320,9 @@ class HotStore:
 
 _ECHOES = frozenset({"lock", "confirm", "extend", "unlock", "deduct", "replace", "expire"}) | frozenset(
     {
+        "reopen",
+        "remember",
+        "void",
         "exchange",
         "receive",
         "return",
@@ -308,6 +331,7 @@ _ECHOES = frozenset({"lock", "confirm", "extend", "unlock", "deduct", "replace",
         "transfer_ship",
         "transfer_receive",
         "transfer_cancel",
+        "transfer_close",
         "buffer",
         "count",
         "fact",

@@ -47,6 +47,14 @@ class Ledger:
             row = (await connection.execute(statement("find_ended_lock"), values)).one_or_none()
         return None if row is None else EndedLock(row.record, Position(row.opened_epoch, row.opened_n))
 
+    async def find_ended_locks(self, lock_ids: Sequence[str]) -> dict[str, EndedLock]:
+        """Return the newest lock of each id, of those that have ended."""
+        async with database.snapshot(self._engine) as connection:
+            rows = (
+                await connection.execute(statement("find_ended_locks"), {"lock_ids": list(lock_ids)})
+            ).all()
+        return {row.lock_id: EndedLock(row.record, Position(row.opened_epoch, row.opened_n)) for row in rows}
+
     async def find_ended_transfer(self, transfer_id: str) -> EndedLock | None:
         """Return the newest transfer of this id, if it has ended."""
         async with database.snapshot(self._engine) as connection:

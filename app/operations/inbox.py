@@ -319,7 +319,9 @@ class Inbox:
         ]
         await self.counts.book(counting, who)
         for item, count in zip(items, counting, strict=True):
-            if count.answer is None:
+            if count.twin:
+                item.settle(Status.REJECTED, count.twin)
+            elif count.answer is None:
                 units = sum(map(abs, count.difference))
                 item.settle(Status.QUARANTINED, f"it differs by {units} units from what was expected")
             else:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from app.domain.answers import Answer
-from app.domain.commands import Confirm, Deduct, Extend, Lock, Replace, Step, Unlock
+from app.domain.commands import Confirm, Deduct, Extend, Lock, Reopen, Replace, Step, Unlock
 from app.domain.outcomes import Outcome
 from app.domain.words import Durability
 from app.hotstore.store import HotStore
@@ -63,6 +63,10 @@ class Locks:
     async def replace(self, command: Replace, wanted: Durability, *, who: str = "") -> Told:
         """Swap a lock's lines for others."""
         return await self._step(self.hot.replace, command, wanted, who)
+
+    async def reopen(self, command: Reopen, wanted: Durability, *, who: str = "") -> Told:
+        """Hold the stock of an expired or released lock again."""
+        return await self._step(self.hot.reopen, command, wanted, who)
 
     async def _step(
         self, step: Callable[[S, str], Awaitable[Answer]], command: S, wanted: Durability, who: str

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from app.domain.answers import Answer
-from app.domain.commands import Transfer, TransferCancel, TransferReceive, TransferShip, TransferStep
+from app.domain.commands import (
+    Transfer,
+    TransferCancel,
+    TransferClose,
+    TransferReceive,
+    TransferShip,
+    TransferStep,
+)
 from app.domain.outcomes import Outcome
 from app.domain.words import Durability
 from app.hotstore.store import HotStore
@@ -54,6 +61,10 @@ class Transfers:
     async def cancel(self, command: TransferCancel, wanted: Durability, *, who: str = "") -> Told:
         """Give back what has not shipped."""
         return await self._step(self.hot.cancel_transfer, command, wanted, who)
+
+    async def close(self, command: TransferClose, wanted: Durability, *, who: str = "") -> Told:
+        """Give back what has not shipped, and give up what is on the way if that is said."""
+        return await self._step(self.hot.close_transfer, command, wanted, who)
 
     async def _step(
         self, step: Callable[[S, str], Awaitable[Answer]], command: S, wanted: Durability, who: str

@@ -13,7 +13,14 @@ from app.domain.times import time_ms
 from app.domain.words import BIGINT_MAX, QUANTITY_MAX, Place
 
 EventType = Literal[
-    "received", "shipped", "returned", "adjusted", "counted", "transfer_shipped", "transfer_received"
+    "received",
+    "shipped",
+    "returned",
+    "adjusted",
+    "regraded",
+    "counted",
+    "transfer_shipped",
+    "transfer_received",
 ]
 EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 SEQUENCE_MAX = 9_999_999_999
@@ -22,6 +29,7 @@ _DOCUMENTS = {
     "shipped": ("lock_id", "shipment_id"),
     "returned": ("lock_id", "return_id"),
     "adjusted": ("", "adjustment_id"),
+    "regraded": ("", ""),
     "counted": ("", ""),
     "transfer_shipped": ("transfer_id", "shipment_id"),
     "transfer_received": ("transfer_id", "receipt_id"),
@@ -66,6 +74,7 @@ class WarehouseEvent(msgspec.Struct, forbid_unknown_fields=True, frozen=True, om
     receipt_id: str | None = None
     return_id: str | None = None
     adjustment_id: str | None = None
+    grade: Literal["available", "damaged"] | None = msgspec.field(name="from", default=None)
     line_id: str | None = None
 
     @property
@@ -100,7 +109,7 @@ class WarehouseEvent(msgspec.Struct, forbid_unknown_fields=True, frozen=True, om
             self.quantity or 0,
             self.damaged or 0,
             self.lost or 0,
-            Place.DAMAGED if self.condition == "damaged" else Place.AVAILABLE,
+            Place.DAMAGED if "damaged" in {self.condition, self.grade} else Place.AVAILABLE,
             (getattr(self, named) if named else None) or "",
             (getattr(self, told) if told else None) or "",
             self.sequence,
@@ -112,7 +121,7 @@ class WarehouseEvent(msgspec.Struct, forbid_unknown_fields=True, frozen=True, om
 
 
 _decoder = msgspec.json.Decoder(WarehouseEvent)
-_NAMES = frozenset(WarehouseEvent.__struct_fields__)
+_NAMES = frozenset(WarehouseEvent.__struct_encode_fields__)
 _NAME = re.compile(rb'"(' + "|".join(sorted(_NAMES)).encode() + rb')"\s*:')
 PROBLEMS_MAX = 10
 """Wrong fields of one event that are named."""
@@ -277,6 +286,10 @@ def _check_units(event: WarehouseEvent) -> None:
     if event.type != "counted" and not event.units:
         raise ValueError(
             "quantity: must not be 0" + (" unless others are damaged or lost" * (len(applying) > 1))
+        )
+    if (event.grade is None) is (event.type == "regraded"):
+        raise ValueError(
+            f"from: {'is missing' if event.grade is None else f'does not apply to an event of type {event.type}'}"
         )
     if event.condition is not None and event.type not in _STATED:
         raise ValueError(f"condition: does not apply to an event of type {event.type}")

@@ -1,5 +1,6 @@
 """From the ledger's rows to the hot store's records, field by field."""
 
+import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -106,9 +107,13 @@ def _answer(lock: Mapping[str, Any] | None, document: Mapping[str, Any] | None) 
         document and "n" in document
     ):  # a receipt only names its order: it has no record, and its repeat no answer
         return text_of([document["s"], document["n"]])
-    if lock is None or "s" not in lock or lock["s"] in _ENDED:  # a return of a lock needs no answer
+    if lock is None or "s" not in lock:  # a return of a lock needs no answer
         return ""
-    return text_of([lock["s"], lock.get("x"), lock["n"]])
+    beyond = lock.get("m")
+    if lock["s"] in _ENDED and not beyond:
+        return ""
+    answer = [lock["s"], lock.get("x"), lock["n"], lock["v"]]
+    return text_of([*answer, json.loads(beyond)] if beyond else answer)
 
 
 def step_of(row: Any) -> Step:

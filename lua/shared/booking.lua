@@ -197,11 +197,12 @@ end
 --      6 warehouse  7 what the event says of its document, as JSON ('' for nothing)  8… lines
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT, REPEATED,
 --   ID_REUSED, UNKNOWN_LOCK (a return of a lock), UNCHANGED (others reported all of it), MOVED_SINCE (a count),
---   QUANTITY_EXCEEDS_SHIPMENT, INSUFFICIENT_DAMAGED, QUANTITY_TOO_LARGE, then `outcome`: {outcome, op, position, what others
---   contradict and a person has to decide, as JSON}.
+--   QUANTITY_EXCEEDS_SHIPMENT, BEYOND_ON_HAND (a write-off that must be on hand), INSUFFICIENT_DAMAGED, QUANTITY_TOO_LARGE,
+--   then `outcome`: {outcome, op, position, what others contradict and a person has to decide, as JSON}.
 -- `lock_id`: the lock whose shipments come back, if it is known.
 -- `since`: of a count, the position up to which its difference knows what happened ('' for all).
-local function book(keys, args, kind, outcome, lock_id, since)
+-- `only_on_hand`: whether it may not take more than is on the shelf.
+local function book(keys, args, kind, outcome, lock_id, since, only_on_hand)
   local shard, refusal = enter(keys, args)
   if refusal then return refusal end
   local op, fingerprint, warehouse = args[3], args[4], args[6]
@@ -226,6 +227,7 @@ local function book(keys, args, kind, outcome, lock_id, since)
   if lock_id and not lock then return { 'UNKNOWN_LOCK', op } end
   if since and happened_since(shard, since, warehouse, lines, counted_at) then return { 'MOVED_SINCE', op } end
   local at = counted_at and counted_at + 1 or occurred_at -- of two counts the later one stands
+  local shelves = only_on_hand and shelves_of(shard, lines, warehouse)
   local asked
   if family then
     asked = book_reported(shard, kind, family, warehouse, lines, at)
@@ -240,6 +242,8 @@ local function book(keys, args, kind, outcome, lock_id, since)
     returned, exceeding = note_returned(lock, asked)
     if not returned then return { 'QUANTITY_EXCEEDS_SHIPMENT', op, exceeding } end
   end
+  local beyond = shelves and missing_from(shelves)
+  if beyond then return { 'BEYOND_ON_HAND', op, beyond } end
   shard.taken_damaged = {}
   for _, line in ipairs(lines) do
     if line.source == 'd' then
@@ -253,7 +257,7 @@ local function book(keys, args, kind, outcome, lock_id, since)
   local event = {
     kind = moved and kind or 'told', op = op, fingerprint = fingerprint, occurred_at = occurred_at, family = family,
   }
-  local changes = lock and { v = lock.v + 1, r = returned }
+  local changes = lock and { r = returned } -- no answer shows it: the version stays
   if lock then event.lock_id, event.lock = lock_id, encode_changes(changes) end
   event.document = args[7] ~= '' and args[7] or nil
   local waiting = family and waiting_of(family, warehouse, lines) or ''

@@ -7,14 +7,15 @@ do
   local LIVE = { held = true, confirmed = true, partly_deducted = true, deducted = true }
 
   -- An order whose shipments are being booked. `of`: its lines by SKU, for an order may have thousands. A line that has
-  -- nothing left to say is `gone`, and is dropped when the record is written.
+  -- nothing left to say is `gone`, and is dropped when the record is written. `less`: why units that did not leave after
+  -- all move back.
   order_of = function(lock)
     local lines, of = decode_lines(lock.n), {}
     for _, line in ipairs(lines) do
       of[line.sku] = of[line.sku] or {}
       table.insert(of[line.sku], line)
     end
-    return { lock = lock, lines = lines, of = of, live = LIVE[lock.s] or false, same = true }
+    return { lock = lock, lines = lines, of = of, live = LIVE[lock.s] or false, same = true, less = '"shipped less"' }
   end
 
   local function place_of(order, sku, warehouse)
@@ -82,9 +83,9 @@ do
     units = math.min(units, line and line.deducted or 0)
     if units == 0 then return end
     local free = order.live and math.min(units, sums.beyond) or units
-    if free > 0 then fact_move(shard, stock, warehouse, 'c', 'a', free, '"shipped less"', nil, at) end
-    if units > free then fact_move(shard, stock, warehouse, 'c', 'l', units - free, '"shipped less"', nil, at) end
-    sums.beyond, order.same = sums.beyond - math.min(free, sums.beyond), false
+    if free > 0 then fact_move(shard, stock, warehouse, 'c', 'a', free, order.less, nil, at) end
+    if units > free then fact_move(shard, stock, warehouse, 'c', 'l', units - free, order.less, nil, at) end
+    sums.beyond, order.same = sums.beyond - math.min(free, sums.beyond), order.same and free == 0
     line.deducted = line.deducted - units
     if order.live then line.quantity = line.quantity - free end
     line.gone = line.quantity == 0

@@ -66,10 +66,12 @@ local function candidates_of(shard, lines, asked, order)
   return rank
 end
 
+-- `kept`: units of it that its lock holds and keeps, which were asked for too.
 local function shortage_of(line, sellable, unknown)
   local warehouse = line.warehouse ~= '' and (',"warehouse":"' .. line.warehouse .. '"') or ''
+  local kept = line.kept or 0
   return table.concat({
-    '{"sku":"', line.sku, '"', warehouse, ',"requested":', line.quantity, ',"sellable":', sellable,
+    '{"sku":"', line.sku, '"', warehouse, ',"requested":', line.quantity + kept, ',"sellable":', sellable + kept,
     unknown and ',"unknown":true}' or '}',
   })
 end
@@ -254,7 +256,7 @@ local function source_lines(shard, lines, asked, order, held)
   return source_split(shard, lines, asked, order, held)
 end
 
--- The request as the record keeps it, to source it again; nil if every line named its warehouse.
+-- The request as the record keeps it, to source it again; nil if every line named its warehouse and none were ranked.
 local function encode_request(lines, asked)
   if #lines == 1 and #asked == 0 and lines[1].warehouse == '' then
     return '[[],[["' .. lines[1].sku .. '",' .. text_of(lines[1].quantity) .. ',""]]]'
@@ -264,7 +266,7 @@ local function encode_request(lines, asked)
     if line.warehouse == '' then named = false end
     parts[i] = '["' .. line.sku .. '",' .. text_of(line.quantity) .. ',"' .. line.warehouse .. '"]'
   end
-  if named then return nil end
+  if named and #asked == 0 then return nil end
   for i, warehouse in ipairs(asked) do ranked[i] = '"' .. warehouse .. '"' end
   return '[[' .. table.concat(ranked, ',') .. '],[' .. table.concat(parts, ',') .. ']]'
 end

@@ -2,7 +2,8 @@
 --
 -- {tag}transfer:<transfer_id>:
 --   s status   v version   f fingerprint of the request   p position of the creation   a from   b to
---   n lines [[sku, quantity, shipped, received, damaged, lost, cancelled], …], one a SKU
+--   n lines [[sku, quantity, shipped, received, damaged, lost, cancelled], …], one a SKU; an eighth item: units that
+--     came back to the source
 --   i shipped, because they arrived, before anybody said so: [[sku, units, when they arrived in ms], …]
 -- The status follows from the lines: requested, partly_shipped (while some is still to ship), shipped (while
 -- some is on the way), received, or cancelled if nothing ever shipped.
@@ -18,7 +19,7 @@ local function decode_transfer_lines(text)
   for i, line in ipairs(cjson.decode(text)) do
     lines[i] = {
       sku = line[1], quantity = line[2], shipped = line[3], received = line[4], damaged = line[5], lost = line[6],
-      cancelled = line[7],
+      cancelled = line[7], returned = line[8] or 0,
     }
   end
   return lines
@@ -29,7 +30,7 @@ local function encode_transfer_lines(lines)
   for i, line in ipairs(lines) do
     parts[i] = table.concat({
       '["', line.sku, '",', line.quantity, ',', line.shipped, ',', line.received, ',', line.damaged, ',', line.lost,
-      ',', line.cancelled, ']',
+      ',', line.cancelled, line.returned > 0 and (',' .. line.returned) or '', ']',
     })
   end
   return '[' .. table.concat(parts, ',') .. ']'
@@ -55,7 +56,7 @@ local function unshipped(line)
 end
 
 local function on_the_way(line)
-  return line.shipped - line.received - line.damaged - line.lost
+  return line.shipped - line.received - line.damaged - line.lost - line.returned
 end
 
 local function sum_of(lines, units_of)
@@ -64,15 +65,20 @@ local function sum_of(lines, units_of)
   return sum
 end
 
-local function has_shipped(line)
-  return line.shipped
+-- Units that left for good.
+local function has_left(line)
+  return line.shipped - line.returned
+end
+
+local function no_steps(line)
+  line.shipped, line.received, line.damaged, line.lost, line.cancelled, line.returned = 0, 0, 0, 0, 0, 0
 end
 
 local function transfer_status(lines)
-  local shipped = sum_of(lines, has_shipped)
-  if sum_of(lines, unshipped) > 0 then return shipped > 0 and 'partly_shipped' or 'requested' end
+  local left = sum_of(lines, has_left)
+  if sum_of(lines, unshipped) > 0 then return left > 0 and 'partly_shipped' or 'requested' end
   if sum_of(lines, on_the_way) > 0 then return 'shipped' end
-  return shipped > 0 and 'received' or 'cancelled'
+  return left > 0 and 'received' or 'cancelled'
 end
 
 local function transfer_is_open(transfer)

@@ -23,10 +23,12 @@ from app.ledger.counts import CountRows
 from app.ledger.documents import MismatchRows
 from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
+from app.ledger.lock_rows import LockRows
 from app.ledger.openings import OpeningRows
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrderRows
 from app.ledger.reconciliations import ReconciliationRows
+from app.ledger.shipments import ShipmentRows
 from app.ledger.shortages import ShortageRows
 from app.ledger.snapshots import Snapshots
 from app.operations.adjustments import Adjustments
@@ -37,6 +39,7 @@ from app.operations.durability import Durabilities
 from app.operations.exchanges import Exchanges
 from app.operations.inbox import Inbox
 from app.operations.inbox_counts import InboxCounts
+from app.operations.lock_list import LockList
 from app.operations.locks import Locks
 from app.operations.mismatches import Mismatches
 from app.operations.once import Once
@@ -51,6 +54,8 @@ from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
+from app.operations.unlocking import Unlocking
+from app.operations.voiding import Voiding
 from app.settings import Settings
 from tests import servers
 
@@ -171,6 +176,9 @@ def operations_on(
     stock_takes = StockTakes(hot, once, CountRows(engine), levels)
     return Operations(
         locks=Locks(hot, ledger, levels, past),
+        lock_list=LockList(hot, LockRows(engine), levels),
+        unlocking=Unlocking(hot, ledger, levels),
+        voiding=Voiding(hot, ShipmentRows(engine), levels, past),
         availability=availability,
         stock=StockCounts(hot),
         returns=Returns(hot, levels, past),

@@ -41,6 +41,13 @@ _SILENT = {
     Outcome.QUANTITY_TOO_LARGE,
     Outcome.EARLY,
     Outcome.OTHER_CONTENT,
+    Outcome.LOCK_CHANGED,
+    Outcome.BEYOND_ON_HAND,
+    Outcome.TOO_MANY_LINES,
+    Outcome.INVALID_ARGUMENT,
+    Outcome.SHIPMENT_VOIDED,
+    Outcome.SHIPMENT_REPORTED,
+    Outcome.SHIPMENT_RETURNED,
 }
 """Outcomes that write no event."""
 
@@ -65,11 +72,11 @@ class ForgetTransfer(NamedTuple):
     ops: tuple[str, ...]
 
 
-class Reopen(NamedTuple):
+class NewEpoch(NamedTuple):
     """A new epoch begins."""
 
 
-Step = Command | Advance | Forget | ForgetTransfer | Reopen
+Step = Command | Advance | Forget | ForgetTransfer | NewEpoch
 
 
 class DifferenceError(AssertionError):
@@ -215,10 +222,10 @@ class Pair:
         requests: list[tuple[Any, ...]] = []
         pending: list[Pending | None] = []
         for step in steps:
-            if isinstance(step, Reopen):
+            if isinstance(step, NewEpoch):
                 self._settle(expected, requests, pending)
                 expected, requests, pending = [], [], []
-                self._reopen()
+                self._begin_epoch()
                 continue
             expected.append(self._expect(step))
             call = self._begin(step)
@@ -282,7 +289,7 @@ class Pair:
             self.model.ops.pop(op, None)
         return Answer(Outcome.FORGOTTEN)
 
-    def _reopen(self) -> None:
+    def _begin_epoch(self) -> None:
         self.epoch += 1
         tip = self.shard.wire.call("HGET", self.shard.keys.meta, "tip")
         self.shard.open(self.epoch, tip)

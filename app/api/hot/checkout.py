@@ -269,13 +269,23 @@ def _step_body(reply: list[str], level: Durability) -> bytes:
         for sku, warehouse, quantity, deducted in _lines.decode(reply[5])
     )
     expires_at = f'"{time_text(int(reply[4]))}"' if reply[4] else "null"
-    more = (
-        f',"current_status":"{reply[-1] if len(reply) > 6 else reply[3]}"' if reply[0] == "REPEATED" else ""
-    )
+    more = _more_of_step(reply) if reply[0] == "REPEATED" or len(reply) > 7 else ""
     return (
         f'{{"lock_id":"{reply[1]}","status":"{reply[3]}","expires_at":{expires_at},"lines":[{lines}],'
-        f'"position":"{wire_position(reply[2])}","durability":"{level}"{more}}}'
+        f'"version":{reply[6]},"position":"{wire_position(reply[2])}","durability":"{level}"{more}}}'
     ).encode()
+
+
+def _more_of_step(reply: list[str]) -> str:
+    """Return what a repeat, or a shipment beyond what was on hand, says besides."""
+    status, beyond, original = replies.more_of(reply)
+    text = ""
+    if beyond:
+        taken = (one._asdict() for one in replies.beyond_of(beyond))
+        text += f',"beyond_on_hand":{msgspec.json.encode(list(taken)).decode()}'
+    if reply[0] == "REPEATED":
+        text += f',"current_status":"{status or reply[3]}"'
+    return text + (f',"original_status":"{original}"' if original else "")
 
 
 def _answer_of(reply: Any, echo: object) -> Answer:
