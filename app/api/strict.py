@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from app.api.auth import Needs
-from app.api.media import Media, media_of
+from app.api.media import Media, check_encoding, media_of
 from app.api.problems import Problem, ProblemError, field_of, invalid
 
 BODY_BYTES_MAX = 1_048_576
@@ -120,7 +120,8 @@ def _texts(content: Any) -> Iterator[tuple[Sequence[str | int], str]]:
 def check_json_type(request: Request) -> None:
     """Raise `ProblemError` if the body says that it is something else than JSON."""
     if media_of(request) is not Media.JSON:
-        raise ProblemError(Problem("unsupported_media_type", "send Content-Type: application/json"))
+        detail = "send Content-Type: application/json, in UTF-8"
+        raise ProblemError(Problem("unsupported_media_type", detail))
 
 
 # Query strings
@@ -144,6 +145,8 @@ def check_query(query: bytes, known: dict[str, bool]) -> None:
 
 
 # Routes
+
+_BODILESS = frozenset({"GET", "HEAD"})
 
 
 class _Read(Request):
@@ -172,6 +175,8 @@ class StrictRoute(APIRoute):
         async def strict(request: Request) -> Response:
             for need in needs:
                 need.check(request)
+            if request.method not in _BODILESS:
+                check_encoding(request)
             check_query(request.scope["query_string"], known)
             return await handle(await _with_body(request) if takes_body else request)
 

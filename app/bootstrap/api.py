@@ -1,6 +1,7 @@
 """An API process: what serves HTTP, and what it keeps asking for."""
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger()
 
+CONNECTIONS_MAX = 100_000
+FILES_RESERVED = 200
+"""Open files beside those of connections: to the stores, uploads, logs, and connections that are turned away."""
 BOOKS_SECONDS = 15.0
 """How often an API process asks the ledger what its metrics say of the books."""
 
@@ -129,6 +133,7 @@ async def _line_of(
     # Here, because the worker and the commands need no FastAPI.
     from app.api.app import create_app  # noqa: PLC0415
     from app.api.hot.build import build_hot  # noqa: PLC0415
+    from app.api.hot.hosts import Hosts  # noqa: PLC0415
     from app.api.hot.protocol import protocol_class  # noqa: PLC0415
 
     metrics, ring = Metrics(), Ring(stores.settings.ring_entries_max)
@@ -159,11 +164,24 @@ async def _line_of(
     app = create_app(operations, stores.settings, health, metrics=metrics, keys=keys)
     books = asyncio.create_task(_watch_books(DriftRows(stores.engine, SHARD), metrics), name="books")
     try:
-        yield Api(app, hot, protocol_class(hot)), line, epochs
+        protocol = protocol_class(
+            hot,
+            hosts=Hosts(stores.settings.hosts) if keys.open else None,
+            connections_max=stores.settings.connections_max or _connections_max(),
+        )
+        yield Api(app, hot, protocol), line, epochs
     finally:
         books.cancel()
         await asyncio.gather(books, return_exceptions=True)
         await line.close()
+
+
+def _connections_max() -> int:
+    """Return how many connections the limit of open files allows, with room for the stores, files and refusals."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    return max(limit // 2, min(limit - FILES_RESERVED, CONNECTIONS_MAX))
 
 
 async def _watch_books(rows: DriftRows, metrics: Metrics) -> None:

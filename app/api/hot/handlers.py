@@ -20,7 +20,7 @@ Decline = Callable[[], None]
 """Called at most once: the application shall answer."""
 
 COLD_HEADERS = frozenset(
-    {b"transfer-encoding", b"expect", b"upgrade", b"idempotency-key", b"content-encoding"}
+    {b"transfer-encoding", b"expect", b"upgrade", b"idempotency-key", b"content-encoding", b"origin"}
 )
 """A request with one of these is the application's."""
 CLOSER_LOOK_HEADERS = frozenset({b"if-none-match", b"authorization"})

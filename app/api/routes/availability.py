@@ -10,7 +10,7 @@ from app.api import problems
 from app.api.auth import Needs
 from app.api.bodies import AvailabilityBody
 from app.api.dependencies import Conf, Ops
-from app.api.openapi import READ, errors
+from app.api.openapi import BODY, READ, errors
 from app.api.replies.availability import AvailabilityListReply, AvailabilityReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_page
@@ -106,7 +106,7 @@ async def list_availability(
     "/v1/availability",
     response_model=AvailabilityListReply,
     response_model_exclude_unset=True,
-    responses=errors(*READ, "payload_too_large", "unsupported_media_type"),
+    responses=errors(*READ, *BODY),
 )
 async def list_availability_of_many(body: AvailabilityBody, ops: Ops, settings: Conf) -> Response:
     """Return what can be sold of up to 1,000 SKUs."""
