@@ -48,6 +48,13 @@ class Settings(BaseSettings):
         "",
         "without keys: names beside localhost by which the service may be called, comma-separated, maybe with a port",
     )
+    admin_port: int = _setting(
+        0,
+        "a port of its own for /metrics and /docs; 0: beside the rest, where they need a key that may read if keys "
+        "are set",
+        ge=0,
+        le=65_535,
+    )
     connections_max: int = _setting(
         0,
         "how many connections an API process serves at once; 0: as many as its limit of open files allows",

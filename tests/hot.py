@@ -193,8 +193,10 @@ class Reply:
 
     @property
     def essence(self) -> tuple[int, list[tuple[str, str]], str]:
-        """Everything that two ways must have in common: all but the date, and when a lock ends."""
-        headers = sorted((name, value) for name, value in self.headers if name != "date")
+        """Everything that two ways must have in common: all but the date, the request's id, and when a lock ends."""
+        headers = sorted(
+            (name, value) for name, value in self.headers if name not in {"date", "x-request-id"}
+        )
         return self.status, headers, _TIMES.sub('"<time>"', self.body.decode())
 
 

@@ -80,9 +80,9 @@ class ApiKeys:
         key, rate = found
         if not key.may(scope):
             detail = f"this needs a key with the scope {scope}"
-            raise ProblemError(Problem("forbidden", detail, {"scope": scope}))
+            raise ProblemError(Problem("forbidden", detail, {"scope": scope}), who=key.name)
         if not is_counted and (wait := rate.take(monotonic())):
-            raise ProblemError(_too_often(key, wait))
+            raise ProblemError(_too_often(key, wait), who=key.name)
         return key
 
     def _find(self, authorization: bytes) -> tuple[ApiKey, Rate] | None:
@@ -145,7 +145,11 @@ class Needs(HTTPBearer):
         # Several are none: which of them counts would be a guess.
         authorization = given[0] if len(given) == 1 else None
         is_counted = bool(getattr(request.state, "is_counted", False))
-        key = keys.check(authorization, self.scope, address_of(request.scope), is_counted=is_counted)
+        try:
+            key = keys.check(authorization, self.scope, address_of(request.scope), is_counted=is_counted)
+        except ProblemError as error:
+            request.state.who = error.who
+            raise
         request.state.key = key
         request.state.who = key.name if key else ""
 

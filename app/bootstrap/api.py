@@ -135,6 +135,7 @@ async def _line_of(
     from app.api.hot.build import build_hot  # noqa: PLC0415
     from app.api.hot.hosts import Hosts  # noqa: PLC0415
     from app.api.hot.protocol import protocol_class  # noqa: PLC0415
+    from app.api.security import SecurityLog  # noqa: PLC0415
 
     metrics, ring = Metrics(), Ring(stores.settings.ring_entries_max)
     level = stores.level
@@ -161,13 +162,15 @@ async def _line_of(
     health = _Health(live, key_file)
     metrics.collectors.append(health.tell)
     keys.on_wrong_key = metrics.count_wrong_key
-    app = create_app(operations, stores.settings, health, metrics=metrics, keys=keys)
+    security = SecurityLog()
+    app = create_app(operations, stores.settings, health, metrics=metrics, keys=keys, security=security)
     books = asyncio.create_task(_watch_books(DriftRows(stores.engine, SHARD), metrics), name="books")
     try:
         protocol = protocol_class(
             hot,
             hosts=Hosts(stores.settings.hosts) if keys.open else None,
             connections_max=stores.settings.connections_max or _connections_max(),
+            security=security,
         )
         yield Api(app, hot, protocol), line, epochs
     finally:

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError, ResponseError
 from app.domain.words import Durability
 from app.errors import ConfigurationError, UnavailableError
 from app.hotstore.keys import Keys
+from app.turns import within
 
 _log = structlog.get_logger()
 
@@ -159,8 +160,7 @@ class HotLevel:
         """Read it now: somebody may change a running server."""
         self._doubted.clear()
         try:
-            async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                promises = await read_promises(self._client)
+            promises = await within(ANSWER_SECONDS_MAX, read_promises(self._client))
         except (RedisError, OSError, TimeoutError):
             promises = Promises(warnings=self._promises.warnings)
         settled = not promises.rewrites or self.level == "disk"

@@ -18,6 +18,8 @@ from app.api.hot.handlers import head_of
 from app.api.hot.hosts import Hosts
 from app.api.hot.waiting import Waiting
 from app.api.problems import Problem
+from app.api.request_ids import NAME, Headers, request_id_of
+from app.api.security import REFUSALS, SecurityLog
 
 HEAD_BYTES_MAX = 65_536
 """Of a head; and of everything in a chunked body that is neither content nor a chunk's length: trailers above all."""
@@ -46,6 +48,8 @@ MOMENT_SECONDS = 0.001
 LINGERING_MAX = 64
 """Connections beyond the bound that are told so with care; others are just closed."""
 CONNECTIONS_MAX = 1_000_000
+ROUTE_CHARS_MAX = 200
+"""Of a target in a log."""
 
 _CLOSE = b"connection: close\r\n"
 
@@ -94,6 +98,7 @@ class BoundedProtocol(HttpToolsProtocol):
     hosts: Hosts | None = None
     """By which names the service may be called; None: by any."""
     connections_max = CONNECTIONS_MAX
+    security: SecurityLog
     default_head: tuple[Any, bytes] = (None, b"")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -328,12 +333,36 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def write_problem(self, problem: Problem) -> None:
         """Write the last answer of this connection."""
-        body = problem.body()
+        body, request_id = problem.body(), request_id_of(self.headers or ())
         more = [(name.lower().encode(), value.encode()) for name, value in problem.all_headers().items()]
-        head = head_of(problems.MEDIA_TYPE.encode(), len(body), *more)
+        head = head_of(problems.MEDIA_TYPE.encode(), len(body), *more, (NAME, request_id.encode()))
+        self.note_refusal(problem.status, self.url or b"", request_id, self.headers or ())
         self.transport.write(
             b"".join((STATUS_LINE[problem.status], self.default_lines(), head, _CLOSE, b"\r\n", body))
         )
+
+    def note_refusal(
+        self,
+        status: int,
+        target: bytes,
+        request_id: str,
+        headers: Headers,
+        *,
+        method: bytes = b"",
+        key: str = "",
+    ) -> None:
+        """Write into the security log what belongs there."""
+        if status in REFUSALS:
+            route = target.partition(b"?")[0][:ROUTE_CHARS_MAX].decode("latin-1")
+            self.security.refused(
+                status,
+                method.decode("latin-1"),
+                route,
+                key=key,
+                address=self.address,
+                request_id=request_id,
+                headers=headers,
+            )
 
     def _linger(self) -> None:
         if self.transport.can_write_eof():

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.api import problems
-from app.api.api_keys import ApiKey
 from app.api.problems import Problem
 from app.telemetry import Latency
 
@@ -40,8 +39,8 @@ class HotRequest:
     """Whether it surely has none of CLOSER_LOOK_HEADERS."""
     address: str = ""
     """Where it comes from."""
-    key: ApiKey | None = None
-    """Whose it is, once that was found out."""
+    who: str = ""
+    """The name of its key, once that was found out."""
     is_counted: bool = False
     """Whether it was counted against its key's rate: the application need not do so again."""
 

@@ -28,6 +28,8 @@ from app.api.hot.known_heads import Headers, KnownHeads, Whole, is_safe
 from app.api.hot.pages import PageBytes, plain_sku
 from app.api.hot.routes import HotRoutes
 from app.api.hot.waiting import Waiting
+from app.api.request_ids import NAME, request_id_of
+from app.api.security import SecurityLog
 
 UNKNOWN_BODY_BYTES_MAX = 16_384
 """A longer body is not collected before its key was looked at."""
@@ -272,12 +274,23 @@ class HotProtocol(BoundedProtocol):
             return
         defaults = self.default_lines()
         end = b"\r\n" if cycle.keep_alive else _CLOSE + b"\r\n"
-        if cycle.the_request().method == b"HEAD":
+        request = cycle.the_request()
+        if status >= 400:
+            end = self._name_refusal(request, status) + end
+        if request.method == b"HEAD":
             body = b""
         transport.write(b"".join((STATUS_LINE[status], defaults, head, end, body)))
         if not cycle.keep_alive:
             transport.close()
         self._go_on()
+
+    def _name_refusal(self, request: HotRequest, status: int) -> bytes:
+        """Return the line that says what the request is called in logs, and write into one if it belongs there."""
+        request_id = request_id_of(request.headers)
+        self.note_refusal(
+            status, request.target, request_id, request.headers, method=request.method, key=request.who
+        )
+        return b"%b: %b\r\n" % (NAME, request_id.encode())
 
     def _go_on(self) -> None:
         if self.pipeline:
@@ -370,7 +383,11 @@ class HotProtocol(BoundedProtocol):
 
 
 def protocol_class(
-    hot: HotRoutes, *, hosts: Hosts | None = None, connections_max: int | None = None
+    hot: HotRoutes,
+    *,
+    hosts: Hosts | None = None,
+    connections_max: int | None = None,
+    security: SecurityLog | None = None,
 ) -> type[HotProtocol]:
     """Return the protocol class to give to uvicorn as `http`; `hosts`: by which names alone it may be called."""
     members: dict[str, Any] = {
@@ -379,6 +396,7 @@ def protocol_class(
         "default_head": (None, b""),
         "waiting": Waiting(),
         "hosts": hosts,
+        "security": security or SecurityLog(),
     }
     if connections_max is not None:
         members["connections_max"] = connections_max
