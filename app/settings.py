@@ -59,6 +59,23 @@ class Settings(BaseSettings):
     api_keys_file: str = _setting(
         "", "a file of such keys, one a line (`sellable keys new` makes them); read again when it changes"
     )
+    allowed_hosts: str = _setting(
+        "",
+        "without keys: names beside localhost by which the service may be called, comma-separated, maybe with a port",
+    )
+    admin_port: int = _setting(
+        0,
+        "a port of its own for /metrics and /docs; 0: beside the rest, where they need a key that may read if keys "
+        "are set",
+        ge=0,
+        le=65_535,
+    )
+    connections_max: int = _setting(
+        0,
+        "how many connections an API process serves at once; 0: as many as its limit of open files allows",
+        unit="connections",
+        ge=0,
+    )
     warehouse_order: str = _setting("", "how sourcing ranks warehouses: codes, comma-separated; then by code")
     durability: Durability = _setting("disk", "the level when a request names none", promise="3, 5, 6")
     call_deadline_seconds: float = _setting(
@@ -257,6 +274,11 @@ class Settings(BaseSettings):
     def reconciled(self) -> tuple[str, ...]:
         """Return the warehouses that must be reconciled."""
         return tuple(filter(None, self.reconcile_warehouses.split(",")))
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Return the names by which the service may be called without keys, beside those of loopback."""
+        return tuple(filter(None, (name.strip() for name in self.allowed_hosts.split(","))))
 
     @property
     def order(self) -> tuple[str, ...]:

@@ -78,6 +78,7 @@ class Api:
 async def start(kind: str, redis_url: str, prefix: str, **more: Any) -> Api:
     """Serve the API in one of the three ways; `more` are settings. The gate of `prefix` is open already."""
     keep_alive = more.pop("timeout_keep_alive", 5)
+    doors = {name: more.pop(name) for name in ("hosts", "connections_max") if name in more}
     settings = Settings(prefix=prefix, **more)
     metrics, closing, line = Metrics(), [], None
     client = wire.connect(redis_url)
@@ -95,7 +96,7 @@ async def start(kind: str, redis_url: str, prefix: str, **more: Any) -> Api:
     cold: list[str] = []
     app = _noting(app, cold)
     if kind in {"protocol", "alone"}:
-        protocol = protocol_class(hot)
+        protocol = protocol_class(hot, **doors)
     elif kind == "asgi":
         app = HotAsgi(app, hot)
     config = uvicorn.Config(
@@ -192,8 +193,10 @@ class Reply:
 
     @property
     def essence(self) -> tuple[int, list[tuple[str, str]], str]:
-        """Everything that two ways must have in common: all but the date, and when a lock ends."""
-        headers = sorted((name, value) for name, value in self.headers if name != "date")
+        """Everything that two ways must have in common: all but the date, the request's id, and when a lock ends."""
+        headers = sorted(
+            (name, value) for name, value in self.headers if name not in {"date", "x-request-id"}
+        )
         return self.status, headers, _TIMES.sub('"<time>"', self.body.decode())
 
 

@@ -33,7 +33,7 @@ _SECRET = re.compile(r"[!-9<-{}~]+")
 """Visible ASCII without `:` and `;` and `|`, which separate things here or look as if they did."""
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _DAY = re.compile(r"\d{8}")
-_NEVER = float("inf")
+NEVER = float("inf")
 
 Keys = Mapping[bytes, "ApiKey"]
 """Each key by the SHA-256 of its secret."""
@@ -71,7 +71,7 @@ class ApiKey:
 
     name: str
     scopes: frozenset[str]
-    expires_at: float = _NEVER
+    expires_at: float = NEVER
     limits: Limits = DEFAULT_LIMITS
     secret_chars: int | None = None
 
@@ -165,7 +165,7 @@ def _key_of(entry: str) -> tuple[bytes, ApiKey]:
     return digest, ApiKey(
         name,
         _scopes_of(name, scopes),
-        expires_at=_end_of(name, day) if day else _NEVER,
+        expires_at=_end_of(name, day) if day else NEVER,
         limits=_limits_of(name, limits),
         secret_chars=secret_chars,
     )

@@ -4,13 +4,15 @@ from functools import partial
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from app.api import problems
+from app.api.admin import AdminDoor
 from app.api.api_keys import keys_of
 from app.api.auth import ApiKeys
+from app.api.caching import page_headers
+from app.api.docs_page import add_docs
 from app.api.edge import Edge
 from app.api.openapi import describe, description
 from app.api.ports import Health
@@ -31,6 +33,7 @@ from app.api.routes import (
     transfers,
     warehouse_events,
 )
+from app.api.security import SecurityLog
 from app.api.uploads import Uploads
 from app.api.warehouses import WarehouseWatch
 from app.errors import SellableError
@@ -70,16 +73,19 @@ def create_app(
     *,
     metrics: Metrics | None = None,
     keys: ApiKeys | None = None,
+    security: SecurityLog | None = None,
 ) -> FastAPI:
     """Return the application; nothing connects. `keys` are those of the settings, where others use them, too.
 
     Raises `ConfigurationError` if the keys cannot be read.
     """
-    app = FastAPIOffline(  # /docs with its scripts from here: shops' networks often reach no CDN
+    app = FastAPI(
         title="Sellable",
         version="0.1.0",
         description=description(),
         redirect_slashes=False,
+        openapi_url=None,  # `add_docs` serves it, and the pages about it
+        docs_url=None,
         redoc_url=None,
     )
     app.state.operations = operations
@@ -89,13 +95,20 @@ def create_app(
     app.state.uploads = Uploads()
     app.state.warehouses = WarehouseWatch()
     app.state.keys = keys or ApiKeys(keys_of(settings))
+    app.state.page_headers = page_headers(settings.cache_control, for_all=app.state.keys.open)
     for router in ROUTERS:  # as they are: FastAPI matches included routers twice on each request
         app.router.routes.extend(router.routes)
     for kind in (problems.ProblemError, RequestValidationError, HTTPException, SellableError):
         app.add_exception_handler(kind, problems.answer_problem)
     app.add_exception_handler(405, _method_not_allowed)
-    app.add_middleware(Edge, metrics=app.state.metrics)
+    app.add_middleware(
+        Edge,
+        metrics=app.state.metrics,
+        security=security or SecurityLog(),
+        door=AdminDoor(app.state.keys, settings.admin_port),
+    )
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
+    add_docs(app)
     return app
 
 

@@ -8,7 +8,7 @@ from time import monotonic, time
 from fastapi import Request
 from fastapi.security import HTTPBearer
 
-from app.api.api_keys import ApiKey, Keys, Scope, digest_of
+from app.api.api_keys import NEVER, ApiKey, Keys, Scope, digest_of
 from app.api.problems import Problem, ProblemError, too_many_requests
 from app.api.rates import Rate, Recent
 
@@ -19,6 +19,8 @@ WRONG_KEYS_MAX = 20
 WRONG_KEYS_SECONDS = 10.0
 ADDRESSES_MAX = 10_000
 """Addresses whose wrong keys are counted: about 5 MB."""
+MET_MAX = 1_000
+"""Headers that were found to carry a key: whoever has one may write it in more than one way."""
 
 
 class ApiKeys:
@@ -30,6 +32,7 @@ class ApiKeys:
     def __init__(self, keys: Keys | None = None, *, on_wrong_key: Callable[[], None] = lambda: None) -> None:
         self._keys: Keys = {}
         self._rates: dict[str, Rate] = {}
+        self._met: dict[bytes, tuple[ApiKey, Rate]] = {}
         self._wrong = Recent(WRONG_KEYS_MAX, WRONG_KEYS_SECONDS, callers_max=ADDRESSES_MAX)
         self.on_wrong_key = on_wrong_key
         self.replace(keys or {})
@@ -49,7 +52,7 @@ class ApiKeys:
             if before is None or (before.per_second, before.burst) != (limits.rate, limits.burst):
                 before = Rate(limits.rate, limits.burst)
             rates.setdefault(key.name, before)
-        self._keys, self._rates = keys, rates
+        self._keys, self._rates, self._met = keys, rates, {}
         return True
 
     @property
@@ -58,15 +61,9 @@ class ApiKeys:
         return {key.name for key in self._keys.values()}
 
     def find(self, authorization: bytes | None) -> ApiKey | None:
-        """Return the key that a header carries; None if it is none of ours, or has expired.
-
-        It is looked up by its hash: how long that takes says nothing about any secret.
-        """
-        scheme, _, secret = (authorization or b"").partition(b" ")
-        key = self._keys.get(digest_of(secret.strip()))
-        if key is None or scheme.lower() != b"bearer" or time() >= key.expires_at:
-            return None
-        return key
+        """Return the key that a header carries; None if it is none of ours, or has expired."""
+        found = self._find(authorization) if authorization is not None else None
+        return found[0] if found else None
 
     def check(
         self, authorization: bytes | None, scope: Scope, address: str = "", *, is_counted: bool = False
@@ -77,25 +74,35 @@ class ApiKeys:
         """
         if self.open:
             return None
-        key = self.find(authorization)
-        if key is None:
+        found = self._find(authorization) if authorization is not None else None
+        if found is None:
             raise ProblemError(self._unauthorized(authorization, address))
+        key, rate = found
         if not key.may(scope):
             detail = f"this needs a key with the scope {scope}"
-            raise ProblemError(Problem("forbidden", detail, {"scope": scope}))
-        if not is_counted:
-            self._count(key)
+            raise ProblemError(Problem("forbidden", detail, {"scope": scope}), who=key.name)
+        if not is_counted and (wait := rate.take(monotonic())):
+            raise ProblemError(_too_often(key, wait), who=key.name)
         return key
 
-    def _count(self, key: ApiKey) -> None:
-        rate = self._rates[key.name]
-        wait = rate.take(monotonic())
-        if wait:
-            policy = f'"key";q={rate.burst};w={math.ceil(rate.burst / rate.per_second)}'
-            detail = (
-                f"the key {key.name} may send {rate.per_second:,} requests a second, {rate.burst:,} at once"
-            )
-            raise ProblemError(too_many_requests(detail, wait, '"key"', policy))
+    def _find(self, authorization: bytes) -> tuple[ApiKey, Rate] | None:
+        """Look a key up by its hash: how long that takes says nothing about any secret. A header is hashed once."""
+        found = self._met.get(authorization)
+        if found is None:
+            found = self._meet(authorization)
+        if found is None or (found[0].expires_at != NEVER and time() >= found[0].expires_at):
+            return None
+        return found
+
+    def _meet(self, authorization: bytes) -> tuple[ApiKey, Rate] | None:
+        scheme, _, secret = authorization.partition(b" ")
+        key = self._keys.get(digest_of(secret.strip()))
+        if key is None or scheme.lower() != b"bearer":
+            return None
+        if len(self._met) >= MET_MAX:
+            self._met.clear()
+        found = self._met[authorization] = key, self._rates[key.name]
+        return found
 
     def _unauthorized(self, authorization: bytes | None, address: str) -> Problem:
         if authorization is not None:
@@ -107,6 +114,12 @@ class ApiKeys:
                 return too_many_requests(detail, wait, '"wrong-keys"', policy)
         detail = "send a known key as `Authorization: Bearer …`"
         return Problem("unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+def _too_often(key: ApiKey, wait_seconds: float) -> Problem:
+    rate, burst = key.limits.rate, key.limits.burst
+    detail = f"the key {key.name} may send {rate:,} requests a second, {burst:,} at once"
+    return too_many_requests(detail, wait_seconds, '"key"', f'"key";q={burst};w={math.ceil(burst / rate)}')
 
 
 class Needs(HTTPBearer):
@@ -132,7 +145,11 @@ class Needs(HTTPBearer):
         # Several are none: which of them counts would be a guess.
         authorization = given[0] if len(given) == 1 else None
         is_counted = bool(getattr(request.state, "is_counted", False))
-        key = keys.check(authorization, self.scope, address_of(request.scope), is_counted=is_counted)
+        try:
+            key = keys.check(authorization, self.scope, address_of(request.scope), is_counted=is_counted)
+        except ProblemError as error:
+            request.state.who = error.who
+            raise
         request.state.key = key
         request.state.who = key.name if key else ""
 

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
@@ -37,6 +38,11 @@ async def _health(request: Request) -> Health:
 async def _metrics(request: Request) -> Metrics:
     metrics: Metrics = request.app.state.metrics
     return metrics
+
+
+async def _caching(request: Request) -> Mapping[str, str]:
+    headers: Mapping[str, str] = request.app.state.page_headers
+    return headers
 
 
 async def _who(request: Request) -> str:
@@ -122,6 +128,7 @@ Ops = Annotated[Operations, Depends(_operations)]
 Conf = Annotated[Settings, Depends(_settings)]
 HealthOf = Annotated[Health, Depends(_health)]
 MetricsOf = Annotated[Metrics, Depends(_metrics)]
+Caching = Annotated[Mapping[str, str], Depends(_caching)]
 Who = Annotated[str, Depends(_who)]
 Key = Annotated[str, Depends(_key)]
 IfMatch = Annotated[int | None, Depends(_version)]

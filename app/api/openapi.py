@@ -27,10 +27,21 @@ def description() -> str:
     return DESCRIPTION.lstrip() + "\n".join(rows)
 
 
+EDGE = (
+    "malformed_request",
+    "forbidden_host",
+    "request_timeout",
+    "uri_too_long",
+    "head_too_large",
+    "too_many_connections",
+)
+"""What is refused before a route is known."""
+
+
 def errors(*codes: str) -> Responses:
-    """Return the documented errors of a route, by status."""
+    """Return the documented errors of a route, by status; those of any request are among them."""
     by_status: dict[int, list[str]] = {}
-    for code in codes:
+    for code in (*EDGE, *codes):
         by_status.setdefault(problems.TITLES[code][0], []).append(f"`{code}`")
     return {
         status: {"model": ProblemReply, "description": ", ".join(found)}
@@ -38,9 +49,10 @@ def errors(*codes: str) -> Responses:
     }
 
 
-COMMON = ("unauthorized", "forbidden", "invalid_request", "internal_error")
+COMMON = ("unauthorized", "forbidden", "too_many_requests", "invalid_request", "internal_error")
+BODY = ("payload_too_large", "unsupported_media_type", "unsupported_encoding")
 READ = (*COMMON, "not_ready", "outcome_unknown")
-WRITE = (*READ, "payload_too_large", "unsupported_media_type", "backlog_full", "hot_store_full")
+WRITE = (*READ, *BODY, "backlog_full", "hot_store_full")
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

@@ -147,11 +147,12 @@ class Problem:
 
 
 class ProblemError(Exception):
-    """A problem found before there was a command."""
+    """A problem found before there was a command; `who` is the name of the key that was refused, if it is known."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, *, who: str = "") -> None:
         super().__init__(problem.detail)
         self.problem = problem
+        self.who = who
 
 
 def invalid(*errors: tuple[str, str]) -> Problem:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -10,8 +10,10 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from app.api.auth import Needs
-from app.api.media import Media, media_of
+from app.api.large import NAMES_MAX, VALUES_LARGE, check_large, check_size
+from app.api.media import Media, check_encoding, media_of
 from app.api.problems import Problem, ProblemError, field_of, invalid
+from app.turns import turn
 
 BODY_BYTES_MAX = 1_048_576
 PARAMETERS_MAX = 1_000
@@ -21,6 +23,7 @@ DIGITS_MAX = 20
 
 _BEYOND: int = 10**DIGITS_MAX
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -70,16 +73,18 @@ def parse_json(body: bytes) -> Any:
         raise ProblemError(invalid(("body", f"is not UTF-8, from byte {error.start} on"))) from None
     try:
         content = json.loads(text, object_pairs_hook=_unique, parse_int=_bounded)
+        if _SURROGATE_ESCAPE.search(body):
+            _refuse_surrogates(content)
     except json.JSONDecodeError as error:
         raise ProblemError(invalid(("body", f"is not JSON: {error.msg} at character {error.pos}"))) from None
     except RecursionError:
         raise ProblemError(invalid(("body", "is nested too deeply"))) from None
-    if _SURROGATE_ESCAPE.search(body):
-        _refuse_surrogates(content)
     return content
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > NAMES_MAX:
+        raise ProblemError(invalid((pairs[NAMES_MAX][0], f"is one of more than {NAMES_MAX} fields")))
     content = dict(pairs)
     if len(content) < len(pairs):
         seen: set[str] = set()
@@ -95,32 +100,36 @@ def _bounded(digits: str) -> int:
 
 
 def _refuse_surrogates(content: Any) -> None:
-    for loc, text in _texts(content):
-        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-            raise ProblemError(
-                invalid((field_of(loc), "has half of a surrogate pair, which is no character"))
-            )
+    place = _surrogate_in(content)
+    if place is not None:
+        field = field_of(["body", *reversed(place)])
+        raise ProblemError(invalid((field, "has half of a surrogate pair, which is no character")))
 
 
-def _texts(content: Any) -> Iterator[tuple[Sequence[str | int], str]]:
-    """Yield every text in `content`, names too, with where it is."""
-    waiting: list[tuple[tuple[str | int, ...], Any]] = [(("body",), content)]
-    while waiting:  # as many turns as the body has values
-        loc, value = waiting.pop()
-        match value:
-            case str():
-                yield loc, value
-            case list():
-                waiting += [((*loc, i), item) for i, item in enumerate(value)]
-            case dict():
-                yield from ((loc, name) for name in value)
-                waiting += [((*loc, name), item) for name, item in value.items()]
+def _surrogate_in(value: Any) -> list[str | int] | None:
+    """Return where a text holds half of a surrogate pair, from the inside to the outside; None: nowhere."""
+    if isinstance(value, str):
+        return None if value.isascii() or not _SURROGATE.search(value) else []
+    if isinstance(value, list):
+        places: Iterable[tuple[str | int, Any]] = enumerate(value)
+    elif isinstance(value, dict):
+        if any(_surrogate_in(name) is not None for name in value):
+            return []
+        places = value.items()
+    else:
+        return None
+    for place, inside in places:
+        found = _surrogate_in(inside)
+        if found is not None:
+            return [*found, place]
+    return None
 
 
 def check_json_type(request: Request) -> None:
     """Raise `ProblemError` if the body says that it is something else than JSON."""
     if media_of(request) is not Media.JSON:
-        raise ProblemError(Problem("unsupported_media_type", "send Content-Type: application/json"))
+        detail = "send Content-Type: application/json, in UTF-8"
+        raise ProblemError(Problem("unsupported_media_type", detail))
 
 
 # Query strings
@@ -145,6 +154,8 @@ def check_query(query: bytes, known: dict[str, bool]) -> None:
 
 # Routes
 
+_BODILESS = frozenset({"GET", "HEAD"})
+
 
 class _Read(Request):
     """A request whose body was read, bounded and parsed."""
@@ -167,13 +178,15 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
         needs = [one.dependency for one in self.dependencies if isinstance(one.dependency, Needs)]
         known = {param.alias: _takes_many(param) for param in self.dependant.query_params}
-        takes_body = self.body_field is not None
+        field = self.body_field
 
         async def strict(request: Request) -> Response:
             for need in needs:
                 need.check(request)
+            if request.method not in _BODILESS:
+                check_encoding(request)
             check_query(request.scope["query_string"], known)
-            return await handle(await _with_body(request) if takes_body else request)
+            return await handle(request if field is None else await _with_body(request, field))
 
         return strict
 
@@ -182,15 +195,28 @@ def _takes_many(param: Any) -> bool:
     return getattr(param.field_info.annotation, "__origin__", None) is list
 
 
-async def _with_body(request: Request) -> Request:
+async def _with_body(request: Request, field: Any) -> Request:
     body = await read_body(request)
     read = _Read(request.scope, request.receive)
     if body:
         check_json_type(request)
-        read._given, read._content = body, parse_json(body)  # noqa: SLF001
+        read._given, read._content = body, await _content(body, field)  # noqa: SLF001
         if "content-type" not in request.headers:
             read.scope = {**request.scope, "headers": [*request.scope["headers"], _JSON_HEADER]}
     return read
+
+
+async def _content(body: bytes, field: Any) -> Any:
+    """Return what a body holds; a large one leaves others their turn."""
+    if check_size(body) <= VALUES_LARGE:
+        return parse_json(body)
+    async with turn():
+        content = parse_json(body)
+    try:
+        await check_large(field, content)
+    except RecursionError:
+        raise ProblemError(invalid(("body", "is nested too deeply"))) from None
+    return content
 
 
 _JSON_HEADER = (b"content-type", b"application/json")

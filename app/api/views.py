@@ -100,14 +100,13 @@ def of_move(move: PastMove) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value is not None}
 
 
-def of_explanation(told: Explanation, following: str | None) -> dict[str, Any]:
-    """Return where every unit is, and a page of moves."""
+def of_explanation(told: Explanation, items: list[dict[str, Any]], following: str | None) -> dict[str, Any]:
+    """Return where every unit is, and a page of moves, which are shown already."""
     places = [
         ({} if one.warehouse is None else {"warehouse": one.warehouse})
         | {"place": one.place, "units": one.units}
         for one in told.places
     ]
-    items = [of_move(move) for move in told.moves]
     head = {"sku": told.sku, "version": told.version, "places": places, "total": told.total}
     return head | {"items": items, "next": following}
 

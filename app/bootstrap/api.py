@@ -1,6 +1,7 @@
 """An API process: what serves HTTP, and what it keeps asking for."""
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -40,6 +41,9 @@ _log = structlog.get_logger()
 START_SECONDS_MAX = 5.0
 """How long a start waits for the hot store and its gate before it serves without: /readyz says why."""
 CHECK_SECONDS = 0.25
+CONNECTIONS_MAX = 100_000
+FILES_RESERVED = 200
+"""Open files beside those of connections: to the stores, uploads, logs, and connections that are turned away."""
 BOOKS_SECONDS = 15.0
 """How often an API process asks the ledger what its metrics say of the books."""
 
@@ -193,7 +197,9 @@ async def _line_of(
     # Here, because the worker and the commands need no FastAPI.
     from app.api.app import create_app  # noqa: PLC0415
     from app.api.hot.build import build_hot  # noqa: PLC0415
+    from app.api.hot.hosts import Hosts  # noqa: PLC0415
     from app.api.hot.protocol import protocol_class  # noqa: PLC0415
+    from app.api.security import SecurityLog  # noqa: PLC0415
 
     metrics, ring = Metrics(), Ring(stores.settings.ring_entries_max)
     level = stores.level
@@ -221,14 +227,29 @@ async def _line_of(
     health = _Health(live, epochs, key_file)
     metrics.collectors.append(health.tell)
     keys.on_wrong_key = metrics.count_wrong_key
-    app = create_app(operations, stores.settings, health, metrics=metrics, keys=keys)
+    security = SecurityLog()
+    app = create_app(operations, stores.settings, health, metrics=metrics, keys=keys, security=security)
     books = asyncio.create_task(_watch_books(DriftRows(stores.engine, SHARD), metrics), name="books")
     try:
-        yield Api(app, hot, protocol_class(hot), health.leave), line, epochs, health
+        protocol = protocol_class(
+            hot,
+            hosts=Hosts(stores.settings.hosts) if keys.open else None,
+            connections_max=stores.settings.connections_max or _connections_max(),
+            security=security,
+        )
+        yield Api(app, hot, protocol, health.leave), line, epochs, health
     finally:
         books.cancel()
         await asyncio.gather(books, return_exceptions=True)
         await line.close()
+
+
+def _connections_max() -> int:
+    """Return how many connections the limit of open files allows, with room for the stores, files and refusals."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    return max(limit // 2, min(limit - FILES_RESERVED, CONNECTIONS_MAX))
 
 
 async def _watch_books(rows: DriftRows, metrics: Metrics) -> None:

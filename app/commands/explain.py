@@ -28,9 +28,9 @@ async def explain(
     async with open_stores(service.redis, service.database) as stores:
         told = await _ask(stores.operations().past, sku, as_of, moves)
     if as_json:
-        from app.api.views import of_explanation  # noqa: PLC0415 - the same as over HTTP; a heavy import
+        from app.api.views import of_explanation, of_move  # noqa: PLC0415 - the same as over HTTP; a heavy import
 
-        print(msgspec.json.encode(of_explanation(told, None)).decode())
+        print(msgspec.json.encode(of_explanation(told, list(map(of_move, told.moves)), None)).decode())
     else:
         _print(told, moves)
     return 1 if told.total else 0

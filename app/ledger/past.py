@@ -13,6 +13,7 @@ from app.domain.words import BIGINT_MAX, OUTSIDE_WORDS, STATE_WORDS, LockStatus
 from app.ledger import database
 from app.ledger.fold import OPENS_LOCK, merged
 from app.ledger.queries import statement
+from app.turns import in_turns
 
 FOREVER_MS = 253_402_300_799_000
 """The end of the year 9999: everything has happened by then."""
@@ -64,7 +65,7 @@ class PastRows:
             for state in STATE_WORDS
         ]
         places += [Units(None, name, getattr(outside, name)) for name in OUTSIDE_WORDS]
-        return Explanation(sku, then.version, tuple(places), tuple(map(_move, rows)))
+        return Explanation(sku, then.version, tuple(places), tuple(await in_turns(rows, _move)))
 
     async def history(
         self, sku: str, after: int | None, moves_max: int, *, newest_first: bool
@@ -74,7 +75,8 @@ class PastRows:
         values = {"sku": sku, "after": start, "moves_max": moves_max}
         async with database.snapshot(self._engine) as connection:
             name = "history_down" if newest_first else "history_up"
-            return [_move(row) for row in (await connection.execute(statement(name), values)).all()]
+            rows = (await connection.execute(statement(name), values)).all()
+        return await in_turns(rows, _move)
 
     async def knows(self, sku: str) -> bool:
         """Whether the ledger has ever heard of a SKU."""

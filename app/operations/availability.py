@@ -9,6 +9,7 @@ from typing import NamedTuple
 from app.errors import NotReadyError, OutcomeUnknownError, SellableError, UnavailableError
 from app.hotstore.replies import Stock
 from app.hotstore.store import HotStore
+from app.turns import SLICE_ITEMS, in_turns
 
 _AWAY = (NotReadyError, OutcomeUnknownError, UnavailableError)
 
@@ -69,8 +70,13 @@ class Availability:
             epoch, stocks = await self._hot.read_stock(skus)
         except _AWAY as error:
             return [_shown(page, warehouses, stale=True) for page in self._remembered(skus, error)]
-        pages = [self._remember(sku, epoch, stock) for sku, stock in zip(skus, stocks, strict=True)]
-        return [_shown(page, warehouses, stale=False) if page else None for page in pages]
+
+        def shown(one: tuple[str, Stock | None]) -> Page | None:
+            page = self._remember(one[0], epoch, one[1])
+            return _shown(page, warehouses, stale=False) if page else None
+
+        found = list(zip(skus, stocks, strict=True))
+        return list(map(shown, found)) if len(found) <= SLICE_ITEMS else await in_turns(found, shown)
 
     def _remember(self, sku: str, epoch: str, stock: Stock | None) -> Page | None:
         self._known.pop(sku, None)

@@ -19,6 +19,7 @@ from app.hotstore.durability import Server
 from app.hotstore.keys import Keys
 from app.hotstore.rights import lacking
 from app.recovery.aof_rights import LOOKS_UP_RIGHTS, Replay, replay_of
+from app.turns import within
 
 _log = structlog.get_logger()
 
@@ -229,8 +230,7 @@ class HotLevel:
         """Read it now: somebody may change a running server."""
         self._doubted.clear()
         try:
-            async with asyncio.timeout(ANSWER_SECONDS_MAX):
-                promises = await read_promises(self._client, self._keys)
+            promises = await within(ANSWER_SECONDS_MAX, read_promises(self._client, self._keys))
         except (RedisError, OSError, TimeoutError):
             promises = Promises(warnings=self._promises.warnings)
         settled = not promises.rewrites or self.level == "disk"

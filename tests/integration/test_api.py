@@ -76,8 +76,9 @@ async def test_if_none_match(world: World, method: str, condition: str, status: 
 
 
 async def test_head_has_the_headers_of_get_and_no_body(world: World) -> None:
-    full = await world.http.get("/v1/availability/A")
-    head = await world.http.head("/v1/availability/A")
+    named = {"X-Request-ID": "r-1"}
+    full = await world.http.get("/v1/availability/A", headers=named)
+    head = await world.http.head("/v1/availability/A", headers=named)
     assert head.content == b""
     assert dict(head.headers) == dict(full.headers)
 
@@ -555,7 +556,8 @@ async def test_docs(world: World) -> None:
     schema = (await world.http.get("/openapi.json")).json()
     assert len(schema["paths"]) >= 33
     errors = schema["paths"]["/v1/locks"]["post"]["responses"]
-    assert {"200", "201", "401", "403", "409", "413", "415", "422", "500", "503"} == set(errors)
+    told = {200, 201, 400, 401, 403, 408, 409, 413, 414, 415, 422, 429, 431, 500, 503}
+    assert told == set(map(int, errors))
     assert list(errors["409"]["content"]) == ["application/problem+json"]
 
 
@@ -611,8 +613,13 @@ async def test_scopes(hot_client: redis.asyncio.Redis, method: str, path: str, s
 
 async def test_open_routes_and_who(hot_client: redis.asyncio.Redis) -> None:
     async with world_on(hot_client, api_keys=KEYS) as world:
-        for path in ("/livez", "/readyz", "/metrics", "/docs", "/openapi.json"):
+        for path in ("/livez", "/readyz"):
             assert (await world.http.get(path)).status_code == 200
+        for path in ("/metrics", "/docs", "/openapi.json", "/static-offline-docs/swagger-ui.css"):
+            problem(await world.http.get(path), 401, "unauthorized")
+            for secret, status in (("r-secret", 200), ("c-secret", 403)):
+                given = {"Authorization": f"Bearer {secret}"}
+                assert (await world.http.get(path, headers=given)).status_code == status
         body = {"lock_id": "L1", "lines": [{"sku": "A", "quantity": 1}]}
         await world.http.post("/v1/locks", json=body, headers={"Authorization": "bearer c-secret"})
         ((_, fields),) = await hot_client.xrevrange("{s0}:outbox", count=1)

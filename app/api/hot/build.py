@@ -71,4 +71,4 @@ def build_hot(
         ring=ring,
     )
     metrics.collectors.append(partial(hand_over, counts=counts, cache=cache.counts))
-    return HotRoutes(pages, checkout), line
+    return HotRoutes(pages, checkout, keys), line

@@ -183,7 +183,7 @@ class Checkout:
             return True
         if durability is not _UNSET:
             names += 1
-        if request.body and request.first(b"content-type") != _JSON:
+        if request.body and request.header(b"content-type") != _JSON:
             return True
         if request.first(b"sec-fetch-site") is not None:  # a browser's: it may be another site that writes
             return True
@@ -202,13 +202,15 @@ class Checkout:
         decline: Decline,
     ) -> None:
         try:
-            key = request.key = self._keys.check(
+            key = self._keys.check(
                 request.header(b"authorization"), "checkout", request.address, is_counted=request.is_counted
             )
         except ProblemError as error:
+            request.who = error.who
             _send_problem(error.problem, respond, self._counts, route)
             return
-        who, request.is_counted = key.name if key else "", True
+        who = request.who = key.name if key else ""
+        request.is_counted = True
         echo, epoch, began = args[0], self._line.epoch, perf_counter()
 
         def on_reply(reply: Any) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from app.api import problems
-from app.api.api_keys import ApiKey
 from app.api.problems import Problem
 from app.telemetry import Latency
 
@@ -20,7 +19,7 @@ Decline = Callable[[], None]
 """Called at most once: the application shall answer."""
 
 COLD_HEADERS = frozenset(
-    {b"transfer-encoding", b"expect", b"upgrade", b"idempotency-key", b"content-encoding"}
+    {b"transfer-encoding", b"expect", b"upgrade", b"idempotency-key", b"content-encoding", b"origin"}
 )
 """A request with one of these is the application's."""
 CLOSER_LOOK_HEADERS = frozenset({b"if-none-match", b"authorization"})
@@ -40,8 +39,8 @@ class HotRequest:
     """Whether it surely has none of CLOSER_LOOK_HEADERS."""
     address: str = ""
     """Where it comes from."""
-    key: ApiKey | None = None
-    """Whose it is, once that was found out."""
+    who: str = ""
+    """The name of its key, once that was found out."""
     is_counted: bool = False
     """Whether it was counted against its key's rate: the application need not do so again."""
 

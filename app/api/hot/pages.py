@@ -8,6 +8,7 @@ from time import perf_counter
 import msgspec
 
 from app.api.auth import ApiKeys
+from app.api.caching import page_headers
 from app.api.hot.handlers import Decline, HotCounts, HotRequest, Respond, head_of, send_problem
 from app.api.problems import ProblemError
 from app.api.strict import decode_percent
@@ -65,7 +66,11 @@ class Pages:
     ) -> None:
         self._keys = keys
         self._counts = counts
-        self._cache_control = cache_control
+        kept = page_headers(cache_control, for_all=keys.open)
+        self._caching = tuple(
+            (name.lower().encode(), value.encode("latin-1")) for name, value in kept.items()
+        )
+        self._caching_lines = "".join(f"{name.lower()}: {value}\r\n" for name, value in kept.items())
         self._stale_seconds_max = stale_seconds_max
         self._targets: dict[bytes, Entry[PageBytes]] = {}
         self._requests: dict[bytes, Entry[PageBytes]] = {}
@@ -80,7 +85,7 @@ class Pages:
 
     def _marks(self, version: str) -> str:
         """Return the header lines that a page and its 304 share."""
-        return f'etag: "{version}"\r\ncache-control: {self._cache_control}\r\n'
+        return f'etag: "{version}"\r\n{self._caching_lines}'
 
     def ready(self, target: bytes) -> PageBytes | None:
         """Return the page of a plain GET that can be answered at once; None if it needs a closer look."""
@@ -242,22 +247,22 @@ class Pages:
         body = b'{"items":[%b],"unknown":[]}' % b",".join(items)
         self._counts.count("GET", _ROUTE_MANY, 200)
         self._counts.latencies[_ROUTE_MANY].observe(perf_counter() - began)
-        respond(
-            200, head_of(_JSON, len(body), (b"cache-control", self._cache_control.encode("latin-1"))), body
-        )
+        respond(200, head_of(_JSON, len(body), *self._caching), body)
 
     def _admits(self, request: HotRequest, route: str, respond: Respond) -> bool:
         """Whether the caller may read, now; if not, that was answered."""
         if self._keys.open:
             return True
         try:
-            request.key = self._keys.check(
+            key = self._keys.check(
                 request.header(b"authorization"), "read", request.address, is_counted=request.is_counted
             )
         except ProblemError as error:
+            request.who = error.who
             self._counts.count(request.method.decode(), route, error.problem.status)
             send_problem(error.problem, respond)
             return False
+        request.who = key.name if key else ""
         request.is_counted = True
         return True
 

@@ -8,14 +8,13 @@ uvicorn's own way, and the application behind it.
 
 import asyncio
 from asyncio import TimerHandle
-from collections.abc import Sized
 from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from app.api.hot.bounded import FIELDS_MAX, TARGET_BYTES_MAX, BoundedProtocol, Trailers
 from app.api.hot.cycles import Cycle, HotCycle, PageCycle
 from app.api.hot.handlers import (
     BODY_BYTES_MAX,
@@ -24,62 +23,48 @@ from app.api.hot.handlers import (
     Handler,
     HotRequest,
 )
+from app.api.hot.hosts import Hosts
 from app.api.hot.known_heads import Headers, KnownHeads, Whole, is_safe
 from app.api.hot.pages import PageBytes, plain_sku
 from app.api.hot.routes import HotRoutes
+from app.api.hot.waiting import Waiting
+from app.api.request_ids import NAME, request_id_of
+from app.api.security import SecurityLog
 
-TARGET_BYTES_MAX = 32_768
-"""A longer target is the application's; httptools takes apart no more than 65,535 bytes."""
-
+UNKNOWN_BODY_BYTES_MAX = 16_384
+"""A longer body is not collected before its key was looked at."""
 _CLOSE = b"connection: close\r\n"
+_COLD, _LENGTH, _CLOSER, _HOST = range(4)
+_KINDS = {
+    **dict.fromkeys(COLD_HEADERS, _COLD),
+    **dict.fromkeys(CLOSER_LOOK_HEADERS, _CLOSER),
+    b"content-length": _LENGTH,
+    b"host": _HOST,
+}
+"""The headers that are more than noted."""
 
 
-class _Flow(FlowControl):
-    """Reads no further while requests wait that were read already: else each answer let in hundreds more."""
-
-    def __init__(self, transport: asyncio.Transport, waiting: Sized) -> None:
-        super().__init__(transport)
-        self._waiting = waiting
-
-    def resume_reading(self) -> None:
-        """Read on, unless something waits; the request before it is whole then, so nobody waits for this."""
-        if not self._waiting:
-            super().resume_reading()
-
-
-class HotProtocol(HttpToolsProtocol):
+class HotProtocol(BoundedProtocol):
     """One connection. `hot` is set by `protocol_class`."""
 
     hot: HotRoutes
     heads: KnownHeads
-    default_head: tuple[Any, bytes] = (None, b"")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._is_cold = False
         self._is_plain = True
         self._page: PageBytes | None = None
-        self._is_partial = False
-        self._is_between = True
         self._may_learn = False
-        self._begun = 0
-        self._length = 0
         self._method = b""
-        self._idle_since = 0.0
         self._idle_timer: TimerHandle | None = None
-        self._running: RequestResponseCycle | None = None
-        self._address = ""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin."""
-        super().connection_made(transport)
-        self.flow = _Flow(transport, self.pipeline)
-        self._address = str(self.client[0]) if self.client else ""
 
     def data_received(self, data: bytes) -> None:
         """Take bytes: a whole request that was met before, or whose header block was, goes past the parser."""
         if not self._is_between:
-            super().data_received(data)
+            if not self._is_refused:
+                self._begun = 1
+                self.feed(data)
             return
         page = self.hot.ready_page_for(data)
         if page is not None and self._is_at_rest():
@@ -90,7 +75,7 @@ class HotProtocol(HttpToolsProtocol):
         if whole is not None and self._is_at_rest() and self._take_whole(whole, data):
             return
         self._begun = 0
-        super().data_received(data)
+        self.feed(data)
         if self._may_learn and self._is_between and self._begun == 1:
             self.heads.learn(data, self.parser.get_method(), self.url, self.headers, self._length)
 
@@ -113,7 +98,7 @@ class HotProtocol(HttpToolsProtocol):
         if handler is None:
             return False
         self._unset_keepalive_if_required()
-        request = HotRequest(method, target, known.headers, is_plain=known.is_plain, address=self._address)
+        request = HotRequest(method, target, known.headers, is_plain=known.is_plain, address=self.address)
         hot_cycle = HotCycle(self, handler, request, keep_alive=True)
         hot_cycle.body, hot_cycle.more_body = body, False
         self.cycle = cast("RequestResponseCycle", hot_cycle)
@@ -149,23 +134,37 @@ class HotProtocol(HttpToolsProtocol):
         self._is_partial = True
         self._is_plain = True
         self._is_cold = False
-        self._length = 0
+        self._length = self._hosts = self._fed = self._content = self._chunks = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Note a header, and whether it takes the request off the short way."""
         name = name.lower()
-        if name in COLD_HEADERS:
-            self._is_cold = True
-            if name == b"expect" and value.lower() == b"100-continue":
-                self.expect_100_continue = True
-        elif name == b"content-length":
-            self._length = int(value)
-        elif name in CLOSER_LOOK_HEADERS:
-            self._is_plain = False
+        kind = _KINDS.get(name)
+        if kind is not None:
+            if kind == _HOST:
+                self._hosts += 1
+                self._host = value
+            elif kind == _LENGTH:
+                self._length = int(value)
+            elif kind == _CLOSER:
+                self._is_plain = False
+            else:
+                self._is_cold = True
+                if name == b"expect" and value.lower() == b"100-continue":
+                    self.expect_100_continue = True
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Choose the way."""
+        hosts = self.hosts
+        if (
+            self._hosts != 1
+            or self._is_cold
+            or self._fed
+            or len(self.headers) > FIELDS_MAX
+            or (hosts is not None and (self._host not in hosts.known or self.url[:1] != b"/"))
+        ):
+            self.check_head()
         self._is_partial = False
         if self._is_plain and self._take_page():
             return
@@ -173,9 +172,10 @@ class HotProtocol(HttpToolsProtocol):
         if handler is None:
             self._make_scope()
             super().on_headers_complete()
+            self.headers = Trailers(len(self.headers))  # the application has the list of before
             return
         request = HotRequest(
-            self._method, self.url, self.headers, is_plain=self._is_plain, address=self._address
+            self._method, self.url, self.headers, is_plain=self._is_plain, address=self.address
         )
         self._may_learn = self.parser.should_keep_alive()
         self.cycle = cast(
@@ -204,6 +204,8 @@ class HotProtocol(HttpToolsProtocol):
             or self.flow.write_paused
         ):
             return None
+        if self._length > UNKNOWN_BODY_BYTES_MAX and not self.hot.is_known(self.headers):
+            return None
         if self.cycle is not None and not self.cycle.response_complete:
             return None  # answers go out in order: this one waits its turn behind the application's
         if self.limit_concurrency is not None or self.parser.get_http_version() != "1.1":
@@ -222,6 +224,7 @@ class HotProtocol(HttpToolsProtocol):
             else:
                 cycle.body = body
         else:
+            self._content += len(body)
             super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -251,7 +254,7 @@ class HotProtocol(HttpToolsProtocol):
     def _wire_of(self, page: PageBytes) -> bytes:
         """Return the whole answer; it is put together once a second, for the date."""
         if page.wire_of is not self.server_state.default_headers:
-            page.wire = b"".join((STATUS_LINE[200], self._default_head(), page.head, b"\r\n", page.body))
+            page.wire = b"".join((STATUS_LINE[200], self.default_lines(), page.head, b"\r\n", page.body))
             page.wire_of = self.server_state.default_headers
         return page.wire
 
@@ -269,14 +272,25 @@ class HotProtocol(HttpToolsProtocol):
         transport = self.transport
         if cycle.disconnected or transport.is_closing():
             return
-        defaults = self._default_head()
+        defaults = self.default_lines()
         end = b"\r\n" if cycle.keep_alive else _CLOSE + b"\r\n"
-        if cycle.the_request().method == b"HEAD":
+        request = cycle.the_request()
+        if status >= 400:
+            end = self._name_refusal(request, status) + end
+        if request.method == b"HEAD":
             body = b""
         transport.write(b"".join((STATUS_LINE[status], defaults, head, end, body)))
         if not cycle.keep_alive:
             transport.close()
         self._go_on()
+
+    def _name_refusal(self, request: HotRequest, status: int) -> bytes:
+        """Return the line that says what the request is called in logs, and write into one if it belongs there."""
+        request_id = request_id_of(request.headers)
+        self.note_refusal(
+            status, request.target, request_id, request.headers, method=request.method, key=request.who
+        )
+        return b"%b: %b\r\n" % (NAME, request_id.encode())
 
     def _go_on(self) -> None:
         if self.pipeline:
@@ -319,10 +333,6 @@ class HotProtocol(HttpToolsProtocol):
             self.cycle = cold
         self._start_asgi_task(cold, self.app)
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        self._running = cycle
-        super()._start_asgi_task(cycle, app)
-
     # Scopes, for the application
 
     def _make_scope(self) -> None:
@@ -352,15 +362,6 @@ class HotProtocol(HttpToolsProtocol):
 
     # Between requests
 
-    def _default_head(self) -> bytes:
-        """Return the server's own header lines; they are made anew once a second, with the date."""
-        defaults = self.server_state.default_headers
-        cached = self.default_head
-        if cached[0] is not defaults:
-            head = b"".join(b"%b: %b\r\n" % line for line in defaults)
-            cached = type(self).default_head = (defaults, head)
-        return cached[1]
-
     def _check_idle(self) -> None:
         """Close a connection that was idle for long enough; one timer serves many hot requests."""
         self._idle_timer = None
@@ -378,17 +379,25 @@ class HotProtocol(HttpToolsProtocol):
         if self._idle_timer is not None:
             self._idle_timer.cancel()
             self._idle_timer = None
-        running = self._running
-        # uvicorn tells only the last one that was read.
-        if running is not None and not running.response_complete:
-            running.disconnected = True
-            running.message_event.set()
-        self.pipeline.clear()
         super().connection_lost(exc)
 
 
-def protocol_class(hot: HotRoutes) -> type[HotProtocol]:
-    """Return the protocol class to give to uvicorn as `http`."""
-    return type(
-        "HotProtocol", (HotProtocol,), {"hot": hot, "heads": KnownHeads(), "default_head": (None, b"")}
-    )
+def protocol_class(
+    hot: HotRoutes,
+    *,
+    hosts: Hosts | None = None,
+    connections_max: int | None = None,
+    security: SecurityLog | None = None,
+) -> type[HotProtocol]:
+    """Return the protocol class to give to uvicorn as `http`; `hosts`: by which names alone it may be called."""
+    members: dict[str, Any] = {
+        "hot": hot,
+        "heads": KnownHeads(),
+        "default_head": (None, b""),
+        "waiting": Waiting(),
+        "hosts": hosts,
+        "security": security or SecurityLog(),
+    }
+    if connections_max is not None:
+        members["connections_max"] = connections_max
+    return type("HotProtocol", (HotProtocol,), members)

@@ -1,6 +1,6 @@
 """Availability: what product pages show."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -9,8 +9,8 @@ from pydantic import AfterValidator
 from app.api import problems
 from app.api.auth import Needs
 from app.api.bodies import AvailabilityBody
-from app.api.dependencies import Conf, Ops
-from app.api.openapi import READ, errors
+from app.api.dependencies import Caching, Ops
+from app.api.openapi import BODY, READ, errors
 from app.api.replies.availability import AvailabilityListReply, AvailabilityReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_page
@@ -18,7 +18,7 @@ from app.api.words import WAREHOUSES_MAX, Sku, SkuInPath
 from app.domain.codes import check_warehouse
 from app.operations.availability import Page
 from app.operations.operations import Operations
-from app.settings import Settings
+from app.turns import in_turns
 
 SKUS_IN_QUERY_MAX = 200
 
@@ -48,7 +48,7 @@ WarehousesInQuery = Annotated[
     responses={304: {"description": "unchanged since the ETag given"}, **errors(*READ, "unknown_sku")},
 )
 async def read_availability(
-    request: Request, sku: SkuInPath, ops: Ops, settings: Conf, warehouses: WarehousesInQuery = None
+    request: Request, sku: SkuInPath, ops: Ops, caching: Caching, warehouses: WarehousesInQuery = None
 ) -> Response:
     """Return how many units of a SKU can be sold, with an ETag; If-None-Match answers 304.
 
@@ -57,17 +57,17 @@ async def read_availability(
     (page,) = await ops.availability.read([sku], warehouses.split(",") if warehouses else ())
     if page is None:
         return problems.unknown_sku(sku).response()
-    return _without_body(request, _page_response(request, page, settings))
+    return _without_body(request, _page_response(request, page, caching))
 
 
 router.head("/v1/availability/{sku}", include_in_schema=False)(read_availability)
 
 
-def _page_response(request: Request, page: Page, settings: Settings) -> Response:
+def _page_response(request: Request, page: Page, caching: Mapping[str, str]) -> Response:
     if page.stale:
         return json_response(of_page(page), headers={"Cache-Control": "no-store"})
     tag = f'"{page.epoch}-{page.version}"'
-    headers = {"ETag": tag, "Cache-Control": settings.cache_control}
+    headers = {"ETag": tag, **caching}
     if _matches(request.headers.getlist("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
     return json_response(of_page(page), headers=headers)
@@ -96,28 +96,28 @@ def _without_body(request: Request, response: Response) -> Response:
     responses=errors(*READ),
 )
 async def list_availability(
-    sku: Annotated[list[Sku], Query(min_length=1, max_length=SKUS_IN_QUERY_MAX)], ops: Ops, settings: Conf
+    sku: Annotated[list[Sku], Query(min_length=1, max_length=SKUS_IN_QUERY_MAX)], ops: Ops, caching: Caching
 ) -> Response:
     """Return what can be sold of up to 200 SKUs."""
-    return await _list(sku, ops, settings)
+    return await _list(sku, ops, caching)
 
 
 @router.post(
     "/v1/availability",
     response_model=AvailabilityListReply,
     response_model_exclude_unset=True,
-    responses=errors(*READ, "payload_too_large", "unsupported_media_type"),
+    responses=errors(*READ, *BODY),
 )
-async def list_availability_of_many(body: AvailabilityBody, ops: Ops, settings: Conf) -> Response:
+async def list_availability_of_many(body: AvailabilityBody, ops: Ops, caching: Caching) -> Response:
     """Return what can be sold of up to 1,000 SKUs."""
-    return await _list(body.skus, ops, settings)
+    return await _list(body.skus, ops, caching)
 
 
-async def _list(skus: Sequence[str], ops: Operations, settings: Settings) -> Response:
+async def _list(skus: Sequence[str], ops: Operations, caching: Mapping[str, str]) -> Response:
     asked = list(dict.fromkeys(skus))
     pages = await ops.availability.read(asked)
     unknown = [sku for sku, page in zip(asked, pages, strict=True) if page is None]
     known = [page for page in pages if page]
     stale = any(page.stale for page in known)
-    headers = {"Cache-Control": "no-store" if stale else settings.cache_control}
-    return json_response({"items": [of_page(page) for page in known], "unknown": unknown}, headers=headers)
+    headers = {"Cache-Control": "no-store"} if stale else caching
+    return json_response({"items": await in_turns(known, of_page), "unknown": unknown}, headers=headers)

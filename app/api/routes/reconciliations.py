@@ -12,7 +12,7 @@ from app.api.bodies import TreatBody
 from app.api.cursors import cursor_of, parts_of
 from app.api.dependencies import MetricsOf, Ops, Who
 from app.api.media import Media, media_of
-from app.api.openapi import READ, errors
+from app.api.openapi import BODY, READ, errors
 from app.api.reconciliations import (
     of_discrepancy,
     of_reading,
@@ -114,7 +114,7 @@ AcceptLastLine = Annotated[bool, Query(description="take a last line of CSV that
     responses={
         200: {"model": BegunReply, "description": "the same snapshot again: its reconciliation"},
         **errors(
-            *READ, "payload_too_large", "unsupported_media_type", "unknown_warehouse", "wrong_warehouse",
+            *READ, *BODY, "unknown_warehouse", "wrong_warehouse",
             "snapshot_incomplete", "snapshot_too_old", "busy", "unavailable",
         ),
     },
@@ -263,9 +263,7 @@ async def _encoded(parts: AsyncIterator[str]) -> AsyncIterator[bytes]:
         yield part.encode()
 
 
-_TREATING = errors(
-    *READ, "payload_too_large", "unsupported_media_type", "unknown_reconciliation", "unavailable"
-)
+_TREATING = errors(*READ, *BODY, "unknown_reconciliation", "unavailable")
 
 
 @router.post(

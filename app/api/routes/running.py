@@ -1,4 +1,4 @@
-"""Running it: is the process alive, can it serve, what are its figures. Open to everybody."""
+"""Running it: is the process alive, can it serve, what are its figures."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -10,6 +10,7 @@ from app.api.strict import StrictRoute
 from app.api.views import json_response
 from app.api.warehouses import WarehouseWatch
 from app.telemetry import METRICS_TYPE
+from app.turns import in_turns
 
 router = APIRouter(route_class=StrictRoute, tags=["running it"])
 
@@ -42,4 +43,5 @@ async def read_metrics(request: Request, ops: Ops, settings: Conf, metrics: Metr
     """Return the figures of this process, and how the warehouses stand."""
     watch: WarehouseWatch = request.app.state.warehouses
     await watch.tell(ops.reconciliations, settings, metrics)
-    return Response(metrics.expose(), headers={"content-type": METRICS_TYPE})
+    parts = await in_turns(metrics.parts(), bytes, slice_items=1)
+    return Response(b"".join(parts), headers={"content-type": METRICS_TYPE})

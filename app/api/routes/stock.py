@@ -17,6 +17,7 @@ from app.api.words import LIMIT_DEFAULT, AsOf, Limit, SkuInPath
 from app.domain.past import TooOld, Unknown
 from app.domain.words import BIGINT_MAX
 from app.operations.past import Cursor
+from app.turns import in_turns
 
 _VERSION_MAX = BIGINT_MAX - 1
 _PAST = (*READ, "unknown_sku", "as_of_too_old", "unavailable")
@@ -58,7 +59,7 @@ async def read_history(
     if isinstance(found, Unknown):
         return problems.unknown_sku(sku).response()
     following = str(found[-1].version) if len(found) == limit else None
-    return json_response({"items": [of_move(move) for move in found], "next": following})
+    return json_response({"items": await in_turns(found, of_move), "next": following})
 
 
 @router.get(
@@ -80,7 +81,7 @@ async def explain_stock(
         case told:
             last = told.moves[-1] if len(told.moves) == limit else None
             following = None if last is None else cursor_of((last.occurred_at, last.version))
-            return json_response(of_explanation(told, following))
+            return json_response(of_explanation(told, await in_turns(told.moves, of_move), following))
 
 
 def _cursor(after: str | None) -> Cursor | None:
