@@ -417,7 +417,7 @@ class OlderPostgres:
 
     def __init__(self, place: Path) -> None:
         self._place = place
-        self._user = accounts.service_user()
+        self._user = accounts.service_user(place / "data")
         if self._user is not None:
             shutil.chown(place, self._user.uid)
         made = self._program("initdb", "-D", f"{place}/data", "--username=sellable", "--auth=trust", "--no-sync",

@@ -78,9 +78,7 @@ class Wire:
         return int(head.split()[1]), json.loads(body) if b"json" in kind else body
 
     def request(self, method: str, target: str, body: bytes = b"") -> tuple[int, Any]:
-        head = (
-            f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
-        )
+        head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
         kind = "Content-Type: application/json\r\n" if body else ""
         return self.send(f"{head}{kind}\r\n".encode("latin-1") + body)
 
@@ -151,9 +149,9 @@ def test_what_is_no_http(wire: Wire) -> None:
     for request in (
         b"hello\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
-        b"POST /v1/locks HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
-        b"GET /v1/stock/a b HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"POST /v1/locks HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        b"POST /v1/locks HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+        b"GET /v1/stock/a b HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST /v1/locks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
     ):
         status, _ = wire.send(request)
         assert 400 <= status < 500, request

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.bootstrap import Stores
-from app.domain.chain import ChainBrokenError, Entry, Link
+from app.domain.chain import Entry, Link
 from app.domain.commands import Line, Lock, OpeningRow, Unlock
 from app.domain.events import Position
+from app.errors import NotReadyError
 from app.hotstore import outbox
 from app.ledger import database, writer
 from app.ledger.check import LedgerCheck
@@ -120,7 +121,7 @@ async def test_something_wrong_in_a_batch_takes_nothing_from_the_others(stores: 
     persist, noting = persisting(stores)
     assert await persist.run_once()
     assert noting.apart == [11]
-    with pytest.raises(ChainBrokenError, match="does not continue"):
+    with pytest.raises(NotReadyError, match="does not continue"):
         await persist.run_once()
     assert await fetch(stores, "SELECT count(*) FROM event") == [(10,)]
 

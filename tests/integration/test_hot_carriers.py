@@ -41,6 +41,13 @@ def same(apis: list[Api], raw: bytes) -> Reply:
     ):
         replies = {api.kind: ask(api.port, raw) for api in apis}
     for kind, reply in replies.items():
+        if kind == "protocol" and reply.header("connection") == "close" and reply.status == 400:
+            # The parser's refusal: uvicorn's own has no problem in it.
+            assert (reply.status, reply.header("content-type")) == (400, "application/problem+json"), raw[
+                :300
+            ]
+            assert replies["plain"].status == 400
+            continue
         assert reply.essence == replies["plain"].essence, f"{kind} differs on {raw[:300]!r}"
     return replies["plain"]
 

@@ -172,10 +172,10 @@ async def test_what_waits_is_booked_once_when_postgres_is_back(
 
 
 async def test_a_person_cannot_decide_meanwhile(
-    house: House, postgres_server: EmbeddedPostgres, tmp_path: Path
+    house: House, postgres_server: EmbeddedPostgres, held_dir: Path
 ) -> None:
     assert [status for status, _ in await send(house, event("q", quantity=100_001))] == ["quarantined"]
-    (tmp_path / "run.json").write_text('{"redis": "redis://x", "database": "postgresql://x"}')
+    (held_dir / "run.json").write_text('{"redis": "redis://x", "database": "postgresql://x"}')
 
     class Opened:
         async def __aenter__(self) -> Any:
@@ -185,7 +185,7 @@ async def test_a_person_cannot_decide_meanwhile(
 
     async def run(action: str) -> int:
         return await inbox(
-            action=action, data_dir=tmp_path, open_operations=lambda *_: Opened(), source="wms", event_id="q"
+            action=action, data_dir=held_dir, open_operations=lambda *_: Opened(), source="wms", event_id="q"
         )
 
     with away(postgres_server):

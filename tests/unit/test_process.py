@@ -21,7 +21,10 @@ def test_a_port_is_taken_or_it_is_ours() -> None:
         mine.listen()
         with pytest.raises(ConfigurationError) as refused:
             bind("127.0.0.1", port)
-    assert str(refused.value) == f"the port {port} of 127.0.0.1 cannot be listened on: Address already in use"
+    assert str(refused.value) == (
+        f"the port {port} of 127.0.0.1 cannot be listened on: Address already in use: stop what uses it,"
+        " or choose another with --port (0 takes a free one)"
+    )
 
 
 def test_an_address_of_another_machine() -> None:

@@ -103,6 +103,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.url = b""  # uvicorn has neither before a request begins
+        self.headers: list[tuple[bytes, bytes]] = []
         self.address = ""
         self._is_between = True
         self._is_partial = False
