@@ -25,14 +25,14 @@ class Client:
         """Send, and read the answer; with `lose_reply`, hang up before it comes."""
         content = json.dumps(body).encode()
         head = (
-            f"POST {quote(path)} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n"
+            f"POST {quote(path)} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
             f"content-length: {len(content)}\r\n" + (f"idempotency-key: {key}\r\n" if key else "") + "\r\n"
         )
         return await self._ask(head.encode() + content, lose_reply=lose_reply)
 
     async def get(self, path: str) -> Reply | None:
         """Ask for a page; `path` is encoded already."""
-        return await self._ask(f"GET {path} HTTP/1.1\r\nhost: test\r\n\r\n".encode())
+        return await self._ask(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
 
     async def _ask(self, request: bytes, *, lose_reply: bool = False) -> Reply | None:
         try:
