@@ -35,6 +35,9 @@ REFUSED_STATES: Mapping[str, str] = {
 }
 """SQLSTATEs of a server that answers, and will refuse us until a person has done something about it."""
 
+_GONE_CLASSES = frozenset({"", "08", "57"})
+"""Classes of SQLSTATEs without an answer to what was asked: the connection failed, or the server ended it."""
+
 
 def driver_error(error: BaseException) -> BaseException:
     """Return what the driver of Postgres raised, of an error that SQLAlchemy may have wrapped."""
@@ -70,6 +73,8 @@ def postgres_sentence(error: BaseException) -> str:
         return "Postgres cannot be reached: the connection broke"  # the driver tells only of its own state
     if isinstance(error, asyncpg.InternalClientError):
         return "Postgres cannot be reached: its answer makes no sense"
+    if isinstance(error, asyncpg.PostgresError) and state_of(error)[:2] not in _GONE_CLASSES:
+        return f"Postgres answers with an error: {_first_line(error)}"
     return f"Postgres cannot be reached: {_words(error)}{_place(error)}"
 
 

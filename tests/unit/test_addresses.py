@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from app.addresses.postgres import read_postgres
+from app.addresses.reasons import postgres_sentence
 from app.addresses.redis import read_redis
 from app.addresses.url import masked
 from app.errors import ConfigurationError
@@ -224,3 +226,29 @@ def test_nobody_reads_a_password_over_a_shoulder() -> None:
     assert {url: masked(url) for url in shown} == shown
     assert SECRET not in repr(read_postgres("postgresql://u:s3cret@h/d"))
     assert SECRET not in repr(read_redis("redis://:s3cret@h"))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT in a read-only transaction"),
+            "Postgres answers with an error: cannot execute INSERT in a read-only transaction",
+        ),
+        (
+            asyncpg.DiskFullError("could not extend file: No space left on device"),
+            "Postgres answers with an error: could not extend file: No space left on device",
+        ),
+        (
+            asyncpg.AdminShutdownError("terminating connection due to administrator command"),
+            "Postgres cannot be reached: terminating connection due to administrator command",
+        ),
+        (
+            asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
+            "Postgres cannot be reached: connection was closed in the middle of operation",
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_postgres_that_answers_is_not_said_to_be_out_of_reach(error: Exception, said: str) -> None:
+    assert postgres_sentence(error) == said
