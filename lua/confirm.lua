@@ -5,7 +5,7 @@
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
 --   REPEATED, ID_REUSED, UNKNOWN_LOCK, UNCHANGED (it is confirmed, or partly or wholly shipped),
 --   LOCK_EXPIRED with the shortages (its stock is gone), LOCK_NOT_HELD (released),
---   BACKLOG_FULL (expired, and no room for what it would promise again), CONFIRMED.
+--   BACKLOG_FULL (expired, and no room for what it would promise again), TOO_MANY_CHOICES (to source it again), CONFIRMED.
 
 -- The request an expired lock was made of: as sourced when a step changed it, else as asked.
 local function request_of(lock)
@@ -21,6 +21,9 @@ end
 local function retake(shard, lock, order, event)
   local lines, asked = request_of(lock)
   local sourced, shortages = source_lines(shard, lines, asked, order, {})
+  if not sourced and not shortages then
+    return backlog_is_full(shard) and { 'BACKLOG_FULL', lock.id } or unsourced(lock.id)
+  end
   if not sourced then
     local answer = illegal(shard, lock)
     answer[7] = shortages

@@ -11,7 +11,7 @@ local function ship(shard, lines, taken)
   for _, line in ipairs(lines) do
     local quantity = taken[line] or 0
     if quantity > 0 then
-      move(shard, load_stock(shard, line.sku), line.warehouse, 'l', 'c', quantity)
+      move(shard, load_stock(shard, line.sku, line.warehouse), line.warehouse, 'l', 'c', quantity)
       line.deducted = line.deducted + quantity
     end
   end

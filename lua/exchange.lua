@@ -9,7 +9,7 @@
 -- Event exchange, moves customer -> available, customer -> damaged, then available -> locked.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
 --   REPEATED (the original answer, then the lock's status now), ID_REUSED (with `lock` if that is the lock's id),
---   BACKLOG_FULL, INSUFFICIENT_STOCK (all shortages), QUANTITY_TOO_LARGE, EXCHANGED (the lock).
+--   BACKLOG_FULL, TOO_MANY_CHOICES, INSUFFICIENT_STOCK (all shortages), QUANTITY_TOO_LARGE, EXCHANGED (the lock).
 
 -- The arguments after the fingerprints, or nil if one cannot be read.
 local function read_exchange(args)
@@ -36,7 +36,7 @@ end
 
 local function take_back(shard, warehouse, returned, at)
   for _, line in ipairs(returned) do
-    local stock = load_stock(shard, line.sku)
+    local stock = load_stock(shard, line.sku, warehouse)
     fact_move(shard, stock, warehouse, line.source, line.target, line.quantity, line.reason, nil, at)
   end
 end
@@ -54,7 +54,7 @@ local function exchange(keys, args)
   if backlog_is_full(shard) then return { 'BACKLOG_FULL', lock_id } end
   take_back(shard, args[9], request.returned, request.occurred_at)
   local sourced, shortages = source_lines(shard, request.lines, request.asked, request.order, {})
-  if not sourced then return { 'INSUFFICIENT_STOCK', lock_id, shortages } end
+  if not sourced then return unsourced(lock_id, shortages) end
   take_stock(shard, sourced)
   if not counts_fit(shard) then return { 'QUANTITY_TOO_LARGE', lock_id } end
   local changes = {

@@ -134,7 +134,7 @@ do
 
   local function book_move(shard, told, source, target, units)
     if units == 0 then return end
-    local stock = load_stock(shard, told.sku)
+    local stock = load_stock(shard, told.sku, told.warehouse)
     fact_move(shard, stock, told.warehouse, source, target, units, told.reason, nil, told.at)
   end
 

@@ -7,7 +7,7 @@
 --   UNCHANGED, QUANTITY_TOO_LARGE, OPENED: {outcome, '', position, rows changed}.
 
 local function open_row(shard, sku, warehouse, on_hand, buffer)
-  local stock = load_stock(shard, sku)
+  local stock = load_stock(shard, sku, warehouse)
   local fields = fields_of(warehouse)
   local known = stock.counts[fields.a] ~= nil
   local difference = on_hand - count_of(stock, warehouse, 'a') - count_of(stock, warehouse, 'l')

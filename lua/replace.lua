@@ -6,7 +6,7 @@
 -- Event replace, moves locked -> available for what shrinks, then available -> locked for what grows.
 -- What the lock holds already stays promised to it, even where stock is short by now.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
---   REPEATED, ID_REUSED, UNKNOWN_LOCK, LOCK_EXPIRED, LOCK_NOT_HELD, BACKLOG_FULL (it would grow),
+--   REPEATED, ID_REUSED, UNKNOWN_LOCK, LOCK_EXPIRED, LOCK_NOT_HELD, BACKLOG_FULL (it would grow), TOO_MANY_CHOICES,
 --   INSUFFICIENT_STOCK, REPLACED.
 
 -- {sku -> {warehouse -> quantity}}
@@ -25,13 +25,13 @@ local function swap(shard, old_lines, new_lines)
   for _, line in ipairs(old_lines) do
     local wanted = new[line.sku] and new[line.sku][line.warehouse] or 0
     if wanted < line.quantity then
-      move(shard, load_stock(shard, line.sku), line.warehouse, 'l', 'a', line.quantity - wanted)
+      move(shard, load_stock(shard, line.sku, line.warehouse), line.warehouse, 'l', 'a', line.quantity - wanted)
     end
   end
   for _, line in ipairs(new_lines) do
     local had = old[line.sku] and old[line.sku][line.warehouse] or 0
     if line.quantity > had then
-      move(shard, load_stock(shard, line.sku), line.warehouse, 'a', 'l', line.quantity - had)
+      move(shard, load_stock(shard, line.sku, line.warehouse), line.warehouse, 'a', 'l', line.quantity - had)
       grows = true
     end
   end
@@ -50,7 +50,7 @@ local function replace(keys, args)
   local sourced, shortages = source_lines(shard, lines, asked, order, quantities_of(old_lines))
   local grows = not sourced or swap(shard, old_lines, sourced)
   if grows and backlog_is_full(shard) then return { 'BACKLOG_FULL', lock.id } end
-  if not sourced then return { 'INSUFFICIENT_STOCK', lock.id, shortages } end
+  if not sourced then return unsourced(lock.id, shortages) end
   local request = encode_request(lines, asked)
   local changes = { n = encode_lines(sourced), q = request or gone(lock.q) }
   return end_step(shard, lock, 'REPLACED', { kind = 'replace', op = args[4], fingerprint = args[5] }, changes)

@@ -37,7 +37,7 @@ local function request_transfer(keys, args)
   end
   if backlog_is_full(shard) then return { 'BACKLOG_FULL', transfer_id } end
   local promised, shortages = source_lines(shard, lines, {}, {}, {})
-  if not promised then return { 'INSUFFICIENT_STOCK', transfer_id, shortages } end
+  if not promised then return unsourced(transfer_id, shortages) end
   take_stock(shard, promised)
   for _, line in ipairs(promised) do
     line.shipped, line.received, line.damaged, line.lost, line.cancelled = 0, 0, 0, 0, 0

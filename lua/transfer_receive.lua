@@ -28,7 +28,7 @@ local function read_arrivals(args, first)
 end
 
 local function arrive(shard, warehouse, line, asked, at)
-  local stock = load_stock(shard, line.sku)
+  local stock = load_stock(shard, line.sku, warehouse)
   if asked.good > 0 then fact_move(shard, stock, warehouse, 't', 'a', asked.good, nil, nil, at) end
   if asked.damaged > 0 then fact_move(shard, stock, warehouse, 't', 'd', asked.damaged, nil, nil, at) end
   if asked.lost > 0 then move(shard, stock, warehouse, 't', 'j', asked.lost, '"lost in transfer"') end

@@ -24,7 +24,8 @@ local function ship_transfer(keys, args)
     local asked = taken[line.sku]
     local quantity = asked and asked.quantity or (wanted and 0 or unshipped(line))
     if quantity > 0 then
-      fact_move(shard, load_stock(shard, line.sku), transfer.a, 'l', 't', quantity, nil, transfer.b, occurred_at)
+      local stock = load_stock(shard, line.sku, transfer.a)
+      fact_move(shard, stock, transfer.a, 'l', 't', quantity, nil, transfer.b, occurred_at)
       line.shipped = line.shipped + quantity
     end
   end

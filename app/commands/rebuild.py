@@ -14,8 +14,8 @@ from app.recovery.findings import Finding
 
 _ENDS = {
     None: "another recovery is running: wait until GET /readyz answers 200, then try again",
-    Finding.CARRY_OVER: "not rebuilt: the ledger lacks events that the outbox has lost, so what the hot store holds was "
-    "booked instead",
+    Finding.CARRY_OVER: "not rebuilt: the ledger lacks events that the outbox has lost, so what the hot store holds "
+    "was booked instead",
 }
 
 

@@ -35,9 +35,9 @@ class Locks(Shelves):
             if known.fingerprint != command.fingerprint:
                 return Answer(Outcome.ID_REUSED)
             return Answer(Outcome.REPEATED, known.original, current_status=known.view.status)
-        sourced, shortages = self._source(command.lines, command.warehouses)
-        if shortages:
-            return Answer(Outcome.INSUFFICIENT_STOCK, shortages=shortages)
+        sourced, refusal = self._source(command.lines, command.warehouses)
+        if refusal:
+            return refusal
         self._take(sourced)
         expires_at = None if command.ttl_ms is None else now + command.ttl_ms
         view = LockView(command.lock_id, LockStatus.HELD, expires_at, sourced)
@@ -92,9 +92,11 @@ class Locks(Shelves):
     def _retake(self, record: LockRecord) -> Answer:
         """Take an expired lock's stock again: sourced anew as asked, unless a step had changed its lines."""
         lines, warehouses = record.request or (_as_lines(record.view.lines), ())
-        sourced, shortages = self._source(lines, warehouses)
-        if shortages:
-            return Answer(Outcome.LOCK_EXPIRED, record.view, shortages)
+        sourced, refusal = self._source(lines, warehouses)
+        if refusal and refusal.outcome is Outcome.INSUFFICIENT_STOCK:
+            return Answer(Outcome.LOCK_EXPIRED, record.view, refusal.shortages)
+        if refusal:
+            return refusal
         self._take(sourced)
         record.view = LockView(record.view.lock_id, LockStatus.CONFIRMED, None, sourced)
         return Answer(Outcome.CONFIRMED, record.view)
@@ -169,9 +171,9 @@ class Locks(Shelves):
         if view.status not in {LockStatus.HELD, LockStatus.CONFIRMED}:
             return _illegal(record)
         old = {(line.sku, line.warehouse): line.quantity for line in view.lines}
-        sourced, shortages = self._source(command.lines, command.warehouses, old)
-        if shortages:
-            return Answer(Outcome.INSUFFICIENT_STOCK, shortages=shortages)
+        sourced, refusal = self._source(command.lines, command.warehouses, old)
+        if refusal:
+            return refusal
         new = {(line.sku, line.warehouse): line.quantity for line in sourced}
         for (sku, warehouse), had in old.items():
             self._move(sku, warehouse, Place.LOCKED, Place.AVAILABLE, had - new.get((sku, warehouse), 0))

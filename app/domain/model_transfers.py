@@ -38,9 +38,9 @@ class Transfers(Bookings):
                 return Answer(Outcome.ID_REUSED)
             return Answer(Outcome.REPEATED, transfer=known.original, current_status=known.view.status)
         wanted = [Line(line.sku, line.quantity, command.source) for line in command.lines]
-        promised, shortages = self._source(wanted, ())
-        if shortages:
-            return Answer(Outcome.INSUFFICIENT_STOCK, shortages=shortages)
+        promised, refusal = self._source(wanted, ())
+        if refusal:
+            return refusal
         self._take(promised)
         lines = tuple(TransferLine(line.sku, line.quantity) for line in promised)
         view = TransferView(

@@ -64,6 +64,29 @@ local function note_returned(lock, lines)
   return '[' .. table.concat(parts, ',') .. ']'
 end
 
+-- Books the lines. A count that finds what is there is no move: the SKU's version stays, and so do the pages that show it.
+-- Gives what a count says of those instead, as the event's document: `skus`, {sku -> 1 if damaged ones were counted}.
+local function book_lines(shard, warehouse, lines, at, is_count)
+  shard.taken_damaged = {}
+  local skus, agreed = {}, {}
+  for _, line in ipairs(lines) do
+    local stock = load_stock(shard, line.sku, warehouse)
+    if is_count and line.quantity == 0 and stock.counts[fields_of(warehouse).a] then
+      if not agreed[line.sku] then skus[#skus + 1], agreed[line.sku] = line.sku, 0 end
+      if line.source == 'd' or line.target == 'd' then agreed[line.sku] = 1 end
+    else
+      fact_move(shard, stock, warehouse, line.source, line.target, line.quantity, line.reason, nil, at)
+    end
+    if line.source == 'd' then
+      shard.taken_damaged[line.sku] = (shard.taken_damaged[line.sku] or 0) + line.quantity
+    end
+  end
+  if #skus == 0 then return nil end
+  for i, sku in ipairs(skus) do skus[i] = '"' .. sku .. '":' .. agreed[sku] end
+  -- Workers of the version before ask every document that has fields for `s` and `n`.
+  return '["count","' .. warehouse .. '",{"s":"","n":[],"skus":{' .. table.concat(skus, ',') .. '}}]'
+end
+
 -- ARGV 1 epoch  2 who  3 op  4 fingerprint  5 occurred_at in ms ('' for now)  6 warehouse
 --      7 what the event says of its document, as JSON ('' for nothing)  8… lines
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT, REPEATED,
@@ -97,21 +120,14 @@ local function book(keys, args, kind, outcome, lock_id, since)
     returned, exceeding = note_returned(lock, lines)
     if not returned then return { 'QUANTITY_EXCEEDS_SHIPMENT', op, exceeding } end
   end
-  shard.taken_damaged = {}
-  for _, line in ipairs(lines) do
-    local stock = load_stock(shard, line.sku)
-    fact_move(shard, stock, warehouse, line.source, line.target, line.quantity, line.reason, nil, at)
-    if line.source == 'd' then
-      shard.taken_damaged[line.sku] = (shard.taken_damaged[line.sku] or 0) + line.quantity
-    end
-  end
+  local counted = book_lines(shard, warehouse, lines, at, since ~= nil)
   local shortages = damaged_shortages(shard, warehouse)
   if shortages then return { 'INSUFFICIENT_DAMAGED', op, shortages } end
   if not counts_fit(shard) then return { 'QUANTITY_TOO_LARGE', op } end
   local event = { kind = kind, op = op, fingerprint = fingerprint, occurred_at = occurred_at }
   local changes = lock and { v = lock.v + 1, r = returned }
   if lock then event.lock_id, event.lock = lock_id, encode_changes(changes) end
-  event.document = args[7] ~= '' and args[7] or nil
+  event.document = args[7] ~= '' and args[7] or counted
   local position = commit(shard, event)
   if not position then return { 'NOT_READY', op } end
   if lock then write_lock(shard, lock, changes) end

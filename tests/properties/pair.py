@@ -36,6 +36,7 @@ _SILENT = {
     Outcome.UNKNOWN_TRANSFER,
     Outcome.TRANSFER_NOT_OPEN,
     Outcome.QUANTITY_EXCEEDS_TRANSFER,
+    Outcome.TOO_MANY_CHOICES,
     Outcome.INSUFFICIENT_STOCK,
     Outcome.INSUFFICIENT_DAMAGED,
     Outcome.QUANTITY_TOO_LARGE,
@@ -120,6 +121,9 @@ class Projection:
                 kind, name, fields = entry.event.document
                 if kind == "purchase_order":
                     assert not fields
+                    continue
+                if kind == "count":
+                    assert set(fields["skus"].values()) <= {0, 1}
                     continue
                 assert kind == "transfer"
                 self._record(self.transfers, entry, name, fields, opens=entry.event.kind == "transfer")

@@ -23,7 +23,14 @@ router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[De
     response_model=ExchangeReply,
     responses={
         200: {"model": ExchangeReply, "description": "a repeat: the original answer, and current_status"},
-        **errors(*WRITE, "insufficient_stock", "exchange_id_reused", "lock_id_reused", "quantity_too_large"),
+        **errors(
+            *WRITE,
+            "too_many_choices",
+            "insufficient_stock",
+            "exchange_id_reused",
+            "lock_id_reused",
+            "quantity_too_large",
+        ),
     },
 )
 async def book_exchange(body: ExchangeBody, ops: Ops, settings: Conf, write: Write) -> Response:
