@@ -17,9 +17,9 @@ from app.domain.commands import Line
 
 EXACT_MAX = 8
 CHOICES_MAX = 20_000
-CANDIDATES_MAX = 4_000
-PICKED_CHOICES_MAX = 1_000_000
-"""Warehouses that are picked greedily, times choices."""
+CANDIDATES_MAX = 2_000
+PICKING_MAX = 300_000
+"""What is looked at while warehouses are picked greedily: by each pick every candidate, and those of the lines it changes."""
 SOURCED_MAX = 2_000
 """Lines that a lock has then, of which some named no warehouse."""
 
@@ -88,7 +88,7 @@ def source(
         return TooManyChoices()
     if shortages:
         return shortages
-    chosen = _choose(list(free.values()), rank, {entry.warehouse for entry in entries} - {""}, choices)
+    chosen = _choose(list(free.values()), rank, {entry.warehouse for entry in entries} - {""})
     if chosen is None:
         return TooManyChoices()
     sourced: list[Line] = []
@@ -129,30 +129,39 @@ def _covers(free: Sequence[_Free], chosen: Iterable[str]) -> bool:
     return all(sum(item.left[w] for w in taken) >= item.line.quantity for item in free)
 
 
-def _choose(free: Sequence[_Free], rank: Sequence[str], named: set[str], choices: int) -> list[str] | None:
+def _choose(free: Sequence[_Free], rank: Sequence[str], named: set[str]) -> list[str] | None:
     base = [w for w in rank if w in named]
     others = [w for w in rank if w not in named and any(item.left[w] for item in free)]
     for count in range((len(others) if len(others) <= EXACT_MAX else 1) + 1):
         for more in combinations(others, count):
             if _covers(free, [*base, *more]):
                 return [w for w in rank if w in base or w in more]
-    return _choose_greedily(free, rank, base, choices)
+    return _choose_greedily(free, rank, base, others)
 
 
 def _choose_greedily(
-    free: Sequence[_Free], rank: Sequence[str], base: list[str], choices: int
+    free: Sequence[_Free], rank: Sequence[str], base: list[str], others: Sequence[str]
 ) -> list[str] | None:
-    chosen = list(base)
+    chosen, work = list(base), 0
     while not _covers(free, chosen):
+        missing = [_missing(item, chosen) for item in free]
 
-        def gain(warehouse: str) -> int:
-            missing = [max(0, item.line.quantity - sum(item.left[w] for w in chosen)) for item in free]
+        def gain(warehouse: str, missing: Sequence[int] = missing) -> int:
             return sum(min(m, item.left[warehouse]) for m, item in zip(missing, free, strict=True))
 
-        chosen.append(max((w for w in rank if w not in chosen), key=gain))
-        if (len(chosen) - len(base)) * choices > PICKED_CHOICES_MAX:
+        best = max((w for w in others if w not in chosen), key=gain)
+        chosen.append(best)
+        work += len(others)
+        for item, before in zip(free, missing, strict=True):
+            if before and item.left[best] and _missing(item, chosen) < max(item.left.values()):
+                work += sum(units > 0 for units in item.left.values())
+        if work > PICKING_MAX:
             return None
     return [w for w in rank if w in chosen]
+
+
+def _missing(item: _Free, chosen: Iterable[str]) -> int:
+    return max(0, item.line.quantity - sum(item.left[w] for w in chosen))
 
 
 def _allocate(item: _Free, chosen: Sequence[str]) -> list[Line]:

@@ -36,13 +36,14 @@ local source_lines
 do
   local EXACT_MAX = 8
   local CHOICES_MAX = 20000
-  local CANDIDATES_MAX = 4000
-  local PICKED_CHOICES_MAX = 1000000 -- warehouses that are picked greedily, times choices
+  local CANDIDATES_MAX = 2000
+  local PICKING_MAX = 300000 -- what is looked at while warehouses are picked greedily: see `choose_greedily`
   local SOURCED_MAX = 2000
 
   -- What can be promised of a SKU in a warehouse, max(0, available - buffer), and what is kept for the order there.
   local function room_of(shard, held, sku, warehouse)
-    local kept = held[sku] and held[sku][warehouse] or 0
+    local kept, stock = held[sku] and held[sku][warehouse] or 0, shard.stocks[sku]
+    if stock and stock.rooms and stock.rooms[warehouse] then return kept + stock.rooms[warehouse] end
     local counts, fields = load_stock(shard, sku, warehouse).counts, fields_of(warehouse)
     return kept + math.max(0, (counts[fields.a] or 0) - (counts[fields.b] or 0))
   end
@@ -67,10 +68,10 @@ do
     return false
   end
 
-  -- Reads the warehouses that are asked for, all of a line's in one go.
+  -- Reads what is there in the warehouses that are asked for, all of a line's in one go.
   local function read_asked(shard, lines, asked)
     for _, line in ipairs(lines) do
-      if line.warehouse == '' and not shard.stocks[line.sku] then read_places(shard, line.sku, asked) end
+      if line.warehouse == '' and not shard.stocks[line.sku] then read_rooms(shard, line.sku, asked) end
     end
   end
 
@@ -105,8 +106,8 @@ do
   -- those that have none; and the sum.
   local function left_of(shard, line, asked, index, pinned, held)
     local left, sum, named = {}, 0, pinned[line.sku]
-    local stock = load_stock(shard, line.sku, asked[1])
-    for _, warehouse in ipairs(#asked > 0 and asked or warehouses_of(stock)) do
+    local warehouses = #asked > 0 and asked or warehouses_of(load_stock(shard, line.sku))
+    for _, warehouse in ipairs(warehouses) do
       local units = room_of(shard, held, line.sku, warehouse) - (named and named[warehouse] or 0)
       if units > 0 then left[index[warehouse]], sum = units, sum + units end
     end
@@ -198,66 +199,73 @@ do
     return nil
   end
 
-  -- Units that each candidate gives of what is missing, and the items that it has anything for.
+  -- Units that each candidate gives of what is missing, and the items that it has anything for. Of each item: how many
+  -- candidates have any, and the most that one of them has.
   local function gains_of(open)
     local gains, items_at = {}, {}
     for _, item in ipairs(open) do
+      item.size, item.most = 0, 0
       for k, units in pairs(item.left) do
         gains[k] = (gains[k] or 0) + math.min(item.missing, units)
         items_at[k] = items_at[k] or {}
         table.insert(items_at[k], item)
+        item.size, item.most = item.size + 1, math.max(item.most, units)
       end
     end
     return gains, items_at
   end
 
-  -- An item takes what a picked candidate has for it: the others can give less of it from then on.
+  -- An item takes what a picked candidate has for it: those that have more than is missing then can give less of it from
+  -- then on. Returns at how many candidates it had to look.
   local function take_from(item, picked, gains)
     local before_it = item.missing
     item.missing = math.max(0, before_it - item.left[picked])
+    if item.missing >= item.most then return 0 end
     for k, units in pairs(item.left) do
       if units > item.missing then
         gains[k] = gains[k] - math.min(before_it, units) + math.min(item.missing, units)
       end
     end
-    return item.missing == 0 and 1 or 0
+    return item.size
   end
 
   -- The candidates that give the most missing units, one after the other, earlier in rank on a tie, until nothing is
-  -- missing. nil if those would be too many for an order of so many choices.
-  local function choose_greedily(open, others, choices)
+  -- missing. nil if that is too much work: a pick looks at each candidate, and at those of each item that it changes.
+  local function choose_greedily(open, others)
     local gains, items_at = gains_of(open)
-    local picks, left, is_picked = {}, #open, {}
+    local picks, left, is_picked, work = {}, #open, {}, 0
     while left > 0 do
       local best
       for _, k in ipairs(others) do
         if not is_picked[k] and (gains[k] or 0) > (best and gains[best] or 0) then best = k end
       end
-      is_picked[best], picks[#picks + 1] = true, best
-      if #picks * choices > PICKED_CHOICES_MAX then return nil end
+      is_picked[best], picks[#picks + 1], work = true, best, work + #others
       for _, item in ipairs(items_at[best]) do
-        if item.missing > 0 then left = left - take_from(item, best, gains) end
+        if item.missing > 0 then
+          work = work + take_from(item, best, gains)
+          if item.missing == 0 then left = left - 1 end
+        end
       end
+      if work > PICKING_MAX then return nil end
     end
     return picks
   end
 
-  -- How many choices there are, and the candidates that have anything, in rank order, but for those that are chosen.
-  local function others_of(shard, free, rank, asked, chosen)
-    local choices, has_any, others = 0, {}, {}
+  -- The candidates that have anything, in rank order, but for those that are chosen.
+  local function others_of(free, rank, chosen)
+    local has_any, others = {}, {}
     for _, item in ipairs(free) do
-      choices = choices + (#asked > 0 and #asked or #warehouses_of(load_stock(shard, item.line.sku)))
       for k in pairs(item.left) do has_any[k] = true end
     end
     for k = 1, #rank do
       if has_any[k] and not chosen[k] then others[#others + 1] = k end
     end
-    return choices, others
+    return others
   end
 
   -- The places in `rank` of the chosen warehouses, in that order; nil if there are too many choices. Warehouses that named
   -- lines use anyway cost nothing more.
-  local function choose(shard, free, rank, asked, lines)
+  local function choose(free, rank, lines)
     local chosen, named, list = {}, {}, {}
     for _, line in ipairs(lines) do
       if line.warehouse ~= '' then named[line.warehouse] = true end
@@ -267,12 +275,11 @@ do
     end
     local open = open_items(free, chosen)
     if #open > 0 then
-      local choices, others = others_of(shard, free, rank, asked, chosen)
-      local more
+      local others, more = others_of(free, rank, chosen), nil
       if #others <= EXACT_MAX then
         more = choose_exactly(open, others)
       else
-        more = choose_one(open, others) or choose_greedily(open, others, choices)
+        more = choose_one(open, others) or choose_greedily(open, others)
       end
       if not more then return nil end
       for _, k in ipairs(more) do chosen[k] = true end
@@ -340,7 +347,7 @@ do
     if not rank then return nil, nil end
     local free, shortages = survey(shard, lines, rank, asked, held)
     if #shortages > 0 then return nil, '[' .. table.concat(shortages, ',') .. ']' end
-    local chosen = choose(shard, free, rank, asked, lines)
+    local chosen = choose(free, rank, lines)
     if not chosen then return nil, nil end
     local item_of, sourced = {}, {}
     for _, item in ipairs(free) do item_of[item.line] = item end

@@ -8,7 +8,7 @@ local STATES = { 'a', 'l', 'd', 't', 'b' }
 
 -- The fields of a warehouse by state, and of each field the warehouse that it says the SKU is known in, or false: the
 -- warehouses of a shop are few, so most were met before.
-local FIELDS_MAX = 4096
+local FIELDS_MAX = 20480
 local fields_of_warehouses, known_by_fields, fields_met = {}, {}, 0
 
 local function meet(warehouse)
@@ -93,20 +93,20 @@ local function read_place(stock, warehouse)
   if got[6] then counts[f.b] = tonumber(got[6]) end
 end
 
--- Several warehouses of a SKU of which nothing was read, in one go.
-local function read_places(shard, sku, warehouses)
-  local stock, asked = new_stock(shard, sku, {}), { 'v' }
+-- What can be promised of a SKU, of which nothing was read, in several warehouses: read in one go, with nothing else of them.
+local function read_rooms(shard, sku, warehouses)
+  local stock, asked, rooms = new_stock(shard, sku, {}), { 'v' }, {}
   for _, warehouse in ipairs(warehouses) do
     local f, n = fields_of(warehouse), #asked
-    stock.places[warehouse] = true
-    asked[n + 1], asked[n + 2], asked[n + 3], asked[n + 4], asked[n + 5] = f.a, f.l, f.d, f.t, f.b
+    asked[n + 1], asked[n + 2] = f.a, f.b
   end
   local got = redis.call('HMGET', stock.key, unpack(asked))
   shard.fields = shard.fields + 2 * #asked
-  stock.version, stock.known = tonumber(got[1] or 0), got[1] ~= false
-  for i = 2, #asked do
-    if got[i] then stock.counts[asked[i]] = tonumber(got[i]) end
+  stock.known = got[1] ~= false
+  for i, warehouse in ipairs(warehouses) do
+    rooms[warehouse] = math.max(0, tonumber(got[2 * i] or 0) - tonumber(got[2 * i + 1] or 0))
   end
+  stock.rooms = rooms
 end
 
 -- A SKU: all of it; or, if a warehouse is named, at least what is there. `shard.fields` counts the fields that were read

@@ -15,7 +15,7 @@ from tests.properties.rig import Shard, Wire
 
 pytest_plugins = ["tests.properties.fixtures"]
 
-SMALL = {"EXACT_MAX": 3, "CHOICES_MAX": 22, "CANDIDATES_MAX": 6, "PICKED_CHOICES_MAX": 70, "SOURCED_MAX": 6}
+SMALL = {"EXACT_MAX": 3, "CHOICES_MAX": 22, "CANDIDATES_MAX": 6, "PICKING_MAX": 30, "SOURCED_MAX": 6}
 """Limits that a random order meets; the true ones are met by the bench."""
 SKUS = [f"S{n}" for n in range(6)]
 WAREHOUSES = [f"w{n}" for n in range(7)]
