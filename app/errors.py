@@ -13,6 +13,10 @@ class UnavailableError(SellableError):
     """A server that is needed for this step cannot be reached."""
 
 
+class RefusedError(UnavailableError):
+    """A server that is needed answers and refuses us: a person has to do something about it."""
+
+
 class LedgerBehindError(UnavailableError):
     """The ledger answers, but does not have yet what this step needs."""
 

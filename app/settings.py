@@ -1,17 +1,29 @@
 """Every setting, once: built at the start, passed down, never read as a global."""
 
+import os
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.domain.codes import check_warehouse
-from app.domain.inbox import Rules, SourceLimits, read_sources
+from app.domain.codes import check_code, check_warehouse
+from app.domain.inbox import SOURCE_LENGTH_MAX, Rules, SourceLimits, read_sources
 from app.domain.reconciliation import read_policy
 from app.domain.shortages import Choice
 from app.domain.times import SKEW_SECONDS_MAX
 from app.domain.words import Durability
+from app.environment import SETTINGS_PREFIX
 from app.errors import ConfigurationError
+
+OTHER_VARIABLES = frozenset({"SELLABLE_API_KEY"})
+"""Read by commands that are clients, and no settings of a service."""
+
+# What a container engine sets for a service named `sellable…`: names and values are its own.
+_LINKED_NAME = re.compile(r"SELLABLE_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_\w+)")
+_LINKED_VALUE = re.compile(r"(tcp|udp|sctp)://.*")
 
 
 def _setting(default: Any, description: str, *, unit: str = "", promise: str = "", **limits: Any) -> Any:
@@ -24,6 +36,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SELLABLE_", extra="ignore", frozen=True)
 
+    data_dir: str = _setting(
+        ".sellable", "where `up` keeps its data and commands look for its run.json, without --data-dir"
+    )
     redis_url: str = _setting("", "the hot store; set by `up` for its own")
     api_url: str = _setting("", "where commands find the HTTP API; set by `up` for its own")
     database_url: str = _setting("", "the ledger, as postgresql://…; set by `up` for its own")
@@ -40,6 +55,9 @@ class Settings(BaseSettings):
         SecretStr(""),
         "keys and scopes: name:secret:scope+scope,… with scopes read, checkout, warehouse, admin; none: open, "
         "on loopback only",
+    )
+    api_keys_file: str = _setting(
+        "", "a file of such keys, one a line (`sellable keys new` makes them); read again when it changes"
     )
     warehouse_order: str = _setting("", "how sourcing ranks warehouses: codes, comma-separated; then by code")
     durability: Durability = _setting("disk", "the level when a request names none", promise="3, 5, 6")
@@ -73,6 +91,13 @@ class Settings(BaseSettings):
         unit="events",
         promise="7, 11",
         ge=1_000,
+    )
+    drain_seconds: float = _setting(
+        3.0,
+        "how long `serve` goes on after SIGTERM, with /readyz at 503, so that balancers send nothing more when it ends",
+        unit="s",
+        ge=0,
+        le=300,
     )
     stale_seconds_max: int = _setting(
         60, "how long pages are served the last known answer while Redis is away", unit="s", ge=0
@@ -147,7 +172,8 @@ class Settings(BaseSettings):
     )
     inbox_sources: str = _setting(
         "",
-        "sources with other limits: source:units:seconds,… (units_max and skew_seconds of each)",
+        "sources with other limits: source:units:seconds,… (units_max and skew_seconds of each); with :reporter=name "
+        "it speaks for another, with :reports=totals a later event of a document's line replaces the earlier one",
         promise="8",
     )
     clock_jump_seconds_max: float = _setting(
@@ -216,15 +242,16 @@ class Settings(BaseSettings):
     @field_validator("inbox_sources")
     @classmethod
     def _sources_have_limits(cls, value: str) -> str:
-        read_sources(value)
+        for limits in read_sources(value, SourceLimits(1, 0)).values():
+            if limits.reporter:
+                check_code(limits.reporter, SOURCE_LENGTH_MAX)
         return value
 
     @property
     def rules(self) -> Rules:
         """Return what sources of warehouse events may say before a person looks at it."""
-        return Rules(
-            SourceLimits(self.inbox_units_max, self.inbox_skew_seconds), read_sources(self.inbox_sources)
-        )
+        common = SourceLimits(self.inbox_units_max, self.inbox_skew_seconds)
+        return Rules(common, read_sources(self.inbox_sources, common))
 
     @property
     def reconciled(self) -> tuple[str, ...]:
@@ -235,6 +262,26 @@ class Settings(BaseSettings):
     def order(self) -> tuple[str, ...]:
         """Return the warehouses in rank order."""
         return tuple(filter(None, self.warehouse_order.split(",")))
+
+
+def refuse_unknown(environ: Mapping[str, str] = os.environ) -> None:
+    """Raise `ConfigurationError` if a variable looks like a setting and is none: what it sets would not be set."""
+    known = {f"{SETTINGS_PREFIX}{name}".upper() for name in Settings.model_fields} | OTHER_VARIABLES
+    unknown = [
+        f"{name} is not a setting, the nearest is {_nearest(name, known)}"
+        for name, value in environ.items()
+        if name.upper().startswith(SETTINGS_PREFIX) and name not in known and not _is_linked(name, value)
+    ]
+    if unknown:
+        raise ConfigurationError("; ".join(sorted(unknown)))
+
+
+def _nearest(name: str, known: set[str]) -> str:
+    return get_close_matches(name.upper(), sorted(known), n=1, cutoff=0.0)[0]
+
+
+def _is_linked(name: str, value: str) -> bool:
+    return bool(_LINKED_NAME.fullmatch(name) or (name.endswith("_PORT") and _LINKED_VALUE.fullmatch(value)))
 
 
 def read_settings() -> Settings:

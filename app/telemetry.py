@@ -39,7 +39,7 @@ def configure_logging(level: str = "INFO", stream: TextIO | None = None) -> None
             *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=structlog.stdlib.LoggerFactory(ignore_frame_names=["app.waits"]),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
@@ -113,12 +113,16 @@ class Latencies(Collector):
 GAUGES = {
     "sellable_hot_store_fsyncs": "Whether the hot store fsyncs before it answers: level disk, else memory.",
     "sellable_hot_store_replicas": "Replicas of the hot store that follow now.",
+    "sellable_worker_silent_seconds": "Time since a worker was heard of; +Inf: never, or nobody can be asked.",
+    "sellable_expiry_overdue_seconds": "How long ago the first of the locks that are overdue should have expired.",
+    "sellable_persist_lag_seconds": "For how long there have been events that are not persisted yet.",
     "sellable_outbox_events": "Entries in the outbox, as the worker last said.",
     "sellable_outbox_bytes": "Memory of the outbox.",
     "sellable_outbox_limit_events": "At so many entries new obligations are refused.",
     "sellable_outbox_level": "0: ok, 1: beyond a soft limit, 2: new obligations are refused.",
     "sellable_ledger_waits": "1 while nothing can be persisted.",
     "sellable_quarantined": "SKUs and documents in quarantine.",
+    "sellable_mismatches": "Documents on which reporters disagree, by SKU: cases for a person.",
 }
 """How things stand, by name; none has a label."""
 
@@ -140,6 +144,9 @@ class Metrics:
             "What commands came to.",
             ("command", "outcome"),
             registry=self.registry,
+        )
+        self._wrong_keys = Counter(
+            "sellable_wrong_keys", "Requests with a key that is not known.", registry=self.registry
         )
         self._near_cache = Counter(
             "sellable_near_cache",
@@ -177,6 +184,10 @@ class Metrics:
                 ("drift_open", "Figures of hot store, projection and moves that should be one and are not."),
                 ("check_age_seconds", "Time since a check of them all came through, in seconds."),
                 ("ledger_months_ahead", "For how many months after this one the ledger has room."),
+                (
+                    "lost_events",
+                    "Events that were acknowledged and have no effect any more: `sellable lost list`.",
+                ),
             )
         }
         for gauge in self._books.values():
@@ -189,6 +200,10 @@ class Metrics:
         named = method if method in METHODS else "other"
         self._requests.labels(named, route, str(status)).inc()
         self._latency.of(route).observe(seconds)
+
+    def count_wrong_key(self) -> None:
+        """Note a request whose key is none of ours."""
+        self._wrong_keys.inc()
 
     def count_outcome(self, command: str, outcome: str) -> None:
         """Note what one command came to."""
@@ -225,11 +240,14 @@ class Metrics:
         for name, value in figures.items():
             self._reconciliations[name].labels(warehouse).set(value)
 
-    def set_books(self, drift_open: int, check_age_seconds: float | None, months_ahead: int) -> None:
+    def set_books(
+        self, drift_open: int, check_age_seconds: float | None, months_ahead: int, lost_events: int
+    ) -> None:
         """Note what the ledger says of itself; None for a check that never came through."""
         self._books["drift_open"].set(drift_open)
         self._books["check_age_seconds"].set(float("nan") if check_age_seconds is None else check_age_seconds)
         self._books["ledger_months_ahead"].set(months_ahead)
+        self._books["lost_events"].set(lost_events)
 
     def expose(self) -> bytes:
         """Return the figures as Prometheus reads them."""

@@ -93,7 +93,7 @@ class Hall:
         """A hot store with a ledger of its own: migrated, its gate open, no worker running."""
         place = self.place / f"redis-{next(_names)}"
         log = self.logs / f"{place.name}.log"
-        valkey = EmbeddedValkey(place, appendfsync=appendfsync, config=_VALKEY_CONFIG, log=log)
+        valkey = EmbeddedValkey(place, port=0, appendfsync=appendfsync, config=_VALKEY_CONFIG, log=log)
         self._stack.callback(valkey.stop, immediate=True)
         with on_cores(self.placement.databases):
             valkey.start()

@@ -7,26 +7,14 @@
 --   LOCK_EXPIRED with the shortages (its stock is gone), LOCK_NOT_HELD (released),
 --   BACKLOG_FULL (expired, and no room for what it would promise again), TOO_MANY_CHOICES (to source it again), CONFIRMED.
 
--- The request an expired lock was made of: as sourced when a step changed it, else as asked.
-local function request_of(lock)
-  if lock.q then
-    local request = cjson.decode(lock.q)
-    local lines = {}
-    for i, line in ipairs(request[2]) do lines[i] = { sku = line[1], quantity = line[2], warehouse = line[3] } end
-    return lines, request[1]
-  end
-  return decode_lines(lock.n), {}
-end
-
 local function retake(shard, lock, order, event)
-  local lines, asked = request_of(lock)
-  local sourced, shortages = source_lines(shard, lines, asked, order, {})
+  local sourced, shortages = source_again(shard, lock, order)
   if not sourced and not shortages then
     return backlog_is_full(shard) and { 'BACKLOG_FULL', lock.id } or unsourced(lock.id)
   end
   if not sourced then
     local answer = illegal(shard, lock)
-    answer[7] = shortages
+    answer[8] = shortages
     return answer
   end
   if backlog_is_full(shard) then return { 'BACKLOG_FULL', lock.id } end

@@ -6,10 +6,13 @@
 --       9 warehouse of the return  10… returned lines (a count, then sku, source, target, quantity, reason or '')
 --       … ranked warehouses (a count, then codes)  … the default order (a count, then codes)
 --       … the lock's lines (a count, then sku, quantity, warehouse or '')
--- Event exchange, moves customer -> available, customer -> damaged, then available -> locked.
+--       … the id of the lock that the goods were shipped for, if it is known
+-- Event exchange, moves customer -> available, customer -> damaged, then available -> locked; the record of the lock that the
+--   goods were shipped for notes what came back.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
 --   REPEATED (the original answer, then the lock's status now), ID_REUSED (with `lock` if that is the lock's id),
---   BACKLOG_FULL, TOO_MANY_CHOICES, INSUFFICIENT_STOCK (all shortages), QUANTITY_TOO_LARGE, EXCHANGED (the lock).
+--   UNKNOWN_LOCK, QUANTITY_EXCEEDS_SHIPMENT, BACKLOG_FULL, TOO_MANY_CHOICES, INSUFFICIENT_STOCK (all shortages),
+--   QUANTITY_TOO_LARGE, EXCHANGED (the lock).
 
 -- The arguments after the fingerprints, or nil if one cannot be read.
 local function read_exchange(args)
@@ -20,18 +23,17 @@ local function read_exchange(args)
   local after
   request.asked, after = read_list(args, 11 + 5 * #request.returned)
   request.order, after = read_list(args, after or #args + 1)
-  local lines = request.order and read_lines(args, after)
+  local lines
+  if request.order then lines, after = read_lines(args, after) end
   if not lines or #lines == 0 then return nil end
+  request.of_lock = args[after]
   request.lines = merge_lines(lines)
   return request
 end
 
 local function original_exchange(shard, lock_id, op)
-  local lock, then_ = load_lock(shard, lock_id), cjson.decode(op.answer)
-  local lines = string.match(op.answer, '^%["[^"]*",[^,]*,(.*)%]$')
-  local expires_at = then_[2] ~= cjson.null and string.format('%d', then_[2]) or ''
-  local current = lock and lock.p == op.position and lock.s or then_[1]
-  return { 'REPEATED', lock_id, op.position, then_[1], expires_at, lines, current }
+  local lock = load_lock(shard, lock_id)
+  return kept_answer(lock_id, op, 1, lock and lock.p == op.position and lock.s or 'held')
 end
 
 local function take_back(shard, warehouse, returned, at)
@@ -51,6 +53,13 @@ local function exchange(keys, args)
     return op.fingerprint == args[5] and original_exchange(shard, lock_id, op) or { 'ID_REUSED', lock_id }
   end
   if load_lock(shard, lock_id) then return { 'ID_REUSED', lock_id, '', 'lock' } end
+  local shipped, returned, exceeding = request.of_lock and load_lock(shard, request.of_lock), nil, nil
+  if request.of_lock and not shipped then return { 'UNKNOWN_LOCK', lock_id } end
+  if shipped then
+    returned, exceeding = note_returned(shipped, units_by_sku(request.returned))
+    if not returned then return { 'QUANTITY_EXCEEDS_SHIPMENT', lock_id, exceeding } end
+    returned = { r = returned } -- no answer shows it: the version stays
+  end
   if backlog_is_full(shard) then return { 'BACKLOG_FULL', lock_id } end
   take_back(shard, args[9], request.returned, request.occurred_at)
   local sourced, shortages = source_lines(shard, request.lines, request.asked, request.order, {})
@@ -64,13 +73,15 @@ local function exchange(keys, args)
   local event = {
     kind = 'exchange', op = args[4], fingerprint = args[5], occurred_at = request.occurred_at, lock_id = lock_id,
     lock = encode_changes(changes),
+    document = returned and ('["lock","' .. request.of_lock .. '",' .. encode_changes(returned) .. ']') or nil,
   }
   local position = commit(shard, event)
   if not position then return { 'NOT_READY', lock_id } end
   changes.p = position
   local created = { id = lock_id }
   write_lock(shard, created, changes)
-  write_op(shard, event, position, '["held",' .. (changes.x or 'null') .. ',' .. changes.n .. ']')
+  if returned then write_lock(shard, shipped, returned) end
+  write_op(shard, event, position, '["held",' .. (changes.x or 'null') .. ',' .. changes.n .. ',1]')
   return lock_answer('EXCHANGED', created, position)
 end
 

@@ -5,13 +5,22 @@
 --       … lines (a count, then sku, quantity, warehouse or '')
 -- Event lock, moves available -> locked.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
---   REPEATED (the original answer, then the status now), ID_REUSED, BACKLOG_FULL, TOO_MANY_CHOICES,
+--   REPEATED (the original answer and the status now; of an ended lock its state), ID_REUSED, BACKLOG_FULL, TOO_MANY_CHOICES,
 --   INSUFFICIENT_STOCK (all shortages), LOCKED (the lock).
 
+-- The state of a lock that has ended, and what was answered first.
+local function ended_answer(lock)
+  local answer = lock_answer('REPEATED', lock, lock.p)
+  answer[8], answer[9], answer[10] = lock.s, '', lock.f ~= '' and 'held' or nil
+  return answer
+end
+
+-- What the creation answered; of a lock that has ended its real state, so that nobody sells what is not held.
 local function original_answer(lock)
+  if not is_open(lock) then return ended_answer(lock) end
   local lines = lock.o or encode_lines(undeducted(decode_lines(lock.n)))
   local expires_at = lock.y or lock.x or ''
-  return { 'REPEATED', lock.id, lock.p, 'held', expires_at ~= '0' and expires_at or '', lines, lock.s }
+  return { 'REPEATED', lock.id, lock.p, 'held', expires_at ~= '0' and expires_at or '', lines, 1, lock.s }
 end
 
 -- Writes a new lock: the same as `encode_changes` and `write_lock` would, without looking at what cannot be there.
@@ -25,7 +34,7 @@ local function create_lock(shard, lock)
   if lock.x then record[#record + 1], record[#record + 2] = 'x', lock.x end
   redis.call('HSET', lock_key(shard, lock.id), unpack(record))
   if lock.x then add_due(shard, lock) end
-  lock.s = 'held'
+  lock.s, lock.v = 'held', 1
   return lock_answer('LOCKED', lock, position)
 end
 
@@ -44,7 +53,8 @@ end
 local function take_order(shard, order)
   if redis.call('HGET', lock_key(shard, order.id), 'f') then
     local known = load_lock(shard, order.id)
-    return known.f == order.f and original_answer(known) or { 'ID_REUSED', order.id }
+    local is_its = known.f == order.f or known.f == ''
+    return is_its and original_answer(known) or { 'ID_REUSED', order.id }
   end
   if backlog_is_full(shard) then return { 'BACKLOG_FULL', order.id } end
   local sourced, shortages = source_lines(shard, order.lines, order.asked, order.rank, {})

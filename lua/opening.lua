@@ -1,10 +1,12 @@
 -- opening: sets on_hand, and the buffer where one is given, absolutely; a rerun changes nothing.
 -- KEYS  1 meta
--- ARGV  1 epoch  2 who  3 a count, then sku, warehouse, on_hand, buffer ('' to leave it)
+-- ARGV  1 epoch  2 who  3 a count, then sku, warehouse, on_hand, buffer ('' to leave it); then, if anything is expected,
+--   what each row expects to find on hand: a number, 'new' (the SKU is not known there) or '' (whatever it is)
 -- Event opening, moves adjustment <-> available for the difference; zero units make the SKU known there,
 -- or note a new buffer.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
---   UNCHANGED, QUANTITY_TOO_LARGE, OPENED: {outcome, '', position, rows changed}.
+--   UNCHANGED, QUANTITY_TOO_LARGE, OPENED: {outcome, '', position, rows changed, rows left out as [0, …]}. A row is
+--   left out if what it sets is not there yet, and what it expects is not there either.
 
 local function open_row(shard, sku, warehouse, on_hand, buffer)
   local stock = load_stock(shard, sku, warehouse)
@@ -25,21 +27,36 @@ local function open_row(shard, sku, warehouse, on_hand, buffer)
   end
 end
 
+-- Whether a row may be set: it is so already, or what is there is what it expects.
+local function finds_expected(shard, sku, warehouse, on_hand, expected)
+  if expected == nil or expected == '' then return true end
+  local stock = load_stock(shard, sku, warehouse)
+  if stock.counts[fields_of(warehouse).a] == nil then return expected == 'new' end
+  local found = count_of(stock, warehouse, 'a') + count_of(stock, warehouse, 'l')
+  return found == on_hand or text_of(found) == expected
+end
+
 local function opening(keys, args)
   local shard, refusal = enter(keys, args)
   if refusal then return refusal end
   local count = natural(args[3])
   if not count or #args < 3 + 4 * count then return { 'INVALID_ARGUMENT', '' } end
+  local left_out = {}
   for i = 0, count - 1 do
     local on_hand, buffer = natural(args[6 + 4 * i]), natural(args[7 + 4 * i])
     if not on_hand or (args[7 + 4 * i] ~= '' and not buffer) then return { 'INVALID_ARGUMENT', '' } end
-    open_row(shard, args[4 + 4 * i], args[5 + 4 * i], on_hand, buffer)
+    if finds_expected(shard, args[4 + 4 * i], args[5 + 4 * i], on_hand, args[4 + 4 * count + i]) then
+      open_row(shard, args[4 + 4 * i], args[5 + 4 * i], on_hand, buffer)
+    else
+      left_out[#left_out + 1] = text_of(i)
+    end
   end
-  if #shard.moves == 0 then return { 'UNCHANGED', '', shard.last, '0' } end
+  local left = '[' .. table.concat(left_out, ',') .. ']'
+  if #shard.moves == 0 then return { 'UNCHANGED', '', shard.last, '0', left } end
   if not counts_fit(shard) then return { 'QUANTITY_TOO_LARGE', '' } end
   local position = commit(shard, { kind = 'opening' })
   if not position then return { 'NOT_READY', '' } end
-  return { 'OPENED', '', position, tostring(#shard.moves) }
+  return { 'OPENED', '', position, tostring(#shard.moves), left }
 end
 
 register('opening', opening, { 'allow-oom' })

@@ -129,7 +129,7 @@ local function forget(keys, args)
   if args[3] ~= '' then
     local lock = load_lock(shard, args[3])
     if lock and is_open(lock) then return { 'LOCK_OPEN', args[3] } end
-    redis.call('UNLINK', lock_key(shard, args[3]))
+    redis.call('UNLINK', lock_key(shard, args[3]), document_key(shard, 'deduct:' .. args[3]))
   end
   for i = 4, #args do redis.call('UNLINK', op_key(shard, args[i])) end
   return { 'FORGOTTEN', args[3] }
@@ -144,9 +144,21 @@ local function forget_transfer(keys, args)
   if refusal then return refusal end
   local transfer = load_transfer(shard, args[3])
   if transfer and transfer_is_open(transfer) then return { 'TRANSFER_OPEN', args[3] } end
-  redis.call('UNLINK', transfer_key(shard, args[3]))
+  redis.call('UNLINK', transfer_key(shard, args[3]), document_key(shard, 'transfer_ship:' .. args[3]),
+    document_key(shard, 'transfer_receive:' .. args[3]))
   for i = 4, #args do redis.call('UNLINK', op_key(shard, args[i])) end
   return { 'FORGOTTEN', args[3] }
+end
+
+-- forget_documents: drops the sums of documents that were not reported since the horizon.
+-- KEYS  1 meta
+-- ARGV  1 epoch  2 who  3… families
+-- Returns the gate's refusals, FORGOTTEN.
+local function forget_documents(keys, args)
+  local shard, refusal = enter(keys, args)
+  if refusal then return refusal end
+  for i = 3, #args do redis.call('UNLINK', document_key(shard, args[i])) end
+  return { 'FORGOTTEN', '' }
 end
 
 register('open', open, { 'allow-oom' })
@@ -158,3 +170,4 @@ register('trim', trim, { 'allow-oom' })
 register('forgetting', forgetting, { 'allow-oom' })
 register('forget', forget, { 'allow-oom' })
 register('forget_transfer', forget_transfer, { 'allow-oom' })
+register('forget_documents', forget_documents, { 'allow-oom' })

@@ -1,6 +1,6 @@
 -- Repair: setting what a memory should hold, after the ledger. As in recovery, each function is fenced.
 --
--- A record's arguments: kind (stock, lock, transfer, op, counted, sequences), id, `fresh` (1: nothing of an earlier record stays),
+-- A record's arguments: kind (stock, lock, transfer, op, counted, sequences, document), id, `fresh` (1: nothing of an earlier record stays),
 -- how many fields, fields and values, how many fields to remove, their names. An op has one field: its text.
 -- All is set absolutely, so each step may be repeated.
 

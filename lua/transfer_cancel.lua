@@ -13,7 +13,8 @@ end
 local function cancel_transfer(keys, args)
   local shard, transfer, answer = begin_transfer_step(keys, args, args[4] == '')
   if answer then return answer end
-  local lines = decode_transfer_lines(transfer.n)
+  local carriage = carriage_of(transfer)
+  local lines = carriage.lines
   if sum_of(lines, was_cancelled) > 0 then return transfer_answer('UNCHANGED', transfer, shard.last) end
   if sum_of(lines, unshipped) == 0 then return transfer_answer('TRANSFER_NOT_OPEN', transfer, shard.last) end
   for _, line in ipairs(lines) do
@@ -23,7 +24,7 @@ local function cancel_transfer(keys, args)
       line.cancelled = quantity
     end
   end
-  return end_transfer_step(shard, transfer, 'TRANSFER_CANCELLED', { kind = 'transfer_cancel' }, lines)
+  return end_transfer_step(shard, carriage, 'TRANSFER_CANCELLED', { kind = 'transfer_cancel' })
 end
 
 register('transfer_cancel', cancel_transfer, { 'allow-oom' })

@@ -27,34 +27,62 @@ local function read_arrivals(args, first)
   return lines
 end
 
-local function arrive(shard, warehouse, line, asked, at)
-  local stock = load_stock(shard, line.sku, warehouse)
-  if asked.good > 0 then fact_move(shard, stock, warehouse, 't', 'a', asked.good, nil, nil, at) end
-  if asked.damaged > 0 then fact_move(shard, stock, warehouse, 't', 'd', asked.damaged, nil, nil, at) end
-  if asked.lost > 0 then move(shard, stock, warehouse, 't', 'j', asked.lost, '"lost in transfer"') end
-  line.received = line.received + asked.good
-  line.damaged = line.damaged + asked.damaged
-  line.lost = line.lost + asked.lost
+local function units_of(line)
+  return { line.good, line.damaged, line.lost }
+end
+
+local function exceeding_answer(transfer, exceeding)
+  local answer = transfer_answer('QUANTITY_EXCEEDS_TRANSFER', transfer, '')
+  answer[8] = '[' .. table.concat(exceeding, ',') .. ']'
+  return answer
 end
 
 local function receive_transfer(keys, args)
   local wanted = read_arrivals(args, 7)
-  local occurred_at = moment(args[6])
-  local shard, transfer, answer = begin_transfer_step(keys, args, wanted and (occurred_at or args[6] == ''))
+  local at = moment(args[6])
+  local shard, transfer, answer = begin_transfer_step(keys, args, wanted and (at or args[6] == ''))
   if answer then return answer end
   if shard.told then
     wanted, answer = untold_of_transfer(shard, transfer, transfer.b, args[4], wanted)
     if answer then return answer end
   end
-  if not transfer_is_open(transfer) then return transfer_answer('TRANSFER_NOT_OPEN', transfer, shard.last) end
-  local lines = decode_transfer_lines(transfer.n)
-  local taken, refused = take_units(transfer, lines, wanted, on_the_way, ARRIVALS)
-  if not taken then return refused end
-  for _, line in ipairs(lines) do
-    if taken[line.sku] then arrive(shard, transfer.b, line, taken[line.sku], occurred_at) end
+  local carriage, document = carriage_of(transfer), reported_document(args[4])
+  local sums, index = sum_by_sku(wanted, ARRIVALS)
+  local skus, asked_before = {}, {}
+  for i, sum in ipairs(sums) do skus[i], asked_before[sum.sku] = sum.sku, units_of(sum) end
+  local family = load_family(shard, 'transfer_receive:' .. transfer.id, skus)
+  answer = carried_before(shard, transfer, family, document, asked_before)
+  if answer then return answer end
+  local any, exceeding = false, {}
+  for _, sum in ipairs(sums) do any = any or is_carried_by_others(family, sum.sku) end
+  if not any and not transfer_is_open(transfer) then return transfer_answer('TRANSFER_NOT_OPEN', transfer, shard.last) end
+  for _, sum in ipairs(sums) do
+    local line = carried(carriage, sum.sku)
+    local left = line and on_the_way(line) or 0
+    if not is_carried_by_others(family, sum.sku) and sum.quantity > left then
+      exceeding[#exceeding + 1] = exceeding_line({ sku = sum.sku, warehouse = '' }, sum.quantity, left)
+    end
   end
-  local event = { kind = 'transfer_receive', op = args[4], fingerprint = args[5], occurred_at = occurred_at }
-  return end_transfer_step(shard, transfer, 'TRANSFER_RECEIVED', event, lines)
+  if #exceeding > 0 then return exceeding_answer(transfer, exceeding) end
+  for _, line in ipairs(carriage.lines) do
+    local sum, left = index[line.sku], on_the_way(line)
+    if sum then
+      local stock, its = load_stock(shard, line.sku, transfer.b), sums_to_change(family, line.sku)
+      claim_units(its, document, transfer.b, ROUTE, units_of(sum))
+      local shipped = line.shipped
+      local beyond = receive_carried(shard, carriage, its, line, stock, document, units_of(sum), at)
+      if beyond > 0 or line.shipped > shipped then
+        exceeding[#exceeding + 1] = exceeding_line({ sku = line.sku, warehouse = '' }, sum.quantity, left)
+      end
+    end
+  end
+  if #exceeding > 0 then return exceeding_answer(transfer, exceeding) end
+  local moved = #shard.moves > 0
+  local event = {
+    kind = 'transfer_receive', op = args[4], fingerprint = args[5], occurred_at = at, family = family,
+  }
+  if not moved then event.kind = 'told' end
+  return end_transfer_step(shard, carriage, moved and 'TRANSFER_RECEIVED' or 'UNCHANGED', event)
 end
 
 register('transfer_receive', receive_transfer, { 'allow-oom' })

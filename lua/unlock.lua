@@ -21,9 +21,16 @@ local function lines_after_unlock(lines, taken)
   return kept
 end
 
+-- What is left is what is asked for from now on, where it is; its ranked warehouses stay those of the lock.
+local function narrowed_request(lock, kept)
+  local asked = lock.q and cjson.decode(lock.q)[1] or {}
+  return encode_request(kept, asked) or gone(lock.q)
+end
+
 local function changes_of_unlock(lock, lines, taken)
   if not all_taken(lines, taken) then
-    return { n = encode_lines(lines_after_unlock(lines, taken)), q = gone(lock.q) }
+    local kept = lines_after_unlock(lines, taken)
+    return { n = encode_lines(kept), q = narrowed_request(lock, kept) }
   end
   if any_deducted(lines) then
     return { s = 'deducted', x = false, e = 'unlock', n = encode_lines(lines_after_unlock(lines, taken)) }
@@ -40,7 +47,7 @@ local function unlock(keys, args)
     return illegal(shard, lock)
   end
   local lines = decode_lines(lock.n)
-  local taken, refused = take_lines(lock, lines, wanted)
+  local taken, refused = take_lines(lock, lines, wanted, true)
   if not taken then return refused end
   give_back(shard, lines, taken)
   local event = { kind = 'unlock', op = args[4], fingerprint = args[5], reason = args[6] ~= '' and args[6] or nil }

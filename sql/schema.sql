@@ -95,7 +95,8 @@ COMMENT ON COLUMN stock.supplier IS 'units that went there less those that came 
 COMMENT ON COLUMN stock.summed IS 'the version up to which the sums and times hold';
 
 -- The projection of locks: record has the hot store's fields (s status, v version, f fingerprint, x expires_at in ms,
--- n lines, q request, o original lines, y original expiry, e ended by). A lock_id may come again after the horizon.
+-- n lines, q request, o original lines, y original expiry, e ended by, r what came back, m what a shipment took though
+-- it was missing, w earlier endings). A lock_id may come again after the horizon.
 CREATE TABLE lock (
     shard         smallint    NOT NULL,
     lock_id       text        NOT NULL,
@@ -109,6 +110,7 @@ CREATE TABLE lock (
     PRIMARY KEY (lock_id, opened_epoch, opened_n)
 );
 CREATE INDEX lock_open ON lock (status) WHERE status IN ('held', 'confirmed', 'partly_deducted');
+CREATE INDEX lock_open_id ON lock (lock_id) WHERE status IN ('held', 'confirmed', 'partly_deducted');
 CREATE INDEX lock_changed_at ON lock (changed_at);
 
 CREATE VIEW lock_line AS
@@ -142,6 +144,7 @@ CREATE TABLE transfer (
 CREATE INDEX transfer_open ON transfer (status) WHERE status IN ('requested', 'partly_shipped', 'shipped');
 CREATE INDEX transfer_changed_at ON transfer (changed_at);
 
+-- An eighth item of a line has the units that came back to the source; here they count as cancelled, not as shipped.
 CREATE VIEW transfer_line AS
 SELECT
     transfer.shard,
@@ -153,11 +156,11 @@ SELECT
     transfer.record ->> 'b' AS destination,
     line ->> 0 AS sku,
     (line ->> 1)::bigint AS quantity,
-    (line ->> 2)::bigint AS shipped,
+    (line ->> 2)::bigint - coalesce((line ->> 7)::bigint, 0) AS shipped,
     (line ->> 3)::bigint AS received,
     (line ->> 4)::bigint AS damaged,
     (line ->> 5)::bigint AS lost,
-    (line ->> 6)::bigint AS cancelled
+    (line ->> 6)::bigint + coalesce((line ->> 7)::bigint, 0) AS cancelled
 FROM transfer
 CROSS JOIN LATERAL jsonb_array_elements(transfer.record -> 'n') AS line;
 
@@ -305,7 +308,8 @@ BEGIN
     CROSS JOIN LATERAL (SELECT
         coalesce((inbox.event ->> 'quantity')::bigint, 0) AS quantity,
         coalesce((inbox.event ->> 'damaged')::bigint, 0) AS damaged,
-        'damaged' IN (inbox.event ->> 'condition', inbox.event ->> 'state') AS is_damaged
+        'damaged' IN (inbox.event ->> 'condition', inbox.event ->> 'state') AS is_damaged,
+        CASE inbox.event ->> 'from' WHEN 'available' THEN -1 ELSE 1 END AS grade_sign
     ) AS said
     CROSS JOIN LATERAL (SELECT CASE
         WHEN inbox.event ->> 'occurred_at' ~ '^[0-9]+$' THEN to_timestamp((inbox.event ->> 'occurred_at')::bigint / 1000.0)
@@ -316,12 +320,14 @@ BEGIN
             WHEN inbox.event ->> 'type' IN ('shipped', 'transfer_shipped') THEN -said.quantity
             WHEN inbox.event ->> 'type' IN ('received', 'transfer_received') THEN said.quantity
             WHEN inbox.event ->> 'type' IN ('returned', 'adjusted') AND NOT said.is_damaged THEN said.quantity
+            WHEN inbox.event ->> 'type' = 'regraded' THEN said.grade_sign * said.quantity
             WHEN inbox.event ->> 'type' = 'counted' THEN NULL
             ELSE 0
         END),
         ('damaged', CASE
             WHEN inbox.event ->> 'type' IN ('received', 'transfer_received') THEN said.damaged
             WHEN inbox.event ->> 'type' IN ('returned', 'adjusted') AND said.is_damaged THEN said.quantity
+            WHEN inbox.event ->> 'type' = 'regraded' THEN -said.grade_sign * said.quantity
             WHEN inbox.event ->> 'type' = 'counted' THEN NULL
             ELSE 0
         END)
@@ -397,6 +403,27 @@ CREATE TABLE lost_event (
     PRIMARY KEY (shard, epoch, n, tip)
 );
 COMMENT ON COLUMN lost_event.finding IS 'fork, different: a branch not taken; named: told by a process that had acknowledged it; carry_over: its effect was booked';
+
+-- How far a shard's memory was seen to be, by epoch, where the ledger was not there yet. Rows of epochs that are over
+-- are taken out again, and what is nowhere then goes to lost_range.
+CREATE TABLE seen (
+    shard   smallint    NOT NULL,
+    epoch   bigint      NOT NULL,
+    n       bigint      NOT NULL,
+    seen_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (shard, epoch)
+);
+
+-- Numbers of events that there were, and that the ledger never got. What is known of some of them is in lost_event.
+CREATE TABLE lost_range (
+    shard    smallint    NOT NULL,
+    epoch    bigint      NOT NULL,
+    first_n  bigint      NOT NULL,
+    last_n   bigint      NOT NULL CHECK (last_n >= first_n),
+    seen_at  timestamptz NOT NULL,
+    found_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (shard, epoch, first_n)
+);
 
 -- Ids that an event of the inbox is known by besides its op: of the shipment, receipt, … that it tells of.
 CREATE TABLE event_id (
@@ -603,6 +630,64 @@ CREATE TABLE quarantine (
 );
 CREATE INDEX quarantine_open ON quarantine (shard, part, subject, epoch, n, line) WHERE ended_at IS NULL;
 COMMENT ON COLUMN quarantine.sqlstate IS 'why Postgres refused it; null: it waits behind one that was refused';
+
+-- By SKU of a family of documents: its sums as the hot store has them (see app/domain/documents.py), who reported, and the
+-- event that changed them last. lock_id: what the goods of a return were shipped for.
+CREATE TABLE document_sum (
+    shard      smallint    NOT NULL,
+    family     text        NOT NULL,
+    sku        text        NOT NULL,
+    sums       jsonb       NOT NULL,
+    reporters  text[]      NOT NULL,
+    lock_id    text,
+    epoch      bigint      NOT NULL,
+    n          bigint      NOT NULL,
+    changed_at timestamptz NOT NULL,
+    PRIMARY KEY (family, sku)
+);
+CREATE INDEX document_sum_changed ON document_sum (epoch, n);
+
+-- What reporters of one document say differently of a SKU: a case for a person. It closes by itself when they agree.
+-- said: what they had said when a person decided; nothing else opens it again but that one says more.
+CREATE TABLE mismatch (
+    mismatch_id bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    shard       smallint    NOT NULL,
+    family      text        NOT NULL,
+    sku         text        NOT NULL,
+    differs     text        NOT NULL,
+    opened_at   timestamptz NOT NULL,
+    closed_at   timestamptz,
+    decision    text        CHECK (decision IN ('accepted', 'dropped')),
+    said        jsonb,
+    reason      text,
+    who         text
+);
+CREATE UNIQUE INDEX mismatch_open ON mismatch (family, sku) WHERE closed_at IS NULL;
+CREATE INDEX mismatch_decided ON mismatch (family, sku) WHERE decision IS NOT NULL;
+
+-- Whether the hot store remembers a lock or transfer: while it is open, and until the event that changed it last is behind
+-- the cursor up to which ids are forgotten. What is forgotten and what a repair restores go by this alone.
+CREATE FUNCTION remembers(status text, changed_epoch bigint, changed_n bigint, cursor_epoch bigint, cursor_n bigint)
+RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT status NOT IN ('released', 'deducted', 'expired', 'received', 'cancelled')
+        OR (changed_epoch, changed_n) > (cursor_epoch, cursor_n)
+$$;
+
+-- What every id was used for, wherever its event is by now: those of events, those that events of the inbox are known by
+-- besides, and those of archived months.
+CREATE VIEW known_id AS
+SELECT
+    shard, op, fingerprint, epoch, n,
+    CASE WHEN op NOT LIKE 'event:%' THEN lock END AS lock,
+    CASE WHEN op NOT LIKE 'event:%' THEN document END AS document
+FROM event WHERE op IS NOT NULL
+UNION ALL
+SELECT
+    shard, op, fingerprint, epoch, n, NULL,
+    jsonb_build_object('op', concat_ws(' ', fingerprint, epoch || '-' || n, units))
+FROM event_id
+UNION ALL
+SELECT 0::smallint, op, fingerprint, epoch, n, NULL, NULL FROM archived_op;
 
 -- A fact is never edited; a correction is a new fact. (A superuser can; `sellable ledger check` finds it.)
 REVOKE UPDATE, DELETE, TRUNCATE ON event, move FROM PUBLIC;

@@ -1,12 +1,16 @@
 """Fixtures: real servers, one of each a session, and stores that begin empty for each test."""
 
+import os
 import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
+from app import environment
 from app.bootstrap import Stores, open_stores
+from app.embedded.directory import DirectoryLock
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.settings import Settings
@@ -16,7 +20,10 @@ from tests import servers
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
 
 
-SLOW = frozenset({"faults", "acceptance", "properties"})
+# As the processes do: tests connect to servers of their own, whatever proxy the machine has.
+environment.forget_defaults()
+
+SLOW = frozenset({"faults", "acceptance", "properties", "deployment"})
 """Folders whose files take long: begun last, one of them would keep one process busy after the others are done."""
 
 
@@ -24,6 +31,22 @@ SLOW = frozenset({"faults", "acceptance", "properties"})
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes long; else the order stays as it was shuffled."""
     items.sort(key=lambda item: SLOW.isdisjoint(item.path.parts))
+
+
+@pytest.fixture
+def held_dir(tmp_path: Path) -> Iterator[Path]:
+    """A data directory that a running service holds."""
+    lock = DirectoryLock(tmp_path)
+    lock.acquire()
+    yield tmp_path
+    lock.release()
+
+
+@pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings, and variables of the tests that look like some, of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith(environment.SETTINGS_PREFIX)]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

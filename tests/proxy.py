@@ -75,12 +75,14 @@ class Way:
 class Proxy:
     """Listens on a port of 127.0.0.1 and passes everything on to `host:port`; a host with a `/` is a unix socket.
 
+    `listens_on` may be set to another host, or to the path of a unix socket, before it starts.
     `target` may be changed: what connects from then on goes elsewhere.
     """
 
     def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> None:
         self.target = (host, port)
         self._tls = tls
+        self.listens_on = "127.0.0.1"
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -92,7 +94,10 @@ class Proxy:
         self.port = 0
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
+        if "/" in self.listens_on:
+            self._server = await asyncio.start_unix_server(self._serve, self.listens_on)
+            return
+        self._server = await asyncio.start_server(self._serve, self.listens_on, self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:

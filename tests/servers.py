@@ -41,11 +41,15 @@ def scratch(prefix: str = "sellable-test-") -> Iterator[Path]:
 def valkey(
     *, appendfsync: str = "always", config: Mapping[str, str] | None = None
 ) -> Iterator[EmbeddedValkey]:
-    """A running Valkey, or the server that SELLABLE_TEST_REDIS_SERVER names."""
+    """A running Valkey, or the server that SELLABLE_TEST_REDIS_SERVER names; on a port, for proxies and replicas."""
     named = os.environ.get("SELLABLE_TEST_REDIS_SERVER")
     with scratch() as place:
         server = EmbeddedValkey(
-            place / "redis", binary=Path(named) if named else None, appendfsync=appendfsync, config=config
+            place / "redis",
+            binary=Path(named) if named else None,
+            port=0,
+            appendfsync=appendfsync,
+            config=config,
         )
         server.start()
         try:

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from app.api import problems
-from app.api.api_keys import read_api_keys
+from app.api.api_keys import keys_of
 from app.api.auth import ApiKeys
 from app.api.edge import Edge
 from app.api.openapi import describe, description
@@ -20,6 +20,7 @@ from app.api.routes import (
     buffers,
     exchanges,
     locks,
+    mismatches,
     purchase_orders,
     reconciliations,
     returns,
@@ -53,6 +54,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     stock_takes.router,
     shortages.router,
     shortages.reading,
+    mismatches.router,
+    mismatches.reading,
     warehouse_events.router,
     reconciliations.router,
     reconciliations.reading,
@@ -61,9 +64,17 @@ ROUTERS: tuple[APIRouter, ...] = (
 
 
 def create_app(
-    operations: Operations, settings: Settings, health: Health, *, metrics: Metrics | None = None
+    operations: Operations,
+    settings: Settings,
+    health: Health,
+    *,
+    metrics: Metrics | None = None,
+    keys: ApiKeys | None = None,
 ) -> FastAPI:
-    """Return the application; nothing connects. Raises `ConfigurationError` if the keys cannot be read."""
+    """Return the application; nothing connects. `keys` are those of the settings, where others use them, too.
+
+    Raises `ConfigurationError` if the keys cannot be read.
+    """
     app = FastAPIOffline(  # /docs with its scripts from here: shops' networks often reach no CDN
         title="Sellable",
         version="0.1.0",
@@ -77,7 +88,7 @@ def create_app(
     app.state.metrics = metrics or Metrics()
     app.state.uploads = Uploads()
     app.state.warehouses = WarehouseWatch()
-    app.state.keys = ApiKeys(read_api_keys(settings.api_keys.get_secret_value()))
+    app.state.keys = keys or ApiKeys(keys_of(settings))
     for router in ROUTERS:  # as they are: FastAPI matches included routers twice on each request
         app.router.routes.extend(router.routes)
     for kind in (problems.ProblemError, RequestValidationError, HTTPException, SellableError):

@@ -1,52 +1,112 @@
-"""Who may call what: `Authorization: Bearer <secret>`."""
+"""Who may call what, and how much: `Authorization: Bearer <secret>`."""
 
-import hashlib
-import hmac
-from collections.abc import Mapping
+import ipaddress
+import math
+from collections.abc import Callable, Mapping
+from time import monotonic, time
 
 from fastapi import Request
 from fastapi.security import HTTPBearer
 
-from app.api.api_keys import ApiKey, Scope
-from app.api.problems import Problem, ProblemError
+from app.api.api_keys import ApiKey, Keys, Scope, digest_of
+from app.api.problems import Problem, ProblemError, too_many_requests
+from app.api.rates import Rate, Recent
 
 _FOREIGN = frozenset({"cross-site", "same-site"})
 _READS = frozenset({"GET", "HEAD"})
 
+WRONG_KEYS_MAX = 20
+WRONG_KEYS_SECONDS = 10.0
+ADDRESSES_MAX = 10_000
+"""Addresses whose wrong keys are counted: about 5 MB."""
+
 
 class ApiKeys:
-    """The keys of SELLABLE_API_KEYS; without any, everybody may do everything."""
+    """The keys of the settings, which may be exchanged while we run; without any, everybody may do everything.
 
-    def __init__(self, keys: Mapping[str, ApiKey]) -> None:
-        self._keys = [(_digest(secret.encode()), key) for secret, key in keys.items()]
+    `on_wrong_key` is called for each key that is none of ours.
+    """
+
+    def __init__(self, keys: Keys | None = None, *, on_wrong_key: Callable[[], None] = lambda: None) -> None:
+        self._keys: Keys = {}
+        self._rates: dict[str, Rate] = {}
+        self._wrong = Recent(WRONG_KEYS_MAX, WRONG_KEYS_SECONDS, callers_max=ADDRESSES_MAX)
+        self.on_wrong_key = on_wrong_key
+        self.replace(keys or {})
+        self.open = not self._keys
+        """Whether everybody may do everything. It stays so, or not, as long as the process lives."""
+
+    def replace(self, keys: Keys) -> bool:
+        """Take other keys from now on; return whether anything is different.
+
+        A key's rate goes on where it was if its limits are the same.
+        """
+        if keys == self._keys:
+            return False
+        rates: dict[str, Rate] = {}
+        for key in keys.values():
+            limits, before = key.limits, self._rates.get(key.name)
+            if before is None or (before.per_second, before.burst) != (limits.rate, limits.burst):
+                before = Rate(limits.rate, limits.burst)
+            rates.setdefault(key.name, before)
+        self._keys, self._rates = keys, rates
+        return True
 
     @property
-    def open(self) -> bool:
-        """Whether everybody may do everything."""
-        return not self._keys
+    def names(self) -> set[str]:
+        """Return the names of the keys."""
+        return {key.name for key in self._keys.values()}
 
-    def check(self, authorization: bytes | None, scope: Scope) -> str:
-        """Return the name of the key ('' without keys), or raise `ProblemError`: unauthorized, forbidden."""
-        if self.open:
-            return ""
-        key = self._find(authorization)
-        if key is None:
-            detail = "send a known key as `Authorization: Bearer …`"
-            raise ProblemError(Problem("unauthorized", detail, headers={"WWW-Authenticate": "Bearer"}))
-        if not key.may(scope):
-            raise ProblemError(
-                Problem("forbidden", f"this needs a key with the scope {scope}", {"scope": scope})
-            )
-        return key.name
+    def find(self, authorization: bytes | None) -> ApiKey | None:
+        """Return the key that a header carries; None if it is none of ours, or has expired.
 
-    def _find(self, authorization: bytes | None) -> ApiKey | None:
-        """Compare with every key, in constant time: neither place nor content of a key shows."""
+        It is looked up by its hash: how long that takes says nothing about any secret.
+        """
         scheme, _, secret = (authorization or b"").partition(b" ")
-        given, found = _digest(secret.strip()), None
-        for digest, key in self._keys:
-            if hmac.compare_digest(digest, given):
-                found = key
-        return found if scheme.lower() == b"bearer" else None
+        key = self._keys.get(digest_of(secret.strip()))
+        if key is None or scheme.lower() != b"bearer" or time() >= key.expires_at:
+            return None
+        return key
+
+    def check(
+        self, authorization: bytes | None, scope: Scope, address: str = "", *, is_counted: bool = False
+    ) -> ApiKey | None:
+        """Return the key (None without keys), or raise `ProblemError`: unauthorized, forbidden, too_many_requests.
+
+        `is_counted`: this request was counted against the key's rate before.
+        """
+        if self.open:
+            return None
+        key = self.find(authorization)
+        if key is None:
+            raise ProblemError(self._unauthorized(authorization, address))
+        if not key.may(scope):
+            detail = f"this needs a key with the scope {scope}"
+            raise ProblemError(Problem("forbidden", detail, {"scope": scope}))
+        if not is_counted:
+            self._count(key)
+        return key
+
+    def _count(self, key: ApiKey) -> None:
+        rate = self._rates[key.name]
+        wait = rate.take(monotonic())
+        if wait:
+            policy = f'"key";q={rate.burst};w={math.ceil(rate.burst / rate.per_second)}'
+            detail = (
+                f"the key {key.name} may send {rate.per_second:,} requests a second, {rate.burst:,} at once"
+            )
+            raise ProblemError(too_many_requests(detail, wait, '"key"', policy))
+
+    def _unauthorized(self, authorization: bytes | None, address: str) -> Problem:
+        if authorization is not None:
+            self.on_wrong_key()
+            wait = self._wrong.add(_network(address), monotonic())
+            if wait:
+                policy = f'"wrong-keys";q={WRONG_KEYS_MAX};w={WRONG_KEYS_SECONDS:.0f}'
+                detail = "too many wrong keys came from this address; a known key is served all the same"
+                return too_many_requests(detail, wait, '"wrong-keys"', policy)
+        detail = "send a known key as `Authorization: Bearer …`"
+        return Problem("unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
 
 
 class Needs(HTTPBearer):
@@ -69,8 +129,26 @@ class Needs(HTTPBearer):
                 " set SELLABLE_API_KEYS"
             )
             raise ProblemError(Problem("forbidden", detail))
-        request.state.who = keys.check(given[0] if len(given) == 1 else None, self.scope)
+        # Several are none: which of them counts would be a guess.
+        authorization = given[0] if len(given) == 1 else None
+        is_counted = bool(getattr(request.state, "is_counted", False))
+        key = keys.check(authorization, self.scope, address_of(request.scope), is_counted=is_counted)
+        request.state.key = key
+        request.state.who = key.name if key else ""
 
 
-def _digest(secret: bytes) -> bytes:
-    return hashlib.sha256(secret).digest()
+def address_of(scope: Mapping[str, object]) -> str:
+    """Return where a request comes from: the other end of the connection, whatever a header says."""
+    client = scope.get("client")
+    return str(client[0]) if isinstance(client, tuple) else ""
+
+
+def _network(address: str) -> str:
+    """Return what one caller has: an IPv4 address, or the 64 bits of an IPv6 network."""
+    if ":" not in address:
+        return address
+    try:
+        network = ipaddress.IPv6Network((address.partition("%")[0], 64), strict=False)
+    except ValueError:
+        return address
+    return str(network)

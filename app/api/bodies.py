@@ -27,7 +27,9 @@ from app.domain.words import QUANTITY_MAX, Place
 from app.operations.stock_takes import CountedLine, StockTake
 
 LOCKS_MAX = 100
-"""Locks in one request."""
+"""Locks of one shortage that are resolved at once."""
+UNLOCKED_MAX = 1_000
+"""Locks that are given back at once."""
 SKUS_MAX = 1_000
 """SKUs in one list of availability."""
 
@@ -111,10 +113,39 @@ class UnlockBody(_Write):
 
     lines: Lines | None = Field(None, description="all that is left if omitted")
     reason: Reason | None = None
+    remember: bool = Field(
+        default=False, description="if no lock has this id yet: a creation that comes later holds nothing"
+    )
+
+    @field_validator("remember")
+    @classmethod
+    def _is_about_all_of_it(cls, value: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - pydantic calls it
+        if value and info.data.get("lines"):
+            raise ValueError("goes with all of a lock, not with lines of it")
+        return value
 
     def command(self, lock_id: str, key: str) -> commands.Unlock:
         """Return the command."""
         return commands.Unlock(lock_id, key, _lines(self.lines) if self.lines else None, self.reason)
+
+
+class UnlockManyBody(_Write):
+    """Give back all that is left of several locks."""
+
+    lock_ids: Annotated[list[Id], Field(min_length=1, max_length=UNLOCKED_MAX)]
+    remember: bool = Field(
+        default=False, description="an id that no lock has yet: a creation that comes later holds nothing"
+    )
+
+
+class ReopenBody(_Write):
+    """Hold it again, counted from now."""
+
+    ttl_seconds: Ttl | None = Field(description="null: never expires")
+
+    def command(self, lock_id: str, key: str) -> commands.Reopen:
+        """Return the command."""
+        return commands.Reopen(lock_id, key, _ms(self.ttl_seconds))
 
 
 class DeductBody(_Write):
@@ -122,21 +153,46 @@ class DeductBody(_Write):
 
     shipment_id: Id
     lines: Lines | None = Field(None, description="all that is left if omitted")
+    occurred_at: OccurredAt | None = Field(None, description="when it left; when it is recorded if omitted")
+    only_if_on_hand: bool = Field(default=False, description="refuse what is not on the shelf, by the counts")
 
     def command(self, lock_id: str) -> commands.Deduct:
         """Return the command."""
-        return commands.Deduct(lock_id, self.shipment_id, _lines(self.lines) if self.lines else None)
+        lines = _lines(self.lines) if self.lines else None
+        at = time_ms(self.occurred_at) if self.occurred_at else None
+        return commands.Deduct(lock_id, self.shipment_id, lines, at, only_if_on_hand=self.only_if_on_hand)
+
+
+class VoidBody(_Write):
+    """It never left."""
+
+    reason: Reason | None = None
+
+    def command(self, lock_id: str, shipment_id: str) -> commands.Void:
+        """Return the command, without what the shipment took."""
+        return commands.Void(lock_id, shipment_id, reason=self.reason)
 
 
 class ReplaceBody(_Write):
     """Other lines, in one swap."""
 
     lines: Lines
-    warehouses: Warehouses | None = None
+    warehouses: Warehouses | None = Field(
+        None, description="where from, best first; those of the lock if omitted"
+    )
+    ttl_seconds: Ttl | None = Field(
+        None,
+        description="a new expiry, counted from now; never if null, as it is if omitted",
+        json_schema_extra=_without_default,
+    )
 
-    def command(self, lock_id: str, key: str) -> commands.Replace:
-        """Return the command."""
-        return commands.Replace(lock_id, key, _lines(self.lines), tuple(self.warehouses or ()))
+    def command(self, lock_id: str, key: str, version: int | None) -> commands.Replace:
+        """Return the command, on the condition that the lock has that version, if one is given."""
+        renews = "ttl_seconds" in self.model_fields_set
+        ranked = tuple(self.warehouses or ())
+        return commands.Replace(
+            lock_id, key, _lines(self.lines), ranked, renews, _ms(self.ttl_seconds), version
+        )
 
 
 class AvailabilityBody(_Body):
@@ -196,6 +252,9 @@ class ExchangeBody(_Document):
     """A customer's goods came back, and others are held instead: both or neither."""
 
     exchange_id: Id
+    lock_id: Id | None = Field(
+        None, description="what it was shipped for: then no more than that, less what came back before"
+    )
     returned: Annotated[list[ReturnLine], LINES]
     lock: NewLockBody
 
@@ -203,7 +262,9 @@ class ExchangeBody(_Document):
         """Return the command."""
         returned = tuple(line.booking() for line in self.returned)
         lock = self.lock.command(ttl_seconds_default)
-        return commands.Exchange(self.exchange_id, self.warehouse, returned, lock, self.occurred_at_ms)
+        return commands.Exchange(
+            self.exchange_id, self.warehouse, returned, lock, self.occurred_at_ms, self.lock_id or ""
+        )
 
 
 class TransferLineBody(_Body):
@@ -286,6 +347,19 @@ class TransferCancelBody(_Write):
     """What has not shipped is not needed any more."""
 
 
+class TransferCloseBody(_Write):
+    """Nothing more of it is shipped."""
+
+    reason: Reason | None = None
+    in_transit: Literal["lost", "returned_to_source"] | None = Field(
+        None, description="what becomes of units on the way; they still arrive if omitted"
+    )
+
+    def command(self, transfer_id: str) -> commands.TransferClose:
+        """Return the command."""
+        return commands.TransferClose(transfer_id, in_transit=self.in_transit or "", reason=self.reason)
+
+
 State = Literal["available", "damaged"]
 _PLACES: dict[State, Place] = {"available": Place.AVAILABLE, "damaged": Place.DAMAGED}
 
@@ -332,11 +406,16 @@ class AdjustmentBody(_Document):
 
     adjustment_id: Id
     lines: Annotated[list[AdjustmentLine], LINES]
+    only_if_on_hand: bool = Field(
+        default=False, description="refuse to write off what is not on the shelf, by the counts"
+    )
 
     def command(self) -> commands.Adjust:
         """Return the command."""
         lines = tuple(line.booking() for line in self.lines)
-        return commands.Adjust(self.adjustment_id, self.warehouse, lines, self.occurred_at_ms)
+        return commands.Adjust(
+            self.adjustment_id, self.warehouse, lines, self.occurred_at_ms, self.only_if_on_hand
+        )
 
 
 class BufferLine(_Body):
@@ -446,6 +525,12 @@ class ResolveBody(_Write):
     """Which locks give back the case's SKU in its warehouse."""
 
     lock_ids: Annotated[list[Id], Field(min_length=1, max_length=LOCKS_MAX)]
+
+
+class DecideBody(_Write):
+    """What a person decides about what reporters disagree on, and why."""
+
+    reason: Reason
 
 
 class TreatBody(_Body):

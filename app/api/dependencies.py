@@ -1,5 +1,6 @@
 """What routes ask for: the operations, the settings, who calls, and the Idempotency-Key."""
 
+import re
 import time
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from app.settings import Settings
 from app.telemetry import Metrics
 
 KEY_HEADER = "Idempotency-Key"
+MATCH_HEADER = "If-Match"
 
 
 async def _operations(request: Request) -> Operations:
@@ -67,6 +69,36 @@ async def _key(
     return _read_key(request)
 
 
+_VERSION = re.compile(rb'"([0-9]{1,9})"')
+
+
+def _read_if_match(request: Request) -> int | None:
+    given = [
+        value.strip(b" \t")
+        for name, value in request.scope["headers"]
+        if name == MATCH_HEADER.lower().encode()
+    ]
+    if not given or given == [b"*"]:
+        return None
+    found = _VERSION.fullmatch(given[0])
+    if len(given) > 1 or found is None:
+        raise ProblemError(invalid((MATCH_HEADER, 'must be one version in quotes, such as "3"')))
+    return int(found[1])
+
+
+async def _version(
+    request: Request,
+    documented: Annotated[
+        str | None,
+        Header(
+            alias=MATCH_HEADER, description="the version that the lock must have, in quotes", examples=['"3"']
+        ),
+    ] = None,
+) -> int | None:
+    del documented
+    return _read_if_match(request)
+
+
 def require_key(key: str) -> None:
     """Raise `ProblemError` without a key: this step cannot be repeated safely without one."""
     if not key:
@@ -92,3 +124,5 @@ HealthOf = Annotated[Health, Depends(_health)]
 MetricsOf = Annotated[Metrics, Depends(_metrics)]
 Who = Annotated[str, Depends(_who)]
 Key = Annotated[str, Depends(_key)]
+IfMatch = Annotated[int | None, Depends(_version)]
+"""The version that a request is about; None: whichever it is."""

@@ -1,8 +1,10 @@
 """The body of /v1/warehouse-events: up to 10,000 events, as one JSON object or a line each (NDJSON)."""
 
 import asyncio
+import codecs
+import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 from fastapi import Request
@@ -12,22 +14,29 @@ from app.api.problems import Problem, ProblemError, invalid
 from app.api.strict import read_body
 from app.api.words import described
 from app.domain.codes import ID_LENGTH_MAX, SKU_LENGTH_MAX, WAREHOUSE_LENGTH_MAX, check_code
+from app.domain.inbox import SOURCE_LENGTH_MAX
 from app.domain.words import Durability
 from app.operations.warehouse_events import EVENT_TYPES, MalformedError, WarehouseEvent, read_event
 
 BYTES_MAX = 16 * 1_048_576
 EVENTS_MAX = 10_000
-SOURCE_LENGTH_MAX = 64
 SLICE = 256
 """Events that are read in one go: others get their turn in between."""
 
 
+Place = tuple[Literal["line", "index"], int]
+
+
 class Given(NamedTuple):
-    """What was sent: who it is from, and each event, or why it cannot be one."""
+    """What was sent: who it is from, and each event, or why it cannot be one.
+
+    `places` say where each event stands: its `line`, from 1, or its `index`, from 0.
+    """
 
     source: str
     events: list[WarehouseEvent | MalformedError]
     durability: Durability | None
+    places: Sequence[Place]
 
 
 class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,26 +54,54 @@ async def read_events(request: Request, source: str | None, durability: Durabili
     if media is Media.NDJSON:
         if source is None:
             raise ProblemError(invalid(("source", "must be given as a parameter beside NDJSON")))
-        lines = (await read_body(request, BYTES_MAX)).split(b"\n")
-        return Given(_checked(source), await _read_all([line for line in lines if line.strip()]), durability)
+        body = (await read_body(request, BYTES_MAX)).removeprefix(codecs.BOM_UTF8)
+        lines = [(number, line) for number, line in enumerate(body.split(b"\n"), 1) if line.strip()]
+        events = await _read_all([line for _, line in lines])
+        of_lines: list[Place] = [("line", number) for number, _ in lines]
+        return Given(_checked(source), events, durability, of_lines)
     if media is not Media.JSON:
         detail = "send Content-Type: application/json or application/x-ndjson"
         raise ProblemError(Problem("unsupported_media_type", detail))
     if source is not None or durability is not None:
         name = "source" if source else "durability"
         raise ProblemError(invalid((name, "give it in the JSON body, not in the query")))
-    envelope = _read_envelope(await read_body(request, BYTES_MAX))
-    return Given(_checked(envelope.source), await _read_all(envelope.events), envelope.durability)
+    envelope = _read_envelope((await read_body(request, BYTES_MAX)).removeprefix(codecs.BOM_UTF8))
+    events = await _read_all(envelope.events)
+    of_events: list[Place] = [("index", index) for index in range(len(events))]
+    return Given(_checked(envelope.source), events, envelope.durability, of_events)
 
 
 def _read_envelope(body: bytes) -> _Envelope:
     try:
-        return _envelope.decode(body)
+        envelope = _envelope.decode(body)
     except msgspec.ValidationError as error:
         message, _, field = str(error).partition(" - at `$")
         raise ProblemError(invalid((field.strip("`.") or "body", message))) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProblemError(invalid(("body", f"is not JSON: {error}"))) from None
+    _check_names(body, envelope.events)
+    return envelope
+
+
+def _check_names(body: bytes, events: Sequence[msgspec.Raw]) -> None:
+    """Raise `ProblemError` if a name comes twice around the events: the decoder takes the last of two."""
+
+    def around(text: bytes) -> int:
+        return body.count(text) - sum(bytes(event).count(text) for event in events)
+
+    names = _Envelope.__struct_fields__
+    # Names can be escaped, and texts can look like names: then all of it is read once more.
+    if not around(b"\\") and all(around(f'"{name}"'.encode()) <= 1 for name in names):
+        return
+    outermost = list[str]()
+
+    def note(pairs: list[tuple[str, Any]]) -> None:
+        outermost[:] = [name for name, _ in pairs]  # that of the whole body comes last
+
+    json.loads(body, object_pairs_hook=note)
+    for name in names:
+        if outermost.count(name) > 1:
+            raise ProblemError(invalid((name, "is given more than once")))
 
 
 def _checked(source: str) -> str:
@@ -113,6 +150,15 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "receipt_id": {"type": "string", "description": "received, transfer_received"},
     "return_id": {"type": "string", "description": "returned"},
     "adjustment_id": {"type": "string", "description": "adjusted"},
+    "from": {
+        "type": "string",
+        "enum": ["available", "damaged"],
+        "description": "regraded: what it was taken for",
+    },
+    "line_id": {
+        "type": "string",
+        "description": "its line in the document that it reports, as its source counts them",
+    },
 }
 _EVENTS = {
     "type": "array",

@@ -14,6 +14,15 @@ class Media(Enum):
     CSV = re.compile(r"text/csv\s*(?:;.*)?", re.IGNORECASE)
 
 
+_CHARSET = re.compile(r';\s*charset\s*=\s*(?:"([^"]*)"|([^\s;"]+))', re.IGNORECASE)
+
+
+def charset_of(request: Request) -> str:
+    """Return what the body's text is encoded as, if its type says so; else ''."""
+    found = _CHARSET.search(request.headers.get("content-type", ""))
+    return (found[1] or found[2] or "") if found else ""
+
+
 def media_of(request: Request) -> Media | None:
     """Return what the body is; None: nothing that is taken anywhere. JSON needs not be said."""
     given = request.headers.get("content-type")

@@ -1,5 +1,6 @@
 """Problems: the only place that decides HTTP statuses. Every error is an RFC 9457 `application/problem+json`."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,6 +23,7 @@ from app.domain.commands import (
     Return,
     Step,
     Transfer,
+    TransferClose,
     TransferReceive,
     TransferShip,
     TransferStep,
@@ -30,6 +32,7 @@ from app.domain.outcomes import Outcome
 from app.domain.past import Reach
 from app.domain.sourcing import Shortage
 from app.domain.times import time_text
+from app.domain.words import LINES_MAX
 from app.errors import (
     HotStoreFullError,
     LedgerBehindError,
@@ -52,18 +55,27 @@ Writing = Lock | Step | Book | Exchange | Transfer | TransferStep | Buffer
 
 TITLES: dict[str, tuple[int, str]] = {
     "invalid_request": (422, "The request cannot be understood"),
+    "malformed_request": (400, "The request is not HTTP as it must be"),
     "unauthorized": (401, "A key is needed"),
     "forbidden": (403, "The key does not cover this"),
+    "forbidden_host": (403, "The service is not called by this name"),
     "not_found": (404, "There is nothing here"),
     "method_not_allowed": (405, "The method is not offered here"),
+    "request_timeout": (408, "The request took too long to come in"),
     "payload_too_large": (413, "The body is too large"),
+    "uri_too_long": (414, "The target is too long"),
     "unsupported_media_type": (415, "The body's media type is not taken here"),
+    "unsupported_encoding": (415, "The body's encoding is not taken here"),
+    "too_many_requests": (429, "Too much was asked in a short time"),
+    "head_too_large": (431, "The request's head is too large"),
     "unknown_sku": (404, "The SKU is unknown"),
     "unknown_lock": (404, "The lock is unknown"),
+    "unknown_shipment": (404, "The shipment is unknown"),
     "unknown_transfer": (404, "The transfer is unknown"),
     "as_of_too_old": (422, "The ledger does not reach back that far"),
     "unknown_purchase_order": (404, "The purchase order is unknown"),
     "unknown_shortage": (404, "The shortage is unknown"),
+    "unknown_mismatch": (404, "The mismatch is unknown"),
     "unknown_reconciliation": (404, "The reconciliation is unknown"),
     "unknown_warehouse": (422, "The warehouse is unknown"),
     "wrong_warehouse": (422, "The snapshot is of another warehouse"),
@@ -75,6 +87,9 @@ TITLES: dict[str, tuple[int, str]] = {
     "lock_id_reused": (409, "The lock_id was used with other content"),
     "idempotency_key_reused": (409, "The Idempotency-Key was used with other content"),
     "shipment_id_reused": (409, "The shipment_id was used with other content"),
+    "shipment_voided": (409, "The shipment was voided"),
+    "shipment_returned": (409, "Some of the shipment came back"),
+    "shipment_reported": (409, "A warehouse says that the shipment left"),
     "return_id_reused": (409, "The return_id was used with other content"),
     "exchange_id_reused": (409, "The exchange_id was used with other content"),
     "adjustment_id_reused": (409, "The adjustment_id was used with other content"),
@@ -82,14 +97,17 @@ TITLES: dict[str, tuple[int, str]] = {
     "transfer_id_reused": (409, "The transfer_id was used with other content"),
     "purchase_order_id_reused": (409, "The purchase_order_id was used with other content"),
     "stock_take_id_reused": (409, "The stock_take_id was used with other content"),
+    "lock_changed": (412, "The lock was changed meanwhile"),
     "lock_not_held": (409, "The lock's state does not allow this step"),
     "lock_expired": (409, "The lock has expired"),
     "quantity_exceeds_lock": (409, "More than the lock holds"),
     "transfer_not_open": (409, "The transfer's state does not allow this step"),
     "quantity_exceeds_transfer": (409, "More than the transfer has left"),
+    "beyond_on_hand": (409, "Less is on the shelf"),
     "quantity_exceeds_shipment": (409, "More than was shipped for the lock"),
     "quantity_too_large": (409, "The count would grow too large"),
     "busy": (503, "Too many snapshots come in at once"),
+    "too_many_connections": (503, "Too many connections are open"),
     "not_ready": (503, "The service is not ready"),
     "backlog_full": (503, "Too much waits to be persisted"),
     "hot_store_full": (503, "The hot store is full"),
@@ -144,6 +162,13 @@ def invalid(*errors: tuple[str, str]) -> Problem:
     return Problem("invalid_request", f"{first['field']}: {first['message']}", {"errors": listed})
 
 
+def too_many_requests(detail: str, wait_seconds: float, name: str, policy: str) -> Problem:
+    """Return the problem of a caller that asks too often; `name` and `policy` as in the RateLimit header fields."""
+    seconds = str(max(1, math.ceil(wait_seconds)))
+    headers = {"Retry-After": seconds, "RateLimit": f"{name};r=0;t={seconds}", "RateLimit-Policy": policy}
+    return Problem("too_many_requests", detail, headers=headers)
+
+
 def printable(text: str) -> str:
     """Return the text as UTF-8 can carry it, cut where nobody reads on."""
     return text.encode("utf-8", "backslashreplace").decode()[:FIELD_LENGTH_MAX]
@@ -166,6 +191,12 @@ def unknown_lock(lock_id: str) -> Problem:
     return Problem("unknown_lock", "no lock had this id then", {"lock_id": lock_id})
 
 
+def unknown_shipment(shipment_id: str) -> Problem:
+    """Return the problem of a path whose lock has no such shipment."""
+    detail = "nothing shipped for the lock under this id"
+    return Problem("unknown_shipment", detail, {"shipment_id": shipment_id})
+
+
 def unknown_purchase_order(purchase_order_id: str) -> Problem:
     """Return the problem of a path whose order nobody has planned."""
     return Problem(
@@ -178,6 +209,11 @@ def unknown_purchase_order(purchase_order_id: str) -> Problem:
 def unknown_shortage(shortage_id: str) -> Problem:
     """Return the problem of a path whose case there never was."""
     return Problem("unknown_shortage", f"no shortage has the id {shortage_id}", {"shortage_id": shortage_id})
+
+
+def unknown_mismatch(mismatch_id: str) -> Problem:
+    """Return the problem of a path whose case there never was."""
+    return Problem("unknown_mismatch", f"no mismatch has the id {mismatch_id}", {"mismatch_id": mismatch_id})
 
 
 def unknown_reconciliation(reconciliation_id: str) -> Problem:
@@ -218,6 +254,14 @@ def purchase_order_id_reused() -> Problem:
 
 _REFUSALS: dict[Outcome, tuple[str, str]] = {
     Outcome.UNKNOWN_LOCK: ("unknown_lock", "no lock has this id"),
+    Outcome.LOCK_CHANGED: ("lock_changed", "its version is another one by now: read it, and decide again"),
+    Outcome.SHIPMENT_VOIDED: ("shipment_voided", "it never left; what leaves now needs a new id"),
+    Outcome.SHIPMENT_RETURNED: ("shipment_returned", "so it had left; nothing was changed"),
+    Outcome.SHIPMENT_REPORTED: (
+        "shipment_reported",
+        "a warehouse event says that it, or some of its goods, left: if they are there, they came back as a return",
+    ),
+    Outcome.BEYOND_ON_HAND: ("beyond_on_hand", "by the counts less is there; nothing was booked"),
     Outcome.LOCK_EXPIRED: ("lock_expired", "its stock was given back"),
     Outcome.LOCK_NOT_HELD: ("lock_not_held", "current_status says the state that the lock is in"),
     Outcome.QUANTITY_EXCEEDS_LOCK: ("quantity_exceeds_lock", "the lock holds less than the step asks for"),
@@ -251,15 +295,22 @@ _REFUSALS: dict[Outcome, tuple[str, str]] = {
 }
 
 
+_INVALID: dict[Outcome, tuple[str, str]] = {
+    Outcome.INVALID_ARGUMENT: ("body", "the hot store refused its arguments; nothing was changed"),
+    Outcome.TOO_MANY_LINES: ("lines", f"with those that shipped, a lock may have {LINES_MAX:,}"),
+}
+"""Refusals of a request as it is: the field, and what is wrong with it."""
+
+
 def of_answer(answer: Answer, command: Writing | None = None) -> Problem:
     """Return the problem of a refusal; raise `KeyError` if the outcome is none."""
     match answer.outcome:
-        case Outcome.INVALID_ARGUMENT:
-            return invalid(("body", "the hot store refused its arguments; nothing was changed"))
+        case Outcome.INVALID_ARGUMENT | Outcome.TOO_MANY_LINES:
+            return invalid(_INVALID[answer.outcome])
         case Outcome.ID_REUSED:
             code = "lock_id_reused" if answer.detail == "lock" else _code_reused(command)
             return Problem(code, "an id stands for one content; take a new id for another")
-        case Outcome.UNKNOWN_LOCK if isinstance(command, Return):
+        case Outcome.UNKNOWN_LOCK if isinstance(command, Return | Exchange):
             detail = "no lock has this id; leave lock_id out if nobody knows what they were shipped for"
             return Problem("unknown_lock", detail, {"lock_id": command.lock_id})
         case Outcome.UNKNOWN_SKU:
@@ -267,7 +318,14 @@ def of_answer(answer: Answer, command: Writing | None = None) -> Problem:
         case Outcome.WAREHOUSE_REQUIRED:
             return _warehouse_required(answer.detail, command)
     code, detail = _REFUSALS[answer.outcome]
+    if answer.outcome is Outcome.TRANSFER_NOT_OPEN and isinstance(command, TransferClose):
+        detail = "all of it is on the way: say in in_transit whether it is lost or returned_to_source"
     return Problem(code, detail, _extras_of(answer))
+
+
+def code_of(answer: Answer) -> str:
+    """Return the code of a refusal."""
+    return of_answer(answer).code
 
 
 def of_receipt(answer: Answer) -> Problem:
@@ -284,6 +342,10 @@ def _extras_of(answer: Answer) -> dict[str, Any]:
     extras: dict[str, Any] = {}
     if answer.lock:
         extras |= {"lock_id": answer.lock.lock_id, "current_status": answer.lock.status}
+    if answer.outcome is Outcome.LOCK_CHANGED and answer.lock:
+        extras["version"] = answer.lock.version
+    if answer.beyond_on_hand:
+        extras["beyond_on_hand"] = [one._asdict() for one in answer.beyond_on_hand]
     if answer.transfer:
         extras |= {"transfer_id": answer.transfer.transfer_id, "current_status": answer.transfer.status}
     if answer.shortages:

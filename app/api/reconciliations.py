@@ -7,6 +7,7 @@ from app.domain.reconciliation import Discrepancy, Reconciliation
 from app.domain.times import time_text
 from app.operations.compensations import Treated
 from app.operations.reconciliations import Report
+from app.operations.snapshots.spool import Spool
 
 
 def of_reconciliation(found: Reconciliation) -> dict[str, Any]:
@@ -23,6 +24,14 @@ def of_reconciliation(found: Reconciliation) -> dict[str, Any]:
         "totals": found.totals,
     }
     return told | ({"failure": found.failure} if found.failure else {})
+
+
+def of_reading(spool: Spool) -> dict[str, Any]:
+    """Return what of a snapshot's lines is not compared, and what of it was not used, if anything."""
+    told: dict[str, Any] = {}
+    if spool.errors:
+        told["skipped"] = [{"field": field, "message": message} for field, message in spool.errors]
+    return told | ({"notes": spool.notes} if spool.notes else {})
 
 
 def of_discrepancy(one: Discrepancy) -> dict[str, Any]:

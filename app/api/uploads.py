@@ -1,16 +1,18 @@
 """Snapshots as they come in over HTTP: streamed, bounded, a few at a time."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from fastapi import Request
 
-from app.api.media import Media, media_of
+from app.api.media import Media, charset_of, media_of
 from app.api.problems import Problem, ProblemError, invalid
 from app.api.strict import too_large
 from app.domain.times import time_ms
-from app.operations.snapshots.formats import CsvLines, Format, JsonBody, NdjsonLines
+from app.files.options import HTTP, Options, check_encoding, preset_of, read_names
+from app.operations.snapshots.csv_lines import COLUMNS, CsvLines
+from app.operations.snapshots.formats import Format, JsonBody, NdjsonLines
 from app.operations.snapshots.spool import SNAPSHOT_BYTES_MAX, Asked, Spool
 
 UPLOADS_MAX = 2
@@ -38,17 +40,42 @@ class Uploads:
             self._count -= 1
 
 
-def format_of(request: Request, spool: Spool, asked: Asked | None) -> Format:
-    """Return what reads a body of this type, or raise `ProblemError`."""
+def format_of(
+    request: Request, spool: Spool, asked: Asked | None, options: Options, *, is_partial: bool, adds_up: bool
+) -> Format:
+    """Return what reads a body of this type, or raise `ProblemError`; `options` are about CSV."""
     media = media_of(request)
     if media is Media.JSON:
-        return JsonBody(spool, time_ms)
+        return JsonBody(spool, time_ms, is_partial=is_partial, adds_up=adds_up)
     if media is None:
         detail = "send Content-Type: text/csv, application/x-ndjson or application/json"
         raise ProblemError(Problem("unsupported_media_type", detail))
     if asked is None:
         raise ProblemError(invalid(("warehouse", "Field required"), ("as_of", "Field required")))
-    return CsvLines(spool, asked) if media is Media.CSV else NdjsonLines(spool, asked)
+    return CsvLines(spool, asked, options) if media is Media.CSV else NdjsonLines(spool, asked)
+
+
+def options_of(
+    request: Request, *, names: Sequence[str], form: str | None, codes: str | None, accepts_last_line: bool
+) -> Options:
+    """Return how a CSV body is to be read, or raise `ProblemError`."""
+    try:
+        theirs = read_names(names, COLUMNS)
+    except ValueError as error:
+        raise ProblemError(invalid(("map", str(error)))) from None
+    charset = charset_of(request) if media_of(request) is Media.CSV else ""
+    try:
+        encoding = check_encoding(charset) if charset else ""
+    except ValueError as error:
+        raise ProblemError(Problem("unsupported_media_type", f"charset: {error}")) from None
+    return Options(
+        encoding=encoding,
+        names=theirs,
+        preset=preset_of(form) if form else None,
+        codes_as_is=codes == "as-is",
+        accepts_last_line=accepts_last_line,
+        ways=HTTP,
+    )
 
 
 async def read_snapshot(request: Request, form: Format) -> Asked:

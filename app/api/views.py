@@ -1,6 +1,6 @@
 """Replies: what the operations' values look like as JSON."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,18 +16,22 @@ from app.api.bodies import (
     ReturnLine,
     StockTakeBody,
 )
-from app.domain.answers import LockView, TransferView
+from app.domain.answers import Answer, LockView, TransferLine, TransferView
+from app.domain.documents import Units
 from app.domain.events import Counts
 from app.domain.past import Explanation, PastMove, StockThen
 from app.domain.purchase_orders import Arrived, Expected, OpenLine, OrderStatus, PurchaseOrder
 from app.domain.shortages import Remedy, ShortageCase
 from app.domain.times import time_ms, time_text
+from app.ledger.documents import Mismatch
 from app.operations.availability import Page
-from app.operations.durability import Told
+from app.operations.durability import LASTING, Told
+from app.operations.mismatches import Decided
 from app.operations.purchase_orders import Received
 from app.operations.shortages import Resolution
 from app.operations.stock import Stock
 from app.operations.stock_takes import Counted
+from app.operations.unlocking import Unlocked
 
 JSON = "application/json"
 PROMISES_MAX = 100
@@ -120,7 +124,8 @@ def of_lock(lock: LockView) -> dict[str, Any]:
         for line in lock.lines
     ]
     expires_at = time_text(lock.expires_at)
-    return {"lock_id": lock.lock_id, "status": lock.status, "expires_at": expires_at, "lines": lines}
+    head = {"lock_id": lock.lock_id, "status": lock.status, "expires_at": expires_at, "lines": lines}
+    return head | {"version": lock.version}
 
 
 def of_step(told: Told) -> dict[str, Any]:
@@ -128,15 +133,44 @@ def of_step(told: Told) -> dict[str, Any]:
     lock = told.answer.lock
     if lock is None:
         raise ValueError(f"{told.answer.outcome} shows no lock")
-    status = told.answer.current_status
-    return of_lock(lock) | _written(told) | ({"current_status": status} if status else {})
+    beyond = [one._asdict() for one in told.answer.beyond_on_hand]
+    return of_lock(lock) | _written(told) | ({"beyond_on_hand": beyond} if beyond else {}) | _again(told)
+
+
+def _again(told: Told) -> dict[str, Any]:
+    """Return what a repeat says besides: the status by now, and of an ended lock what was answered first."""
+    answer = told.answer
+    now = {"current_status": answer.current_status} if answer.current_status else {}
+    return now | ({"original_status": answer.original_status} if answer.original_status else {})
+
+
+def of_unlocked(lock_ids: Sequence[str], done: Unlocked, code_of: Callable[[Answer], str]) -> dict[str, Any]:
+    """Return what became of each lock: its status, or why it cannot be given back."""
+    results = []
+    for lock_id, answer in zip(lock_ids, done.answers, strict=True):
+        told: dict[str, Any] = {"lock_id": lock_id}
+        if answer is None:
+            told["code"] = "unavailable"
+        elif answer.outcome in LASTING and answer.lock is not None:
+            told["status"] = answer.lock.status
+        else:
+            told["code"] = code_of(answer)
+        results.append(told)
+    return {"results": results, "position": wire_position(done.position), "durability": done.durability}
 
 
 def of_transfer(transfer: TransferView) -> dict[str, Any]:
     """Return a transfer."""
-    lines = [line._asdict() for line in transfer.lines]
+    lines = [_of_transfer_line(line) for line in transfer.lines]
     ends = {"from": transfer.source, "to": transfer.destination}
     return {"transfer_id": transfer.transfer_id, **ends, "status": transfer.status, "lines": lines}
+
+
+def _of_transfer_line(line: TransferLine) -> dict[str, Any]:
+    told = line._asdict()
+    if not line.returned:
+        del told["returned"]
+    return told
 
 
 def of_transfer_step(told: Told) -> dict[str, Any]:
@@ -144,8 +178,7 @@ def of_transfer_step(told: Told) -> dict[str, Any]:
     transfer = told.answer.transfer
     if transfer is None:
         raise ValueError(f"{told.answer.outcome} shows no transfer")
-    status = told.answer.current_status
-    return of_transfer(transfer) | _written(told) | ({"current_status": status} if status else {})
+    return of_transfer(transfer) | _written(told) | _again(told)
 
 
 def of_return(body: ReturnBody, told: Told) -> dict[str, Any]:
@@ -161,10 +194,9 @@ def of_exchange(body: ExchangeBody, told: Told) -> dict[str, Any]:
     lock = told.answer.lock
     if lock is None:
         raise ValueError(f"{told.answer.outcome} shows no lock")
-    status = told.answer.current_status
     head = {"exchange_id": body.exchange_id, "warehouse": body.warehouse} | _when(body)
     halves = {"returned": _merged(body.returned), "lock": of_lock(lock)}
-    return head | halves | _written(told) | ({"current_status": status} if status else {})
+    return head | halves | _written(told) | _again(told)
 
 
 def _merged(lines: Sequence[ReturnLine]) -> list[dict[str, Any]]:
@@ -285,8 +317,52 @@ def _when(body: ReturnBody | AdjustmentBody | ExchangeBody | ReceiptBody) -> dic
     return {"occurred_at": time_text(body.occurred_at_ms)} if body.occurred_at else {}
 
 
+def of_mismatch(case: Mismatch) -> dict[str, Any]:
+    """Return a case, with what each reporter said and what is booked."""
+    kind, _, rest = case.family.partition(":")
+    document, names = _DOCUMENTS[kind]
+    ids = dict(zip(names, rest.rsplit("{", 1) if len(names) > 1 else [rest], strict=True))
+    told: dict[str, Any] = {"mismatch_id": str(case.mismatch_id), "document": document}
+    told |= {name: text for name, text in ids.items() if text and not text.startswith("{")}
+    if case.lock_id:
+        told["lock_id"] = case.lock_id
+    said = [
+        {"reporter": one.reporter} | _of_units(one.document, one.warehouse, one.units)
+        for one in case.sums.claims
+    ]
+    booked = [_of_units(*one) for one in case.sums.booked]
+    told |= {"sku": case.sku, "differs": case.differs, "said": said, "booked": booked}
+    return told | {"opened_at": time_text(case.opened_at)}
+
+
+_DOCUMENTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "deduct": ("shipment", ("lock_id",)),
+    "transfer_ship": ("transfer_shipment", ("transfer_id",)),
+    "transfer_receive": ("transfer_receipt", ("transfer_id",)),
+    "receipt": ("receipt", ("purchase_order_id", "receipt_id")),
+    "return": ("return", ("return_id",)),
+    "adjustment": ("adjustment", ("adjustment_id",)),
+}
+"""By kind of family: what its documents are called, and the ids in its name."""
+
+
+def _of_units(document: str, warehouse: str, units: Units) -> dict[str, Any]:
+    told: dict[str, Any] = {"document_id": document} if document and not document.startswith("{") else {}
+    return told | {"warehouse": warehouse, "quantity": units[0], "damaged": units[1], "lost": units[2]}
+
+
+def of_decided(done: Decided) -> dict[str, Any]:
+    """Return what was decided of a case."""
+    position = done.answer.position if done.answer else ""
+    told = {"mismatch_id": str(done.case.mismatch_id), "sku": done.case.sku, "decision": done.decision}
+    return (
+        told | ({"position": wire_position(position)} if position else {}) | {"durability": done.durability}
+    )
+
+
 def _booked(lines: list[dict[str, Any]], told: Told) -> dict[str, Any]:
-    return {"lines": lines} | _written(told)
+    waiting = {"waiting": msgspec.json.decode(told.answer.detail)} if told.answer.detail else {}
+    return {"lines": lines} | waiting | _written(told)
 
 
 def _written(told: Told) -> dict[str, Any]:

@@ -1,26 +1,32 @@
 """The connections to both stores that every process has, and which servers are refused."""
 
 import contextlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Self
 
+import structlog
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.errors import UnavailableError
+from app.errors import ConfigurationError, UnavailableError
 from app.hotstore import wire
 from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.replicas import Replicas
+from app.hotstore.rights import inner_commands, lacking
 from app.hotstore.store import HotStore
 from app.hotstore.words import WorkerWords
+from app.ledger.database import open_engine
 from app.ledger.migrate import check_schema, migrate
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.watch import LedgerWatch
 from app.recovery.belonging import check_installation, refuse_foreign_keys
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
 from app.settings import Settings
+
+_log = structlog.get_logger()
 
 SHARD = 0
 
@@ -31,6 +37,7 @@ class Connections:
 
     settings: Settings
     redis_url: str
+    database_url: str
     client: Redis
     engine: AsyncEngine
     keys: Keys
@@ -42,11 +49,12 @@ class Connections:
     words: WorkerWords
 
     @classmethod
-    def connect(cls, settings: Settings, redis_url: str, client: Redis, engine: AsyncEngine) -> Self:
-        """Put them together; nothing is connected before it is used."""
+    def connect(cls, settings: Settings, redis_url: str, database_url: str) -> Self:
+        """Put them together; nothing is connected before it is used. `ConfigurationError` on a bad URL."""
+        client, engine = wire.connect(redis_url), open_engine(database_url)
         keys, code = Keys(settings.prefix), library()
         caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
-        level = HotLevel(client, replicas=settings.replicas)
+        level = HotLevel(client, keys, replicas=settings.replicas)
         replicas = Replicas(
             wire.connect(redis_url, connections_max=1),
             keys,
@@ -57,6 +65,7 @@ class Connections:
         return cls(
             settings,
             redis_url,
+            database_url,
             client,
             engine,
             keys,
@@ -83,9 +92,26 @@ class Connections:
         await self.level.refresh()
         return server
 
+    async def check_rights(self, needed: Collection[str]) -> None:
+        """Refuse a Redis user whose functions would fail half-way, and log what else it lacks.
+
+        While the functions are not loaded nobody can tell; but nothing can be called then either.
+        """
+        lacks = (await lacking(self.client, self.keys) or frozenset()).intersection(needed)
+        if half := sorted(lacks.intersection(inner_commands())):
+            raise ConfigurationError(
+                f"the Redis user may not run {', '.join(half)}, which the functions need: see deploy/users.acl"
+            )
+        if lacks:
+            _log.error("hot_store.user_lacks", rights=sorted(lacks), see="deploy/users.acl")
+
     async def migrate(self) -> str:
-        """Bring the ledger's tables and the functions up to date; return the revision."""
+        """Bring the ledger's tables and the functions up to date; return the revision.
+
+        Where another version's functions are in use, ours may be used beside them from now on.
+        """
         await self._check_hot_server()
         revision = await migrate(self.engine)
         await self.gate.load_library()
+        await self.gate.adopt()
         return revision

@@ -1,12 +1,15 @@
 """What the worker does in the background."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from app.bootstrap.connections import SHARD, Connections
 from app.bootstrap.operations import durabilities_of, inbox_of, operations_of
-from app.bootstrap.tools import reconcile_of, recovery_of, rounds_of
+from app.bootstrap.tools import lost_of, reconcile_of, recovery_of, rounds_of
 from app.hotstore.backlog import OutboxRoom
 from app.hotstore.clock import HotClock
+from app.hotstore.store import HotStore
 from app.ledger.archive import Archive
 from app.ledger.backlog import BacklogRows
 from app.ledger.future_locks import FutureLocks
@@ -15,18 +18,20 @@ from app.ledger.partitions import Partitions
 from app.ledger.quarantine import QuarantiningWriter
 from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.recovery_rows import RecoveryRows
-from app.worker import check, forget, inbox, overdue, partitions, reconcile, recover, retention
+from app.recovery.checks import HotLevel
+from app.worker import check, forget, inbox, lost, overdue, partitions, reconcile, recover, retention
 from app.worker.backlog import Backlog, Limits
 from app.worker.clock import ClockWatch
-from app.worker.duty import Duty
+from app.worker.duty import Duty, Waiting
 from app.worker.expire import Sweeper
 from app.worker.persist import Persist
 from app.worker.timekeeper import Timekeeper
 
 
-def duties_of(stores: Connections) -> list[Duty]:
-    """What the worker does in the background."""
+def duties_of(stores: Connections, speaks: HotStore | None = None) -> list[Duty]:
+    """What the worker does in the background. `speaks` is what it publishes its status with, if it is another."""
     settings = stores.settings
+    waiting = Waiting()
     recovery = recovery_of(stores)
     persist = Persist(
         stores.client,
@@ -49,11 +54,11 @@ def duties_of(stores: Connections) -> list[Duty]:
     checking = []
     if settings.check_slice_seconds:
         checking.append(check.duty(rounds_of(stores).run_once, slice_seconds=settings.check_slice_seconds))
-    return [
+    duties = [
         *checking,
-        recover.duty(recovery),
+        recover.duty(recovery, stores.gate),
         persist.duty(),
-        _backlog(stores, lambda: persist.trouble).duty(),
+        _backlog(stores, speaks or stores.hot, lambda: persist.trouble, waiting).duty(),
         Sweeper(stores.hot, clock, interval_seconds=settings.sweep_interval_seconds).duty(),
         Timekeeper(
             stores.hot,
@@ -64,6 +69,7 @@ def duties_of(stores: Connections) -> list[Duty]:
             set_back=lambda: recovery.ensure_open(doubt=True),
             ahead_seconds_max=settings.clock_jump_seconds_max,
         ).duty(),
+        lost.duty(lost_of(stores)),
         forget.duty(stores.hot, horizon),
         inbox.duty(inbox_of(stores, durabilities_of(stores))),
         _reconcile_duty(stores),
@@ -77,9 +83,23 @@ def duties_of(stores: Connections) -> list[Duty]:
             closed_lock_days_kept=settings.closed_lock_days_kept,
         ),
     ]
+    return [waiting.noting(duty) for duty in duties]
 
 
-def _backlog(stores: Connections, trouble: Callable[[], str]) -> Backlog:
+@dataclass(frozen=True, slots=True)
+class _Status:
+    waiting: Waiting
+    level: HotLevel
+
+    def waits(self) -> dict[str, str]:
+        return self.waiting.waits()
+
+    async def durability(self) -> dict[str, Any]:
+        await self.level.refresh()
+        return self.level.statement
+
+
+def _backlog(stores: Connections, speaks: HotStore, trouble: Callable[[], str], waiting: Waiting) -> Backlog:
     settings = stores.settings
     limits = Limits(
         settings.outbox_soft,
@@ -90,10 +110,11 @@ def _backlog(stores: Connections, trouble: Callable[[], str]) -> Backlog:
     )
     return Backlog(
         OutboxRoom(stores.client, stores.keys),
-        stores.hot,
+        speaks,
         limits,
         BacklogRows(stores.engine).figures,
         trouble,
+        _Status(waiting, stores.level),
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from app.bootstrap import tools
 from app.bootstrap.connections import Connections
@@ -10,10 +11,8 @@ from app.bootstrap.duties import duties_of
 from app.bootstrap.operations import operations_of
 from app.bootstrap.tools import Progress
 from app.errors import ConfigurationError
-from app.hotstore import wire
 from app.hotstore.line import Line
 from app.hotstore.store import HotStore
-from app.ledger import database
 from app.ledger.lost import LostRows
 from app.operations.operations import Operations
 from app.operations.quarantine import Quarantine
@@ -58,9 +57,9 @@ class Stores(Connections):
         """What the API and the commands can do."""
         return operations_of(self)
 
-    def duties(self) -> list[Duty]:
-        """What the worker does in the background."""
-        return duties_of(self)
+    def duties(self, speaks: HotStore | None = None) -> list[Duty]:
+        """What the worker does in the background. `speaks` is what it publishes its status with, if it is another."""
+        return duties_of(self, speaks)
 
 
 @asynccontextmanager
@@ -74,16 +73,14 @@ async def open_stores(
         raise ConfigurationError(
             "SELLABLE_REDIS_URL and SELLABLE_DATABASE_URL must be set (or use `sellable up`)"
         )
-    client = wire.connect(redis_url)
-    engine = database.open_engine(database_url)
-    stores = Stores.connect(settings, redis_url, client, engine)
+    stores = Stores.connect(settings, redis_url, database_url)
     try:
         yield stores
     finally:
         await stores.watch.close()
         await stores.replicas.close()
-        await client.aclose()
-        await engine.dispose()
+        await stores.client.aclose()
+        await stores.engine.dispose()
 
 
 @asynccontextmanager
@@ -94,10 +91,19 @@ async def open_operations(redis_url: str = "", database_url: str = "") -> AsyncI
         yield stores.operations()
 
 
+class Kept(Protocol):
+    """Something that is done again and again beside the rest."""
+
+    async def keep(self) -> None:
+        """Do it until cancelled."""
+        ...
+
+
 @asynccontextmanager
-async def kept(stores: Stores) -> AsyncIterator[None]:
-    """Keep reading what the hot store can keep, and what the worker says."""
-    tasks = [asyncio.create_task(one.keep()) for one in (stores.level, stores.words)]
+async def kept(stores: Stores, *more: Kept) -> AsyncIterator[None]:
+    """Keep reading what the hot store can keep, and what the worker says; and what else is to be kept up."""
+    all_kept: tuple[Kept, ...] = (stores.level, stores.words, *more)
+    tasks = [asyncio.create_task(one.keep()) for one in all_kept]
     try:
         yield
     finally:

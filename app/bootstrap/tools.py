@@ -45,7 +45,6 @@ def recovery_of(stores: Connections, progress: Progress = lambda _what, _count: 
         RecoveryRows(stores.engine, SHARD),
         QuarantiningWriter(stores.engine, SHARD),
         Rules(
-            horizon_seconds=stores.settings.horizon_seconds,
             outbox_max=stores.settings.outbox_max,
             settle_seconds=stores.settings.call_deadline_seconds + SETTLE_SECONDS,
             clock_ahead_seconds=stores.settings.clock_jump_seconds_max,

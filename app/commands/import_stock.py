@@ -1,31 +1,50 @@
-"""`sellable import-stock`: sets what is on hand, absolutely, from a CSV file; a rerun changes nothing."""
+"""`sellable import-stock`: what is on hand, from a file. A rerun changes nothing, and sells nothing again that left."""
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, closing
-from itertools import islice
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from app.commands.csv_rows import BadLineError, Record, Rows, open_csv, quantity
-from app.commands.progress import meter
+from app.commands.file_rows import FileRows, opened, size_of
+from app.commands.progress import Complaints, Meter, meter
 from app.commands.service import find_service
-from app.domain.codes import check_sku, check_warehouse, shown
+from app.commands.stock_rows import StockRow, StockRows, sheet_of
 from app.errors import NotReadyError, OutcomeUnknownError, SellableError, UnavailableError
-from app.operations.openings import OpeningRow
+from app.files.options import Options
+from app.operations.openings import Change, OpeningRow, Set
+from app.operations.warehouses import unknown_among
 
 CHUNK_ROWS = 500
 CHUNKS_IN_FLIGHT_MAX = 4
 RETRY_SECONDS = 60.0
 RETRY_PAUSE_SECONDS = 0.5
+WHO = "sellable import-stock"
+
+Numbered = tuple[int, OpeningRow]
+"""A row, and the line of the file that it stands in."""
 
 
 class Openings(Protocol):
     """What books opening stock."""
 
-    async def book(self, rows: Sequence[OpeningRow]) -> int:
-        """Set every row, all or none; how many of them changed something."""
+    async def book(self, rows: Sequence[OpeningRow], *, who: str = "") -> int:
+        """Set every row, whatever has happened; how many of them changed something."""
+        ...
+
+    async def book_unmoved(self, rows: Sequence[OpeningRow], *, who: str = "") -> Set:
+        """Set the rows that have not moved since their opening."""
+        ...
+
+    async def book_counted(self, rows: Sequence[OpeningRow], at_ms: int, *, who: str = "") -> Set:
+        """Take the rows as counted at a time."""
+        ...
+
+    async def preview(
+        self, rows: Sequence[OpeningRow], *, at_ms: int | None, absolute: bool
+    ) -> Sequence[Change]:
+        """What booking the rows would change."""
         ...
 
 
@@ -41,112 +60,129 @@ class Operations(Protocol):
 OpenOperations = Callable[[str, str], AbstractAsyncContextManager[Operations]]
 
 
-async def import_stock(file: Path, data_dir: Path, *, open_operations: OpenOperations) -> int:
+@dataclass(frozen=True, slots=True)
+class How:
+    """How rows are booked: `at_ms` as counted then (ms since 1970), `overwrite` whatever has happened since."""
+
+    at_ms: int | None = None
+    overwrite: bool = False
+    dry_run: bool = False
+    new_warehouses: bool = False
+    adds_up: bool = False
+
+
+async def import_stock(
+    file: Path,
+    data_dir: Path,
+    *,
+    open_operations: OpenOperations,
+    options: Options | None = None,
+    how: How | None = None,
+) -> int:
     """Import `file` (columns sku, warehouse, quantity and maybe buffer) and print what was done.
 
     `open_operations(redis_url, database_url)` reaches both stores. Returns the exit code: 0, 3 when
     lines were bad, 1 when none was good. SellableError when the file or the service cannot be used.
     """
+    options, how = options or Options(), how or How()
     service = find_service(data_dir, "redis", "database")
-    with (
-        open_csv(file, required=("sku", "warehouse", "quantity"), optional=("buffer",)) as source,
-        closing(SeenKeys()) as seen,
-        meter("importing", source.bytes_total, "bytes") as display,
-    ):
-        rows = Rows(source, lambda record: _parse(record, seen), meter=display)
-        booked = Booked()
-        async with open_operations(service.redis, service.database) as operations:
-            await _book_all(rows, operations.openings, booked)
-    print(f"imported {booked.rows} rows ({booked.changed} changed), {rows.bad} bad lines")
+    with opened(file) as raw, closing(StockRows()) as kept:
+        with meter("reading", size_of(raw), "bytes") as display:
+            sheet = sheet_of(options)
+            rows = FileRows(
+                file, raw, sheet, options, meter=display, on_bad=lambda bad: kept.note_bad(bad.known)
+            )
+            kept.add_all(rows)
+            kept.settle(rows.refuse, display.note, options.ways, adds_up=how.adds_up)
+            if not how.new_warehouses:
+                unknown = await unknown_among(kept.warehouses())
+                kept.refuse_warehouses(unknown, rows.refuse, "is not known (--new-warehouses makes it one)")
+        with meter("importing", kept.count(), "rows") as display:
+            job = _Job(how, rows, display)
+            async with open_operations(service.redis, service.database) as operations:
+                await job.run(kept.chunks(CHUNK_ROWS), operations.openings)
+            job.finish()
     if rows.bad == 0:
         return 0
-    return 3 if booked.rows else 1
+    return 3 if job.rows else 1
 
 
-class SeenKeys:
-    """Which (sku, warehouse) pairs came already, and in which line. On disk: memory stays flat."""
+class _Job:
+    """Books the rows of one file, or says what booking them would change."""
 
-    def __init__(self) -> None:
-        # An empty name is SQLite's own temporary file, gone when it is closed.
-        self._database = sqlite3.connect("", isolation_level=None)
-        self._database.execute(
-            "CREATE TABLE seen (sku TEXT, warehouse TEXT, line INTEGER,"
-            " PRIMARY KEY (sku, warehouse)) WITHOUT ROWID"
-        )
-        self._database.execute("BEGIN")
+    def __init__(self, how: How, file: FileRows[StockRow], display: Meter) -> None:
+        self._how = how
+        self._file = file
+        self._display = display
+        self._shown = Complaints("changes")
+        self.rows = self.changed = 0
 
-    def add(self, sku: str, warehouse: str, line: int) -> None:
-        """Remember a pair; BadLineError when an earlier line had it."""
-        added = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (sku, warehouse, line))
-        if added.rowcount:
-            return
-        query = "SELECT line FROM seen WHERE sku = ? AND warehouse = ?"
-        earlier = self._database.execute(query, (sku, warehouse)).fetchone()[0]
-        raise BadLineError(f"{shown(sku)} in {shown(warehouse)} was given in line {earlier} already")
-
-    def close(self) -> None:
-        """Throw the file away."""
-        self._database.close()
-
-
-class Booked:
-    """What was booked so far, in rows."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self.changed = 0
-
-
-def _parse(record: Record, seen: SeenKeys) -> OpeningRow:
-    values = record.values
-    row = OpeningRow(
-        sku=check_sku(values["sku"]),
-        warehouse=check_warehouse(values["warehouse"]),
-        on_hand=quantity(values["quantity"]),
-        buffer=quantity(values["buffer"], "buffer") if values["buffer"] else None,
-    )
-    seen.add(row.sku, row.warehouse, record.line)
-    return row
-
-
-async def _book_all(rows: Rows[OpeningRow], openings: Openings, booked: Booked) -> None:
-    """Several bookers take chunks from one iterator: bounded in flight, and read only as fast as booked."""
-    chunks = _chunks(iter(rows))
-    bookers = [
-        asyncio.create_task(_book_chunks(chunks, openings, booked)) for _ in range(CHUNKS_IN_FLIGHT_MAX)
-    ]
-    try:
-        await asyncio.gather(*bookers)
-    except SellableError as error:
-        raise SellableError(
-            f"{error}; {booked.rows} rows were imported before, and a rerun is safe"
-        ) from error
-    finally:
-        for booker in bookers:
-            booker.cancel()
-        await asyncio.gather(*bookers, return_exceptions=True)
-
-
-def _chunks(rows: Iterator[OpeningRow]) -> Iterator[list[OpeningRow]]:
-    while chunk := list(islice(rows, CHUNK_ROWS)):
-        yield chunk
-
-
-async def _book_chunks(chunks: Iterator[list[OpeningRow]], openings: Openings, booked: Booked) -> None:
-    for chunk in chunks:
-        changed = await _book(chunk, openings)  # before the sum: the other bookers add to it meanwhile
-        booked.changed += changed
-        booked.rows += len(chunk)
-
-
-async def _book(chunk: list[OpeningRow], openings: Openings) -> int:
-    """Book one chunk. Rows are absolute, so repeating one whose outcome is unknown is safe."""
-    loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + RETRY_SECONDS
-    while True:
+    async def run(self, chunks: Iterator[list[Numbered]], openings: Openings) -> None:
+        """Several bookers take chunks from one iterator: bounded in flight, and read only as fast as booked."""
+        bookers = [
+            asyncio.create_task(self._book_chunks(chunks, openings)) for _ in range(CHUNKS_IN_FLIGHT_MAX)
+        ]
         try:
-            return await openings.book(chunk)
-        except (UnavailableError, NotReadyError, OutcomeUnknownError):
-            if loop.time() + RETRY_PAUSE_SECONDS > give_up_at:
-                raise
-        await asyncio.sleep(RETRY_PAUSE_SECONDS)
+            await asyncio.gather(*bookers)
+        except SellableError as error:
+            raise SellableError(
+                f"{error}; {self.rows} rows were imported before, and a rerun is safe"
+            ) from error
+        finally:
+            for booker in bookers:
+                booker.cancel()
+            await asyncio.gather(*bookers, return_exceptions=True)
+
+    def finish(self) -> None:
+        """Say what was done, or would be."""
+        self._file.finish()
+        self._shown.finish(print)
+        done = "would import" if self._how.dry_run else "imported"
+        print(f"{done} {self.rows} rows ({self.changed} changed), {self._file.bad} bad lines")
+
+    async def _book_chunks(self, chunks: Iterator[list[Numbered]], openings: Openings) -> None:
+        for chunk in chunks:
+            done = await self._repeated(chunk, openings)
+            self.changed += done.changed
+            self.rows += len(chunk) - len(done.refused)
+            lines = {(row.sku, row.warehouse): line for line, row in chunk}
+            for change in done.refused:
+                row = change.row
+                reason = f"{row.sku} {row.warehouse} {change.before} -> {row.on_hand} {change.refusal}"
+                self._file.refuse(lines[row.sku, row.warehouse], f"{reason}{self._advice()}")
+            self._display.update(self.rows)
+
+    def _advice(self) -> str:
+        if self._how.at_ms is None:
+            return " (--as-of T takes it as counted at a time, --overwrite sets it whatever has happened)"
+        return ""
+
+    async def _repeated(self, chunk: list[Numbered], openings: Openings) -> Set:
+        """Book one chunk. Repeating one whose outcome is unknown is safe."""
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + RETRY_SECONDS
+        while True:
+            try:
+                return await self._book([row for _, row in chunk], openings)
+            except (UnavailableError, NotReadyError, OutcomeUnknownError):
+                if loop.time() + RETRY_PAUSE_SECONDS > give_up_at:
+                    raise
+            await asyncio.sleep(RETRY_PAUSE_SECONDS)
+
+    async def _book(self, rows: list[OpeningRow], openings: Openings) -> Set:
+        how = self._how
+        if how.dry_run:
+            return self._previewed(await openings.preview(rows, at_ms=how.at_ms, absolute=how.overwrite))
+        if how.at_ms is not None:
+            return await openings.book_counted(rows, how.at_ms, who=WHO)
+        if how.overwrite:
+            return Set(await openings.book(rows, who=WHO), ())
+        return await openings.book_unmoved(rows, who=WHO)
+
+    def _previewed(self, changes: Sequence[Change]) -> Set:
+        made = [change for change in changes if not change.refusal]
+        for change in made:
+            row, before = change.row, "new" if change.before is None else change.before
+            buffer = f", buffer {change.buffer} -> {row.buffer}" if change.changes_buffer else ""
+            self._shown.add(f"{row.sku} {row.warehouse} {before} -> {change.after}{buffer}", print)
+        return Set(len(made), [change for change in changes if change.refusal])

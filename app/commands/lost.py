@@ -11,6 +11,7 @@ from app.domain.events import Counts
 from app.domain.words import WORDS
 
 COUNTS_MAX = 1_000
+UNKNOWN = "unknown"
 
 
 async def lost(
@@ -31,7 +32,7 @@ async def lost(
         print(_event_line(event))
     for count in counts:
         print(_count_line(count))
-    print(f"{len(events)} events lost, {len(counts)} counts set right")
+    print(f"{sum(event.events for event in events)} events lost, {len(counts)} counts set right")
     return 0
 
 
@@ -54,6 +55,9 @@ def _event_line(event: Any) -> str:
         for line in event.lines
     )
     when = event.recorded_at.isoformat(timespec="seconds")
+    if event.kind == UNKNOWN:
+        place = f"{event.position} to {event.last}"
+        return f"{place}  {when}  {event.events} events of which nothing else is known  [{event.finding}]"
     return f"{event.position}  {when}  {event.kind}{about}: {units or 'no units'}  [{event.finding}]"
 
 

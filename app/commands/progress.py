@@ -1,10 +1,11 @@
 """Long work shows how far it is: a bar on a terminal, a line every few seconds in a log. All on stderr."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -15,9 +16,30 @@ NAMED_MAX = 1_000
 
 def say(text: str) -> None:
     """One line on stderr; stdout belongs to what the command answers."""
+    show(text, sys.stderr)
+
+
+def show(text: str, stream: TextIO | None) -> None:
+    """One line on `stream`. A service goes on without it: a stream that can't be written is given up for good.
+
+    `stream` is None where the process was started without one.
+    """
+    if stream is None:
+        return
     # Codes come from files: what this terminal's encoding lacks is escaped, never a traceback.
-    encoding = sys.stderr.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=sys.stderr, flush=True)
+    encoding = stream.encoding or "utf-8"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+    except (OSError, ValueError):  # no reader, a full disk, a terminal that is gone, a closed descriptor
+        give_up(stream)
+
+
+def give_up(stream: TextIO) -> None:
+    """Drop what `stream` still holds and what it gets from now on; or Python's own flush at the end would fail."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 class Meter:
@@ -82,19 +104,21 @@ def meter(label: str, total: int, unit: str) -> Iterator[Meter]:
 
 
 class Complaints:
-    """Names what went wrong, the first NAMED_MAX times, and counts the rest."""
+    """Names what went wrong, the first `named_max` times, and counts the rest; `where` says where all is named."""
 
-    def __init__(self, noun: str) -> None:
+    def __init__(self, noun: str, *, named_max: int = NAMED_MAX, where: str = "") -> None:
         self.noun = noun
         self.count = 0
+        self._named_max = named_max
+        self._where = where
 
     def add(self, text: str, write: Callable[[str], None] = say) -> None:
         """One more; written unless too many were."""
         self.count += 1
-        if self.count <= NAMED_MAX:
+        if self.count <= self._named_max:
             write(text)
 
     def finish(self, write: Callable[[str], None] = say) -> None:
         """How many were counted without being named."""
-        if self.count > NAMED_MAX:
-            write(f"and {self.count - NAMED_MAX:,} more {self.noun}")
+        if self.count > self._named_max:
+            write(f"and {self.count - self._named_max:,} more {self.noun}{self._where}")

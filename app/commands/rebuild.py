@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from redis.exceptions import RedisError
 
+from app.addresses.reasons import redis_sentence
 from app.commands.progress import meter
 from app.commands.service import find_service
 from app.errors import UnavailableError
@@ -43,6 +44,6 @@ async def rebuild(
                 recovery = stores.recovery(lambda _what, done: display.update(done))
                 finding = await recovery.ensure_open(force_rebuild=True)
     except (RedisError, OSError) as error:
-        raise UnavailableError(f"Redis cannot be reached: {error}") from error
+        raise UnavailableError(redis_sentence(error)) from error
     print(_ENDS.get(finding, "rebuilt from the ledger"))
     return 1 if finding is None else 0

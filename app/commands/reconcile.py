@@ -7,17 +7,20 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from app.commands.progress import meter
+from app.commands.progress import meter, say
 from app.commands.reconciliations import write_reports
 from app.commands.service import find_service
 from app.domain.reconciliation import Reconciliation, Status
 from app.domain.times import time_ms
 from app.errors import LedgerBehindError, SellableError
+from app.files.options import Options
 from app.operations.reconciliations import Refused
-from app.operations.snapshots.formats import CsvLines, Format, JsonBody, NdjsonLines
-from app.operations.snapshots.spool import SNAPSHOT_BYTES_MAX, Asked, SnapshotError, Spool
+from app.operations.snapshots.csv_lines import CsvLines
+from app.operations.snapshots.formats import Format, JsonBody, NdjsonLines
+from app.operations.snapshots.spool import ERRORS_MAX, SNAPSHOT_BYTES_MAX, Asked, SnapshotError, Spool
 
 DIFFERS = 1
+IN_PART = 3
 CHUNK_BYTES = 65_536
 POLL_SECONDS = 0.2
 WAIT_SECONDS_MAX = 300.0
@@ -42,20 +45,26 @@ async def reconcile(
     as_json: bool = False,
     html: Path | None = None,
     csv: Path | None = None,
+    options: Options | None = None,
+    partial: bool = False,
+    adds_up: bool = False,
 ) -> int:
-    """Compare `file` (.csv, .ndjson or .json) and print what differs; return 0, or 1 if anything does.
+    """Compare `file` (.csv, .ndjson or .json) and print what differs.
 
-    Raises `SellableError` if it cannot be compared: nothing was filed then.
+    Returns 0, 1 if anything differs, or 3 if some of it could not be compared, whatever the rest came to. Raises
+    `SellableError` if it cannot be compared: nothing was filed then.
     """
     service = find_service(data_dir, "redis", "database")
-    asked = Asked(warehouse, _time_ms(as_of), rows)
+    asked = Asked(warehouse, _time_ms(as_of), rows, partial, adds_up)
     async with open_stores(service.redis, service.database) as stores:
         await stores.check()
         operations = stores.operations()
-        reconciliation_id = await _begin(operations.reconciliations, file, asked)
+        reconciliation_id = await _begin(operations.reconciliations, file, asked, options or Options())
         found = await _run(stores, operations, reconciliation_id)
         await write_reports(operations.reconciliations, reconciliation_id, html=html, csv=csv)
     _print(found, as_json=as_json)
+    if found.totals.get("lines_bad") or found.totals.get("skus_skipped"):
+        return IN_PART
     return DIFFERS if found.totals["discrepancies"] else 0
 
 
@@ -66,26 +75,36 @@ def _time_ms(text: str) -> int:
         raise SellableError(f"--as-of {error}") from None
 
 
-async def _begin(reconciliations: Any, file: Path, asked: Asked) -> str:
+async def _begin(reconciliations: Any, file: Path, asked: Asked, options: Options) -> str:
     if refused := await reconciliations.check(asked):
         raise SellableError(_REFUSED[refused])
     try:
         with Spool() as spool:
-            _read(file, _format(file, spool, asked))
+            _read(file, _format(file, spool, asked, options))
             begun = await reconciliations.begin(asked, spool, who=WHO)
+            _say_what_is_not_compared(spool)
     except SnapshotError as error:
         lines = "; ".join(f"{field}: {message}" for field, message in error.errors)
         raise SellableError(f"{file.name} cannot be compared ({error.code}): {lines}") from None
     return str(begun.reconciliation_id)
 
 
-def _format(file: Path, spool: Spool, asked: Asked) -> Format:
+def _say_what_is_not_compared(spool: Spool) -> None:
+    for field, message in spool.errors:
+        say(f"{field}: {message}")
+    if spool.lines_bad > ERRORS_MAX:
+        say(f"and {spool.lines_bad - ERRORS_MAX:,} more bad lines")
+    for note in spool.notes:
+        say(note)
+
+
+def _format(file: Path, spool: Spool, asked: Asked, options: Options) -> Format:
     match file.suffix.lower():
         case ".json":
-            return JsonBody(spool, time_ms, asked)
+            return JsonBody(spool, time_ms, asked, is_partial=asked.is_partial, adds_up=asked.adds_up)
         case ".ndjson" | ".jsonl":
             return NdjsonLines(spool, asked)
-    return CsvLines(spool, asked)
+    return CsvLines(spool, asked, options)
 
 
 def _read(file: Path, form: Format) -> None:
@@ -131,6 +150,10 @@ def _print(found: Reconciliation, *, as_json: bool) -> None:
         f"{found.reconciliation_id}: {totals['skus']:,} SKUs compared, {totals['skus_differing']:,} differ: "
         f"{totals['units_more']:,} units more there, {totals['units_less']:,} less"
     )
+    if totals.get("skus_skipped") or totals.get("lines_bad"):
+        print(
+            f"not compared: {totals['skus_skipped']:,} SKUs; lines that could not be read: {totals['lines_bad']:,}"
+        )
     for cause, sums in totals["by_cause"].items():
         print(f"  {cause}: {sums['discrepancies']:,} (+{sums['units_more']:,} -{sums['units_less']:,})")
     if totals["alarm"]:

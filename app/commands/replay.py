@@ -5,16 +5,18 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from app.commands.csv_rows import Rows, open_csv
-from app.commands.progress import Complaints, Meter, meter
+from app.commands.file_rows import FileRows, opened, size_of
+from app.commands.progress import Meter, meter
 from app.commands.replay_client import Answer, ApiClient, open_http
-from app.commands.replay_plan import OPTIONAL, REQUIRED, Document, Kind, Line, Plan, parse_row
+from app.commands.replay_plan import Document, Kind, Line, Plan, sheet_of
+from app.commands.replay_report import Report, opened_report
 from app.commands.service import api_headers, find_service
+from app.files.options import Options
+from app.files.reader import BadLine
 
 
 async def replay(
@@ -25,20 +27,23 @@ async def replay(
     speed: float | None = None,
     summary: str = "text",
     warehouse: str = "main",
+    options: Options | None = None,
+    report: Path | None = None,
 ) -> int:
     """Replay `file`, and print the summary on stdout (`text`, or one object as `json`).
 
     At most `concurrency` documents are in flight, started in file order; `speed` is how many times faster
     than real time, None as fast as possible. Returns and adjustments of a SKU that no warehouse knows go to
-    `warehouse`. Returns the exit code: 0, or 3 when lines were bad or documents failed. SellableError when
-    the file cannot be used or the service stayed away; what was done until then is in the summary.
+    `warehouse`. What was refused, failed or could not be read is written to `report`. Returns the exit code: 0,
+    or 3 when lines were bad or documents failed. SellableError when the file cannot be used or the service stayed
+    away; what was done until then is in the summary.
     """
     service = find_service(data_dir, "api")
     http = open_http(service.api, api_headers(), connections=concurrency)
     tally = Tally()
     async with http:
-        with closing(Plan()) as plan:
-            _read(file, plan, tally)
+        with closing(Plan()) as plan, opened_report(report) as noted:
+            _read(file, plan, tally, options or Options(), noted)
             with meter("replaying", plan.count_documents(), "documents") as display:
                 runner = Runner(
                     ApiClient(http, note=display.note),
@@ -46,6 +51,7 @@ async def replay(
                     tally=tally,
                     pace=Pace(speed),
                     warehouse=warehouse,
+                    report=noted,
                 )
                 try:
                     await runner.run(plan.documents(), concurrency=concurrency)
@@ -126,13 +132,6 @@ class Pace:
         await asyncio.sleep(max(0.0, started_at + (at - first_at) / self._speed - loop.time()))
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The service has not enough to sell; how many of the order's SKUs fall short."""
-
-    shortages: int
-
-
 class DocumentFailedError(Exception):
     """The service answered what a document cannot go on with; the message says what."""
 
@@ -140,10 +139,12 @@ class DocumentFailedError(Exception):
 class Runner:
     """Sends documents, several at a time, each one's steps in sequence."""
 
-    def __init__(self, api: ApiClient, *, display: Meter, tally: Tally, pace: Pace, warehouse: str) -> None:
+    def __init__(
+        self, api: ApiClient, *, display: Meter, tally: Tally, pace: Pace, warehouse: str, report: Report
+    ) -> None:
         self._api, self._display, self._tally, self._pace = api, display, tally, pace
         self._warehouse = warehouse
-        self._complaints = Complaints("failed documents")
+        self._report = report
         self._turn = asyncio.Lock()
 
     async def run(self, documents: Iterator[Document], *, concurrency: int) -> None:
@@ -158,7 +159,7 @@ class Runner:
 
     def finish(self) -> None:
         """Say what was counted without being named."""
-        self._complaints.finish(self._display.note)
+        self._report.finish(self._display.note)
 
     async def _send_in_turn(self, documents: Iterator[Document]) -> None:
         while True:
@@ -183,9 +184,11 @@ class Runner:
 
     def _fail(self, document: Document, reason: str) -> None:
         self._tally.failures[document.kind] += 1
-        self._complaints.add(f"{document.kind} {document.order_id} failed: {reason}", self._display.note)
+        self._report.add(document, "failed", reason, self._display.note)
 
     async def _send(self, document: Document) -> None:
+        if document.bad_line is not None:
+            raise DocumentFailedError(f"line {document.bad_line} of it is bad, so none of it was booked")
         if not document.lines:
             raise DocumentFailedError(f"its {document.size:,} lines are more than one request can carry")
         if document.kind is Kind.ORDER:
@@ -198,8 +201,10 @@ class Runner:
         """Lock, confirm and deduct; counted once, when its end is known."""
         locked = await self._api.post("/v1/locks", _lock_body(document))
         if locked.code == "insufficient_stock":
-            self._tally.shortages += _count_shortages(locked)
+            short = _shortages(locked)
+            self._tally.shortages += len(short)
             self._tally.refused += 1
+            self._report.add(document, "refused", f"not enough of {', '.join(short)}", self._display.note)
             self._tally.refused_rows += document.size
             return
         _require_ok(locked)
@@ -241,13 +246,20 @@ class Runner:
         return min(warehouses) if isinstance(warehouses, dict) and warehouses else self._warehouse
 
 
-def _read(file: Path, plan: Plan, tally: Tally) -> None:
-    with (
-        open_csv(file, required=REQUIRED, optional=OPTIONAL) as source,
-        meter("reading", source.bytes_total, "bytes") as display,
-    ):
-        rows = Rows(source, parse_row, meter=display)
+def _read(file: Path, plan: Plan, tally: Tally, options: Options, report: Report) -> None:
+    def note_bad(line: BadLine) -> None:
+        plan.note_bad(line)
+        report.add_bad_line(line)
+
+    with opened(file) as raw, meter("reading", size_of(raw), "bytes") as display:
+        rows = FileRows(file, raw, sheet_of(options), options, meter=display, on_bad=note_bad)
         plan.add_all(rows)
+        rows.finish()
+        if plan.order.is_newest_first:
+            display.note(
+                "the newest rows come first in this file, and it is sent in its own order: sort it by occurred_at"
+                " if the oldest orders shall have their stock first"
+            )
     tally.rows.update(plan.rows)
     tally.bad_lines = rows.bad
 
@@ -258,11 +270,12 @@ def _require_ok(answer: Answer) -> None:
         raise DocumentFailedError(f"{answer.code} ({answer.status}){detail}")
 
 
-def _count_shortages(answer: Answer) -> int:
+def _shortages(answer: Answer) -> list[str]:
+    """The SKUs that fall short."""
     shortages = answer.body.get("shortages")
     if not isinstance(shortages, list) or not shortages:
         raise DocumentFailedError(f"{answer.code} ({answer.status}) without naming its shortages")
-    return len(shortages)
+    return [str(one.get("sku")) if isinstance(one, dict) else str(one) for one in shortages]
 
 
 def _lock_body(document: Document) -> dict[str, Any]:

@@ -16,7 +16,6 @@ PAUSE_SECONDS_MIN = 0.1
 PAUSE_SECONDS_MAX = 2.0
 # The service's own 503 (not_ready, backlog_full, outcome_unknown), and what a proxy says while it is away.
 RETRIED_STATUSES = frozenset({502, 503, 504})
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,7 @@ def open_http(api_url: str, headers: Mapping[str, str], *, connections: int) -> 
         headers=dict(headers),
         timeout=TIMEOUT_SECONDS,
         limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-        # A proxy set for the outside world cannot reach this machine's own loopback.
-        mounts={f"all://{host}": None for host in _LOOPBACK},
+        trust_env=False,  # the URL says where to go: no proxy, no certificates of another program
     )
 
 

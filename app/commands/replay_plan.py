@@ -4,31 +4,47 @@ Rows of one order_id need not stand together, and a file may have a million of t
 SQLite file, so memory stays flat.
 """
 
-import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from app.commands.csv_rows import BadLineError, Record, quantity, signed_quantity
-from app.domain.codes import check_sku, check_warehouse, shown
+from app.domain.codes import shown
+from app.domain.words import QUANTITY_MAX
+from app.files.codes import code_reader, sku_reader, warehouse_reader
+from app.files.moments import seconds_of
+from app.files.numbers import Whole
+from app.files.options import Options
+from app.files.reader import BadLine, Column, Sheet
 
-REQUIRED = ("order_id", "sku", "quantity", "occurred_at")
-OPTIONAL = ("warehouse", "kind", "reason")
+COLUMNS = ("order_id", "sku", "quantity", "occurred_at", "warehouse", "kind", "reason")
 # A lock takes 2,000 lines; the others are bounded by the size of a request, and 10,000 lines stay below it.
 ORDER_LINES_MAX = 2_000
 DOCUMENT_LINES_MAX = 10_000
 NO_REASON = "no reason given"
-_RFC_3339 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
 _TABLES = """
-    CREATE TABLE document (id INTEGER PRIMARY KEY, order_id TEXT, kind TEXT, at REAL, size INTEGER,
+    CREATE TABLE document (id INTEGER PRIMARY KEY, order_id TEXT, kind TEXT, first INTEGER, at REAL, size INTEGER,
                            UNIQUE (order_id, kind));
+    CREATE TABLE bad (order_id TEXT, kind TEXT, number INTEGER);
     CREATE TABLE line (document INTEGER, number INTEGER, sku TEXT, quantity INTEGER, warehouse TEXT,
                        reason TEXT, PRIMARY KEY (document, number)) WITHOUT ROWID;
+"""
+
+
+_ADD = """
+    INSERT INTO document (order_id, kind, first, at, size) VALUES (?, ?, ?, ?, 1)
+    ON CONFLICT DO UPDATE SET size = size + 1, first = min(first, excluded.first),
+        at = CASE WHEN excluded.first < first THEN excluded.at ELSE at END
+    RETURNING id
+"""
+# The bad line of a document is any that names its order, unless that says to be of another kind.
+_DOCUMENTS = """
+    SELECT id, order_id, kind, first, at, size,
+        (SELECT min(number) FROM bad WHERE bad.order_id = document.order_id
+            AND (bad.kind IS NULL OR bad.kind = document.kind)) AS bad_line
+    FROM document ORDER BY first
 """
 
 
@@ -63,16 +79,39 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """All rows of one order_id and kind, in file order; `at` is the first row's, in seconds since 1970.
+    """All rows of one order_id and kind, in file order; `first` is the first row's line, `at` its time.
 
-    `size` counts them. `lines` is empty when there are more than one request can carry.
+    `size` counts them. `lines` is empty when there are more than one request can carry. `bad_line`: a line of the
+    document that could not be read, so that the others are not all of it; None if there is none.
     """
 
     order_id: str
     kind: Kind
+    first: int
     at: float
     size: int
     lines: tuple[Line, ...]
+    bad_line: int | None
+
+
+class Order:
+    """In which order of time the rows of a file are."""
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self._earlier = self._later = 0
+
+    def note(self, at: float) -> None:
+        """The next row is of this time."""
+        if self._last is not None:
+            self._earlier += at < self._last
+            self._later += at > self._last
+        self._last = at
+
+    @property
+    def is_newest_first(self) -> bool:
+        """Whether time runs backwards in it, but for a few rows."""
+        return self._earlier > 2 * self._later
 
 
 class Plan:
@@ -83,12 +122,25 @@ class Plan:
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.executescript(_TABLES)
         self._database.execute("BEGIN")
+        self._last: Row | None = None
         self.rows: Counter[Kind] = Counter()
+        self.order = Order()
 
-    def add_all(self, rows: Iterable[Row]) -> None:
+    def add_all(self, rows: Iterable[tuple[int, Row]]) -> None:
         """Take every row of a file."""
-        for row in rows:
+        for _, row in rows:
             self._add(row)
+        self._database.execute("CREATE INDEX bad_order ON bad (order_id)")
+
+    def note_bad(self, line: BadLine) -> None:
+        """Remember what a bad line is about: the document would lack it."""
+        order_id, kind = line.known.get("order_id"), None
+        if order_id is None and line.is_cut and self._last:
+            order_id = self._last.order_id  # most files have the rows of an order together
+        elif "kind" in line.known:
+            kind = line.known["kind"] or Kind.ORDER
+        if order_id is not None:
+            self._database.execute("INSERT INTO bad VALUES (?, ?, ?)", (order_id, kind, line.line))
 
     def count_documents(self) -> int:
         """How many documents the rows make."""
@@ -96,11 +148,18 @@ class Plan:
 
     def documents(self) -> Iterator[Document]:
         """Each document, in the order of its first row."""
-        query = "SELECT id, order_id, kind, at, size FROM document ORDER BY id"
-        for key, order_id, kind, at, size in self._database.execute(query):
+        for key, order_id, kind, first, at, size, bad_line in self._database.execute(_DOCUMENTS):
             lines_max = ORDER_LINES_MAX if kind == Kind.ORDER else DOCUMENT_LINES_MAX
             lines = self._lines(key) if size <= lines_max else ()
-            yield Document(order_id=order_id, kind=Kind(kind), at=at, size=size, lines=lines)
+            yield Document(
+                order_id=order_id,
+                kind=Kind(kind),
+                first=first,
+                at=at,
+                size=size,
+                lines=lines,
+                bad_line=bad_line,
+            )
 
     def close(self) -> None:
         """Throw the file away."""
@@ -108,11 +167,9 @@ class Plan:
 
     def _add(self, row: Row) -> None:
         self.rows[row.kind] += 1
-        key = self._database.execute(
-            "INSERT INTO document (order_id, kind, at, size) VALUES (?, ?, ?, 1)"
-            " ON CONFLICT DO UPDATE SET size = size + 1 RETURNING id",
-            (row.order_id, row.kind.value, row.at),
-        ).fetchone()[0]
+        self.order.note(row.at)
+        self._last = row
+        key = self._database.execute(_ADD, (row.order_id, row.kind.value, row.number, row.at)).fetchone()[0]
         line = row.line
         self._database.execute(
             "INSERT INTO line VALUES (?, ?, ?, ?, ?, ?)",
@@ -124,43 +181,42 @@ class Plan:
         return tuple(Line(*values) for values in self._database.execute(query, (key,)))
 
 
-def parse_row(record: Record) -> Row:
-    """The row that a record holds; ValueError when it holds none."""
-    values = record.values
-    kind = _kind(values["kind"])
-    units = values["quantity"]
-    line = Line(
-        sku=check_sku(values["sku"]),
-        quantity=signed_quantity(units) if kind is Kind.ADJUSTMENT else quantity(units, least=1),
-        warehouse=check_warehouse(values["warehouse"]) if values["warehouse"] else "",
-        reason=values["reason"].strip() or NO_REASON,
+def sheet_of(options: Options) -> Sheet[Row]:
+    """What a file of orders, returns and adjustments holds."""
+    return Sheet(
+        (
+            Column("order_id", code_reader(_order_id, options)),
+            Column("sku", sku_reader(options)),
+            Column("quantity", Whole(signed=True)),
+            Column("occurred_at", seconds_of),
+            Column("warehouse", warehouse_reader(options), required=False),
+            Column("kind", _kind, required=False),
+            Column("reason", str.strip, required=False),
+        ),
+        _row,
     )
-    order_id, at = _order_id(values["order_id"]), _seconds(values["occurred_at"])
-    return Row(number=record.line, order_id=order_id, kind=kind, at=at, line=line)
+
+
+def _row(number: int, values: list[Any]) -> Row:
+    """The row that a line's fields make; ValueError if its quantity is none of its kind."""
+    order_id, sku, units, at, warehouse, kind, reason = values
+    kind = kind or Kind.ORDER
+    if units == 0 or (units < 0 and kind is not Kind.ADJUSTMENT):
+        sign = ", with either sign" if kind is Kind.ADJUSTMENT else ""
+        raise ValueError(f"quantity {shown(str(units))} is not between 1 and {QUANTITY_MAX:,}{sign}")
+    line = Line(sku=sku, quantity=units, warehouse=warehouse or "", reason=reason or NO_REASON)
+    return Row(number=number, order_id=order_id, kind=kind, at=at, line=line)
 
 
 def _kind(text: str) -> Kind:
-    if not text:
-        return Kind.ORDER
     try:
         return Kind(text)
     except ValueError:
-        raise BadLineError(f"kind {shown(text)} is none of {', '.join(Kind)}") from None
+        raise ValueError(f"is none of {', '.join(Kind)}") from None
 
 
 def _order_id(text: str) -> str:
-    if not text:
-        raise BadLineError("order_id is empty")
     # It becomes part of a path, where these would mean another one.
     if text != text.strip() or not text.isprintable() or text in {".", ".."}:
-        raise BadLineError(f"order_id {shown(text)} cannot be an id")
+        raise ValueError("cannot be an id")
     return text
-
-
-def _seconds(text: str) -> float:
-    try:
-        if _RFC_3339.fullmatch(text):
-            return datetime.fromisoformat(text.upper()).timestamp()
-    except (ValueError, OverflowError):
-        pass  # a day or an hour that does not exist
-    raise BadLineError(f"occurred_at {shown(text)} is not a time such as 2025-01-31T08:30:00Z")

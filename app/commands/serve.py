@@ -1,44 +1,111 @@
 """`sellable serve`: one API process."""
 
+import errno
 import socket
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, contextmanager
+from types import FrameType
 from typing import Any
 
+import structlog
 import uvicorn
 
-from app.api.api_keys import read_api_keys
-from app.commands.address import check_host
-from app.commands.process import run_long, settle_garbage
-from app.settings import Settings, read_settings
+from app.api.api_keys import SECRET_CHARS_MIN, keys_of
+from app.commands.address import bind, check_listener, listens_here_only, refuse_address
+from app.commands.process import Stop, run_long, settle_garbage
+from app.settings import read_settings
 from app.telemetry import configure_logging
 
+_log = structlog.get_logger()
+
 GRACE_SECONDS = 5
+BACKLOG = 2048
 
-OpenApi = Callable[[Settings], AbstractAsyncContextManager[Any]]
+OpenApi = Callable[..., AbstractAsyncContextManager[Any]]
 
 
-async def _serve(config: dict[str, Any], fd: int | None, settings: Settings, open_api: OpenApi) -> int:
-    async with open_api(settings) as api:
-        server = uvicorn.Server(uvicorn.Config(api.app, http=api.protocol, **config))
-        settle_garbage()
-        # Opened here: uvicorn takes an inherited socket for a Unix one, and Nagle's algorithm would stay on.
-        await server.serve([socket.socket(fileno=fd)] if fd is not None else None)
-    return 0 if server.started else 1
+class DrainingServer(uvicorn.Server):
+    """Asked to stop, it says so in /readyz and goes on for `drain_seconds`; a second signal ends that at once.
+
+    So a balancer that asks /readyz sends nothing more by the time that nothing listens any more.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, drain_seconds: float, leave: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._drain_seconds = drain_seconds
+        self._leave = leave
+        self._ends_at: float | None = None
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none: uvicorn would raise them again at the end, and the process would not end with 0."""
+        yield
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to stop now."""
+        if not await super().on_tick(counter):
+            return False
+        if self._ends_at is None:
+            self._ends_at = time.monotonic() + self._drain_seconds
+            self._leave()
+        return time.monotonic() >= self._ends_at
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        if self.should_exit:
+            self._ends_at = 0.0
+        super().handle_exit(sig, frame)
 
 
 def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
-    """Serve until SIGTERM; return 1 if the start failed. `fd` is a listening socket that was handed down."""
+    """Serve until SIGTERM, and return 0; 1 if the start failed. `fd` is a listening socket that was handed down.
+
+    `ConfigurationError` if the port is taken.
+    """
     configure_logging()
     settings = read_settings()
-    check_host(host, has_keys=bool(read_api_keys(settings.api_keys.get_secret_value())))
     config: dict[str, Any] = {
-        "host": host,
-        "port": port,
         "lifespan": "off",
         "access_log": False,
         "log_config": None,
         "server_header": False,
+        "proxy_headers": False,  # who calls is the other end of the connection, whatever a header says
+        "ws": "none",
         "timeout_graceful_shutdown": GRACE_SECONDS,
+        "backlog": BACKLOG,
     }
-    return run_long(_serve(config, fd, settings, open_api))
+    # Ours alone: uvicorn takes an inherited socket for a Unix one, and Nagle's algorithm would stay on.
+    sockets = bind(host, port) if fd is None else [socket.socket(fileno=fd)]
+    # Who hands a socket down keeps it open: others take what comes in, and no balancer has to know.
+    drain_seconds = settings.drain_seconds if fd is None else 0
+    with ExitStack() as stack:
+        for one in sockets:
+            stack.enter_context(one)
+        # What a socket is bound to is what counts, whatever `host` says.
+        chars_min = 1 if all(map(listens_here_only, sockets)) else SECRET_CHARS_MIN
+        keys = keys_of(settings, secret_chars_min=chars_min)
+        for one in sockets:
+            check_listener(one, has_keys=bool(keys))
+
+        async def run(stop: Stop) -> int:
+            async with open_api(settings, secret_chars_min=chars_min) as api:
+                served = uvicorn.Config(api.app, http=api.protocol, **config)
+                server = DrainingServer(served, drain_seconds=drain_seconds, leave=api.leave)
+                stop.started(lambda number: server.handle_exit(number, None))
+                settle_garbage()
+                _log.info("serve.listens", at=[_place(one) for one in sockets])
+                await server.serve(sockets)
+            return 0 if server.started else 1
+
+        try:
+            return run_long(run)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:  # two that were bound at the same time
+                raise refuse_address(host, port, error) from error
+            raise
+
+
+def _place(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

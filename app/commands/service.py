@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from app.embedded.directory import has_owner
 from app.errors import ConfigurationError
 
 RUN_FILE = "run.json"
@@ -26,11 +28,17 @@ class Service:
 def find_service(data_dir: Path, *needs: str, environ: Mapping[str, str] = os.environ) -> Service:
     """The service that commands talk to, with every part of `needs` (`api`, `redis`, `database`) known.
 
-    ConfigurationError when a part is named neither by the environment nor by `<data_dir>/run.json`.
+    ConfigurationError when a part is named neither by the environment nor by `<data_dir>/run.json`, or if that
+    was left behind: what it names is gone, or belongs to the directory that this one was copied from.
     """
     urls = {part: environ.get(variable, "").strip() for part, variable in VARIABLES.items()}
     if not all(urls[part] for part in needs):
         run = _read_run_file(data_dir / RUN_FILE)
+        if run and not has_owner(data_dir):
+            raise ConfigurationError(
+                f"no running service was found: {data_dir / RUN_FILE} was left behind by one that has ended,"
+                f" or was copied; start one with `sellable up`, or set {VARIABLES[needs[0]]}"
+            )
         urls = {part: url or _text(run.get(part)) for part, url in urls.items()}
     for part in needs:
         _check_known(part, urls[part], data_dir)
@@ -48,10 +56,17 @@ def api_headers(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
 def _read_run_file(path: Path) -> dict[str, Any]:
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        is_private = isinstance(error, PermissionError)
+        advice = (
+            "run this as who runs `sellable up`"
+            if is_private
+            else "start `sellable up` again, which writes it"
+        )
+        raise ConfigurationError(f"{path} cannot be read ({reason}): {advice}") from error
     if not isinstance(run, dict):
         raise ConfigurationError(f"{path} does not describe a running service")
     return run
@@ -67,7 +82,15 @@ def _check_known(part: str, url: str, data_dir: Path) -> None:
             f"no running service was found: {data_dir / RUN_FILE} does not name its {NOUNS[part]};"
             f" start one with `sellable up`, or set {VARIABLES[part]}"
         )
-    if part == "api" and not url.startswith(("http://", "https://")):
+    if part == "api" and not _is_http(url):
         raise ConfigurationError(
             f"the {NOUNS[part]} is given as '{url}', which is not an http:// or https:// URL"
         )
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:  # brackets without their other half, a port that is none
+        return False

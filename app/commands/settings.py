@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from app.settings import Settings
+from app.addresses.postgres import read_postgres
+from app.addresses.redis import read_redis
+from app.addresses.url import MASK, masked
+from app.api.api_keys import keys_of
+from app.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-MASK = "********"
 LINE_CHARS = 160
 _SECRET_WORDS = re.compile(r"KEYS?$|SECRET|PASSWORD|TOKEN")
-_URL_PASSWORD = re.compile(r"(?<=:)[^:/@\s]+(?=@)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,29 @@ class Described:
 
 
 def settings(*, as_json: bool = False, environ: Mapping[str, str] = os.environ) -> int:
-    """Print every setting as a table, or as a JSON list of objects; secrets are masked. Returns 0."""
+    """Print every setting as a table, or as a JSON list of objects; secrets are masked. Returns 0.
+
+    Raises `ConfigurationError` at the end if a process would refuse to start with them.
+    """
     described = describe_settings(environ)
     if as_json:
         print(json.dumps([asdict(one) for one in described], indent=2, ensure_ascii=False))
-        return 0
-    from rich.console import Console  # noqa: PLC0415 - only the table needs it
+    else:
+        from rich.console import Console  # noqa: PLC0415 - only the table needs it
 
-    Console(width=None if sys.stdout.isatty() else LINE_CHARS).print(_table(described))
+        Console(width=None if sys.stdout.isatty() else LINE_CHARS).print(_table(described))
+    sys.stdout.flush()  # before the sentence about what is refused
+    refuse_unusable(read_settings())
     return 0
+
+
+def refuse_unusable(found: Settings) -> None:
+    """Raise `ConfigurationError` for what is read only where it is used: the keys, and the URLs that are set."""
+    keys_of(found)
+    if found.redis_url:
+        read_redis(found.redis_url)
+    if found.database_url:
+        read_postgres(found.database_url)
 
 
 def describe_settings(environ: Mapping[str, str]) -> list[Described]:
@@ -77,7 +93,7 @@ def _shown(value: object, *, secret: bool) -> str:
     if isinstance(value, (tuple, list, frozenset)):
         return ",".join(map(str, value))
     text = str(value).lower() if isinstance(value, bool) else str(value)
-    return _URL_PASSWORD.sub(MASK, text) if "://" in text else text
+    return masked(text) if "://" in text else text
 
 
 def _table(described: list[Described]) -> "Table":

@@ -6,12 +6,15 @@ import os
 import socket
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from app.commands.address import check_host, resolve
+from app.api.api_keys import SECRET_CHARS_MIN, keys_of
+from app.commands.address import check_host, is_loopback, refuse_address, resolve
+from app.commands.greeting import Greeting
+from app.commands.progress import say, show
+from app.commands.settings import refuse_unusable
 from app.embedded import process
 from app.embedded.directory import DirectoryLock, make_private, write_private
 from app.embedded.postgres import EmbeddedPostgres
@@ -19,27 +22,43 @@ from app.embedded.process import Program
 from app.embedded.server import EmbeddedServer
 from app.embedded.supervisor import Member, StopRequested, Supervisor, member_of
 from app.embedded.valkey import EmbeddedValkey
+from app.environment import for_own_process
 from app.errors import ConfigurationError, UnavailableError
+from app.settings import Settings, read_settings
 
 READY_LIMIT_SECONDS = 120.0
 MIGRATE_LIMIT_SECONDS = 600.0
 DEMO_LIMIT_SECONDS = 600.0
+DEMO = "demo"
 PROBE_TIMEOUT_SECONDS = 1.0
 BACKLOG = 2048
 PORT_MAX = 65_535
-EXAMPLE_SKU = "TEA-100"
-_OWN_COMMAND = (sys.executable, "-m", "app")
+# By its path, and never with the current directory to import from: that may hold another `app`.
+_OWN_COMMAND = (sys.executable, "-P", str(Path(__file__).parents[1] / "__main__.py"))
 
 
 def up(*, host: str, port: int, data_dir: Path, workers: int, demo: bool) -> None:
     """Start everything, and stop it all at Ctrl-C; raise `SellableError` if something cannot be started."""
-    check_host(host, has_keys=bool(os.environ.get("SELLABLE_API_KEYS")))
-    with _everything(data_dir.absolute(), host, port) as service:
-        service.run(workers=workers, demo=demo)
+    settings = read_settings()
+    refuse_unusable(settings)
+    has_keys = _check_keys(host, settings)
+    os.umask(os.umask(0o022) | 0o022)  # what we make is never anybody's to write
+    with _everything(data_dir.absolute(), host, port, settings) as service:
+        service.run(workers=workers, demo=demo, has_keys=has_keys)
+
+
+def _check_keys(host: str, settings: Settings) -> bool:
+    """Refuse keys that cannot be read, and an address that needs others; return whether there are keys.
+
+    Each API process does so again.
+    """
+    keys = keys_of(settings, secret_chars_min=1 if is_loopback(host) else SECRET_CHARS_MIN)
+    check_host(host, has_keys=bool(keys))
+    return bool(keys)
 
 
 @contextlib.contextmanager
-def _everything(data_dir: Path, host: str, port: int) -> Iterator["_Service"]:
+def _everything(data_dir: Path, host: str, port: int, settings: Settings) -> Iterator["_Service"]:
     """Hold the data directory and the port, and leave nothing running whatever happens."""
     with contextlib.ExitStack() as stack:
         lock = DirectoryLock(data_dir)
@@ -50,10 +69,11 @@ def _everything(data_dir: Path, host: str, port: int) -> Iterator["_Service"]:
         stack.callback(run_json.unlink, missing_ok=True)
         listener = stack.enter_context(_listen(host, port))
         logs = _fresh_logs(data_dir / "logs")
-        servers = _servers(data_dir, logs)
+        external = _external(settings)
+        servers = _servers(data_dir, logs, external)
         for server in servers.values():
             stack.callback(server.close)
-        service = _Service(data_dir, logs, listener, servers)
+        service = _Service(data_dir, logs, listener, servers, external)
         service.supervisor = stack.enter_context(Supervisor(lock, on_restart=service.write_run_json))
         yield service
 
@@ -64,27 +84,33 @@ class _Service:
     supervisor: Supervisor
 
     def __init__(
-        self, data_dir: Path, logs: Path, listener: socket.socket, servers: dict[str, EmbeddedServer]
+        self,
+        data_dir: Path,
+        logs: Path,
+        listener: socket.socket,
+        servers: dict[str, EmbeddedServer],
+        external: dict[str, str],
     ) -> None:
         self._logs = logs
         self._listener = listener
         self._servers = servers
+        self._external = external
         self._url = _url_of(listener)
         self._run_json = data_dir / "run.json"
         self._filled = data_dir / "filled"
-        self._new = not self._filled.exists()
         self._complete = False
 
-    def run(self, *, workers: int, demo: bool) -> None:
+    def run(self, *, workers: int, demo: bool, has_keys: bool) -> None:
         """Start everything, say so, and keep it running until a signal comes."""
         with contextlib.suppress(StopRequested):
             self._start(workers)
             self._complete = True
             self.write_run_json()
-            self._fill(demo=demo)
-            self._greet()
+            has_demo = self._fill(demo=demo)
+            greeting = Greeting(self._url, self._run_json.parent, has_keys=has_keys, external=self._external)
+            _tell(greeting.text(has_demo=has_demo))
             self.supervisor.watch()
-        print("Stopping …", flush=True)
+        _tell("Stopping …")
 
     def write_run_json(self) -> None:
         """Say where everything is: not before all of it is ready."""
@@ -92,8 +118,7 @@ class _Service:
             write_private(self._run_json, json.dumps(self._whereabouts(), indent=2) + "\n")
 
     def _start(self, workers: int) -> None:
-        for server in self._servers.values():
-            server.prepare()
+        self.supervisor.prepare(*self._servers.values())
         self.supervisor.start(*(member_of(server) for server in self._servers.values()))
         self._migrate()
         self.supervisor.start(Member(name="worker", role="worker", program=self._own("worker", "worker")))
@@ -110,43 +135,39 @@ class _Service:
     def _own(self, log: str, *arguments: str, fds: tuple[int, ...] = ()) -> Program:
         """One of our own commands, told by its environment where everything is."""
         environment = {
-            **os.environ,
+            **for_own_process(),
             "SELLABLE_API_URL": self._url,
-            "SELLABLE_REDIS_URL": self._redis_url,
-            "SELLABLE_DATABASE_URL": self._database_url,
-            "PYTHONUNBUFFERED": "1",
+            "SELLABLE_REDIS_URL": self._url_of("redis"),
+            "SELLABLE_DATABASE_URL": self._url_of("postgres"),
         }
         argv = [*_OWN_COMMAND, *arguments]
         return Program(argv=argv, env=environment, log=self._logs / f"{log}.log", fds=fds)
 
-    @property
-    def _redis_url(self) -> str:
-        return self._servers["redis"].url if "redis" in self._servers else os.environ["SELLABLE_REDIS_URL"]
-
-    @property
-    def _database_url(self) -> str:
-        if "postgres" in self._servers:
-            return self._servers["postgres"].url
-        return os.environ["SELLABLE_DATABASE_URL"]
+    def _url_of(self, role: str) -> str:
+        return self._external[role] if role in self._external else self._servers[role].url
 
     def _migrate(self) -> None:
         self._once("migrate", limit_seconds=MIGRATE_LIMIT_SECONDS)
 
-    def _fill(self, *, demo: bool) -> None:
-        """Fill a new data directory; never servers of somebody else's."""
-        if demo and self._new and len(self._servers) == 2:
-            print("Filling the demo catalogue …", flush=True)
+    def _fill(self, *, demo: bool) -> bool:
+        """Fill a new data directory, never servers of somebody else's; whether the demo catalogue is there."""
+        if self._filled.exists():
+            with_what = self._filled.read_text(encoding="utf-8").strip()
+            return with_what == DEMO or (demo and not with_what)  # older versions wrote nothing into it
+        if demo and not self._external:
+            _tell("Filling the demo catalogue …")
             try:
                 self._once("demo", limit_seconds=DEMO_LIMIT_SECONDS)
             except UnavailableError as error:
-                print(f"sellable: {error}; the service runs without it", file=sys.stderr, flush=True)
-                return
-        if self._new:
-            write_private(self._filled, "")
+                say(f"sellable: {error}; the service runs without it")
+                return False
+        filled = demo and not self._external
+        write_private(self._filled, f"{DEMO if filled else 'nothing'}\n")
+        return filled
 
     def _once(self, command: str, *, limit_seconds: float) -> None:
         program = self._own(command, command)
-        with tempfile.TemporaryFile() as errors:
+        with tempfile.TemporaryFile(dir=self._logs) as errors:
             code = self.supervisor.run(command, program, limit_seconds=limit_seconds, stderr=errors.fileno())
             errors.seek(0)
             said = errors.read()
@@ -159,14 +180,14 @@ class _Service:
             )
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + READY_LIMIT_SECONDS
+        patience = process.Patience(READY_LIMIT_SECONDS)
         probe = _Probe(_where(self._listener), "/readyz")
 
         def ready() -> bool:
             if probe.status() == 200:
                 return True
             self.supervisor.refuse_failing()
-            if time.monotonic() > deadline:
+            if patience.is_over:
                 limit = f"{READY_LIMIT_SECONDS:.0f} s"
                 raise UnavailableError(
                     f"the API was not ready after {limit}: {probe.answer} (logs: {self._logs})"
@@ -182,8 +203,8 @@ class _Service:
 
         return {
             "api": self._url,
-            "redis": self._redis_url,
-            "database": self._database_url,
+            "redis": self._url_of("redis"),
+            "database": self._url_of("postgres"),
             "pids": {
                 "supervisor": os.getpid(),
                 "api": self.supervisor.pids("api"),
@@ -193,23 +214,9 @@ class _Service:
             },
         }
 
-    def _greet(self) -> None:
-        key = '-H "Authorization: Bearer $KEY" ' if os.environ.get("SELLABLE_API_KEYS") else ""
-        order = json.dumps({"lock_id": "order-1", "lines": [{"sku": EXAMPLE_SKU, "quantity": 1}]})
-        print(
-            f"""
-Sellable is ready.
-  API    {self._url}
-  docs   {self._url}/docs
-  data   {self._run_json.parent}   (logs in {self._logs.name}/, where everything is in {self._run_json.name})
 
-Try:
-  curl {key}{self._url}/v1/availability/{EXAMPLE_SKU}
-  curl {key}{self._url}/v1/locks -H 'Content-Type: application/json' -d '{order}'
-
-Ctrl-C stops everything.""",
-            flush=True,
-        )
+def _tell(text: str) -> None:
+    show(text, sys.stdout)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -220,9 +227,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as error:
-        # The error's own text names the address a second time.
-        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
-        raise ConfigurationError(f"the port {port} of {host} cannot be listened on: {reason}") from error
+        raise refuse_address(host, port, error) from error
 
 
 def _url_of(listener: socket.socket) -> str:
@@ -286,12 +291,18 @@ class _Probe:
         return not more
 
 
-def _servers(data_dir: Path, logs: Path) -> dict[str, EmbeddedServer]:
-    """The embedded servers to start, in this order: those that the environment doesn't name."""
+def _external(settings: Settings) -> dict[str, str]:
+    """The URLs of the servers that the settings name: they are somebody else's to run."""
+    urls = {"redis": settings.redis_url.strip(), "postgres": settings.database_url.strip()}
+    return {role: url for role, url in urls.items() if url}
+
+
+def _servers(data_dir: Path, logs: Path, external: dict[str, str]) -> dict[str, EmbeddedServer]:
+    """The embedded servers to start, in this order: those that are nobody else's."""
     servers: dict[str, EmbeddedServer] = {}
-    if not os.environ.get("SELLABLE_DATABASE_URL"):
+    if "postgres" not in external:
         servers["postgres"] = EmbeddedPostgres(data_dir / "postgres", log=logs / "postgres.log")
-    if not os.environ.get("SELLABLE_REDIS_URL"):
+    if "redis" not in external:
         servers["redis"] = EmbeddedValkey(data_dir / "redis", log=logs / "redis.log")
     return servers
 

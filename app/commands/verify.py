@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from redis.exceptions import RedisError
 
+from app.addresses.reasons import redis_sentence
 from app.commands.progress import meter
 from app.commands.service import find_service
 from app.errors import UnavailableError
@@ -53,7 +54,7 @@ async def verify(*, as_json: bool, data_dir: Path, open_stores: OpenStores) -> i
                     if len(shown) < SHOWN_MAX:
                         shown.append(difference)
     except (RedisError, OSError) as error:
-        raise UnavailableError(f"could not compare: {error}") from error
+        raise UnavailableError(f"could not compare: {redis_sentence(error)}") from error
     _print(shown, count, as_json=as_json)
     return DIFFERS if count else 0
 

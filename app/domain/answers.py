@@ -23,16 +23,20 @@ class LockLine(NamedTuple):
 
 
 class LockView(NamedTuple):
-    """What an answer shows of a lock. `expires_at` in ms since 1970, None: never."""
+    """What an answer shows of a lock. `expires_at` in ms since 1970, None: never.
+
+    `version` counts what changed of this, from 1.
+    """
 
     lock_id: str
     status: LockStatus
     expires_at: int | None
     lines: tuple[LockLine, ...]
+    version: int = 1
 
 
 class TransferLine(NamedTuple):
-    """A transfer's line of one SKU, in units; `received` arrived in good order."""
+    """A transfer's line of one SKU, in units; `received` arrived in good order, `returned` at the source again."""
 
     sku: str
     quantity: int
@@ -41,6 +45,7 @@ class TransferLine(NamedTuple):
     damaged: int = 0
     lost: int = 0
     cancelled: int = 0
+    returned: int = 0
 
     @property
     def unshipped(self) -> int:
@@ -50,7 +55,7 @@ class TransferLine(NamedTuple):
     @property
     def in_transit(self) -> int:
         """Units on the way."""
-        return self.shipped - self.received - self.damaged - self.lost
+        return self.shipped - self.received - self.damaged - self.lost - self.returned
 
 
 class TransferView(NamedTuple):
@@ -72,12 +77,21 @@ class Excess(NamedTuple):
     held: int
 
 
+class Beyond(NamedTuple):
+    """Units that were taken, or should have been, beyond what was on the shelf."""
+
+    sku: str
+    warehouse: str
+    units: int
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a command came to.
 
     `lock` (or `transfer`) is the document after the step, or as it stands when the step is refused;
-    `current_status` is told with a repeat. `position` (the outbox id, `<epoch>-<n>`) and `detail` are the hot
+    `current_status` comes with a repeat, `original_status` with that of a creation whose lock has ended: what was
+    answered first. `position` (the outbox id, `<epoch>-<n>`) and `detail` are the hot
     store's own and not compared.
     """
 
@@ -89,3 +103,5 @@ class Answer:
     position: str = field(default="", compare=False)
     detail: str = field(default="", compare=False)
     transfer: TransferView | None = None
+    beyond_on_hand: tuple[Beyond, ...] = ()
+    original_status: LockStatus | None = None

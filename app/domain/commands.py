@@ -30,12 +30,17 @@ class Booking:
 
 @dataclass(frozen=True, slots=True)
 class OpeningRow:
-    """What a SKU shall have on hand in a warehouse, in units; `buffer` None leaves the buffer as it is."""
+    """What a SKU shall have on hand in a warehouse, in units; `buffer` None leaves the buffer as it is.
+
+    Unless so many are on hand already, it is set only where what is there is what is `expected`: a number of units,
+    or `new`, where the SKU is not known there; None: whatever it is.
+    """
 
     sku: str
     warehouse: str
     on_hand: int
     buffer: int | None = None
+    expected: int | Literal["new"] | None = None
 
 
 def _fingerprint(*content: object) -> str:
@@ -124,28 +129,93 @@ class Unlock(Step):
 
 @dataclass(frozen=True, slots=True)
 class Deduct(Step):
-    """All that is left (`lines` None), or some, left the shelf in the shipment `key`."""
+    """All that is left (`lines` None), or some, left the shelf in the shipment `key`.
+
+    `only_if_on_hand` is a condition and no content: a repeat need not have it again. `occurred_at` in ms, None: when
+    it is recorded.
+    """
 
     lines: tuple[Line, ...] | None = None
+    occurred_at: int | None = None
+    only_if_on_hand: bool = False
 
     @property
     def op(self) -> str:
         """The shipment of this lock. A brace cannot occur in an id, so the two parts cannot be confused."""
-        return f"deduct:{self.lock_id}{{{self.key}"
+        return f"{self.family}{{{self.key}"
+
+    @property
+    def family(self) -> str:
+        """The shipments of the lock, which are compared with each other."""
+        return f"deduct:{self.lock_id}"
 
     def _content(self) -> tuple[object, ...]:
-        return (_merged(self.lines),)
+        lines = _merged(self.lines)
+        return (lines,) if self.occurred_at is None else (lines, self.occurred_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Void(Step):
+    """The shipment `key` never left: what it took (`lines`, each with its warehouse) is promised to the order again.
+
+    Without lines it was voided before. `occurred_at` is when it was said to have left, in ms; None: now. Both are as
+    the ledger has them: a repeat is known by the shipment alone.
+    """
+
+    lines: tuple[Line, ...] = ()
+    occurred_at: int | None = None
+    reason: str | None = None
+
+    @property
+    def op(self) -> str:
+        """The voiding of this lock's shipment."""
+        return f"void:{self.lock_id}{{{self.key}"
+
+    @property
+    def shipment_op(self) -> str:
+        """The op of the shipment."""
+        return Deduct(self.lock_id, self.key).op
+
+    @property
+    def family(self) -> str:
+        """The shipments of the lock."""
+        return Deduct(self.lock_id).family
 
 
 @dataclass(frozen=True, slots=True)
 class Replace(Step):
-    """Other lines, in one atomic swap."""
+    """Other lines, in one atomic swap; of a lock that shipped in part, for what has not shipped.
+
+    Without `warehouses` those of the lock are kept. With `renews` its expiry is `ttl_ms` from now (None: never).
+    `version` is the one that the lock must have: a condition, which a repeat need not have again.
+    """
 
     lines: tuple[Line, ...] = ()
     warehouses: tuple[str, ...] = ()
+    renews: bool = False
+    ttl_ms: int | None = None
+    version: int | None = None
 
     def _content(self) -> tuple[object, ...]:
-        return (*self.warehouses, "\n", _merged(self.lines))
+        renewal = ("ttl", self.ttl_ms) if self.renews else ()
+        return (*self.warehouses, "\n", _merged(self.lines), *renewal)
+
+
+@dataclass(frozen=True, slots=True)
+class Reopen(Step):
+    """Hold the stock of an expired or released lock again, until `ttl_ms` from now; None: without an end."""
+
+    ttl_ms: int | None = None
+
+    def _content(self) -> tuple[object, ...]:
+        return (self.ttl_ms,)
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """An id that no lock has is noted as released: a creation that comes later holds nothing."""
+
+    lock_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +268,18 @@ class Receive(Book):
     namespace: ClassVar[str] = "receipt"
 
     @property
+    def op(self) -> str:
+        """The receipt within its order; without one it is the routes' own."""
+        if not self.purchase_order_id:
+            return self.older_op
+        return f"{self.namespace}:{self.purchase_order_id}{{{self.document_id}"
+
+    @property
+    def older_op(self) -> str:
+        """The op that older versions used: the receipt's id alone."""
+        return f"{self.namespace}:{self.document_id}"
+
+    @property
     def document(self) -> Document | None:
         """The order that they came in for."""
         return Document("purchase_order", self.purchase_order_id, {}) if self.purchase_order_id else None
@@ -221,13 +303,17 @@ class Return(Book):
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Goods came back, and others are held instead: both or neither. `returned` is booked at `warehouse`."""
+    """Goods came back, and others are held instead: both or neither. `returned` is booked at `warehouse`.
+
+    `lock_id` is the lock that they were shipped for, '' where nobody knows.
+    """
 
     exchange_id: str
     warehouse: str
     returned: tuple[Booking, ...]
     lock: Lock
     occurred_at: int | None = None
+    lock_id: str = ""
 
     kind: ClassVar[str] = "exchange"
 
@@ -239,14 +325,19 @@ class Exchange:
     @property
     def fingerprint(self) -> str:
         """The content that a repeat must have again."""
-        returned = Return(self.exchange_id, self.warehouse, self.returned, self.occurred_at).fingerprint
+        back = Return(self.exchange_id, self.warehouse, self.returned, self.occurred_at, self.lock_id)
+        returned = back.fingerprint
         return _fingerprint(self.kind, returned, self.lock.lock_id, self.lock.fingerprint)
 
 
+@dataclass(frozen=True, slots=True)
 class Adjust(Book):
-    """A correction, with its reason."""
+    """A correction, with its reason. `only_if_on_hand` is a condition and no content."""
 
-    kind, namespace = "adjust", "adjustment"
+    only_if_on_hand: bool = False
+
+    kind: ClassVar[str] = "adjust"
+    namespace: ClassVar[str] = "adjustment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +351,7 @@ class Count(Adjust):
     content: str = ""
     since: str = ""
 
-    namespace = "stock-take"
+    namespace: ClassVar[str] = "stock-take"
 
     @property
     def fingerprint(self) -> str:
@@ -366,6 +457,23 @@ class TransferCancel(TransferStep):
     kind: ClassVar[str] = "transfer_cancel"
 
 
+OnTheWay = Literal["", "lost", "returned_to_source"]
+"""What becomes of units on the way when their transfer is closed; `''`: they still arrive."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransferClose(TransferStep):
+    """Nothing more of a transfer is shipped."""
+
+    in_transit: OnTheWay = ""
+    reason: str | None = None
+
+    kind: ClassVar[str] = "transfer_close"
+
+    def _content(self) -> tuple[object, ...]:
+        return (self.in_transit,)
+
+
 @dataclass(frozen=True, slots=True)
 class Buffer:
     """Set the safety stock of SKUs in one warehouse absolutely; a line's `quantity`, from 0, is its buffer."""
@@ -383,8 +491,10 @@ FactMode = Literal["", "force", "hold", "pass", "drop"]
 class Fact:
     """One event of a warehouse system. `quantity` of an adjustment has its sign; `occurred_at` in ms.
 
-    `state` is where returned or adjusted units are. `document_id` is the lock, transfer or purchase order that it
-    names, `told_id` the shipment, receipt, return or adjustment that it tells of, '' for none.
+    `state` is where returned or adjusted units are, or regraded ones were. `document_id` is the lock, transfer or
+    purchase order that it names, `told_id` the shipment, receipt, return or adjustment that it reports, '' for none.
+    `reporter` is whose word it is ('': the source's own), `line_id` its line in the document, `totals`: it says all
+    that is known of that line.
     """
 
     source: str
@@ -403,6 +513,9 @@ class Fact:
     reason: str | None = None
     mode: FactMode = ""
     odd: str | None = None
+    reporter: str = ""
+    line_id: str = ""
+    totals: bool = False
 
     kind: ClassVar[str] = "fact"
 
@@ -415,7 +528,8 @@ class Fact:
     def fingerprint(self) -> str:
         """The content that a repeat must have again."""
         reason = _text_of(self.reason)
-        return _fingerprint(self.content, self.occurred_at, self.document_id, self.told_id, reason)
+        line = (self.line_id,) if self.line_id else ()
+        return _fingerprint(self.content, self.occurred_at, self.document_id, self.told_id, reason, *line)
 
     @property
     def content(self) -> str:
@@ -424,8 +538,13 @@ class Fact:
         return _fingerprint(self.type, self.warehouse, self.sku, *units)
 
     @property
+    def word_of(self) -> str:
+        """The reporter whose word it is."""
+        return self.reporter or self.source
+
+    @property
     def document_op(self) -> str:
-        """The op of the document it tells of, as the command of a route has it; '' for none."""
+        """The op of the document that it reports, as older versions and the command of a route have it; '' for none."""
         if not self.told_id:
             return ""
         match self.type:
@@ -435,12 +554,71 @@ class Fact:
                 return TransferShip(self.document_id, self.told_id).op if self.document_id else ""
             case "transfer_received":
                 return TransferReceive(self.document_id, self.told_id).op if self.document_id else ""
-        namespaces = {
-            "received": Receive.namespace,
-            "returned": Return.namespace,
-            "adjusted": Adjust.namespace,
-        }
-        return f"{namespaces[self.type]}:{self.told_id}"
+        return f"{_NAMESPACES[self.type]}:{self.told_id}"
+
+    @property
+    def family(self) -> str:
+        """The documents that the one it reports is compared with; '' if it reports none."""
+        match self.type:
+            case "shipped":
+                return Deduct(self.document_id).family if self.document_id else ""
+            case "transfer_shipped" | "transfer_received":
+                kind = TransferShip.kind if self.type == "transfer_shipped" else TransferReceive.kind
+                return f"{kind}:{self.document_id}" if self.document_id else ""
+            case "received" if self.told_id:
+                return f"receipt:{self.document_id or '{' + self.word_of}{{{self.told_id}"
+        return self.document_op
+
+    @property
+    def document(self) -> str:
+        """The document within its family; one without an id is its reporter's own."""
+        if self.type not in {"shipped", "transfer_shipped", "transfer_received"}:
+            return ""
+        return self.told_id or f"{{{self.word_of}"
+
+    @property
+    def line_op(self) -> str:
+        """The id of its line in the document, as its reporter counts them; '' if only its event_id sets it apart."""
+        if not self.family or not (self.line_id or self.totals):
+            return ""
+        where = (self.document, self.sku, self.warehouse, self.word_of, self.line_id, self.state)
+        return "{".join((f"line:{self.family}", *where))
+
+
+_NAMESPACES = {"received": Receive.namespace, "returned": Return.namespace, "adjusted": Adjust.namespace}
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """A person takes the word of one of a document's reporters about a SKU.
+
+    `lock_id` is what the goods of a return were shipped for, '' where nobody knows.
+    """
+
+    number: str
+    family: str
+    sku: str
+    reporter: str
+    reason: str | None = None
+    lock_id: str = ""
+
+    kind: ClassVar[str] = "accept"
+
+    @property
+    def op(self) -> str:
+        """The case's number."""
+        return f"mismatch:{self.number}"
+
+    @property
+    def fingerprint(self) -> str:
+        """The content that a repeat must have again."""
+        return _fingerprint(self.kind, self.family, self.sku, self.reporter)
+
+    @property
+    def order(self) -> str:
+        """The purchase order that a receipt came in for; '' for none."""
+        kind, _, rest = self.family.partition(":")
+        return rest.partition("{")[0] if kind == Receive.namespace and "{" in rest else ""
 
 
 Command = (
@@ -450,6 +628,8 @@ Command = (
     | Unlock
     | Deduct
     | Replace
+    | Reopen
+    | Remember
     | Expire
     | Receive
     | Return
@@ -460,4 +640,5 @@ Command = (
     | Exchange
     | Buffer
     | Fact
+    | Accept
 )

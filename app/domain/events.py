@@ -62,11 +62,18 @@ class Told(NamedTuple):
     sequence: tuple[str, str, int] | None = None
 
 
+class Reported(NamedTuple):
+    """What reporters have said in all of a family of documents: by SKU its sums (see `app.domain.documents.Sums`)."""
+
+    family: str
+    sums: dict[str, Any]
+
+
 class Event(NamedTuple):
     """What one command did. Times in ms since 1970; `lock` has the record's fields that changed.
 
     `document` is what it is about besides, such as a purchase order (from schema 2 on); `told` is of the inbox
-    (from schema 3 on).
+    (from schema 3 on); `reported` is of a document that may be reported several times (from schema 4 on).
     """
 
     schema: int
@@ -82,6 +89,7 @@ class Event(NamedTuple):
     moves: list[Move]
     document: Document | None = None
     told: Told | None = None
+    reported: Reported | None = None
 
 
 class Position(NamedTuple):

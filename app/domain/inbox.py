@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+SOURCE_LENGTH_MAX = 64
+
 
 class Status(StrEnum):
     """What became of an event."""
@@ -41,12 +43,16 @@ class Row(NamedTuple):
     until: int
 
 
-@dataclass(frozen=True, slots=True)
-class SourceLimits:
-    """What of one source is booked without a person: units in one event, and how far its clock may be ahead."""
+class SourceLimits(NamedTuple):
+    """What of one source is booked without a person: units in one event, and how far its clock may be ahead.
+
+    `reporter` is whose word its events are ('': its own), `totals` whether an event says all that is known of its line.
+    """
 
     units_max: int
     skew_seconds: int
+    reporter: str = ""
+    totals: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +67,39 @@ class Rules:
         return self.named.get(source, self.common)
 
 
-def read_sources(text: str) -> dict[str, SourceLimits]:
-    """Read `source:units:seconds,…`; raise `ValueError` with a sentence if it cannot be read."""
+def read_sources(text: str, common: SourceLimits) -> dict[str, SourceLimits]:
+    """Read `source[:units:seconds][:reporter=name][:reports=lines|totals],…`; what is not said is as in `common`.
+
+    Raises `ValueError` with a sentence if it cannot be read.
+    """
     found: dict[str, SourceLimits] = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
-        source, *numbers = entry.rsplit(":", 2)
-        if len(numbers) != 2 or not source or not all(one.isdecimal() for one in numbers):
-            raise ValueError("each source is source:units:seconds")
-        found[source] = SourceLimits(int(numbers[0]), int(numbers[1]))
+        source, named = _named_options(entry)
+        head, *numbers = source.rsplit(":", 2)
+        limits = common
+        if len(numbers) == 2 and all(one.isdecimal() for one in numbers):
+            source, limits = head, common._replace(units_max=int(numbers[0]), skew_seconds=int(numbers[1]))
+        elif not named:
+            raise ValueError(_SOURCES)
+        if not source:
+            raise ValueError(_SOURCES)
+        found[source] = limits._replace(
+            reporter=named.get("reporter", ""), totals=named.get("reports", "lines") == "totals"
+        )
     return found
+
+
+_SOURCES = "each source is source:units:seconds, and maybe :reporter=name and :reports=lines or totals"
+
+
+def _named_options(entry: str) -> tuple[str, dict[str, str]]:
+    """Take `:reporter=name` and `:reports=totals` off the end of an entry."""
+    named: dict[str, str] = {}
+    while True:
+        rest, _, last = entry.rpartition(":")
+        name, is_named, value = last.partition("=")
+        if not rest or not is_named or name not in {"reporter", "reports"}:
+            return entry, named
+        if not value or name in named or (name == "reports" and value not in {"lines", "totals"}):
+            raise ValueError(_SOURCES)
+        entry, named[name] = rest, value

@@ -7,6 +7,7 @@ the files beside this one, each part standing on the one before: shelves, locks,
 
 from app.domain.answers import Answer
 from app.domain.commands import (
+    Accept,
     Book,
     Buffer,
     Command,
@@ -15,14 +16,15 @@ from app.domain.commands import (
     Fact,
     Lock,
     Opening,
+    Remember,
     Step,
     Transfer,
     TransferStep,
 )
-from app.domain.model_facts import Facts
+from app.domain.model_accepts import Accepts
 
 
-class Model(Facts):
+class Model(Accepts):
     """All commands."""
 
     __slots__ = ()
@@ -34,11 +36,16 @@ class Model(Facts):
                 return self._lock(command, now) if isinstance(command, Lock) else self._exchange(command, now)
             case Step():
                 return self._step(command, now)
-            case Expire():
-                return self._expire(command, now)
-            case Book() | Fact():
-                return self._fact(command) if isinstance(command, Fact) else self._book(command, now)
+            case Expire() | Remember():
+                return self._expire(command, now) if isinstance(command, Expire) else self._remember(command)
+            case Book() | Fact() | Accept():
+                return self._of_document(command, now)
             case Opening() | Buffer():
                 return self._opening(command) if isinstance(command, Opening) else self._buffer(command)
             case Transfer() | TransferStep():
-                return self._of_transfer(command)
+                return self._of_transfer(command, now)
+
+    def _of_document(self, command: Book | Fact | Accept, now: int) -> Answer:
+        if isinstance(command, Book):
+            return self._book(command, now)
+        return self._fact(command, now) if isinstance(command, Fact) else self._accept(command, now)

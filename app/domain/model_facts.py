@@ -1,19 +1,16 @@
 """Facts: events of warehouse systems, which are never refused for what they say."""
 
-from app.domain.answers import Answer, LockView, TransferLine
-from app.domain.commands import (
-    Fact,
-)
-from app.domain.model_shelves import TOLD, LockRecord, Repeatable, TransferRecord, told_op
-from app.domain.model_transfers import Transfers, status_of
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.domain.answers import Answer
+from app.domain.commands import Adjust, Fact, Receive, Return
+from app.domain.documents import NO_UNITS, Booked, Sums, Units, is_accounted_for, taken
+from app.domain.model_shelves import LockRecord, Repeatable, SaidLine, TransferRecord
+from app.domain.model_shipments import Order
+from app.domain.model_transfers import Carriage, Transfers
 from app.domain.outcomes import Outcome
-from app.domain.words import (
-    COUNT_MAX,
-    OPEN_STATUSES,
-    STATES,
-    LockStatus,
-    Place,
-)
+from app.domain.words import Place
 
 
 class Facts(Transfers):
@@ -21,25 +18,26 @@ class Facts(Transfers):
 
     __slots__ = ()
 
-    def _fact(self, command: Fact) -> Answer:
+    def _fact(self, command: Fact, now: int) -> Answer:
         known = self.ops.get(command.op)
         if known:
             same = known.fingerprint == command.fingerprint
-            return Answer(Outcome.REPEATED if same else Outcome.ID_REUSED)
+            return self._again(command) if same else Answer(Outcome.ID_REUSED)
         if command.mode == "drop":
             return self._keep(command, Outcome.DROPPED)
         if self._is_early(command) and command.mode not in {"force", "pass"}:
             return Answer(Outcome.EARLY)
-        return self._hold(command) if command.mode in {"hold", "pass"} else self._new_fact(command)
+        return self._hold(command) if command.mode in {"hold", "pass"} else self._book_fact(command, now)
 
-    def _new_fact(self, command: Fact) -> Answer:
-        record = self._record_of(command)
-        before = self._told_before(command, record)
-        if before is Outcome.REPEATED:
-            return self._keep(command, before)
-        if before and command.mode != "force":
-            return self._hold(command, before)
-        return self._book_fact(command, record, ids=not before)
+    def _again(self, command: Fact) -> Answer:
+        """What it said may still wait for a person."""
+        sums = self._known_sums(command.family, command.sku)
+        settled = sums is None or self._is_fact_settled(command, sums)
+        return Answer(Outcome.REPEATED if settled else Outcome.DISPUTED)
+
+    def _is_fact_settled(self, command: Fact, sums: Sums) -> bool:
+        where = (command.document, command.warehouse, command.word_of)
+        return is_accounted_for(sums, *where, shipped=command.type in {"shipped", "transfer_shipped"})
 
     def _hold(self, command: Fact, outcome: Outcome = Outcome.HELD) -> Answer:
         """Let those behind it pass: its place in the sequence is taken, its id is not."""
@@ -70,73 +68,130 @@ class Facts(Transfers):
             return self.locks.get(command.document_id)
         return self.transfers.get(command.document_id) if command.type.startswith("transfer_") else None
 
-    def _told_before(self, command: Fact, record: LockRecord | TransferRecord | None) -> Outcome | None:
-        """Whether another event or a route told of the same document and SKU: REPEATED or OTHER_CONTENT."""
-        if not command.document_op:
-            return None
-        its = None if command.type == "returned" else record
-        known = self.ops.get(told_op(command.document_op, command.sku, command.warehouse))
-        if known and (its is None or known.record is its):
-            same = known.fingerprint == command.content
-            return Outcome.REPEATED if same else Outcome.OTHER_CONTENT
-        route = self.ops.get(command.document_op)
-        if route is None or route.fingerprint == TOLD or (its is not None and route.record is not its):
-            return None
-        return Outcome.REPEATED if _has_line(command, its) else None
-
-    def _book_fact(self, command: Fact, record: LockRecord | TransferRecord | None, *, ids: bool) -> Answer:
+    def _book_fact(self, command: Fact, now: int) -> Answer:
         """Book on trial: a refusal takes back what was noted so far."""
-        places = {w: dict(p) for w, p in self.stock.get(command.sku, {}).items()}
-        version, moved = self.versions.get(command.sku, 0), len(self.moves)
-        refusal = self._moves_of(command, record) or self._damaged_of(command)
-        counts = self.stock.get(command.sku, {}).values()
-        if not refusal and any(abs(n) > COUNT_MAX for p in counts for s, n in p.items() if s in STATES):
+        record, family = self._record_of(command), command.family
+        kept, moved = self._kept([command.sku], family), len(self.moves)
+        trial = Trial(command, record, at=command.occurred_at, now=now)
+        refusal = self._moves_of(trial) or self._damaged_of(command)
+        if not refusal and not self._all_fit([command.sku]):
             refusal = Outcome.QUANTITY_TOO_LARGE
         if refusal:
-            del self.moves[moved:]
-            self.stock.pop(command.sku, None)
-            self.versions.pop(command.sku, None)
-            if places:
-                self.stock[command.sku], self.versions[command.sku] = places, version
+            self._put_back(kept, moved, family)
             return self._hold(command, refusal)
-        self._note_fact(command, record)
-        answer = self._keep(command, Outcome.BOOKED)
-        if command.document_op and ids:
-            self._note_told(command, record)
-        return answer
+        trial.settle()
+        if trial.line is not None:
+            self.lines[command.line_op] = trial.line
+        outcome = Outcome.BOOKED
+        if trial.sums and not self._is_fact_settled(command, trial.sums):
+            outcome = Outcome.DISPUTED
+        elif (
+            trial.sums and trial.sums.booked == trial.booked_before
+        ):  # a time that was only made known is no unit
+            outcome = Outcome.REPEATED
+        return self._keep(command, outcome)
 
-    def _note_told(self, command: Fact, record: LockRecord | TransferRecord | None) -> None:
-        units = abs(command.quantity) + command.damaged + command.lost
-        op = told_op(command.document_op, command.sku, command.warehouse)
-        self.ops[op] = Repeatable(command.content, Answer(Outcome.BOOKED), record, units)
-        known = self.ops.get(command.document_op)
-        if known is None or known.fingerprint == TOLD:
-            self.ops[command.document_op] = Repeatable(TOLD, Answer(Outcome.BOOKED), record)
+    def _claim(self, trial: "Trial") -> Units | None:
+        """Add what the event says to its reporter's sum, and return by how much that grew; None: its line was used."""
+        command = trial.command
+        trial.said = said_by(command)
+        added = self._added_by(trial)
+        if added is None and command.mode != "force":
+            return None
+        if added is None:  # a person says that it is another line
+            added, trial.line = trial.said, None
+        trial.sums = self._sums(command.family, command.sku)
+        trial.booked_before = list(trial.sums.booked)
+        trial.sums.claim(command.document, command.warehouse, command.word_of, added)
+        return added
 
-    def _moves_of(self, command: Fact, record: LockRecord | TransferRecord | None) -> Outcome | None:
+    def _added_by(self, trial: "Trial") -> Units | None:
+        command = trial.command
+        if not command.line_op:
+            return trial.said
+        trial.line = SaidLine(command.content, trial.said, command.occurred_at)
+        before = self.lines.get(command.line_op)
+        if before is None:
+            return trial.said
+        if not command.totals:
+            return NO_UNITS if before.fingerprint == command.content else None
+        if (command.occurred_at, command.content) < (before.at, before.fingerprint):
+            trial.line = None
+            return NO_UNITS
+        return taken(trial.said, before.units)
+
+    def _moves_of(self, trial: "Trial") -> Outcome | None:
+        command, record = trial.command, trial.record
         if command.document_id and record is None and command.mode != "force":
             if command.type in {"shipped", "returned"}:
                 return Outcome.UNKNOWN_LOCK
             if command.type.startswith("transfer_"):
                 return Outcome.UNKNOWN_TRANSFER
         match command.type:
-            case "received":
-                self._of_fact(command, Place.SUPPLIER, Place.AVAILABLE, command.quantity)
-                self._of_fact(command, Place.SUPPLIER, Place.DAMAGED, command.damaged)
-            case "returned":
-                self._of_fact(command, Place.CUSTOMER, command.state, command.quantity)
-            case "adjusted":
-                ways = (command.state, Place.ADJUSTMENT)
-                source, target = ways if command.quantity < 0 else ways[::-1]
-                self._of_fact(command, source, target, abs(command.quantity))
             case "shipped":
-                its = _held_by(command, record)
-                self._of_fact(command, Place.LOCKED, Place.CUSTOMER, its)
-                self._of_fact(command, Place.AVAILABLE, Place.CUSTOMER, command.quantity - its)
-            case "transfer_shipped":
-                self._leaves(command, record)
-            case "transfer_received":
-                self._arrives(command, record)
+                return self._shipped(trial)
+            case "transfer_shipped" | "transfer_received":
+                return self._carried(trial)
+        more = self._regraded(command) if command.type == "regraded" else self._booked(trial)
+        if more is None:
+            return Outcome.OTHER_CONTENT
+        if isinstance(record, LockRecord) and more:
+            trial.returned = more
+        return None
+
+    def _regraded(self, command: Fact) -> int:
+        """Move units from one condition to the other: none came in."""
+        other = Place.DAMAGED if command.state is Place.AVAILABLE else Place.AVAILABLE
+        self._of_fact(command, command.state, other, command.quantity)
+        return 0
+
+    def _booked(self, trial: "Trial") -> int | None:
+        """Book what came in, came back or was adjusted; return how many units that is more; None: its line was used."""
+        command, kind = trial.command, _KINDS[trial.command.type]
+        if not command.family:
+            self._move_units(kind, command.sku, command.warehouse, said_by(command), trial.at)
+            return command.quantity
+        added = self._claim(trial)
+        if added is None or trial.sums is None:
+            return None
+        place = (command.document, command.warehouse)
+        return self._book_claims(kind, trial.sums, command.sku, place, added, at=trial.at, now=trial.now)
+
+    def _shipped(self, trial: "Trial") -> Outcome | None:
+        command, record = trial.command, trial.record
+        if not isinstance(record, LockRecord):
+            self._of_fact(command, Place.AVAILABLE, Place.CUSTOMER, command.quantity)
+            return None
+        added = self._claim(trial)
+        if added is None or trial.sums is None:
+            return Outcome.OTHER_CONTENT
+        order = Order(record)
+        changes = self._ship_claims(order, trial.sums, command.sku, trial.at)
+        where = (command.warehouse, added[0])
+        self._note_shipping_times(command.sku, trial.sums, changes, *where, at=trial.at, now=trial.now)
+        if changes:
+            trial.order = order
+        return None
+
+    def _carried(self, trial: "Trial") -> Outcome | None:
+        command, record = trial.command, trial.record
+        ships = command.type == "transfer_shipped"
+        if not isinstance(record, TransferRecord) or not _is_of(command, record, ships=ships):
+            if ships:
+                self._of_fact(command, Place.AVAILABLE, Place.ADJUSTMENT, command.quantity)
+            else:
+                self._of_fact(command, Place.ADJUSTMENT, Place.AVAILABLE, command.quantity)
+                self._of_fact(command, Place.ADJUSTMENT, Place.DAMAGED, command.damaged)
+            return None
+        added = self._claim(trial)
+        if added is None or trial.sums is None:
+            return Outcome.OTHER_CONTENT
+        trial.carriage = Carriage(record)
+        when = {"at": trial.at, "now": trial.now}
+        if ships:
+            self._ship_carried(trial.carriage, trial.sums, command.sku, added[0], **when)
+        else:
+            self._receive_carried(trial.carriage, trial.sums, command.sku, command.document, added, **when)
         return None
 
     def _of_fact(self, command: Fact, source: Place, target: Place, units: int) -> None:
@@ -152,120 +207,46 @@ class Facts(Transfers):
         self._move(command.sku, command.warehouse, Place.AVAILABLE, Place.DAMAGED, missing)
         return None
 
-    def _note_fact(self, command: Fact, record: LockRecord | TransferRecord | None) -> None:
-        """Change the lock's record; a transfer's was changed with the moves, which no refusal follows."""
-        if not isinstance(record, LockRecord):
-            return
-        if command.type == "returned":
-            record.returned[command.sku] = record.returned.get(command.sku, 0) + command.quantity
-        elif its := _held_by(command, record):
-            view, here = record.view, (command.sku, command.warehouse)
-            lines = tuple(
-                line._replace(deducted=line.deducted + its * ((line.sku, line.warehouse) == here))
-                for line in view.lines
-            )
-            left = any(line.outstanding for line in lines)
-            status = LockStatus.PARTLY_DEDUCTED if left else LockStatus.DEDUCTED
-            record.view = LockView(view.lock_id, status, None, lines)
 
-    def _leaves(self, command: Fact, record: LockRecord | TransferRecord | None) -> None:
-        left = command.quantity
-        line = _line_of(command, record)
-        if isinstance(record, TransferRecord) and line:
-            left = self._take_implied(command, record)
-            units = min(left, line.unshipped)
-            self._leave(command, record, units)
-            left -= units
-        self._of_fact(command, Place.AVAILABLE, Place.ADJUSTMENT, left)
+@dataclass(slots=True)
+class Trial:
+    """An event that is being booked, and what that would change beside the counts."""
 
-    def _leave(self, command: Fact, record: TransferRecord, units: int) -> None:
-        self._fact_move(
-            command.sku,
-            record.view.source,
-            Place.LOCKED,
-            Place.IN_TRANSIT,
-            units,
-            at=command.occurred_at,
-            to_warehouse=record.view.destination,
-        )
-        _change_line(record, command.sku, shipped=units)
+    command: Fact
+    record: LockRecord | TransferRecord | None
+    at: int
+    now: int
+    said: Units = NO_UNITS
+    sums: Sums | None = None
+    booked_before: Sequence[Booked] = ()
+    line: SaidLine | None = None
+    order: Order | None = None
+    carriage: Carriage | None = None
+    returned: int = 0
 
-    def _take_implied(self, command: Fact, record: TransferRecord) -> int:
-        """What arrived before: now it is known when it left; what was counted in between must stand."""
-        left, rest = command.quantity, []
-        for sku, units, noted_at in record.implied:
-            taken = min(left, units) if sku == command.sku else 0
-            if taken and command.occurred_at < noted_at:
-                self._of_fact(command, Place.AVAILABLE, Place.ADJUSTMENT, taken)
-                where = (command.sku, command.warehouse, Place.ADJUSTMENT, Place.AVAILABLE)
-                self._fact_move(*where, taken, at=noted_at, occurred_at=noted_at)
-            left -= taken
-            if units > taken:
-                rest.append((sku, units - taken, noted_at))
-        record.implied = rest
-        return left
-
-    def _arrives(self, command: Fact, record: LockRecord | TransferRecord | None) -> None:
-        covered, total = 0, command.quantity + command.damaged + command.lost
-        line = _line_of(command, record)
-        if isinstance(record, TransferRecord) and line:
-            early = min(max(0, total - line.in_transit), line.unshipped)
-            if early:
-                self._leave(command, record, early)
-                record.implied = [*record.implied, (command.sku, early, command.occurred_at)]
-            covered = min(total, line.in_transit + early)
-        ways = (
-            ("received", command.quantity, Place.AVAILABLE),
-            ("damaged", command.damaged, Place.DAMAGED),
-            ("lost", command.lost, Place.ADJUSTMENT),
-        )
-        for name, units, target in ways:
-            its = min(units, covered)
-            covered -= its
-            self._of_fact(command, Place.IN_TRANSIT, target, its)
-            if target is not Place.ADJUSTMENT:
-                self._of_fact(command, Place.ADJUSTMENT, target, units - its)
-            if isinstance(record, TransferRecord) and line:
-                _change_line(record, command.sku, **{name: its})
+    def settle(self) -> None:
+        """Change the records."""
+        if self.order:
+            self.order.settle()
+        if self.carriage:
+            self.carriage.settle()
+        if isinstance(self.record, LockRecord) and self.returned:
+            sku = self.command.sku
+            self.record.returned[sku] = self.record.returned.get(sku, 0) + self.returned
 
 
-def _has_line(command: Fact, record: LockRecord | TransferRecord | None) -> bool:
-    """Whether a route's document, whose SKUs are not kept, was about this one: so its record says."""
-    match record:
-        case LockRecord():
-            return any(line.sku == command.sku and line.deducted for line in record.view.lines)
-        case TransferRecord():
-            lines = [line for line in record.view.lines if line.sku == command.sku]
-            if command.type == "transfer_shipped":
-                return any(line.shipped for line in lines)
-            return any(line.in_transit < line.shipped for line in lines)
-    return True
+_KINDS = {"received": Receive.kind, "returned": Return.kind, "adjusted": Adjust.kind}
 
 
-def _held_by(command: Fact, record: LockRecord | TransferRecord | None) -> int:
-    """Units of a shipment that its lock holds in the warehouse."""
-    if not isinstance(record, LockRecord) or record.view.status not in OPEN_STATUSES:
-        return 0
-    here = (command.sku, command.warehouse)
-    held = sum(line.outstanding for line in record.view.lines if (line.sku, line.warehouse) == here)
-    return min(held, command.quantity)
+def said_by(command: Fact) -> Units:
+    """Return what an event says of its SKU: good, damaged and lost units; of an adjustment with their sign."""
+    if command.type in {"returned", "adjusted"}:
+        damaged = command.state is Place.DAMAGED
+        return (0, command.quantity, 0) if damaged else (command.quantity, 0, 0)
+    return command.quantity, command.damaged, command.lost
 
 
-def _line_of(command: Fact, record: LockRecord | TransferRecord | None) -> TransferLine | None:
-    """The transfer's line that an event is about, if it happened where the transfer says."""
-    if not isinstance(record, TransferRecord):
-        return None
-    end = record.view.source if command.type == "transfer_shipped" else record.view.destination
-    found = (line for line in record.view.lines if line.sku == command.sku)
-    return next(found, None) if end == command.warehouse else None
-
-
-def _change_line(record: TransferRecord, sku: str, **units: int) -> None:
-    """Add units to a line's counts, by name, and note the status that follows."""
-    lines = tuple(
-        line._replace(**{name: getattr(line, name) + n for name, n in units.items()})
-        if line.sku == sku
-        else line
-        for line in record.view.lines
-    )
-    record.view = record.view._replace(lines=lines, status=status_of(lines))
+def _is_of(command: Fact, record: TransferRecord, *, ships: bool) -> bool:
+    """Whether an event is about a transfer's line, and happened where the transfer says."""
+    end = record.view.source if ships else record.view.destination
+    return end == command.warehouse and any(line.sku == command.sku for line in record.view.lines)

@@ -4,28 +4,29 @@ A shelf is what a warehouse has of a SKU; what was counted there stays as it was
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 from app.domain import sourcing
-from app.domain.answers import Answer, Excess, LockLine, LockView, TransferView
+from app.domain.answers import Answer, Beyond, Excess, LockLine, LockView, TransferView
 from app.domain.commands import (
     Book,
-    Booking,
     Line,
 )
+from app.domain.documents import Sums, Units
 from app.domain.events import Counts
 from app.domain.outcomes import Outcome
 from app.domain.sourcing import Shortage
 from app.domain.words import (
     COUNTED,
+    LockStatus,
     Place,
 )
 
-TOLD = "events"
-"""The fingerprint of a document that events of the inbox told of, a SKU at a time."""
+VOID = "void"
+"""The fingerprint of a shipment that never left."""
+ENDED_BY_STEP = {LockStatus.RELEASED, LockStatus.DEDUCTED}
 _COUNTS_MAX = 8
-ToldLine = TypeVar("ToldLine", Line, Booking)
 SHELVES = {
     Place.AVAILABLE: Place.AVAILABLE,
     Place.LOCKED: Place.AVAILABLE,
@@ -38,7 +39,8 @@ SHELVES = {
 class LockRecord:
     """What is remembered of a lock.
 
-    `original` is the creating answer, `request` what sourcing chose from, `returned` units by SKU that came back.
+    `original` is the creating answer, `request` what sourcing chose from (lines, ranked warehouses), `returned`
+    units by SKU that came back. `fingerprint` is '' where the id was released before any request came.
     """
 
     view: LockView
@@ -47,6 +49,16 @@ class LockRecord:
     request: tuple[tuple[Line, ...], tuple[str, ...]] | None
     given_back: bool = False
     returned: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def ranked(self) -> tuple[str, ...]:
+        """The warehouses that its request ranked, and was restricted to."""
+        return self.request[1] if self.request else ()
+
+    def change(self, **fields: Any) -> LockView:
+        """Show something else from now on, under the next version."""
+        self.view = self.view._replace(version=self.view.version + 1, **fields)
+        return self.view
 
 
 @dataclass(slots=True)
@@ -63,15 +75,21 @@ class TransferRecord:
 
 
 class Repeatable(NamedTuple):
-    """What an id was used for, the answer it got, and the document it was used on, if on one.
-
-    `units` are those that an event told of under a document's id.
-    """
+    """What an id was used for, the answer it got, and the document it was used on, if on one."""
 
     fingerprint: str
     answer: Answer
     record: LockRecord | TransferRecord | None = None
-    units: int = 0
+    stands: bool = False
+    """Whether the answer is kept, although the step ended its lock: else that lock's record is the answer."""
+
+
+class SaidLine(NamedTuple):
+    """What a line of a document said: its content's fingerprint, its units, and when."""
+
+    fingerprint: str
+    units: Units
+    at: int
 
 
 class Moved(NamedTuple):
@@ -101,6 +119,12 @@ class Shelves:
     """When a SKU was counted in a warehouse, and whether its damaged units were too."""
     sequences: dict[tuple[str, str], int] = field(default_factory=dict)
     """How far a source's numbered events of a warehouse are."""
+    shipped: dict[str, tuple[Line, ...]] = field(default_factory=dict)
+    """What each shipment by route took, by its op; each line with its warehouse."""
+    documents: dict[str, dict[str, Sums]] = field(default_factory=dict)
+    """What reporters said, by family and SKU."""
+    lines: dict[str, SaidLine] = field(default_factory=dict)
+    """What lines of documents that have an id of their own said last."""
     facts: int = 0
     """How many events of the inbox were noted, with moves or without."""
 
@@ -130,6 +154,18 @@ class Shelves:
             return (), Answer(Outcome.INSUFFICIENT_STOCK, shortages=shortages)
         taken = (item for item in found if isinstance(item, Line))
         return tuple(LockLine(line.sku, line.warehouse, line.quantity) for line in taken), None
+
+    def _on_hand(self, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """Return what is on these shelves, by SKU and warehouse."""
+        return {place: self.counts(*place).on_hand for place in places}
+
+    def _missing(self, before: Mapping[tuple[str, str], int]) -> tuple[Beyond, ...]:
+        """Return what has been taken beyond what was on these shelves before."""
+        missing = [
+            Beyond(*place, max(0, -self.counts(*place).on_hand) - max(0, -units))
+            for place, units in before.items()
+        ]
+        return tuple(beyond for beyond in missing if beyond.units > 0)
 
     def _take(self, lines: Sequence[LockLine]) -> None:
         self._move_lines(lines, [line.quantity for line in lines], Place.AVAILABLE, Place.LOCKED)
@@ -205,6 +241,13 @@ class Shelves:
         found = (when for when, too in counts.items() if when >= at and (place is not Place.DAMAGED or too))
         return min(found, default=None)
 
+    def _keep_ending(self, record: LockRecord) -> None:
+        """Keep how a lock had ended, as the answer of the steps that ended it, before it is opened again."""
+        for op, one in self.ops.items():
+            lock = one.answer.lock
+            if one.record is record and not one.stands and lock and lock.status in ENDED_BY_STEP:
+                self.ops[op] = one._replace(answer=replace(one.answer, lock=record.view), stands=True)
+
     def _note_counts(self, command: Book, at: int) -> None:
         damaged: dict[str, bool] = {}
         for line in command.lines:
@@ -214,25 +257,6 @@ class Shelves:
             counts[at] = counts.get(at, False) or too
             if len(counts) > _COUNTS_MAX:
                 del counts[min(counts)]
-
-    def _untold(
-        self, op: str, lines: Sequence[ToldLine], warehouses: Mapping[str, Sequence[str]]
-    ) -> tuple[ToldLine, ...] | None:
-        """Return the lines that no event told of; None if one told of other units of the same SKU."""
-        told: dict[str, int] = {}
-        for sku in dict.fromkeys(line.sku for line in lines):
-            ops = (self.ops.get(told_op(op, sku, warehouse)) for warehouse in warehouses.get(sku, ()))
-            if known := [one.units for one in ops if one]:
-                told[sku] = sum(known)
-        asked = sums_of((line.sku, line.quantity) for line in lines)
-        if any(asked[sku] != units for sku, units in told.items()):
-            return None
-        return tuple(line for line in lines if line.sku not in told)
-
-
-def told_op(op: str, sku: str, warehouse: str) -> str:
-    """The id under which an event told of one SKU of a document; a brace cannot occur in a code."""
-    return f"{op}{{{sku}{{{warehouse}"
 
 
 def sums_of(units: Iterable[tuple[str, int]]) -> dict[str, int]:

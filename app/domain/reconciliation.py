@@ -41,6 +41,7 @@ class Cause(StrEnum):
 
     PARKED = "parked"
     QUARANTINED = "quarantined"
+    MISMATCH = "mismatch"
     APPLIED_TWICE = "applied_twice"
     IN_TRANSIT = "in_transit"
     SHIPPED_AFTER_CUT = "shipped_after_cut"

@@ -9,7 +9,7 @@ for, else one where its SKU is known. An order of several lines with more choice
 takes too many warehouses or lines, is refused.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -19,7 +19,8 @@ EXACT_MAX = 8
 CHOICES_MAX = 20_000
 CANDIDATES_MAX = 2_000
 PICKING_MAX = 300_000
-"""What is looked at while warehouses are picked greedily: by each pick every candidate, and those of the lines it changes."""
+"""What is looked at while warehouses are picked greedily: each pick looks at every candidate, and at those of the lines
+that it changes."""
 SOURCED_MAX = 2_000
 """Lines that a lock has then, of which some named no warehouse."""
 
@@ -102,6 +103,39 @@ def _whole(free: Mapping[str, _Free], rank: Sequence[str]) -> str | None:
     """Return the first warehouse that serves every line alone, if there is one: that takes no choosing."""
     served = (w for w in rank if all(item.left[w] >= item.line.quantity for item in free.values()))
     return next(served, None)
+
+
+class Holding(NamedTuple):
+    """Units of a SKU that a lock holds in a warehouse."""
+
+    sku: str
+    warehouse: str
+    units: int
+
+
+def stay(lines: Sequence[Line], held: Sequence[Holding], may_stay: Container[str] | None) -> list[Line]:
+    """Return the lines of a lock that is changed, where units of those that name no warehouse stay with the lock.
+
+    They stay in the order of `held`, in all warehouses or those of `may_stay`, and become lines that name theirs;
+    what is still to be found remains a line without a warehouse.
+    """
+    entries = merge(lines)
+    named = {(line.sku, line.warehouse): line.quantity for line in entries if line.warehouse}
+    stayed: list[Line] = []
+    for line in entries:
+        if line.warehouse:
+            stayed.append(line)
+            continue
+        missing = line.quantity
+        for sku, warehouse, units in held:
+            allowed = sku == line.sku and (may_stay is None or warehouse in may_stay)
+            taken = min(missing, units - named.get((sku, warehouse), 0)) if allowed else 0
+            if taken > 0:
+                stayed.append(Line(sku, taken, warehouse))
+                missing -= taken
+        if missing:
+            stayed.append(Line(line.sku, missing))
+    return merge(stayed)
 
 
 def _survey(

@@ -5,7 +5,7 @@ from typing import Literal
 
 LAYOUT = 1
 """The layout of the hot store's keys; another layout is a new epoch with a rebuild."""
-SCHEMA = 3
+SCHEMA = 4
 """The schema number of the events written; workers read this one and the one before."""
 
 QUANTITY_MAX = 1_000_000_000

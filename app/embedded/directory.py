@@ -13,6 +13,8 @@ from app.embedded import process
 from app.errors import ConfigurationError
 
 ORPHAN_LIMIT_SECONDS = 15.0
+OWNER_LIMIT_SECONDS = 1.0
+"""How long a lock may be held by somebody who only looked whether it is."""
 
 
 def make_private(directory: Path) -> None:
@@ -25,11 +27,19 @@ def make_private(directory: Path) -> None:
         directory.mkdir(mode=0o700, exist_ok=True)
         descriptor, probe = tempfile.mkstemp(prefix=".probe-", dir=directory)
     except OSError as error:
-        raise ConfigurationError(
-            f"the data directory {directory} cannot be written: {error.strerror}"
-        ) from error
+        raise ConfigurationError(_why_not_written(directory, error)) from error
     os.close(descriptor)
     Path(probe).unlink()
+
+
+def _why_not_written(directory: Path, error: OSError) -> str:
+    """Say what is in the way, and what to do."""
+    said = f"the data directory {directory} cannot be written: {error.strerror}"
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        return f"{said}: it, or a part of its path, is no directory; name one with --data-dir"
+    if isinstance(error, PermissionError):
+        return f"{said}: name another with --data-dir, or run as its owner"
+    return f"{said}: name another with --data-dir"
 
 
 def write_private(path: Path, text: str) -> None:
@@ -88,14 +98,24 @@ class DirectoryLock:
         Raises `ConfigurationError` if the directory has an owner already, or a process in it won't stop.
         """
         make_private(self.directory)
-        self._owner = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        if not _try_lock(self._owner):
+        try:
+            self._acquire(whose)
+        except OSError as error:
             self.release()
+            raise ConfigurationError(_why_not_written(self.directory, error)) from error
+        except BaseException:
+            self.release()
+            raise
+
+    def _acquire(self, whose: str) -> None:
+        self._owner = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        is_ours = _lock_within(self._owner, OWNER_LIMIT_SECONDS)
+        # One that was deleted meanwhile is no lock any more: others make another.
+        if not is_ours or not _is_same(self._owner, self.directory / "lock"):
             raise ConfigurationError(f"the data directory {self.directory} is in use by {whose} already")
         self._members = os.open(self.directory / "members.lock", os.O_RDWR | os.O_CREAT, 0o600)
         if not _try_lock(self._members) and not self._evict():
             left = ", ".join(str(pid) for pid in self._recorded()) or "unknown"
-            self.release()
             raise ConfigurationError(
                 f"the data directory {self.directory} is still used by processes of an earlier run "
                 f"(process ids: {left}): stop them first"
@@ -134,11 +154,46 @@ class DirectoryLock:
         """Members of the last owner that are alive, by process id, with the signal that each stops at."""
         try:
             known = json.loads((self.directory / "members.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return {
+                int(pid): int(number)
+                for pid, born, number in known
+                if born is not None and process.identity(int(pid)) == born
+            }
+        except (OSError, ValueError, TypeError):  # not there, or not as we wrote it
             return {}
-        return {
-            pid: number for pid, born, number in known if born is not None and process.identity(pid) == born
-        }
+
+
+def has_owner(directory: Path) -> bool:
+    """Whether a process holds the directory's `lock`; True also where that cannot be found out."""
+    try:
+        descriptor = os.open(directory / "lock", os.O_RDONLY)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _is_same(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _lock_within(descriptor: int, limit_seconds: float) -> bool:
+    deadline = time.monotonic() + limit_seconds
+    while not _try_lock(descriptor):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(process.POLL_SECONDS)
+    return True
 
 
 def _try_lock(descriptor: int) -> bool:

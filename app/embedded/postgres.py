@@ -1,31 +1,33 @@
 """An embedded Postgres: the programs of a wheel, under our own rules about users, sockets and passwords."""
 
-import hashlib
 import importlib.util
 import os
 import shutil
 import signal
-import stat
-import tempfile
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 
+from app import environment
 from app.embedded import accounts, process
-from app.embedded.directory import make_private, secret
+from app.embedded.accounts import Programs
+from app.embedded.directory import make_private, secret, write_private
+from app.embedded.places import SocketDirectory, can_pass, make_own
 from app.embedded.process import Ladder, Program, User
 from app.embedded.server import START_LIMIT_SECONDS, EmbeddedServer, Exit, Readiness
 from app.errors import ConfigurationError, UnavailableError
 
 USER = DATABASE = "sellable"
-# A socket's path has to fit in 104 bytes (108 on Linux), of which its own name takes 15.
-SOCKET_DIRECTORY_BYTES_MAX = 88
+PORT = 5432
+"""Part of the socket's name only; said everywhere, because PGPORT would change it."""
+WORKING_DIRECTORY = Path("/proc/self/cwd")
+"""A process reaches the folder that it was started in by this name, also where it may not pass through its parents."""
 
 _STOP: Ladder = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 10.0), (signal.SIGKILL, 5.0))
 
 _SETTINGS: Mapping[str, str] = {
     "listen_addresses": "",
-    "port": "5432",  # a file's name only; said here because PGPORT would change it
+    "port": str(PORT),
     "fsync": "on",
     "synchronous_commit": "on",
     "full_page_writes": "on",
@@ -43,7 +45,8 @@ _SETTINGS: Mapping[str, str] = {
 class EmbeddedPostgres(EmbeddedServer):
     """A Postgres that listens on a unix socket only, with its data in `directory`.
 
-    Its superuser and its database are both named `sellable`. Run by root, it runs as a service account.
+    Its superuser and its database are both named `sellable`. Run by root, it runs as a service account, which is
+    started in its data and names everything from there: so it needs no way through the folders above.
     `binaries` is a folder with `initdb` and `postgres` (default: the wheel's); `config` overrides settings.
     """
 
@@ -60,10 +63,11 @@ class EmbeddedPostgres(EmbeddedServer):
     ) -> None:
         super().__init__(directory, log=log)
         self._binaries = binaries
+        self._programs: Programs | None = None
         self._config = {**_SETTINGS, **(config or {})}
         self._user: User | None = None
         self._password = ""
-        self._sockets = self.directory / "socket"
+        self._sockets = SocketDirectory(self.directory)
 
     @property
     def data(self) -> Path:
@@ -77,36 +81,35 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def url_of(self, database: str) -> str:
         """The same for another database of this server."""
-        host = urllib.parse.quote(str(self._sockets), safe="")
-        # The port is only part of the socket's name; said because clients take PGPORT otherwise.
-        return f"postgresql://{USER}:{self._password}@/{database}?host={host}&port=5432"
+        host = urllib.parse.quote(os.fsencode(self._sockets.path), safe="")
+        return f"postgresql://{USER}:{self._password}@/{database}?host={host}&port={PORT}"
 
     def prepare(self) -> None:
         """Take the directory, and make the cluster, its database and the socket's directory if missing."""
         if self.lock.held:
             return
-        self._binaries = self._binaries or _bundled_binaries()
+        self._programs = Programs(self._binaries or _bundled_binaries(), self.directory)
         self.lock.acquire(whose="another Postgres")
         try:
             make_private(self.log.parent)
             self._password = secret(self.directory / "password")
-            self._user = accounts.service_user()
-            self._open_the_way()
-            self._sockets = self._make_socket_directory()
+            self._user = accounts.service_user(self.data)
+            if self._user:
+                self._let_in(self._user)
+            self._sockets.make(self._user)
             if not self.data.exists():
                 self._make_cluster()
-            # Every server on this data held our lock, so none lives: whatever process has this number by
-            # now is another, and Postgres would wait for it for ever.
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
+            self._forget_last_run()
         except BaseException:
             self.close()
             raise
 
     def program(self) -> Program:
         """The server, with our settings on its command line; SIGINT first, which ends sessions cleanly."""
-        settings = {**self._config, "unix_socket_directories": _quoted(str(self._sockets))}
+        sockets = _quoted(self._named(self._sockets.path))
+        settings = {**self._config, "unix_socket_directories": sockets}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        return self._program("postgres", "-D", str(self.data), *options)
+        return self._program("postgres", "-D", self._cluster(self.data), *options, cluster=self.data)
 
     def readiness(self, pid: int) -> Readiness:
         """YES once the server has written so in its pid file: no connection needed."""
@@ -117,21 +120,34 @@ class EmbeddedPostgres(EmbeddedServer):
         ready = len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
         return Readiness.YES if ready else Readiness.NO
 
-    def recover(self, last: Exit) -> None:
-        """Postgres recovers by itself: nothing to do."""
+    def recover(self, last: Exit) -> None:  # noqa: ARG002  (it does not matter how)
+        """Postgres recovers its data by itself."""
+        self._forget_last_run()
 
     def close(self) -> None:
-        """Give the directory back, and remove a socket directory outside of it."""
-        if self.lock.held and self.directory not in self._sockets.parents:
-            shutil.rmtree(self._sockets, ignore_errors=True)
+        """Give the directory back, and remove what is outside of it."""
+        if self.lock.held:
+            self._sockets.remove()
+            if self._programs:
+                self._programs.take_back()
         super().close()
 
-    def _program(self, tool: str, *arguments: str, stdin: bytes = b"") -> Program:
+    def _forget_last_run(self) -> None:
+        """Remove the files that say that a server runs, and as which process.
+
+        Every server on this data held our lock, or was our child, so none lives: whatever process has that number
+        by now is another, and Postgres would refuse to start until it ends. Sessions that outlive a killed server
+        are found by their shared memory.
+        """
+        for file in (self.data / "postmaster.pid", self._sockets.path / f".s.PGSQL.{PORT}.lock"):
+            file.unlink(missing_ok=True)
+
+    def _program(self, tool: str, *arguments: str, cluster: Path, stdin: bytes = b"") -> Program:
+        folder = self._programs.folder if self._programs else Path()
         return Program(
-            argv=[str((self._binaries or Path()) / tool), *arguments],
-            # PG… variables are for clients of other servers, and some of them change a server too.
-            env={name: value for name, value in os.environ.items() if not name.startswith("PG")},
-            cwd="/",
+            argv=[str(folder / tool), *arguments],
+            env=environment.for_server(),
+            cwd=str(cluster),
             log=self.log,
             user=self._user,
             fds=(self.lock.fd,),
@@ -141,71 +157,61 @@ class EmbeddedPostgres(EmbeddedServer):
             stdin=stdin,
         )
 
-    def _open_the_way(self) -> None:
-        """As root: let the service account reach its data and its programs."""
-        if self._user is None or self._binaries is None:
-            return
-        self.directory.chmod(0o711)  # our own: nothing to announce
-        accounts.let_through(self._user, self.directory)
-        accounts.let_through(self._user, self._binaries)
-        for program in ("initdb", "postgres"):
-            if not accounts.may(self._user, self._binaries / program, stat.S_IROTH | stat.S_IXOTH):
-                raise ConfigurationError(
-                    f"the user {self._user.name} cannot run {self._binaries / program}: install with a umask "
-                    "of 022, or run as an ordinary user"
-                )
+    def _let_in(self, user: User) -> None:
+        """As root: make programs and data reachable for the service account, and open nothing else."""
+        self.directory.chmod(0o711)  # our own; what is in it is private
+        accounts.give(self.data, user)
+        if self._programs:
+            self._programs.make_reachable(user)
+        if not WORKING_DIRECTORY.exists() and not can_pass(user, self.directory):
+            raise ConfigurationError(
+                f"Postgres runs as the user {user.name}, which cannot pass through to {self.directory}: "
+                "use a data directory elsewhere, or run as an ordinary user"
+            )
 
-    def _make_socket_directory(self) -> Path:
-        """A directory for the socket alone, private: in ours, or where paths are shorter."""
-        place = self.directory / "socket"
-        if len(os.fsencode(place)) > SOCKET_DIRECTORY_BYTES_MAX or "," in str(place):
-            digest = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:16]
-            place = Path(tempfile.gettempdir()) / f"sellable-{os.geteuid()}-{digest}"
-        if place.is_symlink() or (place.exists() and place.stat().st_uid not in self._our_uids()):
-            place = Path(tempfile.mkdtemp(prefix="sellable-"))
-        if len(os.fsencode(place)) > SOCKET_DIRECTORY_BYTES_MAX:
-            raise ConfigurationError(f"the path {place} is too long for a socket: set a shorter TMPDIR")
-        self._make_own(place)
-        return place
+    def _cluster(self, cluster: Path) -> str:
+        """The name of a cluster's directory for a program that is started in it."""
+        return str(WORKING_DIRECTORY if self._user and WORKING_DIRECTORY.exists() else cluster)
 
-    def _our_uids(self) -> set[int]:
-        return {os.geteuid(), self._user.uid if self._user else os.geteuid()}
-
-    def _make_own(self, place: Path) -> None:
-        """A directory with mode 0700 that belongs to whoever runs Postgres."""
-        place.mkdir(mode=0o700, exist_ok=True)
-        place.chmod(0o700)
-        if self._user:
-            os.chown(place, self._user.uid, self._user.gid)
+    def _named(self, path: Path) -> str:
+        """The name of a file of ours for a program that is started in a cluster's directory."""
+        inside = self._user and self.directory in path.parents
+        return os.path.relpath(path, self.data) if inside else str(path)
 
     def _make_cluster(self) -> None:
         """Make it beside its place and move it there complete, so that a half-made one is never started."""
+        accounts.check_name()
         fresh = self.directory / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        self._make_own(fresh)
+        make_own(fresh, self._user)
         password = self.directory / "data.password"
-        password.write_text(self._password + "\n", encoding="utf-8")
-        password.chmod(0o600)
+        write_private(password, self._password + "\n")
         if self._user:
             os.chown(password, self._user.uid, self._user.gid)
         try:
-            self._run("initdb", *_INITDB, f"--pgdata={fresh}", f"--pwfile={password}")
+            place = self._cluster(fresh)
+            self._run(
+                "initdb",
+                *_INITDB,
+                f"--pgdata={place}",
+                f"--pwfile={self._named(password)}",
+                cluster=fresh,
+            )
             create = f"CREATE DATABASE {DATABASE}\n".encode()
-            self._run("postgres", "--single", "-j", "-D", str(fresh), "template1", stdin=create)
+            self._run("postgres", "--single", "-j", "-D", place, "template1", cluster=fresh, stdin=create)
         finally:
             password.unlink()
         fresh.rename(self.data)
 
-    def _run(self, tool: str, *arguments: str, stdin: bytes = b"") -> None:
+    def _run(self, tool: str, *arguments: str, cluster: Path, stdin: bytes = b"") -> None:
         offset = process.size(self.log)
+        program = self._program(tool, *arguments, cluster=cluster, stdin=stdin)
         try:
-            code = process.run_to_end(
-                self._program(tool, *arguments, stdin=stdin), limit_seconds=START_LIMIT_SECONDS
-            )
+            code = process.run_to_end(program, limit_seconds=START_LIMIT_SECONDS)
         except TimeoutError as late:
             raise UnavailableError(f"making the database took too long: {late}") from late
         if code != 0:
-            said = process.last_line(self.log, since=offset)
+            said = process.reason(self.log, since=offset) or "it said nothing"
             raise UnavailableError(f"{tool} ended with code {code}: {said} (log: {self.log})")
 
 

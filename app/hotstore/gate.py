@@ -1,5 +1,6 @@
 """What recovery does to the hot store: load the library, read what its memory claims, rebuild it, open its gate."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
@@ -8,6 +9,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
+from app.addresses.reasons import redis_sentence
 from app.domain.events import Position
 from app.domain.outcomes import Outcome
 from app.domain.words import LAYOUT
@@ -15,6 +17,7 @@ from app.errors import ConfigurationError, FencedError
 from app.hotstore.keys import Keys
 from app.hotstore.library import FAMILY, Library
 from app.hotstore.records import Record, arguments, fingerprint, sha1, weight
+from app.hotstore.rights import lacking
 from app.hotstore.scan import glob
 
 CHUNK = 500
@@ -108,25 +111,36 @@ class Gate:
             await self._client.function_load(self._library.code)
         except ResponseError as error:
             if "already exists" not in str(error):
-                raise ConfigurationError(f"the functions cannot be loaded: {error}") from error
+                raise ConfigurationError(
+                    f"the functions cannot be loaded: {redis_sentence(error)}"
+                ) from error
 
     async def is_open(self) -> bool:
         """Whether this memory was checked, as far as our library knows."""
         return await self._epoch_through(self._library.suffix) is not None
 
     async def adopt(self) -> bool:
-        """Open for the epoch that another library of the same server process has open, if one has.
+        """Open all libraries of ours for the epoch that one of them has open; return whether this code's is open then.
 
-        Both calls go over one connection, so they reach one process.
+        Processes of several versions so work side by side, whichever of them opened the gate. All calls go over one
+        connection, so they reach one server process.
         """
         async with self._client.client() as one:
-            for library in await one.function_list(library=f"{FAMILY}*"):
-                suffix = _name_of(library).removeprefix(FAMILY)
-                epoch = await self._epoch_through(f"_{suffix}", one)
-                if epoch and suffix != self._library.suffix[1:]:
-                    reply = await one.fcall(self._library.function("adopt"), 1, self._keys.meta, epoch)
-                    return bool(reply[0] == Outcome.OPENED)
-        return False
+            libraries = await one.function_list(library=f"{FAMILY}*")
+            suffixes = [f"_{_name_of(library).removeprefix(FAMILY)}" for library in libraries]
+            epochs = {suffix: await self._epoch_through(suffix, one) for suffix in suffixes}
+            epoch = next(filter(None, epochs.values()), None)
+            if epoch is None:
+                return False
+            for suffix in [suffix for suffix in suffixes if epochs[suffix] != epoch]:
+                with contextlib.suppress(ResponseError):  # a version that cannot be opened so
+                    reply = await one.fcall(f"adopt{suffix}", 1, self._keys.meta, epoch)
+                    epochs[suffix] = epoch if reply[0] == Outcome.OPENED else None
+        return epochs.get(self._library.suffix) == epoch
+
+    async def is_loaded(self) -> bool:
+        """Whether the functions of this code are there."""
+        return await lacking(self._client, self._keys) is not None
 
     async def _epoch_through(self, suffix: str, client: Redis | None = None) -> str | None:
         try:

@@ -50,6 +50,10 @@ class Keys:
         """Return the key of how far a source's numbered events are, by warehouse."""
         return f"{self.tag}sequences:{source}"
 
+    def document(self, family: str) -> str:
+        """Return the key of what reporters said of a family of documents, by SKU."""
+        return f"{self.tag}document:{family}"
+
     def op(self, op: str) -> str:
         """Return the key of what an id was used for."""
         return f"{self.tag}op:{op}"

@@ -7,26 +7,26 @@ so tracked answers are as fresh as the last answered call was when it was sent, 
 
 import asyncio
 import random
-import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 from hiredis import ReplyError
-from redis.asyncio.connection import SSLConnection, parse_url
 
+from app.addresses.reasons import is_refusal, redis_sentence
+from app.addresses.redis import read_redis
 from app.domain.outcomes import Outcome
-from app.errors import ConfigurationError, NotReadyError, OutcomeUnknownError
+from app.errors import NotReadyError, OutcomeUnknownError
 from app.hotstore.connection import Connection, OnReply
 from app.hotstore.keys import Keys
 from app.hotstore.library import Library
 from app.hotstore.wire import meaning_of
+from app.waits import Waits
 
 _log = structlog.get_logger()
 
 BEAT_SECONDS = 0.05
 FRESH_SECONDS = 0.2
-CONNECT_SECONDS = 2.0
 BACKOFF_SECONDS = (0.02, 1.0)
 IN_FLIGHT_MAX = 20_000
 SILENT_SECONDS_MAX = 10.0
@@ -35,8 +35,8 @@ SILENT_SECONDS_MAX = 10.0
 class Line:
     """Calls over one connection that is made again when it breaks; nothing is ever sent twice.
 
-    `on_push` gets invalidations in byte order, `on_shut` is called when what was read may be wrong: the
-    connection broke, the gate shut, or the epoch changed.
+    `on_push` gets invalidations in byte order (without it nothing is tracked), `on_shut` is called when what was read
+    may be wrong: the connection broke, the gate shut, or the epoch changed.
     """
 
     def __init__(
@@ -46,21 +46,21 @@ class Line:
         library: Library,
         *,
         deadline_seconds: float,
-        on_push: Callable[[list[Any]], None] = lambda _push: None,
+        on_push: Callable[[list[Any]], None] | None = None,
         on_shut: Callable[[], None] = lambda: None,
     ) -> None:
-        try:
-            self._target: dict[str, Any] = dict(parse_url(url))
-        except ValueError as error:
-            raise ConfigurationError(f"SELLABLE_REDIS_URL cannot be read: {error}") from error
+        self._address = read_redis(url)
         self._keys = keys
         self._beat = ("FCALL_RO", library.function("read_due"), 1, keys.meta, 0)
         self._deadline_seconds = deadline_seconds
-        self._on_push = on_push
+        self._tracks = on_push is not None
+        self._on_push = on_push or _ignore
         self._on_shut = on_shut
         self._loop = asyncio.get_running_loop()
         self._connection: Connection | None = None
+        self._refusal = ""
         self._lost = asyncio.Event()
+        self._open = asyncio.Event()
         self._heard_at = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         self.epoch = ""
@@ -72,7 +72,8 @@ class Line:
     def call(self, command: tuple[Any, ...], on_reply: OnReply) -> None:
         """Send a command; `on_reply` gets the reply or an exception: `NotReadyError`, `OutcomeUnknownError`, …."""
         if self._connection is None:
-            self._loop.call_soon(on_reply, NotReadyError("the hot store cannot be reached"))
+            why = self._refusal or "the hot store cannot be reached"
+            self._loop.call_soon(on_reply, NotReadyError(why))
             return
         self._connection.call(command, on_reply, deadline_seconds=self._deadline_seconds)
 
@@ -110,6 +111,10 @@ class Line:
             self._loop.create_task(self._keep_beating(), name="line-beat"),
         ]
 
+    async def opened(self) -> None:
+        """Return once commands are taken: connected, through a gate that is open."""
+        await self._open.wait()
+
     async def close(self) -> None:
         """End; whoever waits is told that nobody knows."""
         for task in self._tasks:
@@ -121,23 +126,27 @@ class Line:
 
     async def _keep_connected(self) -> None:
         pause_seconds, longest_seconds = BACKOFF_SECONDS
-        told = ""
+        waits = Waits(_log, "line")
         while True:
             try:
-                async with asyncio.timeout(CONNECT_SECONDS):
+                async with asyncio.timeout(self._address.connect_seconds):
                     await self._connect()
-                if told:
-                    _log.info("line.up")
-                told, pause_seconds = "", BACKOFF_SECONDS[0]
+                waits.over()
+                self._refusal, pause_seconds = "", BACKOFF_SECONDS[0]
                 await self._lost.wait()
-                why = "the connection broke"
+                waits.because("the connection to Redis broke")
             except Exception as error:  # noqa: BLE001 - whatever it was, a process without a line is of no use
-                why = str(error) or type(error).__name__
-            if why != told:  # once, not with every try
-                _log.warning("line.down", why=why)
-                told = why
+                why = redis_sentence(error)
+                waits.because(why)
+                self._note_refusal(why if is_refusal(error) else "")
             await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - spreads reconnects
             pause_seconds = min(pause_seconds * 2, longest_seconds)
+
+    def _note_refusal(self, why: str) -> None:
+        """Waiting does not help against one: somebody has to change the user's rights, or the password."""
+        if why and why != self._refusal:
+            _log.error("line.refused", why=why)
+        self._refusal = why
 
     async def _connect(self) -> None:
         def make() -> Connection:
@@ -145,12 +154,7 @@ class Line:
                 self._loop, in_flight_max=IN_FLIGHT_MAX, on_push=self._on_push, on_lost=self._connection_lost
             )
 
-        target = self._target
-        if "path" in target:
-            _, connection = await self._loop.create_unix_connection(make, target["path"])
-        else:
-            host, port = target.get("host", "localhost"), target.get("port", 6379)
-            _, connection = await self._loop.create_connection(make, host, port, ssl=_tls_of(target))
+        connection = await self._address.open(make)
         try:
             await self._greet(connection)
             beaten = await self._ask_epoch(connection)
@@ -165,13 +169,10 @@ class Line:
         self._beaten(beaten)
 
     async def _greet(self, connection: Connection) -> None:
-        hello: tuple[Any, ...] = ("HELLO", 3)
-        if self._target.get("password"):
-            hello += ("AUTH", self._target.get("username") or "default", self._target["password"])
-        await self._ask(connection, (*hello, "SETNAME", "sellable-line"))
-        if self._target.get("db"):
-            await self._ask(connection, ("SELECT", self._target["db"]))
-        await self._ask(connection, ("CLIENT", "TRACKING", "ON", "OPTIN"))
+        for command in self._address.greeting("sellable-line"):
+            await self._ask(connection, command)
+        if self._tracks:
+            await self._ask(connection, ("CLIENT", "TRACKING", "ON", "OPTIN"))
 
     async def _ask(self, connection: Connection, command: tuple[Any, ...]) -> Any:
         answered: asyncio.Future[Any] = self._loop.create_future()
@@ -180,7 +181,7 @@ class Line:
             if not answered.done():
                 answered.set_result(reply)
 
-        connection.call(command, on_reply, deadline_seconds=CONNECT_SECONDS)
+        connection.call(command, on_reply, deadline_seconds=self._address.connect_seconds)
         reply = await answered
         if isinstance(reply, Exception):
             raise reply
@@ -191,6 +192,7 @@ class Line:
             self._heard_at = connection.received_at
             self._connection = None
             self.epoch = ""
+            self._open.clear()
             self._on_shut()  # in any case: nobody tracks what was read over this connection any more
             self._lost.set()
 
@@ -238,24 +240,12 @@ class Line:
             epoch = ""
         if epoch != self.epoch:
             self.epoch = epoch
+            (self._open.set if epoch else self._open.clear)()
             self._on_shut()
 
 
-def _tls_of(target: Mapping[str, Any]) -> ssl.SSLContext | None:
-    """Return what the options of a rediss:// URL ask for, as redis-py understands them; None for redis://."""
-    if target.get("connection_class") is not SSLConnection:
-        return None
-    context = ssl.create_default_context(
-        cafile=target.get("ssl_ca_certs"), capath=target.get("ssl_ca_path"), cadata=target.get("ssl_ca_data")
-    )
-    context.check_hostname = bool(target.get("ssl_check_hostname", True))
-    if target.get("ssl_cert_reqs") in {"none", "optional"}:
-        context.check_hostname = False
-        is_optional = target["ssl_cert_reqs"] == "optional"
-        context.verify_mode = ssl.CERT_OPTIONAL if is_optional else ssl.CERT_NONE
-    if target.get("ssl_certfile"):
-        context.load_cert_chain(target["ssl_certfile"], target.get("ssl_keyfile"), target.get("ssl_password"))
-    return context
+def _ignore(_push: list[Any]) -> None:
+    """Drop a push: this connection tracks nothing."""
 
 
 class LineCaller:
@@ -276,7 +266,7 @@ class LineCaller:
         self._line.call(("FCALL_RO" if read else "FCALL", function, 1, key, *args), on_reply)
         reply = await answered
         if isinstance(reply, ReplyError):
-            raise meaning_of(str(reply)) from None
+            raise meaning_of(reply) from None
         if isinstance(reply, Exception):
             raise reply
         return reply

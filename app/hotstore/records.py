@@ -9,7 +9,7 @@ import msgspec
 
 from app.domain.events import Position
 
-Kind = Literal["stock", "lock", "transfer", "op", "counted", "sequences"]
+Kind = Literal["stock", "lock", "transfer", "op", "counted", "sequences", "document"]
 
 
 class Record(NamedTuple):

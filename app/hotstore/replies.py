@@ -1,17 +1,20 @@
 """What the functions reply, taken apart into the domain's answers."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from app.domain.answers import Answer, Excess, LockLine, LockView, TransferLine, TransferView
+from app.domain.answers import Answer, Beyond, Excess, LockLine, LockView, TransferLine, TransferView
 from app.domain.events import Counts
 from app.domain.outcomes import Outcome
 from app.domain.sourcing import Shortage
 from app.domain.words import COUNTED, LockStatus, TransferStatus
 
 _lines = msgspec.json.Decoder(list[LockLine])
+_beyond = msgspec.json.Decoder(list[Beyond])
 _transfer_lines = msgspec.json.Decoder(list[TransferLine])
+_indexes = msgspec.json.Decoder(list[int])
 _FIELDS = {place.value: place.word for place in COUNTED}
 
 
@@ -35,9 +38,32 @@ def shortages_of(text: str) -> tuple[Shortage, ...]:
 
 
 def lock_of(reply: Sequence[str]) -> LockView:
-    """Read [_, lock_id, _, status, expires_at or '', lines]."""
+    """Read [_, lock_id, _, status, expires_at or '', lines, version]."""
     lines = tuple(_lines.decode(reply[5]))
-    return LockView(reply[1], LockStatus(reply[3]), int(reply[4]) if reply[4] else None, lines)
+    expires_at = int(reply[4]) if reply[4] else None
+    return LockView(reply[1], LockStatus(reply[3]), expires_at, lines, int(reply[6]))
+
+
+class MoreOfLock(NamedTuple):
+    """What may follow in an answer that shows a lock: of a repeat the status now, of a refusal its list as JSON.
+
+    Then, as JSON, what was taken beyond what was on hand; and of a repeated creation whose lock has ended, the status
+    that was answered first.
+    """
+
+    more: str = ""
+    beyond_on_hand: str = ""
+    original_status: str = ""
+
+
+def more_of(reply: Sequence[str]) -> MoreOfLock:
+    """Read what follows what `lock_of` reads."""
+    return MoreOfLock(*reply[7:10])
+
+
+def beyond_of(text: str) -> tuple[Beyond, ...]:
+    """Read what was beyond what was on hand."""
+    return tuple(_beyond.decode(text)) if text else ()
 
 
 def answer_of(reply: Sequence[str]) -> Answer:
@@ -48,25 +74,48 @@ def answer_of(reply: Sequence[str]) -> Answer:
             return Answer(outcome, shortages=shortages_of(reply[2]))
         case Outcome.QUANTITY_EXCEEDS_SHIPMENT:
             return Answer(outcome, exceeding=_excesses_of(reply[2]))
+        case Outcome.BEYOND_ON_HAND if len(reply) < 7:
+            return Answer(outcome, beyond_on_hand=beyond_of(reply[2]))
         case Outcome.WAREHOUSE_REQUIRED | Outcome.NO_RIGHTS:
             return Answer(outcome, detail=reply[-1])
-    if len(reply) >= 6:
+    if len(reply) >= 7:
         return _lock_answer_of(outcome, reply)
     return Answer(outcome, position=reply[2] if len(reply) > 2 else "", detail="".join(reply[3:4]))
 
 
+class Opened(NamedTuple):
+    """What became of an opening: how many rows changed something, and the indexes of those that were left out."""
+
+    answer: Answer
+    changed: int
+    left_out: tuple[int, ...]
+
+
+def opened_of(reply: Sequence[str]) -> Opened:
+    """Read the reply of an opening."""
+    answer = answer_of(reply)
+    left_out = tuple(_indexes.decode(reply[4])) if len(reply) > 4 else ()
+    return Opened(answer, int(answer.detail or "0"), left_out)
+
+
 def _lock_answer_of(outcome: Outcome, reply: Sequence[str]) -> Answer:
-    """Read an answer that shows a lock; a seventh item says more of it."""
-    lock, more = lock_of(reply), reply[6] if len(reply) > 6 else ""
+    """Read an answer that shows a lock."""
+    lock, (more, beyond, original) = lock_of(reply), more_of(reply)
     match outcome:
-        case Outcome.QUANTITY_EXCEEDS_LOCK:
+        case Outcome.QUANTITY_EXCEEDS_LOCK | Outcome.SHIPMENT_RETURNED:
             return Answer(outcome, lock, exceeding=_excesses_of(more))
         case Outcome.LOCK_EXPIRED:
             return Answer(outcome, lock, shortages_of(more) if more else ())
         case Outcome.REPEATED:
-            status = LockStatus(more or lock.status)
-            return Answer(outcome, lock, current_status=status, position=reply[2])
-    return Answer(outcome, lock, position=reply[2])
+            return Answer(
+                outcome,
+                lock,
+                current_status=LockStatus(more or lock.status),
+                position=reply[2],
+                beyond_on_hand=beyond_of(beyond),
+                original_status=LockStatus(original) if original else None,
+            )
+    return Answer(outcome, lock, position=reply[2], beyond_on_hand=beyond_of(beyond))
 
 
 def _excesses_of(text: str) -> tuple[Excess, ...]:

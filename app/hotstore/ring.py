@@ -13,17 +13,20 @@ from typing import Any, NamedTuple
 from app.domain.events import Position
 from app.domain.outcomes import WRITTEN, Outcome
 
-_LOCK_STEPS = frozenset({"lock", "replace", "exchange", "unlock", "deduct", "confirm", "extend"})
+_LOCK_STEPS = frozenset(
+    {"lock", "replace", "reopen", "exchange", "unlock", "deduct", "confirm", "extend", "remember", "void"}
+)
 _BOOKINGS = frozenset({"receive", "return", "adjust", "count"})
-_TAKES = frozenset({"lock", "replace", "exchange"})
-_ENDS = {"unlock": ("l", "a"), "deduct": ("l", "c")}
-_LINES_AT = {"unlock": 4, "deduct": 3}
+_TAKES = frozenset({"lock", "replace", "reopen", "exchange"})
+_ENDS = {"unlock": ("l", "a"), "deduct": ("l", "c"), "void": ("c", "l")}
+_LINES_AT = {"unlock": 4, "deduct": 5, "void": 6}
 """Where a step's own lines begin in its arguments, if it has any."""
 _FACTS = {
     "received": "receive",
     "shipped": "deduct",
     "returned": "return",
     "adjusted": "adjust",
+    "regraded": "regrade",
     "transfer_shipped": "transfer_ship",
     "transfer_received": "transfer_receive",
 }
@@ -64,6 +67,11 @@ class Ring:
             # Tuples of plain values: the garbage collector leaves them alone, however many are kept.
             self._entries.append(_Kept(time.time(), function, tuple(reply), tuple(args)))
 
+    @property
+    def newest(self) -> Position | None:
+        """Return the position of the newest command; None if none is kept."""
+        return Position.parse(self._entries[-1].reply[2]) if self._entries else None
+
     def drop(self, persisted: Position) -> None:
         """Forget what the ledger has; commands answered out of order go with those before them."""
         entries = self._entries
@@ -94,7 +102,7 @@ def _named(kept: _Kept) -> Acknowledged:
     if function == "fact":
         return _named_fact(kept, position, at_ms)
     if function == "opening":
-        return Acknowledged(position, at_ms, function, None, _rows_of_opening(args), [])
+        return Acknowledged(position, at_ms, function, None, _rows_of_opening(kept), [])
     return Acknowledged(position, at_ms, function, None, f"{function}:{args[0]}", [])
 
 
@@ -103,7 +111,8 @@ def _moves_of_step(kept: _Kept) -> list[list[Any]]:
     function, args = kept.function, list(kept.args)
     held = json.loads(kept.reply[5])
     if function in _TAKES:
-        return [[sku, warehouse, "a", "l", quantity] for sku, warehouse, quantity, _ in held]
+        left = ((sku, warehouse, quantity - deducted) for sku, warehouse, quantity, deducted in held)
+        return [[sku, warehouse, "a", "l", units] for sku, warehouse, units in left if units]
     if function not in _ENDS:
         return []
     asked = args[_LINES_AT[function] + 1 :]
@@ -144,6 +153,8 @@ def _moves_of_fact(kept: _Kept) -> list[list[Any]]:
             moves = [("c", state, good)]
         case "adjusted":
             moves = [("j", state, good) if good > 0 else (state, "j", -good)]
+        case "regraded":
+            moves = [(state, "d" if state == "a" else "a", good)]
         case "transfer_shipped":
             moves = [("l", "t", good) if covered else ("a", "j", good)]
         case _ if covered:
@@ -153,7 +164,9 @@ def _moves_of_fact(kept: _Kept) -> list[list[Any]]:
     return [[sku, warehouse, source, target, units] for source, target, units in moves if units]
 
 
-def _rows_of_opening(args: Sequence[str | int]) -> str:
+def _rows_of_opening(kept: _Kept) -> str:
     """What was set; how many units that changed is not known."""
-    rows = (args[at : at + 3] for at in range(1, 1 + 4 * int(args[0]), 4))
+    args, left_out = kept.args, json.loads(kept.reply[4])
+    rows = [args[at : at + 3] for at in range(1, 1 + 4 * int(args[0]), 4)]
+    rows = [row for index, row in enumerate(rows) if index not in left_out]
     return "to " + ", ".join(f"{on_hand} {sku} in {warehouse}" for sku, warehouse, on_hand in rows)

@@ -82,6 +82,15 @@ class Scan:
             for source, fields in zip(sources, found, strict=True)
         }
 
+    def all_documents(self, *, count: int) -> AsyncIterator[list[str]]:
+        """Walk over all families of documents, about `count` at a time; one may come twice."""
+        return self._walk(self._keys.document(""), count)
+
+    async def documents(self, families: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return what reporters said, as text by SKU, of those of the families that are there."""
+        found = await self._hashes([self._keys.document(family) for family in families])
+        return {family: sums for family, sums in zip(families, found, strict=True) if sums}
+
     async def ops(self, ops: Sequence[str]) -> dict[str, str]:
         """Return what those of the ids that are there were used for."""
         pipeline = self._client.pipeline(transaction=False)

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from app.domain.answers import Answer
 from app.domain.commands import (
+    Accept,
     Adjust,
     Buffer,
     Confirm,
@@ -17,13 +18,17 @@ from app.domain.commands import (
     Lock,
     OpeningRow,
     Receive,
+    Remember,
+    Reopen,
     Replace,
     Return,
     Transfer,
     TransferCancel,
+    TransferClose,
     TransferReceive,
     TransferShip,
     Unlock,
+    Void,
 )
 from app.domain.outcomes import Outcome
 from app.errors import NotReadyError, OutcomeUnknownError
@@ -97,9 +102,21 @@ class HotStore:
         """Take what shipped off the shelf."""
         return await self._write("deduct", who, calls.deduct(command))
 
+    async def void(self, command: Void, who: str = "") -> Answer:
+        """Put what a shipment took back on the shelf, promised to the order."""
+        return await self._write("void", who, calls.void(command))
+
     async def replace(self, command: Replace, who: str = "") -> Answer:
         """Swap a lock's lines for others."""
         return await self._write("replace", who, calls.replace(command, self._order))
+
+    async def reopen(self, command: Reopen, who: str = "") -> Answer:
+        """Hold the stock of an expired or released lock again."""
+        return await self._write("reopen", who, calls.reopen(command, self._order))
+
+    async def remember(self, command: Remember, who: str = "") -> Answer:
+        """Note an id that no lock has as released; UNCHANGED if a lock has it."""
+        return await self._write("remember", who, calls.remember(command))
 
     async def expire(self, command: Expire, who: str = "") -> Answer:
         """Give an overdue lock's stock back."""
@@ -129,15 +146,30 @@ class HotStore:
         """Book an event of a warehouse system, or say why it has to wait; `detail` says what was odd about it."""
         return await self._write("fact", who, calls.fact(command))
 
+    async def accept(self, command: Accept, who: str = "") -> Answer:
+        """Take the word of one of a document's reporters; what is booked follows it."""
+        return await self._write("accept", who, calls.accept(command))
+
+    async def recall_documents(self, families: Mapping[str, Mapping[str, str]], who: str = "") -> Answer:
+        """Remember documents again, as the ledger has them: by family the sums of each SKU."""
+        args: Args = []
+        for family, sums in families.items():
+            args += [family, len(sums), *(item for pair in sums.items() for item in pair)]
+        return await self._write("recall_documents", who, args)
+
     async def recall_lock(self, lock_id: str, fields: Mapping[str, str], who: str = "") -> Answer:
         """Remember an ended lock again, as the ledger has it."""
         flat = [item for pair in fields.items() for item in pair]
         return await self._write("recall", who, [lock_id, *flat])
 
-    async def opening(self, rows: Sequence[OpeningRow], who: str = "") -> tuple[Answer, int]:
-        """Set `on_hand` absolutely; return the answer and how many rows changed something."""
-        answer = await self._write("opening", who, calls.opening(rows))
-        return answer, int(answer.detail or "0")
+    async def recall_transfer(self, transfer_id: str, fields: Mapping[str, str], who: str = "") -> Answer:
+        """Remember an ended transfer again, as the ledger has it."""
+        flat = [item for pair in fields.items() for item in pair]
+        return await self._write("recall_transfer", who, [transfer_id, *flat])
+
+    async def opening(self, rows: Sequence[OpeningRow], who: str = "") -> replies.Opened:
+        """Set `on_hand` absolutely, of each row that finds what it expects."""
+        return replies.opened_of(await self._reply_to("opening", who, calls.opening(rows)))
 
     async def transfer(self, command: Transfer, who: str = "") -> Answer:
         """Promise stock at one warehouse to another, all lines or none."""
@@ -154,6 +186,10 @@ class HotStore:
     async def cancel_transfer(self, command: TransferCancel, who: str = "") -> Answer:
         """Give back what has not shipped."""
         return await self._write_transfer("transfer_cancel", who, calls.transfer_cancel(command))
+
+    async def close_transfer(self, command: TransferClose, who: str = "") -> Answer:
+        """Give back what has not shipped, and give up what is on the way if that is said."""
+        return await self._write_transfer("transfer_close", who, calls.transfer_close(command))
 
     async def buffer(self, command: Buffer, who: str = "") -> Answer:
         """Set buffers in one warehouse absolutely."""
@@ -235,6 +271,10 @@ class HotStore:
         """Drop an ended transfer and the ids used on it, once they are persisted and past the horizon."""
         return await self._write("forget_transfer", "", [transfer_id, *ops])
 
+    async def forget_documents(self, families: Sequence[str]) -> Answer:
+        """Drop the sums of documents, once they are persisted and past the horizon."""
+        return await self._write("forget_documents", "", list(families))
+
     # Calls
 
     async def _write(self, function: str, who: str, args: Args) -> Answer:
@@ -255,6 +295,10 @@ class HotStore:
                 return reply
             self.epoch = ""
         raise NotReadyError("the epoch changed twice during one command")
+
+    async def check_open(self) -> None:
+        """Raise `NotReadyError` unless the gate is open, for an epoch that is not over."""
+        await self._refresh_epoch()
 
     async def _refresh_epoch(self) -> str:
         reply = await self._read("read_due", [0])
@@ -286,6 +330,9 @@ class HotStore:
 
 _ECHOES = frozenset({"lock", "confirm", "extend", "unlock", "deduct", "replace", "expire"}) | frozenset(
     {
+        "reopen",
+        "remember",
+        "void",
         "exchange",
         "receive",
         "return",
@@ -294,9 +341,11 @@ _ECHOES = frozenset({"lock", "confirm", "extend", "unlock", "deduct", "replace",
         "transfer_ship",
         "transfer_receive",
         "transfer_cancel",
+        "transfer_close",
         "buffer",
         "count",
         "fact",
+        "accept",
     }
 )
 

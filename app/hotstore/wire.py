@@ -10,19 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from app.errors import (
-    ConfigurationError,
-    HotStoreFullError,
-    NotReadyError,
-    OutcomeUnknownError,
-    SellableError,
-)
+from app.addresses.reasons import is_refusal, redis_sentence
+from app.addresses.redis import read_redis
+from app.errors import HotStoreFullError, NotReadyError, OutcomeUnknownError, SellableError
 
 _REFUSED_BEFORE_RUNNING = (
     "Function not found",
@@ -32,7 +26,6 @@ _REFUSED_BEFORE_RUNNING = (
     "MASTERDOWN",
     "NOREPLICAS",
     "BUSY",
-    "NOPERM",
     "CLUSTERDOWN",
 )
 
@@ -42,20 +35,7 @@ def connect(url: str, *, connections_max: int = 64) -> Redis:
 
     Raises `ConfigurationError` if the URL cannot be read.
     """
-    try:
-        return Redis.from_url(
-            url,
-            decode_responses=True,
-            encoding_errors="surrogateescape",  # one wrong letter in an event must not hide all that is read with it
-            max_connections=connections_max,
-            retry=Retry(NoBackoff(), 0),
-            retry_on_timeout=False,
-            socket_connect_timeout=2,
-            socket_timeout=None,
-            driver_info=None,  # CLIENT SETINFO is unknown before Redis 7.2, and one more right to give
-        )
-    except ValueError as error:
-        raise ConfigurationError(f"SELLABLE_REDIS_URL cannot be read: {error}") from error
+    return read_redis(url).client(connections_max=connections_max)
 
 
 class FunctionCaller:
@@ -89,15 +69,17 @@ class FunctionCaller:
         try:
             connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         except (RedisError, OSError) as error:
-            raise NotReadyError(f"the hot store cannot be reached: {error}") from error
+            raise NotReadyError(redis_sentence(error)) from error
         try:
             await connection.send_command(*command)
             return await connection.read_response()
         except ResponseError as error:
-            raise meaning_of(str(error)) from error
+            raise meaning_of(error) from error
         except (RedisConnectionError, RedisTimeoutError, OSError) as error:
             await connection.disconnect(nowait=True)
-            raise OutcomeUnknownError(f"the hot store's connection broke: {error}") from error
+            raise OutcomeUnknownError(
+                f"the connection broke before an answer came: {redis_sentence(error)}"
+            ) from error
         except BaseException:  # cancelled: the reply is still to come, so this connection is of no more use
             await connection.disconnect(nowait=True)
             raise
@@ -105,10 +87,13 @@ class FunctionCaller:
             await self._pool.release(connection)
 
 
-def meaning_of(error: str) -> SellableError:
+def meaning_of(error: Exception) -> SellableError:
     """Return what an error reply means for the caller; a text nobody expected is told as it is."""
-    if "OOM" in error or "used memory > 'maxmemory'" in error:
+    text = str(error)
+    if "OOM" in text or "used memory > 'maxmemory'" in text:
         return HotStoreFullError("the hot store's memory is full")
-    if any(sign in error for sign in _REFUSED_BEFORE_RUNNING):
-        return NotReadyError(f"the hot store is not ready: {error}")
-    return SellableError(f"the hot store refused: {error}")
+    if is_refusal(error):
+        return NotReadyError(redis_sentence(error))
+    if any(sign in text for sign in _REFUSED_BEFORE_RUNNING):
+        return NotReadyError(f"the hot store is not ready: {text}")
+    return SellableError(f"the hot store refused: {text}")

@@ -90,11 +90,12 @@ class Archive:
         row = await pg.fetchrow(sql("archive_obstacles"), self._shard, last["epoch"], last["n"], month.end)
         if row["unfinished"]:
             return "the ledger has not passed its end"
+        if row["remembered"]:
+            return "the hot store still remembers ids of then"
         if row["locks"] or row["transfers"]:
-            return f"{row['locks']} locks and {row['transfers']} transfers from then or before are open"
-        if row["parked"]:
-            return f"{row['parked']} parts of its events are in quarantine"
-        return "the hot store still remembers ids of then" if row["remembered"] else ""
+            what = f"{row['locks']} locks and {row['transfers']} transfers from then or before"
+            return f"{what} are open, or ended a short while ago"
+        return f"{row['parked']} parts of its events are in quarantine" if row["parked"] else ""
 
     async def _detach(self, pg: Any, month: Month) -> None:
         await pg.execute("CREATE SCHEMA IF NOT EXISTS archive")

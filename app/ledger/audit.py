@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.domain.events import Counts, Position
 from app.ledger import database
 from app.ledger.queries import statement
+from app.ledger.schema import Schema
 
 ROWS_CHUNK = 1_000
 
@@ -32,6 +33,7 @@ class Audit:
     def __init__(self, engine: AsyncEngine, shard: int) -> None:
         self._engine = engine
         self._shard = shard
+        self.schema = Schema(engine)
 
     async def rows(self, name: str) -> AsyncIterator[Any]:
         """Stream the rows of a statement that lists differences within the ledger."""

@@ -9,10 +9,11 @@ from app.ledger.queries import statement
 
 
 class Figures(NamedTuple):
-    """Locks that are open, and subjects in quarantine."""
+    """Locks that are open, subjects in quarantine, and what reporters disagree on."""
 
     open_locks: int
     quarantined: int
+    mismatches: int = 0
 
 
 class BacklogRows:

@@ -15,9 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.domain.chain import Entry, follows
 from app.domain.events import Counts, Document, Event, Move, Position
 from app.domain.words import LETTERS, OUTSIDE_WORDS, STATE_WORDS
+from app.errors import RefusedError
 from app.ledger import database
 from app.ledger.partitions import TABLES, Month
 from app.ledger.queries import sql
+from app.ledger.schema import Schema
 from app.ledger.seal import seal_of
 
 ROWS_CHUNK = 2_000
@@ -58,9 +60,18 @@ class LedgerCheck:
 
     async def faults(self) -> AsyncIterator[Fault]:
         """Yield everything that is wrong."""
-        for part in (self._rights, self._partitions, self._events, self._states):
-            async for fault in part():
-                yield fault
+        async with self._reading() as pg:
+            unlike = await Schema(self._engine).unlike_in(pg)
+        for one in unlike:
+            yield Fault(one.what, one.detail)
+        try:
+            for part in (self._rights, self._partitions, self._events, self._states):
+                async for fault in part():
+                    yield fault
+        except RefusedError as error:
+            if not unlike:
+                raise
+            yield Fault("the rest of the ledger", f"cannot be checked before that is mended: {error}")
 
     # Who may change what, and where the next events will go
 

@@ -50,6 +50,15 @@ class CountRows:
             rows = await pg.fetch(sql("stock_as_of_each"), warehouse, list(times), ats)
         return {row["sku"]: Shelf(row["on_hand"], row["damaged"]) for row in rows}
 
+    async def counted_at(
+        self, warehouse: str, times: Sequence[tuple[str, int]]
+    ) -> dict[tuple[str, int], str]:
+        """Return which of these (SKU, ms) were counted at just that time, with its op ('' if that is gone)."""
+        skus, ats = [sku for sku, _ in times], [moment(at) for _, at in times]
+        async with database.driver_transaction(self._engine) as pg:
+            rows = await pg.fetch(sql("counts_at"), warehouse, skus, ats)
+        return {(row["sku"], row["at_ms"]): row["op"] for row in rows}
+
     async def changes(self, warehouse: str, position: Position) -> dict[str, Shelf]:
         """Return what one event added (+) to a warehouse and took (-) from it, by SKU."""
         values = {"warehouse": warehouse, "epoch": position.epoch, "n": position.n}

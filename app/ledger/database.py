@@ -1,36 +1,32 @@
 """Connections to the ledger."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from enum import IntEnum
+from functools import partial
 from typing import Any
 
 import asyncpg
 import msgspec
-from sqlalchemy import event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from app.errors import ConfigurationError, UnavailableError
+from app.addresses.postgres import PostgresAddress, read_postgres
+from app.addresses.reasons import REFUSED_STATES, driver_error, postgres_sentence, state_of
+from app.errors import RefusedError, UnavailableError
 
-CONNECT_SECONDS = 5.0
 TRANSACTION_SECONDS_MAX = 30.0
 """After this the connection is given up: on one that is half-open an answer would be waited for, for ever."""
 
 # A frozen process gives its leases up: Postgres ends what idles in a transaction or runs for too long.
 _SERVER_SETTINGS = {
-    "application_name": "sellable",
     "idle_in_transaction_session_timeout": "10s",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
-
-# The same towards the server, of whose silence nothing else would tell.
-_KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3), ("TCP_USER_TIMEOUT", 25_000))
 
 AWAY = (OSError, TimeoutError, InterfaceError, OperationalError, asyncpg.PostgresConnectionError)
 _AWAY_CLASSES = frozenset({"08", "40", "53", "57", "58"})
@@ -40,6 +36,10 @@ _AWAY_STATES = frozenset({"25006", "25P03", "55P03"})
 
 _LOST_WORDS = ("closed", "terminated", "operation is in progress", "connection was released")
 """What asyncpg says of a connection that it has given up, or that is still busy with what was given up."""
+
+
+_ADDRESS = "sellable_address"
+"""Among an engine's options: how its connections are made."""
 
 
 class Turn(IntEnum):
@@ -53,40 +53,43 @@ class Turn(IntEnum):
 
 def open_engine(url: str, *, connections_max: int = 5) -> AsyncEngine:
     """Return an engine for `postgresql://…`; nothing is connected yet. Raise `ConfigurationError` on a bad URL."""
-    try:
-        target = make_url(url)
-    except ArgumentError:
-        raise ConfigurationError("SELLABLE_DATABASE_URL cannot be read: it must be postgresql://…") from None
-    if target.get_backend_name() != "postgresql":
-        raise ConfigurationError("SELLABLE_DATABASE_URL must be postgresql://…")
-    engine = create_async_engine(
-        target.set(drivername="postgresql+asyncpg"),
+    address = read_postgres(url)
+    return create_async_engine(
+        _url_of(address),
         pool_size=connections_max,
         max_overflow=0,
         pool_pre_ping=True,
         json_deserializer=msgspec.json.decode,  # a rebuild reads every lock's record
-        connect_args={"server_settings": _SERVER_SETTINGS, "timeout": CONNECT_SECONDS},
+        async_creator=partial(address.connect, server_settings=_SERVER_SETTINGS),
+        execution_options={_ADDRESS: address},
     )
-    event.listen(engine.sync_engine, "connect", _keep_alive)
-    return engine
 
 
-def _keep_alive(connection: Any, _record: Any) -> None:
-    """Let the kernel notice within half a minute that nobody is at the other end any more."""
-    channel = connection.driver_connection._transport.get_extra_info("socket")  # noqa: SLF001 - it has no other door
-    if channel is None or channel.family == socket.AF_UNIX:
-        return
-    channel.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE:
-        if hasattr(socket, name):  # not every system knows each
-            channel.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+async def connect_apart(engine: AsyncEngine, part: str) -> Any:
+    """Return a connection of asyncpg's own beside the engine's pool, to the same database.
+
+    Postgres lists it under the application's name and `part`. Raises what asyncpg raises.
+    """
+    return await engine.get_execution_options()[_ADDRESS].connect(part=part)
+
+
+def _url_of(address: PostgresAddress) -> URL:
+    """Say where the ledger is, as SQLAlchemy wants it; it connects by `address`, which knows how as well."""
+    endpoints = address.endpoints
+    query = {
+        "host": ",".join(endpoint.host for endpoint in endpoints),
+        "port": ",".join(str(endpoint.port) for endpoint in endpoints),
+    }
+    return URL.create(
+        "postgresql+asyncpg", address.user, address.password or None, database=address.database, query=query
+    )
 
 
 def is_away(error: BaseException) -> bool:
     """Whether an error says that Postgres cannot be reached, rather than that it refused."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    state = str(getattr(getattr(error, "orig", error), "sqlstate", None) or "")
+    state = state_of(error)
     if state[:2] in _AWAY_CLASSES or state in _AWAY_STATES:
         return True
     if isinstance(error, asyncpg.InterfaceError) and any(word in str(error) for word in _LOST_WORDS):
@@ -96,14 +99,13 @@ def is_away(error: BaseException) -> bool:
 
 def _is_nonsense(error: BaseException) -> bool:
     """Whether asyncpg cannot make sense of what came, itself or wrapped: an error that no server has a word for."""
-    told = error.driver_exception if isinstance(error, DBAPIError) else error
-    return isinstance(told, asyncpg.InternalClientError)
+    return isinstance(driver_error(error), asyncpg.InternalClientError)
 
 
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Run in one transaction; raise `UnavailableError` if Postgres cannot be reached."""
-    with _telling():
+    with telling():
         async with engine.begin() as connection, _deadline(connection, TRANSACTION_SECONDS_MAX):
             yield connection
 
@@ -111,7 +113,7 @@ async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 @asynccontextmanager
 async def snapshot(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     """Read in one repeatable-read snapshot."""
-    with _telling():
+    with telling():
         async with engine.connect() as connection, _deadline(connection, None):
             await connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
@@ -126,7 +128,7 @@ async def driver_transaction(
     SQLAlchemy begins a transaction only with a statement of its own, so one around it would be none at all.
     After `seconds_max` its connection is given up. `options` are asyncpg's, such as isolation="repeatable_read".
     """
-    with _telling():
+    with telling():
         async with (
             engine.connect() as connection,
             _deadline(connection, seconds_max) as pg,
@@ -146,13 +148,15 @@ def row_count(status: str) -> int:
 
 
 @contextmanager
-def _telling() -> Iterator[None]:
-    """Raise `UnavailableError` for what says that Postgres cannot be reached."""
+def telling() -> Iterator[None]:
+    """Raise `UnavailableError` for what says that Postgres cannot be reached, `RefusedError` if it refuses us."""
     try:
         yield
     except Exception as error:
+        if state_of(error) in REFUSED_STATES:
+            raise RefusedError(postgres_sentence(error)) from error
         if is_away(error):
-            raise UnavailableError(f"Postgres cannot be reached: {_first_line(error)}") from error
+            raise UnavailableError(postgres_sentence(error)) from error
         raise
 
 
@@ -184,7 +188,3 @@ async def _deadline(connection: AsyncConnection, seconds_max: float | None) -> A
             pg.remove_termination_listener(wake_copy)
         if timer is not None:
             timer.cancel()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

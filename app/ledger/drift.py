@@ -26,6 +26,7 @@ class BookFigures(NamedTuple):
     drift: int
     check_age_seconds: float | None
     months_ahead: int
+    lost: int
 
 
 class DriftRows:

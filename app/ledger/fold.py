@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from app.domain.chain import Entry, Link, OutOfOrderError, UnreadableEventError, check_chain
-from app.domain.events import Counts, Document, Event, Move, Position, Told
+from app.domain.events import Counts, Document, Event, Move, Position, Reported, Told
 from app.domain.times import moment
 from app.domain.words import OUTSIDE, WORDS, Place
 from app.ledger.parking import Parking, Subject
@@ -123,7 +123,8 @@ class Fold:
 
     `receipts` has the [good, damaged] units that came in, by (purchase order, SKU, epoch, n). `ids` are those that
     events of the inbox are known by besides their op, `sequences` how far a source is in a warehouse, `counted`
-    whether damaged units were counted too, by (SKU, warehouse, time). What is `held` is parked again.
+    whether damaged units were counted too, by (SKU, warehouse, time), `documents` what reporters have said in all of a
+    family of documents, by family and SKU. What is `held` is parked again.
     """
 
     shard: int
@@ -141,6 +142,7 @@ class Fold:
     ids: list[tuple[Any, ...]] = field(default_factory=list)
     sequences: dict[tuple[str, str], int] = field(default_factory=dict)
     counted: dict[tuple[str, str, datetime], bool] = field(default_factory=dict)
+    documents: dict[tuple[str, str], tuple[Any, ...]] = field(default_factory=dict)
 
     def add(self, entry: Entry) -> None:
         """Fold an event. Raises `UnreadableEventError`, or `OutOfOrderError` at a move out of its order."""
@@ -164,6 +166,8 @@ class Fold:
         ))  # fmt: skip
         if event.told is not None:
             self._add_told(entry.position, recorded_at, event.told)
+        if event.reported is not None:
+            self._add_reported(entry, recorded_at, event.reported)
         if about is not None:
             self._add_counts(about, min(occurred_at, recorded_at))
         return lock
@@ -243,6 +247,14 @@ class Fold:
             source, warehouse, number = told.sequence
             self.sequences[source, warehouse] = number
 
+    def _add_reported(self, entry: Entry, at: datetime, reported: Reported) -> None:
+        family, sums = reported
+        shipped_for = entry.event.lock_id if family.startswith("return:") else None
+        for sku, said in sums.items():
+            reporters = "\t".join(sorted({claim[2] for claim in said[0]}))
+            row = (json_of(said), reporters, shipped_for, *entry.position, at)
+            self.documents[family, sku] = row
+
     def _add_records(self, entry: Entry, lock: str | None, at: datetime) -> None:
         """Fold what an event says of its lock, and of another document."""
         event = entry.event
@@ -257,13 +269,17 @@ class Fold:
         if about.kind == "transfer":
             note = self.transfers.open if event.kind == "transfer" or "p" in fields else self.transfers.change
             note(about.id, entry.position, at, fields)
+        elif about.kind == "lock":  # what came back of it, by an exchange
+            self.locks.change(about.id, entry.position, at, fields)
 
     def _add_receipt(self, position: Position, order_id: str, move: Move) -> None:
         """Add what came in for a purchase order, whether anybody has planned it or not."""
-        if move.source != Place.SUPPLIER:  # the opposite of what was counted since
+        came, went = move.source == Place.SUPPLIER, move.target == Place.SUPPLIER
+        if not came and not went:  # the opposite of what was counted since, or another condition
             return
         units = self.receipts.setdefault((order_id, move.sku, *position), [0, 0])
-        units[move.target == Place.DAMAGED] += move.quantity
+        is_damaged = Place.DAMAGED in {move.source, move.target}
+        units[is_damaged] += move.quantity if came else -move.quantity
 
     def _add_counted(self, at: datetime, move: Move) -> None:
         """Note that a SKU was counted, and whether its damaged units were."""

@@ -16,7 +16,7 @@ BATCH_EVENTS_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Forgettable:
-    """Ended locks and transfers with the ids used on them, other ids, and the cursor after them.
+    """Ended locks and transfers with the ids used on them, other ids and documents, and the cursor after them.
 
     `until_ms`: when the event at the cursor was recorded, in ms since 1970; 0 if that was never or is archived.
     """
@@ -24,6 +24,7 @@ class Forgettable:
     locks: dict[str, list[str]]
     transfers: dict[str, list[str]]
     ops: list[str]
+    documents: list[str]
     cursor: Position
     until_ms: int
     full: bool
@@ -43,7 +44,7 @@ class Horizon:
         async with database.snapshot(self._engine) as connection:
             at = (await connection.execute(statement("read_forgotten"), {"shard": self._shard})).one_or_none()
             if at is None:
-                return Forgettable({}, {}, [], Position(0, 0), 0, full=False)
+                return Forgettable({}, {}, [], [], Position(0, 0), 0, full=False)
             cursor = Position(at.forgotten_epoch, at.forgotten_n)
             values = {
                 "before": datetime.now(UTC) - timedelta(seconds=self._seconds),
@@ -52,7 +53,8 @@ class Horizon:
             }
             events = await self._events(connection, cursor, values)
             if not events:
-                return Forgettable({}, {}, [], cursor, at.at_ms or 0, full=False)
+                return Forgettable({}, {}, [], [], cursor, at.at_ms or 0, full=False)
+            begins = {"from_epoch": cursor.epoch, "from_n": cursor.n}
             cursor = Position(events[-1].epoch, events[-1].n)
             until = {"epoch": cursor.epoch, "n": cursor.n}
             ended = until | {"lock_ids": list({event.lock_id for event in events if event.lock_id})}
@@ -61,6 +63,8 @@ class Horizon:
                 "transfer_ids": list({event.document_id for event in events if _is_transfer(event)})
             }
             transfers = (await connection.execute(statement("forgettable_transfers"), ended)).all()
+            past = until | begins | {"shard": self._shard}
+            documents = (await connection.execute(statement("forgettable_documents"), past)).scalars().all()
         return Forgettable(
             {lock.lock_id: lock.ops for lock in locks},
             {transfer.transfer_id: transfer.ops for transfer in transfers},
@@ -70,6 +74,7 @@ class Horizon:
                 if not event.lock_id and not _is_transfer(event)
                 for op in _ops_of(event)
             ],
+            list(documents),
             cursor,
             events[-1].at_ms,
             full=len(events) == BATCH_EVENTS_MAX,

@@ -6,15 +6,16 @@ from typing import Any, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.answers import LockView, TransferLine, TransferView
+from app.domain.documents import Sums
 from app.domain.events import Position
 from app.domain.words import TransferStatus
 from app.ledger import database
 from app.ledger.past import lock_view
-from app.ledger.queries import statement
+from app.ledger.queries import sql, statement
 
 
 class EndedLock(NamedTuple):
-    """A lock that has ended: its record, and the event that opened it."""
+    """A lock or transfer that has ended: its record, and the event that opened it."""
 
     record: dict[str, Any]
     opened: Position
@@ -46,6 +47,21 @@ class Ledger:
             row = (await connection.execute(statement("find_ended_lock"), values)).one_or_none()
         return None if row is None else EndedLock(row.record, Position(row.opened_epoch, row.opened_n))
 
+    async def find_ended_locks(self, lock_ids: Sequence[str]) -> dict[str, EndedLock]:
+        """Return the newest lock of each id, of those that have ended."""
+        async with database.snapshot(self._engine) as connection:
+            rows = (
+                await connection.execute(statement("find_ended_locks"), {"lock_ids": list(lock_ids)})
+            ).all()
+        return {row.lock_id: EndedLock(row.record, Position(row.opened_epoch, row.opened_n)) for row in rows}
+
+    async def find_ended_transfer(self, transfer_id: str) -> EndedLock | None:
+        """Return the newest transfer of this id, if it has ended."""
+        async with database.snapshot(self._engine) as connection:
+            values = {"transfer_id": transfer_id}
+            row = (await connection.execute(statement("find_ended_transfer"), values)).one_or_none()
+        return None if row is None else EndedLock(row.record, Position(row.opened_epoch, row.opened_n))
+
     async def find_transfer(self, transfer_id: str) -> TransferView | None:
         """Return the newest transfer of this id, or None."""
         values = {"transfer_id": transfer_id}
@@ -59,13 +75,23 @@ class Ledger:
         return TransferView(row.transfer_id, record["a"], record["b"], status, lines)
 
     async def find_op(self, op: str) -> KnownOp | None:
-        """Return what an id was used for, however long ago, or None; the newest events may still be on their way."""
-        async with database.snapshot(self._engine) as connection:
-            row = (await connection.execute(statement("find_op"), {"op": op})).one_or_none()
-        return None if row is None else KnownOp(row.fingerprint, Position(row.epoch, row.n))
+        """Return what an id was used for, as `find_ops` does."""
+        return (await self.find_ops([op])).get(op)
 
     async def find_ops(self, ops: Sequence[str]) -> dict[str, KnownOp]:
-        """Return what those of the ids that were ever used were used for; the newest events may be on their way."""
+        """Return what those of the ids that were ever used were used for first, archived months included.
+
+        The newest events may still be on their way.
+        """
         async with database.snapshot(self._engine) as connection:
-            rows = (await connection.execute(statement("find_ops"), {"ops": list(ops)})).all()
+            rows = (await connection.execute(statement("known_ids"), {"ops": list(ops)})).all()
         return {row.op: KnownOp(row.fingerprint, Position(row.epoch, row.n)) for row in rows}
+
+    async def find_documents(self, families: Sequence[str]) -> dict[str, dict[str, Sums]]:
+        """Return what reporters ever said of these families of documents, by SKU."""
+        async with database.driver_transaction(self._engine) as pg:
+            rows = await pg.fetch(sql("named_documents"), 0, list(families))
+        found: dict[str, dict[str, Sums]] = {}
+        for row in rows:
+            found.setdefault(row["family"], {})[row["sku"]] = Sums.of_json(row["sums"])
+        return found

@@ -1,4 +1,4 @@
-"""What the ledger did not take: events of branches that lost, and the counts that were set right after them."""
+"""What the ledger did not take: events of branches that lost, or are missing; and the counts set right after them."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.domain.events import Position
 from app.ledger import database
-from app.ledger.queries import statement
+from app.ledger.queries import sql, statement
 
 PAGE = 500
 
@@ -23,7 +24,10 @@ class LostLine(NamedTuple):
 
 
 class LostEvent(NamedTuple):
-    """An event that has no effect any more; `finding` says how that was noticed."""
+    """An event that has no effect any more; `finding` says how that was noticed.
+
+    Of kind `unknown`: so many `events` from `position` to `last` are missing, and nothing else is known of them.
+    """
 
     position: str
     kind: str
@@ -33,6 +37,16 @@ class LostEvent(NamedTuple):
     found_at: datetime
     finding: str
     lines: Sequence[LostLine]
+    last: str
+    events: int
+
+
+class Missing(NamedTuple):
+    """Events that were seen and are nowhere: their numbers, and of how many nothing else is known."""
+
+    first: Position
+    last: Position
+    events: int
 
 
 class LostCount(NamedTuple):
@@ -61,10 +75,27 @@ class LostRows:
             )
             async for row in result:
                 lines = [LostLine(move[0], *move[2:6]) for move in row.moves or []]
-                position = f"{row.epoch}-{row.n}"
                 yield LostEvent(
-                    position, row.kind, row.lock_id, row.op, row.recorded_at, row.found_at, row.finding, lines
+                    str(Position(row.epoch, row.n)),
+                    row.kind,
+                    row.lock_id,
+                    row.op,
+                    row.recorded_at,
+                    row.found_at,
+                    row.finding,
+                    lines,
+                    str(Position(row.epoch, row.last_n)),
+                    row.events,
                 )
+
+    async def file_missing(self) -> list[Missing]:
+        """File what was seen of epochs that are over, and never came; return it, once."""
+        async with database.driver_transaction(self._engine) as pg:
+            rows = await pg.fetch(sql("file_missing"), self._shard)
+        return [
+            Missing(Position(epoch, first_n), Position(epoch, last_n), events)
+            for epoch, first_n, last_n, events in rows
+        ]
 
     async def counts(self, items_max: int) -> list[LostCount]:
         """Return the counts that were set right, the newest epoch first."""

@@ -53,8 +53,11 @@ async def migrate(engine: AsyncEngine) -> str:
     return revision
 
 
-async def check_schema(engine: AsyncEngine) -> None:
-    """Raise `ConfigurationError` if the schema is older than this code needs; a newer one is compatible."""
+async def check_schema(engine: AsyncEngine) -> bool:
+    """Return whether the schema is the one of this code; a newer one is compatible.
+
+    Raises `ConfigurationError` if it is older than this code needs.
+    """
     async with database.snapshot(engine) as connection:
         current = await connection.run_sync(_revision)
     head = str(ScriptDirectory.from_config(_config()).get_current_head())
@@ -63,6 +66,7 @@ async def check_schema(engine: AsyncEngine) -> None:
         raise ConfigurationError(
             f"the database is at schema {current or 'none'}, this version needs {head}: run `sellable migrate`"
         )
+    return current == head
 
 
 def _refuse_foreign(current: str | None) -> None:

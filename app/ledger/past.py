@@ -106,7 +106,7 @@ class PastRows:
 def lock_view(lock_id: str, record: dict[str, Any]) -> LockView:
     """Return what a lock's record shows."""
     lines = tuple(LockLine(*line) for line in record["n"])
-    return LockView(lock_id, LockStatus(record["s"]), record.get("x"), lines)
+    return LockView(lock_id, LockStatus(record["s"]), record.get("x"), lines, record["v"])
 
 
 async def _knows(connection: AsyncConnection, sku: str) -> bool:

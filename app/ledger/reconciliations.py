@@ -138,7 +138,7 @@ class ReconciliationRows:
 
     async def known(self, ops: Sequence[str]) -> set[str]:
         """Return those of the ids that events have."""
-        return {row.op for row in await self._all("known_ops", {"ops": list(ops)})}
+        return {row.op for row in await self._all("known_ids", {"ops": list(ops)})}
 
     async def treat(self, reconciliation_id: str, treated: Sequence[tuple[Discrepancy, Treatment]]) -> None:
         """Note what became of differences that were underway."""

@@ -132,6 +132,11 @@ class RecoveryRows:
         """Return the position of the newest event in the ledger."""
         return (await self.tip()).position
 
+    async def note_seen(self, position: Position) -> None:
+        """Note how far a memory was seen to be: the worker files what of it never comes (see `LostRows`)."""
+        async with database.driver_transaction(self._engine) as pg:
+            await pg.execute(sql("note_seen"), self._shard, *position)
+
     async def file(self, named: Sequence[Acknowledged]) -> int:
         """Keep those commands that the ledger does not know, and return how many that were."""
         rows = ((*one.position, one.lock_id, json.dumps(_event_of(one))) for one in named)

@@ -19,8 +19,8 @@ _encoder = msgspec.json.Encoder(order="sorted")
 def seal_of(entry: Entry) -> bytes:
     """Return the seal of an event as its row and its moves' rows keep it.
 
-    They know when it happened, never "unknown"; a move's time only where it is another; and nothing of the inbox,
-    which has rows of its own.
+    They know when it happened, never "unknown"; a move's time only where it is another; and nothing of the inbox or of
+    what reporters said, which have rows of their own.
     """
     event, moves = entry.event, entry.event.moves
     at = event.recorded_at if event.occurred_at is None else event.occurred_at
@@ -28,7 +28,7 @@ def seal_of(entry: Entry) -> bytes:
         if move.occurred_at == at:
             moves = [one._replace(occurred_at=None) if one.occurred_at == at else one for one in moves]
             break
-    kept = list(event)
+    kept = list(event[: _TOLD + 1])
     kept[_OCCURRED_AT], kept[_MOVES], kept[_TOLD] = at, moves, None
     text = _encoder.encode((entry.position, entry.prev, entry.tip, kept))
     return hashlib.sha1(text, usedforsecurity=False).digest()[:SEAL_BYTES]

@@ -1,7 +1,6 @@
 """What recovery reads of the ledger in one snapshot, so that it fits together."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from app.domain.events import Position
@@ -27,6 +26,7 @@ class Touched(NamedTuple):
     locks: set[str]
     transfers: set[str]
     ops: set[str]
+    families: set[str]
 
 
 class SnapshotRows:
@@ -53,9 +53,9 @@ class SnapshotRows:
         while rows := await cursor.fetch(ROWS_CHUNK):
             yield [row[0] for row in rows]
 
-    def parked_events(self, since: datetime | None) -> AsyncIterator[Any]:
+    def parked_events(self) -> AsyncIterator[Any]:
         """Yield what waits in quarantine, in order, with the columns of `sql/queries/parked_events.sql`."""
-        return self._stream("parked_events", since)
+        return self._stream("parked_events")
 
     async def held_skus(self) -> set[str]:
         """Return the SKUs of which moves wait in quarantine."""
@@ -67,17 +67,38 @@ class SnapshotRows:
         row = await self._pg.fetchrow(sql("sum_stock"), self._shard)
         return row["skus"], row["units"]
 
-    def locks(self, since: datetime) -> AsyncIterator[Any]:
-        """Yield (lock_id, opened_epoch, opened_n, record) of open locks and of those changed after `since`."""
-        return self._stream("remembered_locks", since)
+    def locks(self) -> AsyncIterator[Any]:
+        """Yield (lock_id, opened_epoch, opened_n, record) of the locks that the hot store remembers."""
+        return self._stream("remembered_locks")
 
-    def transfers(self, since: datetime) -> AsyncIterator[Any]:
+    def transfers(self) -> AsyncIterator[Any]:
         """Yield (transfer_id, opened_epoch, opened_n, record), likewise."""
-        return self._stream("remembered_transfers", since)
+        return self._stream("remembered_transfers")
 
-    def ops(self, since: datetime) -> AsyncIterator[Any]:
-        """Yield (op, fingerprint, epoch, n, lock, document) of ids used after `since`, or on what is open."""
-        return self._stream("remembered_ops", since)
+    def open_locks(self) -> AsyncIterator[Any]:
+        """Yield those of the locks that are open."""
+        return self._stream("open_locks")
+
+    def open_transfers(self) -> AsyncIterator[Any]:
+        """Yield those of the transfers that are open."""
+        return self._stream("open_transfers")
+
+    def ops(self) -> AsyncIterator[Any]:
+        """Yield (op, fingerprint, epoch, n, lock, document) of the ids that the hot store remembers."""
+        return self._stream("remembered_ops")
+
+    def documents(self) -> AsyncIterator[Any]:
+        """Yield (family, sku, sums) of the documents that the hot store remembers, in the order of families."""
+        return self._stream("remembered_documents")
+
+    def named_documents(self, families: Sequence[str]) -> AsyncIterator[Any]:
+        """Yield what reporters said of some families of documents, as `documents` does."""
+        return self._stream("named_documents", families)
+
+    async def documents_after(self, position: Position) -> list[str]:
+        """Return the families of documents that were reported after a position."""
+        rows = await self._pg.fetch(sql("documents_after"), self._shard, *position)
+        return [row["family"] for row in rows]
 
     def counted(self, skus: Sequence[str] | None = None) -> AsyncIterator[Any]:
         """Yield (sku, warehouse, counts as [time in ms, 1 if damaged ones too]) of some SKUs, or all."""

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import IO, Any, NamedTuple
 
 import msgspec
@@ -33,6 +34,7 @@ class CauseStep(NamedTuple):
 CAUSES = (
     CauseStep("cause_waiting", status="parked"),
     CauseStep("cause_waiting", status="quarantined"),
+    CauseStep("cause_mismatch"),
     CauseStep("cause_applied_twice"),
     CauseStep("cause_in_transit"),
     CauseStep("cause_shipped_after_cut", window=True),
@@ -47,8 +49,20 @@ CAUSES = (
 """In order of precedence: the first that fits is told."""
 
 
+class Twice(Enum):
+    """What is done about a SKU that a snapshot has on several lines: they all say what one of them would."""
+
+    REFUSED = "refused"
+    NOT_COMPARED = "not compared"
+    ADDED_UP = "added up"
+
+
 class Content(NamedTuple):
-    """A snapshot that was read to its end; `as_of` in ms since 1970, `file` has its lines as COPY reads them."""
+    """A snapshot that was read to its end; `as_of` in ms since 1970, `file` has its lines as COPY reads them.
+
+    A line with fewer than 0 units says that its SKU is not compared. `is_partial`: nor are SKUs that it does not name.
+    `lines_bad` could not be read.
+    """
 
     warehouse: str
     as_of: int
@@ -57,14 +71,16 @@ class Content(NamedTuple):
     counts_damaged: bool
     whole: bool
     file: IO[bytes]
+    is_partial: bool = False
+    lines_bad: int = 0
+    twice: Twice = Twice.REFUSED
 
 
 class Duplicate(NamedTuple):
     """A SKU that a snapshot has on two lines, or more."""
 
     sku: str
-    first_line: int
-    last_line: int
+    lines: Sequence[int]
 
 
 class DuplicateLinesError(Exception):
@@ -76,10 +92,14 @@ class DuplicateLinesError(Exception):
 
 
 class Begun(NamedTuple):
-    """The reconciliation of a snapshot; not `new`: the same snapshot came before."""
+    """The reconciliation of a snapshot; not `new`: the same snapshot came before.
+
+    `duplicates`: SKUs that are not compared because they come more than once, the first 100 of them.
+    """
 
     reconciliation_id: str
     new: bool
+    duplicates: Sequence[Duplicate] = ()
 
 
 class Claim(NamedTuple):
@@ -92,6 +112,8 @@ class Claim(NamedTuple):
     lines: int
     counts_damaged: bool
     whole: bool
+    read: dict[str, Any]
+    """What was noted when it was read: `partial`, `lines_bad`, `skus_skipped`."""
 
 
 class Policy(NamedTuple):
@@ -123,11 +145,29 @@ class Snapshots:
             table = _table(row["number"])
             await pg.execute(f"CREATE UNLOGGED TABLE {table} (LIKE snapshot_line)")
             await pg.copy_to_table(table, source=content.file, columns=_COLUMNS)
-            duplicates = await pg.fetch(_about("find_duplicate_lines", table), DUPLICATES_MAX)
-            if duplicates:
-                raise DuplicateLinesError([Duplicate(*found) for found in duplicates])
+            duplicates = await self._settle_duplicates(pg, table, content.twice)
+            read = await pg.fetchrow(_about("count_snapshot", table))
+            noted = {
+                "partial": content.is_partial,
+                "lines_bad": content.lines_bad,
+                "skus_skipped": read["skipped"],
+            }
+            text = msgspec.json.encode(noted).decode()
+            await pg.execute(sql("note_reading"), row["number"], read["lines"], text)
             await pg.execute(f"ANALYZE {table}")
-        return Begun(row["reconciliation_id"], new=True)
+        return Begun(row["reconciliation_id"], new=True, duplicates=duplicates)
+
+    async def _settle_duplicates(self, pg: Any, table: str, twice: Twice) -> Sequence[Duplicate]:
+        """Let each SKU have one line; return those that are not compared for that."""
+        found = await pg.fetch(_about("find_duplicate_lines", table), DUPLICATES_MAX)
+        if not found:
+            return ()
+        duplicates = [Duplicate(one["sku"], one["lines"]) for one in found]
+        if twice is Twice.REFUSED:
+            raise DuplicateLinesError(duplicates)
+        adds_up = twice is Twice.ADDED_UP
+        await pg.execute(_about("merge_duplicate_lines", table), adds_up)
+        return () if adds_up else duplicates
 
     @asynccontextmanager
     async def claimed(self, reconciliation_id: str | None = None) -> AsyncIterator["Comparison | None"]:
@@ -164,7 +204,7 @@ class Comparison:
     async def compare(self) -> None:
         """File every difference."""
         claim = self.claim
-        values = (claim.number, claim.warehouse, claim.as_of, claim.counts_damaged)
+        values = (claim.number, claim.warehouse, claim.as_of, claim.counts_damaged, self.is_partial)
         await self._pg.execute(_about("compare_snapshot", self._table), *values)
         await self._pg.execute("ANALYZE discrepancy")
 
@@ -189,18 +229,25 @@ class Comparison:
     async def figures(self) -> tuple[Any, list[Any]]:
         """Return how many SKUs were compared, and the differences by cause and kind."""
         number = self.claim.number
-        skus = await self._pg.fetchrow(sql("total_skus"), number, self.claim.warehouse)
+        skus = await self._pg.fetchrow(
+            _about("total_skus", self._table), number, self.claim.warehouse, self.is_partial
+        )
         return skus, await self._pg.fetch(sql("total_discrepancies"), number)
 
     async def finish(self, totals: dict[str, Any]) -> None:
         """Say what it came to, and throw the snapshot away."""
-        text = msgspec.json.encode(totals).decode()
+        text = msgspec.json.encode(totals | self.claim.read).decode()
         await self._pg.execute(sql("finish_reconciliation"), self.claim.number, text)
         await self._pg.execute(f"DROP TABLE {self._table}")
 
     @property
     def _table(self) -> str:
         return _table(self.claim.number)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it says nothing about the SKUs that it does not name."""
+        return bool(self.claim.read.get("partial"))
 
 
 def _table(number: int) -> str:

@@ -9,19 +9,21 @@ import contextlib
 from dataclasses import dataclass
 from typing import Any
 
-import asyncpg
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.events import Position
+from app.errors import UnavailableError
 from app.ledger import database
 from app.ledger.queries import sql, statement
+from app.waits import Waits
 
 _log = structlog.get_logger()
 
 CHANNEL = "sellable_position"
 """`advance_position.sql` names it too."""
 BACKOFF_SECONDS = (0.05, 1.0)
+ANSWER_SECONDS_MAX = 5.0
 SILENT_SECONDS_MAX = 2.0
 """While somebody waits and nothing is heard for so long, the connection is tried."""
 
@@ -38,11 +40,12 @@ class LedgerWatch:
     def __init__(self, engine: AsyncEngine, shard: int) -> None:
         self._engine = engine
         self._shard = shard
-        self._url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._at: Position | None = None
         self._heard = asyncio.Event()
         self._waiters: set[_Waiter] = set()
         self._listener: asyncio.Task[None] | None = None
+        self.trouble = ""
+        """Why nothing is heard; '' while it is."""
 
     async def reached(self, position: Position) -> bool:
         """Wait until the ledger is as far; return whether it has this very event.
@@ -77,34 +80,32 @@ class LedgerWatch:
 
     async def _listen(self) -> None:
         pause_seconds, longest_seconds = BACKOFF_SECONDS
+        waits = Waits(_log, "ledger_watch")
         while True:
             try:
-                await self._listen_once()
+                with database.telling():
+                    await self._listen_once(waits)
                 pause_seconds = BACKOFF_SECONDS[0]
-            except Exception as error:  # noqa: BLE001 - whatever it is: those who wait need somebody who listens
-                if database.is_away(error):
-                    _log.warning("ledger_watch.waits", why=str(error) or type(error).__name__)
-                else:
-                    _log.exception("ledger_watch.failed")
+            except UnavailableError as error:
+                self.trouble = str(error)
+                waits.because(self.trouble)
+            except Exception:  # noqa: BLE001 - whatever it is: those who wait need somebody who listens
+                _log.exception("ledger_watch.failed")
             self._at = None  # what the ledger has may be less when it comes back
             await asyncio.sleep(pause_seconds)
             pause_seconds = min(pause_seconds * 2, longest_seconds)
 
-    async def _listen_once(self) -> None:
+    async def _listen_once(self, waits: Waits) -> None:
         """Listen until the connection is lost."""
         lost = asyncio.Event()
-        connection = await asyncpg.connect(
-            self._url,
-            timeout=database.CONNECT_SECONDS,
-            server_settings={"application_name": "sellable watch"},
-        )
+        connection = await database.connect_apart(self._engine, "watch")
         try:
             connection.add_termination_listener(lambda _connection: lost.set())
             await connection.add_listener(CHANNEL, self._hear)
             while not lost.is_set():
-                row = await connection.fetchrow(
-                    sql("read_position"), self._shard, timeout=database.CONNECT_SECONDS
-                )
+                row = await connection.fetchrow(sql("read_position"), self._shard, timeout=ANSWER_SECONDS_MAX)
+                self.trouble = ""
+                waits.over()
                 if row is not None:
                     self._tell(Position(row["epoch"], row["n"]))
                 await self._silence(lost)

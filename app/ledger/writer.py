@@ -16,6 +16,7 @@ from app.domain.chain import Entry, Link, OutOfOrderError, unbroken
 from app.domain.events import Position
 from app.domain.times import moment
 from app.ledger import database
+from app.ledger.documents import store_documents
 from app.ledger.fold import (
     EVENT_COLUMNS,
     ID_COLUMNS,
@@ -195,6 +196,8 @@ class Writer:
                 sql("fold_receipts"),
                 *database.columns((*key, *units) for key, units in fold.receipts.items()),
             )
+        if fold.documents:
+            await store_documents(pg, self._shard, fold.documents)
         await fold.parked.store(pg, self._shard)
 
     async def _store_records(

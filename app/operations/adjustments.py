@@ -6,7 +6,7 @@ from app.domain.commands import Adjust
 from app.domain.words import Durability
 from app.hotstore.store import HotStore
 from app.operations.durability import Durabilities, Told
-from app.operations.once import Once
+from app.operations.past_documents import PastDocuments
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +15,9 @@ class Adjustments:
 
     hot: HotStore
     durabilities: Durabilities
-    once: Once
+    past: PastDocuments
 
     async def book(self, command: Adjust, wanted: Durability, *, who: str = "") -> Told:
         """Book the correction; raise what `HotStore` raises, and `UnavailableError` if it is old, without Postgres."""
-        answer = await self.once.known(command) or await self.hot.adjust(command, who)
+        answer = await self.past.known(command) or await self.hot.adjust(command, who)
         return await self.durabilities.settle(answer, wanted)

@@ -9,7 +9,7 @@ from app.domain.answers import Answer
 from app.domain.events import Position
 from app.domain.outcomes import AGAIN, WRITTEN
 from app.domain.words import Durability
-from app.errors import LedgerBehindError, OutcomeUnknownError, SellableError
+from app.errors import LedgerBehindError, OutcomeUnknownError, SellableError, UnavailableError
 
 LASTING = WRITTEN | AGAIN
 """Outcomes that tell of something written; refusals wait for nothing."""
@@ -24,6 +24,11 @@ class Told(NamedTuple):
 
 class Watch(Protocol):
     """What hears how far the ledger is."""
+
+    @property
+    def trouble(self) -> str:
+        """Return why nothing is heard; '' while it is."""
+        ...
 
     async def reached(self, position: Position) -> bool:
         """Wait until the ledger is as far; return whether it has this event. `UnavailableError`: not known."""
@@ -98,8 +103,13 @@ class Durabilities:
         return "ledger" if in_ledger else self._lower(hot)
 
     async def wait_for_ledger(self, position: str) -> None:
-        """Wait until the ledger has the event at `position`; `LedgerBehindError` if it has not in `wait_seconds`."""
+        """Wait until the ledger has the event at `position`.
+
+        `LedgerBehindError` if it has not in `wait_seconds`, and `UnavailableError` if nothing is heard of it.
+        """
         if await self.reach(position, "ledger") != "ledger":
+            if self.watch.trouble:
+                raise UnavailableError(self.watch.trouble)
             raise LedgerBehindError(f"the ledger is too far behind: it does not have event {position} yet")
 
     def _lower(self, level: Durability) -> Durability:

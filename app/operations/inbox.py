@@ -15,6 +15,7 @@ import structlog
 
 from app.domain.answers import Answer
 from app.domain.commands import Fact
+from app.domain.documents import Sums, is_accounted_for
 from app.domain.inbox import Result, Row, Rules, Status
 from app.domain.outcomes import Outcome
 from app.domain.times import OCCURRED_DAYS_MAX
@@ -25,7 +26,7 @@ from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
 from app.operations.durability import Durabilities
 from app.operations.inbox_counts import CountItem, InboxCounts
-from app.operations.past_locks import PastLocks
+from app.operations.past_documents import PastDocuments
 from app.operations.warehouse_events import MalformedError, WarehouseEvent
 
 _log = structlog.get_logger()
@@ -44,8 +45,9 @@ _WAITS = {
     Outcome.UNKNOWN_TRANSFER: "no transfer is called this",
     Outcome.INSUFFICIENT_DAMAGED: "fewer units are damaged",
 }
+DISPUTED = "other reporters of its document say otherwise: see the mismatches"
 _FOR_A_PERSON = {
-    Outcome.OTHER_CONTENT: "its document says otherwise of this SKU",
+    Outcome.OTHER_CONTENT: "line_id: was used with other content",
     Outcome.QUANTITY_TOO_LARGE: "a count would grow too large",
 }
 _NO_ORDER = "no purchase order is called this"
@@ -63,6 +65,7 @@ class _Item:
     status: Status | None = None
     detail: str = ""
     waits_early: bool = False
+    is_disputed: bool = False
     position: str = ""
 
     def settle(self, status: Status, detail: str = "") -> None:
@@ -101,11 +104,10 @@ class Inbox:
     ledger: Ledger
     rows: InboxRows
     counts: InboxCounts
-    past: PastLocks
+    past: PastDocuments
     durabilities: Durabilities
     rules: Rules
     wait_seconds: float
-    horizon_seconds: float
 
     async def take(
         self,
@@ -116,9 +118,9 @@ class Inbox:
         who: str = "",
     ) -> Taken:
         """Take events of one source, and say of each what became of it; a bad one stops no other."""
-        items = [_Item(event, event.fact(source)) for event in given if isinstance(event, WarehouseEvent)]
+        items = [self._item(event, source) for event in given if isinstance(event, WarehouseEvent)]
         await self._settle(items, who)
-        await self._keep([item for item in items if item.status in _KEPT], who)
+        await self._keep([item for item in items if item.status in _KEPT and not item.is_disputed], who)
         done = iter(items)
         results = [
             Result(one.event_id, Status.REJECTED, str(one))
@@ -136,7 +138,7 @@ class Inbox:
         if not claimed:
             return False
         now = _now_ms()
-        items = [_item_of(row, is_forced=now >= row.until) for row in claimed]
+        items = [self._item_of(row, is_forced=now >= row.until) for row in claimed]
         await self._settle(items, "inbox")
         for item, row in zip(items, claimed, strict=True):
             if item.is_forced and item.status is Status.APPLIED:
@@ -163,7 +165,7 @@ class Inbox:
         row = await self.rows.find(source, event_id)
         if row is None or row.status not in _KEPT:
             return None
-        item = _item_of(row, is_forced=True, is_approved=True)
+        item = self._item_of(row, is_forced=True, is_approved=True)
         await self._settle([item], who)
         await self._note([item])
         return _result(item)
@@ -173,7 +175,7 @@ class Inbox:
         row = await self.rows.find(source, event_id)
         if row is None or row.status not in _KEPT:
             return None
-        command = replace(_item_of(row).fact, mode="drop", odd=reason)
+        command = replace(self._item_of(row).fact, mode="drop", odd=reason)
         answer = await self.hot.fact(command, who)
         status = Status.DROPPED if answer.outcome is Outcome.DROPPED else Status.DUPLICATE
         await self.rows.change([(source, event_id, status, reason)])
@@ -181,12 +183,23 @@ class Inbox:
 
     # Steps
 
+    def _item(self, event: WarehouseEvent, source: str) -> _Item:
+        limits = self.rules.of(source)
+        return _Item(event, event.fact(source, reporter=limits.reporter, totals=limits.totals))
+
+    def _item_of(self, row: Row, *, is_forced: bool = False, is_approved: bool = False) -> _Item:
+        item = self._item(msgspec.convert(row.event, WarehouseEvent), row.source)
+        item.is_forced, item.is_approved = is_forced, is_approved
+        return item
+
     async def _settle(self, items: Sequence[_Item], who: str) -> None:
         """Find out what becomes of each item, and book what can be booked."""
         now = _now_ms()
         for item in items:
             self._judge(item, now)
-        await self._ask_ledger(items, now)
+        since = await self._remembers_since(items, now)
+        await self._ask_ledger([item for item in items if item.fact.occurred_at <= since])
+        await self._ask_documents([item for item in items if item.status is None], since)
         await self._ask_orders([item for item in items if item.status is None])
         await self._book(items, who)
         await self._count([item for item in items if item.is_count and item.status is None], who)
@@ -203,19 +216,43 @@ class Inbox:
         elif item.event.units > limits.units_max:
             item.settle(Status.QUARANTINED, f"it is about more than {limits.units_max} units")
 
-    async def _ask_ledger(self, items: Sequence[_Item], now: int) -> None:
-        """The hot store forgets ids beyond the horizon: of what happened before it, only the ledger knows."""
+    async def _remembers_since(self, items: Sequence[_Item], now: int) -> int:
+        """Return since when the hot store remembers what happened, in ms: of what was before only the ledger knows."""
         skew_ms = 1000 * max((self.rules.of(item.fact.source).skew_seconds for item in items), default=0)
-        horizon = now - int(self.horizon_seconds * 1000)
-        since = max(horizon, await self.hot.read_forgotten()) + skew_ms + MARGIN_MS
-        old = [item for item in items if item.fact.occurred_at <= since]
+        horizon = now - int(self.past.horizon_seconds * 1000)
+        return max(horizon, await self.hot.read_forgotten()) + skew_ms + MARGIN_MS
+
+    async def _ask_ledger(self, old: Sequence[_Item]) -> None:
+        """Find those that were known before the hot store's memory begins, and what they still wait for."""
         if not old:
             return
         known = await self.ledger.find_ops([item.fact.op for item in old])
+        repeated = []
         for item in old:
             if found := known.get(item.fact.op):
                 same = found.fingerprint == item.fact.fingerprint
                 item.settle(*((Status.DUPLICATE,) if same else (Status.REJECTED, REUSED)))
+                repeated += [item] if same and item.fact.family else []
+        if repeated:
+            documents = await self.ledger.find_documents(list({item.fact.family for item in repeated}))
+            for item in repeated:
+                sums = documents.get(item.fact.family, {}).get(item.fact.sku)
+                if sums is not None and not _is_settled(item.fact, sums):
+                    _dispute(item)
+
+    async def _ask_documents(self, items: Sequence[_Item], since: int) -> None:
+        """Let the hot store remember what the ledger knows of their documents; a lock or transfer has its own with it.
+
+        Without Postgres, only what happened within the hot store's memory is booked.
+        """
+        own = [item for item in items if item.fact.family and item.event.type in _OWN_DOCUMENTS]
+        if not own:
+            return
+        try:
+            await self.past.rehydrate({item.fact.family for item in own})
+        except UnavailableError:
+            if any(item.fact.occurred_at <= since for item in own):
+                raise
 
     async def _ask_orders(self, items: Sequence[_Item]) -> None:
         """Park what came in for an order that nobody has planned; without Postgres nobody can say, so book it."""
@@ -249,18 +286,27 @@ class Inbox:
                 break
         for item in waiting:
             item.settle(Status.PARKED, _WAITS[Outcome.EARLY])
-        await self._ask_past([item for item in items if item.detail == _WAITS[Outcome.UNKNOWN_LOCK]], who)
+        await self._ask_past(items, who)
 
     async def _ask_past(self, items: Sequence[_Item], who: str) -> None:
-        """A lock beyond the horizon is taken as the ledger knows it."""
-        for item in items:
-            try:
-                if not await self.past.recall(item.fact.document_id):
+        """A lock or transfer beyond the horizon is taken as the ledger knows it."""
+        recalled: dict[tuple[Outcome, str], bool] = {}
+        for outcome, recall in (
+            (Outcome.UNKNOWN_LOCK, self.past.recall_lock),
+            (Outcome.UNKNOWN_TRANSFER, self.past.recall_transfer),
+        ):
+            for item in items:
+                if item.detail != _WAITS[outcome]:
                     continue
-            except UnavailableError:  # it waits anyway, which needs Postgres: that will say so
-                return
-            item.status = None
-            _note_answer(item, await self.hot.fact(item.command, who))
+                named = (outcome, item.fact.document_id)
+                try:
+                    if named not in recalled:
+                        recalled[named] = await recall(item.fact.document_id)
+                except UnavailableError:  # it waits anyway, which needs Postgres: that will say so
+                    return
+                if recalled[named]:
+                    item.status = None
+                    _note_answer(item, await self.hot.fact(item.command, who))
 
     async def _count(self, items: Sequence[_Item], who: str) -> None:
         if not items:
@@ -273,7 +319,9 @@ class Inbox:
         ]
         await self.counts.book(counting, who)
         for item, count in zip(items, counting, strict=True):
-            if count.answer is None:
+            if count.twin:
+                item.settle(Status.REJECTED, count.twin)
+            elif count.answer is None:
                 units = sum(map(abs, count.difference))
                 item.settle(Status.QUARANTINED, f"it differs by {units} units from what was expected")
             else:
@@ -303,7 +351,7 @@ class Inbox:
             (
                 item.fact.source,
                 item.fact.event_id,
-                Status.QUARANTINED if item.status in {None, Status.REJECTED} else item.status,
+                _ended_as(item),
                 item.detail,
             )
             for item in items
@@ -311,6 +359,8 @@ class Inbox:
 
 
 _KEPT = frozenset({Status.PARKED, Status.QUARANTINED})
+_OWN_DOCUMENTS = frozenset({"received", "returned", "adjusted"})
+"""Types of events whose documents are no lock's or transfer's."""
 
 
 def _now_ms() -> int:
@@ -332,6 +382,24 @@ def _has_had_its_turn(item: _Item) -> bool:
     return item.fact.sequence is not None and item.status is not Status.PARKED
 
 
+def _ended_as(item: _Item) -> Status:
+    """What an event that waited has become; what reporters disagree on waits elsewhere from now on."""
+    if item.is_disputed:
+        return Status.APPLIED
+    return Status.QUARANTINED if item.status in {None, Status.REJECTED} else item.status
+
+
+def _is_settled(fact: Fact, sums: Sums) -> bool:
+    shipped = fact.type in {"shipped", "transfer_shipped"}
+    return is_accounted_for(sums, fact.document, fact.warehouse, fact.word_of, shipped=shipped)
+
+
+def _dispute(item: _Item) -> None:
+    """It is noted, and what is not booked of it waits for a person among the mismatches."""
+    item.is_disputed = True
+    item.settle(Status.QUARANTINED, DISPUTED)
+
+
 def _note_answer(item: _Item, answer: Answer) -> None:
     item.waits_early = answer.outcome is Outcome.EARLY
     match answer.outcome:
@@ -340,6 +408,9 @@ def _note_answer(item: _Item, answer: Answer) -> None:
             item.position = answer.position
         case Outcome.REPEATED:
             item.settle(Status.DUPLICATE)
+            item.position = answer.position
+        case Outcome.DISPUTED:
+            _dispute(item)
             item.position = answer.position
         case Outcome.ID_REUSED:
             item.settle(Status.REJECTED, REUSED)
@@ -373,8 +444,3 @@ def _row_of(item: _Item, until: int, who: str) -> Row:
         0,
         until,
     )
-
-
-def _item_of(row: Row, *, is_forced: bool = False, is_approved: bool = False) -> _Item:
-    event = msgspec.convert(row.event, WarehouseEvent)
-    return _Item(event, event.fact(row.source), is_forced, is_approved)

@@ -1,8 +1,8 @@
 """Counts that come as events: many at once, each as of its own time, held against what the ledger says of then."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.domain.answers import Answer
@@ -17,6 +17,8 @@ from app.operations.warehouse_events import WarehouseEvent
 
 COUNTS_MAX = 500
 """Counts that are compared and booked at once."""
+Counting = tuple[str, str, int]
+"""What was counted, where, and when (ms)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,16 @@ class Counted(Count):
 
 @dataclass(slots=True)
 class CountItem:
-    """One count, and what it came to: `answer` None if it changes more than `units_max` (None: no limit)."""
+    """One count, and what it came to: `answer` None if it changes more than `units_max` (None: a person says so).
+
+    `twin` is why it is refused: another count says what was there at the same time.
+    """
 
     event: WarehouseEvent
     fact: Fact
     units_max: int | None
     answer: Answer | None = None
+    twin: str = ""
     difference: Shelf = field(default_factory=lambda: Shelf(0, 0))
 
     @property
@@ -61,16 +67,25 @@ class InboxCounts:
     durabilities: Durabilities
 
     async def book(self, items: Iterable[CountItem], who: str) -> None:
-        """Book each difference; a SKU that was counted several times is compared again after each."""
-        for warehouse, batch in _rounds(items):
-            async with self.counts.turn(warehouse):
-                await self._book_batch(warehouse, batch, who)
+        """Book each difference; a SKU that was counted several times is compared again after each.
 
-    async def _book_batch(self, warehouse: str, batch: Sequence[CountItem], who: str) -> None:
+        Two counts of a SKU at one time cannot both be right, nor is the sum of them known to be: none is booked.
+        """
+        given = list(items)
+        for warehouse, batch in _rounds(given):
+            twins = _twins(given, warehouse)
+            async with self.counts.turn(warehouse):
+                await self._book_batch(warehouse, batch, twins, who)
+
+    async def _book_batch(
+        self, warehouse: str, batch: Sequence[CountItem], twins: Mapping[Counting, int], who: str
+    ) -> None:
         waiting = list(batch)
-        for _ in range(TRIES_MAX):
+        for attempt in range(TRIES_MAX):
             last = await self.hot.read_last()
             await self.durabilities.wait_for_ledger(last)
+            if attempt == 0:
+                waiting = await self._without_twins(warehouse, waiting, twins)
             times = {item.fact.sku: item.fact.occurred_at for item in waiting}
             there = await self.counts.as_of_each(warehouse, times)
             await asyncio.gather(*(self._book_one(item, there[item.fact.sku], last, who) for item in waiting))
@@ -78,6 +93,21 @@ class InboxCounts:
             if not waiting:
                 return
         raise LedgerBehindError("more happened before the count, while it was booked, than can be followed")
+
+    async def _without_twins(
+        self, warehouse: str, batch: Sequence[CountItem], twins: Mapping[Counting, int]
+    ) -> list[CountItem]:
+        """Refuse what another event counts at the same time, and return the others; a person may have it booked."""
+        known = await self.counts.counted_at(warehouse, [(x.fact.sku, x.fact.occurred_at) for x in batch])
+        for item in batch:
+            op, others = known.get((item.fact.sku, item.fact.occurred_at)), twins[_counting(item)] - 1
+            if item.units_max is None or op == item.fact.op:
+                continue  # booked before: it is a repeat
+            if op is not None:
+                item.twin = f"{_SAME_TIME} already ({_name_of(op)}){_ONE_EVENT}"
+            elif others:
+                item.twin = f"{_SAME_TIME} by {others + 1} events of this call{_ONE_EVENT}"
+        return [item for item in batch if not item.twin]
 
     async def _book_one(self, item: CountItem, there: Shelf, last: str, who: str) -> None:
         event, fact = item.event, item.fact
@@ -89,6 +119,27 @@ class InboxCounts:
         bookings = tuple(bookings_of(fact.sku, item.difference, damaged=event.damaged is not None))
         command = Counted("", fact.warehouse, bookings, fact.occurred_at, since=last, event=fact)
         item.answer = await self.hot.count(command, who)
+
+
+_SAME_TIME = "on_hand: this SKU was counted in this warehouse at this very time"
+_ONE_EVENT = "; send one event with what is there in all"
+
+
+def _counting(item: CountItem) -> Counting:
+    return item.fact.sku, item.fact.warehouse, item.fact.occurred_at
+
+
+def _twins(items: Sequence[CountItem], warehouse: str) -> Mapping[Counting, int]:
+    """Return how many events say what was there, by what they count; an event that comes twice is one."""
+    here = {(item.fact.op, _counting(item)) for item in items if item.fact.warehouse == warehouse}
+    return Counter(counting for _, counting in here)
+
+
+def _name_of(op: str) -> str:
+    """Return what an op is called to people: `event:wms{e1` is the event e1 of wms."""
+    kind, _, name = op.partition(":")
+    source, _, event_id = name.partition("{")
+    return f"event {event_id} of {source}" if event_id else f"{kind} {name}".strip() or "an event of long ago"
 
 
 def _moved(item: CountItem) -> bool:

@@ -8,7 +8,9 @@ from app.operations.buffers import Buffers
 from app.operations.compensations import Compensations
 from app.operations.exchanges import Exchanges
 from app.operations.inbox import Inbox
+from app.operations.lock_list import LockList
 from app.operations.locks import Locks
+from app.operations.mismatches import Mismatches
 from app.operations.openings import Openings
 from app.operations.past import Past
 from app.operations.purchase_orders import PurchaseOrders
@@ -18,6 +20,8 @@ from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
+from app.operations.unlocking import Unlocking
+from app.operations.voiding import Voiding
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,9 @@ class Operations:
     """One attribute a capability."""
 
     locks: Locks
+    lock_list: LockList
+    unlocking: Unlocking
+    voiding: Voiding
     availability: Availability
     stock: StockCounts
     returns: Returns
@@ -37,6 +44,7 @@ class Operations:
     stock_takes: StockTakes
     shortages: Shortages
     inbox: Inbox
+    mismatches: Mismatches
     past: Past
     reconciliations: Reconciliations
     compensations: Compensations

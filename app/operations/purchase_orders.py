@@ -15,7 +15,7 @@ from app.domain.words import Durability
 from app.hotstore.store import HotStore
 from app.ledger.purchase_orders import PurchaseOrderRows
 from app.operations.durability import Durabilities, Told
-from app.operations.once import Once
+from app.operations.past_documents import PastDocuments
 
 __all__ = ["Arrived", "Created", "Expected", "Plan", "PurchaseOrder", "PurchaseOrders", "Received"]
 
@@ -43,7 +43,7 @@ class PurchaseOrders:
 
     hot: HotStore
     plans: PurchaseOrderRows
-    once: Once
+    past: PastDocuments
     durabilities: Durabilities
 
     async def create(self, plan: Plan, *, who: str = "") -> Created:
@@ -91,7 +91,7 @@ class PurchaseOrders:
             return None
         command = Receive(receipt_id, order.warehouse, lines, occurred_at, purchase_order_id)
         # An id stands for one receipt for ever: the ledger knows those of before the hot store's horizon.
-        answer = await self.once.ever(command) or await self.hot.receive(command, who)
+        answer = await self.past.known(command) or await self.hot.receive(command, who)
         told = await self.durabilities.settle(answer, wanted)
         if told.durability is None:
             return Received(told, order, None)

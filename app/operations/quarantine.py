@@ -64,9 +64,15 @@ class Quarantine:
         return await self.rows.parked()
 
     async def retry(self, subject: str | None = None) -> list[Retried]:
-        """Try to book what is parked, of one subject or of all, each in order."""
+        """Try to book what is parked, of one subject or of all, each in order.
+
+        Raises `SellableError` if nothing is parked of the one that is named.
+        """
         retried = []
-        for parked in await self.rows.parked(subject):
+        found = await self.rows.parked(subject)
+        if subject is not None and not found:
+            raise SellableError(f"nothing is parked of {subject!r} (see `sellable quarantine list`)")
+        for parked in found:
             booked = await self.rows.retry(parked.part, parked.subject)
             left = [one for one in await self.rows.parked(parked.subject) if one.part == parked.part]
             retried.append(Retried(parked, booked, left[0] if left else None))

@@ -11,7 +11,7 @@ from app.domain.reconciliation import Cause, Day, Discrepancy, Freshness, Reconc
 from app.domain.words import BIGINT_MAX
 from app.hotstore.store import HotStore
 from app.ledger.reconciliations import ReconciliationRows
-from app.ledger.snapshots import Begun, Content, DuplicateLinesError, Snapshots
+from app.ledger.snapshots import Begun, Content, Duplicate, DuplicateLinesError, Snapshots, Twice
 from app.operations.snapshots.spool import Asked, SnapshotError, Spool
 
 DAYS_MAX = 30
@@ -60,25 +60,22 @@ class Reconciliations:
     async def begin(self, asked: Asked, spool: Spool, *, who: str = "") -> Begun:
         """Take a snapshot in that was read to its end; the same one again is the reconciliation that it was.
 
-        Raises `SnapshotError` when SKUs come twice.
+        Raises `SnapshotError` when SKUs come twice in a snapshot that is taken as a whole. In others they are not
+        compared for that, and the spool names them, unless they are to be added up.
         """
+        lines = Twice.NOT_COMPARED if spool.takes_lines else Twice.REFUSED
+        twice = Twice.ADDED_UP if asked.adds_up else lines
         content = Content(
             asked.warehouse, asked.as_of, spool.fingerprint, spool.lines, spool.counts_damaged, spool.whole,
-            spool.rewound(),
+            spool.rewound(), asked.is_partial, spool.lines_bad, twice,
         )  # fmt: skip
         position = Position.parse(await self.hot.read_last())
         try:
-            return await self.snapshots.begin(content, position, who)
+            begun = await self.snapshots.begin(content, position, who)
         except DuplicateLinesError as error:
-            raise SnapshotError(
-                *(
-                    (
-                        spool.place_of(one.last_line),
-                        f"sku {shown(one.sku)} was given in {spool.place_of(one.first_line)} already",
-                    )
-                    for one in error.duplicates
-                )
-            ) from None
+            raise SnapshotError(*(_of_duplicate(one, spool) for one in error.duplicates)) from None
+        spool.errors += [_of_duplicate(one, spool) for one in begun.duplicates]
+        return begun
 
     async def find(self, reconciliation_id: str) -> Reconciliation | None:
         """Return one, or None."""
@@ -113,3 +110,9 @@ class Reconciliations:
     async def freshness(self) -> list[Freshness]:
         """Return how each warehouse stands that was ever reconciled."""
         return await self.rows.freshness()
+
+
+def _of_duplicate(found: Duplicate, spool: Spool) -> tuple[str, str]:
+    *before, last = (spool.place_of(line) for line in found.lines)
+    result = f": none of them is compared{spool.how_to_add_up}" if spool.takes_lines else ""
+    return last, f"sku {shown(found.sku)} was given in {', '.join(before)} already{result}"

@@ -7,8 +7,7 @@ from app.domain.outcomes import Outcome
 from app.domain.words import Durability
 from app.hotstore.store import HotStore
 from app.operations.durability import Durabilities, Told
-from app.operations.once import Once
-from app.operations.past_locks import PastLocks
+from app.operations.past_documents import PastDocuments
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +16,14 @@ class Returns:
 
     hot: HotStore
     durabilities: Durabilities
-    once: Once
-    past: PastLocks
+    past: PastDocuments
 
     async def book(self, command: Return, wanted: Durability, *, who: str = "") -> Told:
         """Book the goods; raise what `HotStore` raises, and `UnavailableError` if only the ledger could know.
 
         A lock that is past the horizon is held against as the ledger knows it.
         """
-        answer = await self.once.known(command) or await self.hot.return_goods(command, who)
-        if answer.outcome is Outcome.UNKNOWN_LOCK and await self.past.recall(command.lock_id):
+        answer = await self.past.known(command) or await self.hot.return_goods(command, who)
+        if answer.outcome is Outcome.UNKNOWN_LOCK and await self.past.recall_lock(command.lock_id):
             answer = await self.hot.return_goods(command, who)
         return await self.durabilities.settle(answer, wanted)

@@ -1,17 +1,26 @@
 """Events of warehouse systems as they are written: read strictly, one by one, so that a bad one stops no other."""
 
+import json
+import re
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Any, Literal, NoReturn, get_args
 
 import msgspec
 
 from app.domain.codes import REASON_LENGTH_MAX, check_id, check_reason, check_sku, check_warehouse
 from app.domain.commands import Fact
 from app.domain.times import time_ms
-from app.domain.words import QUANTITY_MAX, Place
+from app.domain.words import BIGINT_MAX, QUANTITY_MAX, Place
 
 EventType = Literal[
-    "received", "shipped", "returned", "adjusted", "counted", "transfer_shipped", "transfer_received"
+    "received",
+    "shipped",
+    "returned",
+    "adjusted",
+    "regraded",
+    "counted",
+    "transfer_shipped",
+    "transfer_received",
 ]
 EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 SEQUENCE_MAX = 9_999_999_999
@@ -20,6 +29,7 @@ _DOCUMENTS = {
     "shipped": ("lock_id", "shipment_id"),
     "returned": ("lock_id", "return_id"),
     "adjusted": ("", "adjustment_id"),
+    "regraded": ("", ""),
     "counted": ("", ""),
     "transfer_shipped": ("transfer_id", "shipment_id"),
     "transfer_received": ("transfer_id", "receipt_id"),
@@ -64,6 +74,8 @@ class WarehouseEvent(msgspec.Struct, forbid_unknown_fields=True, frozen=True, om
     receipt_id: str | None = None
     return_id: str | None = None
     adjustment_id: str | None = None
+    grade: Literal["available", "damaged"] | None = msgspec.field(name="from", default=None)
+    line_id: str | None = None
 
     @property
     def at_ms(self) -> int:
@@ -77,8 +89,11 @@ class WarehouseEvent(msgspec.Struct, forbid_unknown_fields=True, frozen=True, om
             0 if self.type == "counted" else (self.damaged or 0) + (self.lost or 0)
         )
 
-    def fact(self, source: str) -> Fact:
-        """Return the command; a count's only stands for its id, its content and its place in the sequence."""
+    def fact(self, source: str, *, reporter: str = "", totals: bool = False) -> Fact:
+        """Return the command; a count's only stands for its id, its content and its place in the sequence.
+
+        `reporter` is whose word it is ('': the source's), `totals`: it says all that is known of its line.
+        """
         named, told = _DOCUMENTS[self.type]
         if self.type == "counted":
             units = (self.on_hand or 0, self.damaged or 0, int(self.damaged is not None))
@@ -94,20 +109,22 @@ class WarehouseEvent(msgspec.Struct, forbid_unknown_fields=True, frozen=True, om
             self.quantity or 0,
             self.damaged or 0,
             self.lost or 0,
-            Place.DAMAGED if self.condition == "damaged" else Place.AVAILABLE,
+            Place.DAMAGED if "damaged" in {self.condition, self.grade} else Place.AVAILABLE,
             (getattr(self, named) if named else None) or "",
             (getattr(self, told) if told else None) or "",
             self.sequence,
             self.reason,
+            reporter=reporter,
+            line_id=self.line_id or "",
+            totals=totals,
         )
 
 
-class _Named(msgspec.Struct):
-    event_id: str
-
-
 _decoder = msgspec.json.Decoder(WarehouseEvent)
-_named = msgspec.json.Decoder(_Named)
+_NAMES = frozenset(WarehouseEvent.__struct_encode_fields__)
+_NAME = re.compile(rb'"(' + "|".join(sorted(_NAMES)).encode() + rb')"\s*:')
+PROBLEMS_MAX = 10
+"""Wrong fields of one event that are named."""
 
 
 class MalformedError(ValueError):
@@ -119,32 +136,94 @@ class MalformedError(ValueError):
 
 
 def read_event(text: bytes | msgspec.Raw) -> WarehouseEvent:
-    """Return the event, or raise `MalformedError` with the field and what is wrong with it."""
+    """Return the event, or raise `MalformedError` with the fields that are wrong, and what is wrong with them."""
     try:
         event = _decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise MalformedError(_id_in(text), _sentence(error)) from None
-    try:
         _check(event)
-    except ValueError as error:
-        raise MalformedError(event.event_id[:ID_SHOWN_MAX], str(error)) from None
-    return event
+    except (ValueError, RecursionError):
+        # Read again, to take what can be taken for right, and to say all that is wrong.
+        return _read_slowly(bytes(text))
+    # The decoder takes the last of two; so a name that may come twice is looked for.
+    return _read_slowly(bytes(text)) if _may_have_twice(bytes(text)) else event
 
 
 ID_SHOWN_MAX = 128
+NAME_SHOWN_MAX = 80
+
+
+def _may_have_twice(text: bytes) -> bool:
+    """Whether a name may come twice: names can be escaped, and texts can look like names."""
+    if b"\\" in text:
+        return True
+    names = _NAME.findall(text)
+    return len(set(names)) < len(names)
+
+
+def _read_slowly(text: bytes) -> WarehouseEvent:
+    fields, problems = _fields_of(text)
+    event_id = fields.get("event_id")
+    known = {name: value for name, value in fields.items() if name in _NAMES}
+    problems += [f"unknown field `{name[:NAME_SHOWN_MAX]}`" for name in fields if name not in _NAMES]
+    for name in (*_IDS, "event_id", "sku", "warehouse"):
+        if isinstance(known.get(name), int) and not isinstance(known[name], bool):
+            problems.append(f"{name}: {known.pop(name)} is a number: write it in quotes")
+    event = None
+    if "event_id" in known or "event_id" not in fields:
+        try:
+            event = msgspec.convert(known, WarehouseEvent)
+            _check(event)
+        except ValueError as error:
+            problems.append(_sentence(error))
+    if problems or event is None:
+        shown_id = event_id[:ID_SHOWN_MAX] if isinstance(event_id, str) else None
+        raise MalformedError(shown_id, "; ".join(problems[:PROBLEMS_MAX]))
+    return event
+
+
+def _fields_of(text: bytes) -> tuple[dict[str, Any], list[str]]:
+    """The members of the object that a text is, and the names that come twice; raise `MalformedError` if it is none."""
+    twice = list[str]()
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice.extend(
+                f"{name[:NAME_SHOWN_MAX]}: is given more than once" for name in found if names.count(name) > 1
+            )
+        return found
+
+    try:
+        decoded = text.decode()
+        content = json.loads(
+            decoded, object_pairs_hook=unique, parse_float=_number, parse_constant=_no_number
+        )
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise MalformedError(None, "has half of a surrogate pair, which is no character") from None
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(
+            None, f"is not JSON: {error}" if not isinstance(error, RecursionError) else "is nested too deeply"
+        ) from None
+    if not isinstance(content, dict):
+        raise MalformedError(None, "is no object")
+    return content, twice
+
+
+def _number(text: str) -> int | float:
+    """A number with a point: programs write 3 as 3.0."""
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) <= BIGINT_MAX else number
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
 
 
 def _sentence(error: Exception) -> str:
     """Say first which field is wrong, as our own checks do."""
     message, _, field = str(error).partition(" - at `$.")
     return f"{field.rstrip('`')}: {message}" if field else message
-
-
-def _id_in(text: bytes | msgspec.Raw) -> str | None:
-    try:
-        return _named.decode(text).event_id[:ID_SHOWN_MAX]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
 
 
 def _check(event: WarehouseEvent) -> None:
@@ -160,6 +239,12 @@ def _check(event: WarehouseEvent) -> None:
     if event.sequence is not None and not 1 <= event.sequence <= SEQUENCE_MAX:
         raise ValueError(f"sequence: must be from 1 to {SEQUENCE_MAX}")
     _check_ids(event)
+    if event.line_id is not None:
+        _field("line_id", check_id, event.line_id)
+        if event.type == "counted" or not any(
+            getattr(event, name) for name in _DOCUMENTS[event.type] if name
+        ):
+            raise ValueError("line_id: needs the document that it is a line of")
     _check_units(event)
 
 
@@ -201,6 +286,10 @@ def _check_units(event: WarehouseEvent) -> None:
     if event.type != "counted" and not event.units:
         raise ValueError(
             "quantity: must not be 0" + (" unless others are damaged or lost" * (len(applying) > 1))
+        )
+    if (event.grade is None) is (event.type == "regraded"):
+        raise ValueError(
+            f"from: {'is missing' if event.grade is None else f'does not apply to an event of type {event.type}'}"
         )
     if event.condition is not None and event.type not in _STATED:
         raise ValueError(f"condition: does not apply to an event of type {event.type}")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from app.domain.events import Counts, Position
 from app.domain.words import OPEN_STATUSES, STATE_WORDS, TRANSFER_ENDED, TransferStatus
+from app.errors import RefusedError
 from app.hotstore.replies import Stock
 from app.hotstore.scan import Scan
 from app.ledger.audit import Audit, Projected, ProjectedRecord
@@ -103,6 +104,24 @@ class Verify:
 
     async def differences(self) -> AsyncIterator[Difference]:
         """Yield every difference; raise `UnavailableError` or a Redis error if it cannot be compared."""
+        unlike = await self._schema()
+        for difference in unlike:
+            yield difference
+        try:
+            async for difference in self._figures():
+                yield difference
+        except RefusedError as error:
+            if not unlike:
+                raise
+            yield Difference("all else", "compared", "database", f"cannot: {error}", "must be", "compared")
+
+    async def _schema(self) -> list[Difference]:
+        return [
+            Difference(one.what, one.part, "database", one.found or "none", "must be", one.must_be or "none")
+            for one in await self._audit.schema.unlike()
+        ]
+
+    async def _figures(self) -> AsyncIterator[Difference]:
         parts = (
             self._sums,
             self._versions,
@@ -136,6 +155,8 @@ class Verify:
         A slice that cannot be compared because the ledger is behind is left out: nothing was looked at.
         """
         self._parked.clear()
+        unlike = await self._schema()
+        yield Slice(tuple(self._audit.schema.subjects), tuple(unlike))
         async for _ in self._in_quarantine():
             pass  # it has an alarm of its own, and what else differs there follows from it
         after = ""

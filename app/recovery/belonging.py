@@ -6,6 +6,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
+from app.addresses.reasons import redis_sentence
 from app.errors import ConfigurationError, UnavailableError
 from app.hotstore.keys import Keys
 from app.ledger.recovery_rows import RecoveryRows
@@ -34,7 +35,7 @@ async def refuse_foreign_keys(client: Redis, keys: Keys) -> None:
     except ResponseError:
         return  # we may not look
     except (RedisError, OSError) as error:
-        raise UnavailableError(f"Redis cannot be reached: {error}") from error
+        raise UnavailableError(redis_sentence(error)) from error
 
 
 def _refuse(foreign: str | None) -> None:

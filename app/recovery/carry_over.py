@@ -7,7 +7,6 @@ known, so it is an alarm, and the purchase orders' receipts of the gap are gone.
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -21,7 +20,7 @@ from app.hotstore.scan import Scan
 from app.ledger.snapshot_rows import SnapshotRows
 from app.recovery.fork import counts_of
 from app.recovery.rebuild import Progress, chunks
-from app.recovery.records import document_records, op_records, stock_records
+from app.recovery.records import document_records, op_records, stock_records, sums_records
 
 _log = structlog.get_logger()
 
@@ -32,7 +31,6 @@ _ENDED: dict[Kind, dict[str, str]] = {
     "transfer": {"s": "cancelled"},
 }
 """What the ledger is told of a document that it holds open and the hot store has forgotten: it ended."""
-_FAR_AHEAD = timedelta(days=36_500)
 
 
 class CarryOver:
@@ -51,6 +49,7 @@ class CarryOver:
         locks = await self._documents("lock", progress)
         transfers = await self._documents("transfer", progress)
         ops = await self._ops(progress)
+        await self._reported()
         await self._sequences()
         await self._counted()
         _log.error("recovery.carried_over", skus=skus, locks=locks, transfers=transfers, ids=ops)
@@ -81,7 +80,7 @@ class CarryOver:
         return count
 
     async def _documents(self, kind: Kind, progress: Progress) -> int:
-        walk, read, named, remembered = self._readers(kind)
+        walk, read, named, open_ones = self._readers(kind)
         count = 0
         async for ids in _each_once(walk(count=CHUNK)):
             here = await read(ids)
@@ -90,9 +89,7 @@ class CarryOver:
             differing = [one for one, fields in texts.items() if fields != there.get(one)]
             count += await self._book([_document_step(kind, one, here[one]) for one in differing])
             progress(f"{kind}s", count)
-        async for records in chunks(
-            document_records(kind, remembered(datetime.now(UTC) + _FAR_AHEAD)), CHUNK
-        ):
+        async for records in chunks(document_records(kind, open_ones()), CHUNK):
             here = await read([record.id for record in records])
             gone = [record for record in records if record.id not in here]
             count += await self._book([_document_step(kind, one.id, _ended(kind, one)) for one in gone])
@@ -101,8 +98,8 @@ class CarryOver:
     def _readers(self, kind: Kind) -> tuple[Callable[..., Any], ...]:
         scan, rows = self._scan, self._rows
         if kind == "lock":
-            return scan.all_locks, scan.locks, rows.named_locks, rows.locks
-        return scan.all_transfers, scan.transfers, rows.named_transfers, rows.transfers
+            return scan.all_locks, scan.locks, rows.named_locks, rows.open_locks
+        return scan.all_transfers, scan.transfers, rows.named_transfers, rows.open_transfers
 
     async def _ops(self, progress: Progress) -> int:
         count = 0
@@ -112,6 +109,20 @@ class CarryOver:
             count += await self._book([_op_step(op, text) for op, text in texts.items()])
             progress("ids", count)
         return count
+
+    async def _reported(self) -> None:
+        """What reporters said of documents: else what is reported next would be taken for the first."""
+        async for families in _each_once(self._scan.all_documents(count=CHUNK)):
+            here = await self._scan.documents(families)
+            known = {
+                record.id: record.fields
+                async for record in sums_records(self._rows.named_documents(list(here)))
+            }
+            differing = {
+                family: {sku: text for sku, text in sums.items() if known.get(family, {}).get(sku) != text}
+                for family, sums in here.items()
+            }
+            await self._book([_reported_step(family, sums) for family, sums in differing.items() if sums])
 
     async def _sequences(self) -> None:
         """How far each source is: else its next event would wait for ever for those that are known already."""
@@ -219,6 +230,12 @@ def _op_step(op: str, text: str) -> Carried:
 def _told_step(sequence: tuple[str, str, int]) -> Carried:
     """An event of the inbox that has nothing but its place in a sequence."""
     return Carried(document=f"null,[[],{json.dumps(sequence, ensure_ascii=False)}]")
+
+
+def _reported_step(family: str, sums: Mapping[str, str]) -> Carried:
+    """What reporters said in all of a family of documents."""
+    said = ",".join(f"{json.dumps(sku, ensure_ascii=False)}:{text}" for sku, text in sums.items())
+    return Carried(document=f"null,null,[{json.dumps(family, ensure_ascii=False)},{{{said}}}]")
 
 
 def _counted_step(sku: str, counts: Mapping[str, Any]) -> Carried:

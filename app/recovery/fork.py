@@ -23,7 +23,7 @@ from app.hotstore.scan import Scan
 from app.ledger.recovery_rows import Correction, RecoveryRows
 from app.ledger.snapshot_rows import LedgerTip, SnapshotRows, Touched
 from app.recovery.findings import Finding
-from app.recovery.records import document_records, inbox_records, op_records, stock_records
+from app.recovery.records import document_records, inbox_records, op_records, stock_records, sums_records
 from app.recovery.waiting import Waiting
 
 _log = structlog.get_logger()
@@ -57,7 +57,7 @@ class Fork:
         """Keep every outbox entry that the ledger does not have: it cannot be applied, but it can be listed."""
         at, ancestor, kept, is_known = Position(0, 0), None, 0, True
         tip: str | None = None
-        touched = Touched(set(), set(), set(), set())
+        touched = Touched(set(), set(), set(), set(), set())
         while entries := await outbox.read_after(self._client, self._keys, at, entries_max=BRANCH_CHUNK):
             known = await self._rows.known_entries(entries)
             unknown = [entry for entry in entries if entry.position not in known]
@@ -70,7 +70,9 @@ class Fork:
                 is_known &= tip in {None, entry.prev} and (entry.raw is None or entry.position in known)
                 tip = entry.tip
             at = entries[-1].position
-        if kept:
+        if kept and finding is Finding.CARRY_OVER:  # nothing is lost: `lost list` does not have them
+            _log.warning("recovery.branch_is_booked", events=kept)
+        elif kept:
             _log.error("recovery.branch_kept", events=kept, finding=finding.value, table="lost_event")
         return Branch(ancestor, touched, kept, is_known)
 
@@ -143,6 +145,9 @@ class Fork:
         for ops in _slices(touched.ops):
             found = await _gathered(op_records(rows.named_ops(ops)))
             await self._set([found.get(one, Record("op", one, {})) for one in ops], fence)
+        for families in _slices(touched.families):
+            found = await _gathered(sums_records(rows.named_documents(families)))
+            await self._set([found.get(one, Record("document", one, {})) for one in families], fence)
         return corrections
 
     async def _set(self, records: list[Record], fence: int) -> None:
@@ -176,6 +181,8 @@ def _note(touched: Touched, entries: list[Entry]) -> None:
             touched.locks.add(event.lock_id)
         if event.document is not None:
             _note_document(touched, event.document)
+        if event.reported is not None:
+            touched.families.add(event.reported.family)
         if event.op is not None:
             touched.ops.add(event.op)
         if event.told is not None:
@@ -186,6 +193,8 @@ def _note_document(touched: Touched, document: Document) -> None:
     match document.kind:
         case "transfer":
             touched.transfers.add(document.id)
+        case "lock":
+            touched.locks.add(document.id)
         case "count":
             touched.skus.update(document.fields["skus"])
         case "counted":

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from datetime import datetime
 from typing import Any, NamedTuple, Self
 
 from app.errors import FencedError
 from app.hotstore.gate import MISLOADED, Gate
 from app.hotstore.records import Record
 from app.ledger.snapshot_rows import LedgerTip, SnapshotRows
-from app.recovery.records import document_records, inbox_records, op_records
+from app.recovery.records import document_records, inbox_records, op_records, sums_records
 from app.recovery.waiting import Unrestorable, Waiting
 
 Progress = Callable[[str, int], None]
@@ -24,9 +23,7 @@ class Rebuilt(NamedTuple):
     unrestorable: Sequence[Unrestorable]
 
 
-async def rebuild(
-    gate: Gate, rows: SnapshotRows, *, fence: int, since: datetime, progress: Progress
-) -> Rebuilt:
+async def rebuild(gate: Gate, rows: SnapshotRows, *, fence: int, progress: Progress) -> Rebuilt:
     """Load stock, locks, transfers and remembered ids, and what waits in quarantine. The gate stays shut.
 
     Each chunk is read back and compared. Raises `FencedError` as soon as another recovery has taken over.
@@ -38,9 +35,10 @@ async def rebuild(
     await gate.clear(fence=fence)
     await _load_stock(gate, rows, fence, progress)
     for what, records in (
-        ("locks", document_records("lock", rows.locks(since))),
-        ("transfers", document_records("transfer", rows.transfers(since))),
-        ("ids", op_records(rows.ops(since))),
+        ("locks", document_records("lock", rows.locks())),
+        ("transfers", document_records("transfer", rows.transfers())),
+        ("ids", op_records(rows.ops())),
+        ("documents", sums_records(rows.documents())),
         ("counts and sequences", inbox_records(rows)),
     ):
         count = 0
@@ -50,7 +48,7 @@ async def rebuild(
                 count += len(chunk)
                 progress(what, count)
     waiting = Waiting()
-    await waiting.read(rows, since)
+    await waiting.read(rows)
     await waiting.set(gate, fence=fence)
     return Rebuilt(ledger, waiting.unrestorable)
 

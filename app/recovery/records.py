@@ -1,5 +1,6 @@
 """From the ledger's rows to the hot store's records, field by field."""
 
+import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -77,6 +78,20 @@ async def inbox_records(rows: SnapshotRows, skus: Sequence[str] | None = None) -
         yield Record("sequences", source, fields, fresh=True)
 
 
+async def sums_records(rows: AsyncIterator[Any]) -> AsyncIterator[Record]:
+    """Gather rows (family, sku, sums), in the order of families, into a record a family."""
+    family: str | None = None
+    fields: dict[str, int | str] = {}
+    async for row in rows:
+        if row["family"] != family:
+            if family is not None:
+                yield Record("document", family, fields, fresh=True)
+            family, fields = row["family"], {}
+        fields[row["sku"]] = text_of(row["sums"])
+    if family is not None:
+        yield Record("document", family, fields, fresh=True)
+
+
 def op_text(
     fingerprint: str, position: Position, lock: Mapping[str, Any] | None, document: Mapping[str, Any] | None
 ) -> str:
@@ -90,9 +105,13 @@ def _answer(lock: Mapping[str, Any] | None, document: Mapping[str, Any] | None) 
     """Return what a repeat is told, as the function had kept it: nothing where the record itself is the answer."""
     if document and document.get("s"):  # of a transfer: what a receipt or a count says is no record
         return text_of([document["s"], document["n"]])
-    if lock is None or "s" not in lock or lock["s"] in _ENDED:  # a return of a lock needs no answer
+    if lock is None or "s" not in lock:  # a return of a lock needs no answer
         return ""
-    return text_of([lock["s"], lock.get("x"), lock["n"]])
+    beyond = lock.get("m")
+    if lock["s"] in _ENDED and not beyond:
+        return ""
+    answer = [lock["s"], lock.get("x"), lock["n"], lock["v"]]
+    return text_of([*answer, json.loads(beyond)] if beyond else answer)
 
 
 def step_of(row: Any) -> Step:
@@ -132,6 +151,8 @@ def _records_of(event: Event, position: Position) -> Iterable[Record]:
         opens = event.kind in OPENS_LOCK
         yield _changed("lock", event.lock_id, event.lock, position, opens=opens)
     document = event.document
+    if document is not None and document.kind == "lock":
+        yield _changed("lock", document.id, document.fields, position, opens=False)
     if document is not None and document.kind == "transfer":
         opens = event.kind in OPENS_TRANSFER
         yield _changed("transfer", document.id, document.fields, position, opens=opens)
@@ -143,11 +164,18 @@ def ops_of(event: Event, position: Position) -> Iterable[Record]:
     document = event.document
     if event.op is not None and event.fingerprint is not None:
         is_told = event.op.startswith("event:")  # its repeat needs no answer
-        fields = document.fields if document and not is_told else None
+        fields = document.fields if document and document.kind != "lock" and not is_told else None
         text = op_text(event.fingerprint, position, None if is_told else event.lock, fields)
         yield Record("op", event.op, {"": text})
     for op, told_fingerprint, units in event.told.ids if event.told else ():
         yield Record("op", op, {"": f"{told_fingerprint} {position} {units}"})
+
+
+def sums_of(event: Event) -> Iterable[Record]:
+    """What reporters had said of an event's document."""
+    if event.reported is not None:
+        fields = {sku: text_of(said) for sku, said in event.reported.sums.items()}
+        yield Record("document", event.reported.family, fields)
 
 
 def _stock_after(sku: str, version: int, warehouse: str, counts: Counts) -> Record:

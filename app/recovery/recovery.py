@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 import structlog
 from redis.asyncio import Redis
@@ -52,7 +51,6 @@ class Rules:
     shard's clock may be ahead of Postgres' before it is pulled back.
     """
 
-    horizon_seconds: float
     outbox_max: int
     settle_seconds: float = 3.0
     clock_ahead_seconds: float = 60.0
@@ -216,9 +214,8 @@ class Recovery:
         return ledger, ledger.tip
 
     async def _rebuild(self, fence: int) -> LedgerTip:
-        since = datetime.now(UTC) - timedelta(seconds=self._rules.horizon_seconds)
         async with self._rows.snapshot() as rows:
-            done = await rebuild(self._gate, rows, fence=fence, since=since, progress=self._progress)
+            done = await rebuild(self._gate, rows, fence=fence, progress=self._progress)
         if done.unrestorable:
             kept = await self._rows.keep_unrestorable(done.unrestorable)
             _log.error("recovery.unrestorable", events=len(done.unrestorable), new=kept, table="lost_event")

@@ -4,7 +4,7 @@ from app.hotstore.gate import CHUNK, Claims, Gate
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.snapshot_rows import LedgerTip
 from app.recovery.rebuild import Progress, chunks
-from app.recovery.records import inbox_records, step_of
+from app.recovery.records import inbox_records, step_of, sums_records
 from app.recovery.waiting import Waiting
 
 STEPS_CHUNK = 200
@@ -31,8 +31,13 @@ async def replay(
             await gate.replay(steps, fence=fence)
             at, count = steps[-1].position, count + len(steps)
             progress("events", count)
-        async for chunk in chunks(inbox_records(snapshot, sorted(skus)), CHUNK):
-            await gate.mend(chunk, fence=fence)
+        families = await snapshot.documents_after(claims.last)
+        for records in (
+            inbox_records(snapshot, sorted(skus)),
+            sums_records(snapshot.named_documents(families)),
+        ):
+            async for chunk in chunks(records, CHUNK):
+                await gate.mend(chunk, fence=fence)
         waiting = Waiting()
         await waiting.read(snapshot)
         await waiting.set(gate, fence=fence)

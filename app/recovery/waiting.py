@@ -6,7 +6,6 @@ each lock and transfer what the changes that wait made of it, and the ids of eve
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from app.domain.events import Counts, Event, Position
@@ -16,7 +15,7 @@ from app.hotstore.records import Kind, Record, text_of
 from app.ledger.fold import OPENS_LOCK
 from app.ledger.parking import readable, told_by
 from app.ledger.snapshot_rows import SnapshotRows
-from app.recovery.records import OPENS_TRANSFER, document_records, ops_of, stock_fields
+from app.recovery.records import OPENS_TRANSFER, document_records, ops_of, stock_fields, sums_of
 
 Fields = dict[str, int | str]
 
@@ -50,9 +49,9 @@ class Waiting:
     _left: dict[str, dict[str, Counts]] = field(default_factory=dict)
     _changes: list[_Change] = field(default_factory=list)
 
-    async def read(self, rows: SnapshotRows, since: datetime | None = None) -> None:
-        """Read all of it; of ids only those that are not older than `since`."""
-        async for row in rows.parked_events(since):
+    async def read(self, rows: SnapshotRows) -> None:
+        """Read all of it; of ids only those that the hot store remembers."""
+        async for row in rows.parked_events():
             self._take(row)
         self.records += [self._stock_record(sku, version) for sku, version in self._versions.items()]
         await self._fold_changes("lock", rows)
@@ -81,6 +80,7 @@ class Waiting:
             self._changes += _changes_of(event, source)
         if row["is_bare"]:
             self.records += ops_of(event, position)
+            self.records += sums_of(event)
 
     def _take_unreadable(self, source: Unrestorable) -> None:
         """Its moves had versions, so the next ones go on behind them; what they left is not known."""
@@ -123,6 +123,8 @@ def _changes_of(event: Event, source: Unrestorable) -> Iterable[_Change]:
         opens = event.kind in OPENS_LOCK or "p" in event.lock
         yield _Change(source.position, "lock", event.lock_id, event.lock, opens, source)
     document = event.document
+    if document is not None and document.kind == "lock":
+        yield _Change(source.position, "lock", document.id, document.fields, opens=False, source=source)
     if document is not None and document.kind == "transfer":
         opens = event.kind in OPENS_TRANSFER or "p" in document.fields
         yield _Change(source.position, "transfer", document.id, document.fields, opens, source)

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
@@ -90,8 +90,23 @@ def judge(room: Room, limits: Limits, open_locks: int) -> Judgement:
     return Judgement(limit, "ok", "")
 
 
+class Status(Protocol):
+    """What else the worker says of itself."""
+
+    def waits(self) -> dict[str, str]:
+        """Return why which background jobs have been waiting for a while."""
+        ...
+
+    async def durability(self) -> dict[str, Any]:
+        """Return how durable the hot store is, as it says now."""
+        ...
+
+
 class Backlog:
-    """Sets the limit and raises alarms. `trouble` says why nothing is persisted now, or ''."""
+    """Sets the limit, raises alarms, and publishes the worker's status.
+
+    `trouble` says why nothing is persisted now, or ''.
+    """
 
     def __init__(
         self,
@@ -100,12 +115,14 @@ class Backlog:
         limits: Limits,
         figures: Callable[[], Awaitable[Figures]],
         trouble: Callable[[], str],
+        status: Status,
     ) -> None:
         self._room = room
         self._store = store
         self._limits = limits
         self._ask = figures
         self._trouble = trouble
+        self._status = status
         self._figures = Figures(0, 0)
         self._ask_at = 0.0
         self._level = "ok"
@@ -129,6 +146,9 @@ class Backlog:
             "why": judged.why,
             "trouble": self._trouble(),
             "quarantined": self._figures.quarantined,
+            "waits": self._status.waits(),
+            "durability": await self._status.durability(),
+            "mismatches": self._figures.mismatches,
         }
         await self._store.limit(judged.limit, json.dumps(words))
         return False

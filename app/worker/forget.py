@@ -22,6 +22,8 @@ def duty(store: HotStore, horizon: Horizon) -> Duty:
             await store.forget_transfer(transfer_id, ops)
         if batch.ops:
             await store.forget("", batch.ops)
+        if batch.documents:
+            await store.forget_documents(batch.documents)
         await horizon.advance(batch)
         return batch.full
 

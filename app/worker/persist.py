@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from app.domain.chain import ChainBrokenError, Link
 from app.domain.events import Position
-from app.errors import NewerSchemaError, UnavailableError
+from app.errors import NewerSchemaError, NotReadyError, UnavailableError
 from app.hotstore import outbox
 from app.hotstore.keys import Keys
 from app.hotstore.store import HotStore
@@ -97,12 +97,12 @@ class Persist:
                 return False
         except ChainBrokenError as error:
             self._ask_again()
-            _log.error("persist.chain_broken", detail=str(error))
+            if not self._broken:  # once, not with every try
+                _log.error("persist.chain_broken", detail=str(error))
             await self._doubt()
-            raise
-        except NewerSchemaError as error:
+            raise NotReadyError(f"{error}; the hot store is compared with the ledger") from error
+        except NewerSchemaError:
             self._ask_again()  # a newer worker goes on from here: the position is nobody's now
-            _log.error("persist.newer_schema", detail=str(error))
             raise
         except UnavailableError:
             self._ask_again()

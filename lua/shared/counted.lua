@@ -90,8 +90,8 @@ do
   local SHELVES = { a = 'a', l = 'a', d = 'd' }
   -- What never changes how much is on a shelf: their events need not be read.
   local INDOORS = {
-    lock = true, unlock = true, confirm = true, extend = true, expire = true, replace = true, buffer = true,
-    open = true, hold = true, drop = true, told = true,
+    lock = true, unlock = true, confirm = true, extend = true, expire = true, replace = true, reopen = true,
+    buffer = true, open = true, hold = true, drop = true, told = true,
   }
 
   local function touches(event, skus, warehouse, at)

@@ -1,25 +1,32 @@
 -- A lock's record and the answers about it.
 --
 -- {tag}lock:<lock_id>:
---   s status   v version   f fingerprint of the creating request   p position of the creation
+--   s status   v version   p position of the creation
+--   f fingerprint of the creating request ('' of an id that was released before any request came)
 --   x expires_at in ms (absent: never)   n lines [[sku, warehouse, quantity, deducted], …]
 --   q the request, where sourcing chose: [[ranked warehouses], [[sku, quantity, warehouse or ""], …]]
 --   o the original lines and y the original expiry (0: never), once a step changed them   e `unlock`, if that ended it
 --   r what came back of its shipments: [[sku, units], …]
+--   m what its last shipment took though it was missing on the shelf: [[sku, warehouse, units], …]
+--   w how it had ended, each time it was opened again: [[the last position of that, status, lines, version], …]
 -- {tag}due: lock ids by expiry time, of held locks only.
 
-local LOCK_FIELDS = { 's', 'v', 'f', 'p', 'x', 'n', 'q', 'o', 'y', 'e', 'r' }
+local LOCK_FIELDS = { 's', 'v', 'f', 'p', 'x', 'n', 'q', 'o', 'y', 'e', 'r', 'm', 'w' }
 
 local function lock_key(shard, lock_id)
   return shard.tag .. 'lock:' .. lock_id
 end
 
-local function decode_lines(text)
+local function lines_of(decoded)
   local lines = {}
-  for i, line in ipairs(cjson.decode(text)) do
+  for i, line in ipairs(decoded) do
     lines[i] = { sku = line[1], warehouse = line[2], quantity = line[3], deducted = line[4] }
   end
   return lines
+end
+
+local function decode_lines(text)
+  return lines_of(cjson.decode(text))
 end
 
 local function encode_lines(lines)
@@ -41,8 +48,13 @@ local function load_lock(shard, lock_id)
   return lock
 end
 
--- The fields a step changed, as the event carries them: numbers and lines as JSON, the rest quoted.
+-- The fields a step changed, as the event carries them: numbers and lines as JSON, the rest quoted; so are `m` and `w`,
+-- whose JSON is text to the ledger: code that does not know them compares and restores them all the same.
 local RAW = { v = true, x = true, n = true, q = true, o = true, y = true, r = true, i = true }
+
+local function escaped(text)
+  return (string.gsub(text, '"', '\\"'))
+end
 
 local function encode_changes(changes, fields)
   local parts = {}
@@ -51,7 +63,7 @@ local function encode_changes(changes, fields)
     if value == false then
       parts[#parts + 1] = '"' .. field .. '":null'
     elseif value ~= nil then
-      parts[#parts + 1] = '"' .. field .. '":' .. (RAW[field] and value or quoted(value))
+      parts[#parts + 1] = '"' .. field .. '":' .. (RAW[field] and value or quoted(escaped(value)))
     end
   end
   return '{' .. table.concat(parts, ',') .. '}'
@@ -95,9 +107,11 @@ local function write_lock(shard, lock, changes)
   end
 end
 
--- {outcome, lock_id, position, status, expires_at or '', lines}: every answer that shows a lock.
+-- {outcome, lock_id, position, status, expires_at or '', lines, version}: every answer that shows a lock. It may go on
+-- with: more of it (of a repeat the status now, of a refusal its list), units beyond what was on hand ('' for none),
+-- and, of a repeated creation whose lock has ended, the status that was answered first.
 local function lock_answer(outcome, lock, position)
-  return { outcome, lock.id, position, lock.s, lock.x or '', lock.n }
+  return { outcome, lock.id, position, lock.s, lock.x or '', lock.n, lock.v }
 end
 
 -- A step that the lock's state does not allow; the answer says the state it is in.

@@ -1,7 +1,8 @@
 -- Idempotency: what an id was used for, and what its answer needs.
 --
--- {tag}op:<op>: "<fingerprint> <position> <answer>", where the answer is [status, expires_at, lines],
--- or nothing if the lock ended with this step: then its record is the answer.
+-- {tag}op:<op>: "<fingerprint> <position> <answer>", where the answer is [status, expires_at, lines, version] and, where
+-- a shipment took more than was on hand, that as the record's `m` has it; or nothing if the lock ended with this step:
+-- then its record is the answer, or the record's `w` once it was opened again.
 -- An op names its kind and its id: receipt:R1, return:R1, adjustment:A1, key:<Idempotency-Key>,
 -- deduct:<lock_id>{<shipment_id> (a brace cannot occur in an id), transfer_ship:<transfer_id>{<shipment_id>,
 -- transfer_receive:<transfer_id>{<receipt_id>; an answer about a transfer is [status, lines].

@@ -4,7 +4,7 @@
 -- loaded library have none. Only `open` sets it, after the books were compared.
 
 local LAYOUT = '1'
-local SCHEMA = '3'
+local SCHEMA = '4'
 local gate = {}
 
 -- Every inner command of this library. `open` tries them against the caller's rights first: with
@@ -74,12 +74,19 @@ end
 
 -- The event as JSON: [schema, kind, recorded_at, op, fingerprint, who, reason, occurred_at, lock_id, lock, moves],
 -- and, where it is about another document than a lock, [kind of document, its id, the fields that changed];
--- an event of the inbox goes on with [the ids it is known by besides, its place in its sequence].
+-- an event of the inbox goes on with [the ids it is known by besides, its place in its sequence], and one of a
+-- document that may be reported several times with [its family, {sku: its sums}].
+local function tail_of(event)
+  if event.sums then return ',' .. (event.document or 'null') .. ',' .. (event.told or 'null') .. ',' .. event.sums end
+  if event.told then return ',' .. (event.document or 'null') .. ',' .. event.told end
+  return event.document and (',' .. event.document) or ''
+end
+
 local function body_of(shard, event)
   return '[' .. SCHEMA .. ',"' .. event.kind .. '",' .. shard.now_text .. ',' .. quoted(event.op) .. ','
     .. quoted(event.fingerprint) .. ',' .. quoted(shard.who) .. ',' .. (event.reason or 'null') .. ','
     .. (event.occurred_at or 'null') .. ',' .. quoted(event.lock_id) .. ',' .. (event.lock or 'null')
-    .. ',[' .. table.concat(shard.moves, ',') .. ']' .. (event.document and (',' .. event.document) or '') .. ']'
+    .. ',[' .. table.concat(shard.moves, ',') .. ']' .. tail_of(event) .. ']'
 end
 
 -- HSET and HDEL of any number of items (those from index `from` to `to`, or all): `unpack` of thousands would fail half-way.
@@ -98,6 +105,7 @@ local function tip_after(tip, body)
 end
 
 local write_stock -- in stock.lua
+local describe_family, write_family -- in documents.lua
 
 local function write_tip(shard)
   redis.call('HSET', shard.meta_key, 'tip', shard.tip, 'at', shard.now_text, 'last', shard.last)
@@ -117,6 +125,7 @@ end
 -- Writes the event, then the tip, then the counts. XADD comes first: a missing stream, an id out of
 -- order or a wrong type fail before any count changed. Returns the position, or nil if there is no stream.
 local function commit(shard, event)
+  if event.family then event.sums = describe_family(event.family) end
   local body = body_of(shard, event)
   local position = redis.call('XADD', shard.tag .. 'outbox', 'NOMKSTREAM', shard.epoch .. '-*',
     'p', shard.tip, 'e', body)
@@ -126,5 +135,6 @@ local function commit(shard, event)
   if shard.backlog then shard.backlog = shard.backlog + 1 end
   if shard.together then shard.together.any = true else write_tip(shard) end
   for _, stock in ipairs(shard.loaded) do write_stock(stock) end
+  if event.sums then write_family(shard, event.family) end
   return position
 end

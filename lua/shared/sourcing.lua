@@ -31,7 +31,7 @@ local function merge_lines(lines)
   return merged
 end
 
-local source_lines
+local source_lines, shortage_of
 
 do
   local EXACT_MAX = 8
@@ -94,10 +94,12 @@ do
     return rank
   end
 
-  local function shortage_of(line, sellable, unknown)
+  -- `kept`: units of it that its lock holds and keeps, which were asked for too.
+  shortage_of = function(line, sellable, unknown)
     local warehouse = line.warehouse ~= '' and (',"warehouse":"' .. line.warehouse .. '"') or ''
+    local kept = line.kept or 0
     return table.concat({
-      '{"sku":"', line.sku, '"', warehouse, ',"requested":', line.quantity, ',"sellable":', sellable,
+      '{"sku":"', line.sku, '"', warehouse, ',"requested":', line.quantity + kept, ',"sellable":', sellable + kept,
       unknown and ',"unknown":true}' or '}',
     })
   end
@@ -397,7 +399,7 @@ local function unsourced(id, shortages)
   return { 'INSUFFICIENT_STOCK', id, shortages }
 end
 
--- The request as the record keeps it, to source it again; nil if every line named its warehouse.
+-- The request as the record keeps it, to source it again; nil if every line named its warehouse and none were ranked.
 local function encode_request(lines, asked)
   if #lines == 1 and #asked == 0 and lines[1].warehouse == '' then
     return '[[],[["' .. lines[1].sku .. '",' .. text_of(lines[1].quantity) .. ',""]]]'
@@ -407,7 +409,7 @@ local function encode_request(lines, asked)
     if line.warehouse == '' then named = false end
     parts[i] = '["' .. line.sku .. '",' .. text_of(line.quantity) .. ',"' .. line.warehouse .. '"]'
   end
-  if named then return nil end
+  if named and #asked == 0 then return nil end
   for i, warehouse in ipairs(asked) do ranked[i] = '"' .. warehouse .. '"' end
   return '[[' .. table.concat(ranked, ',') .. '],[' .. table.concat(parts, ',') .. ']]'
 end

@@ -212,3 +212,40 @@ local function give_back(shard, lines, taken)
     end
   end
 end
+
+-- Units of SKUs in warehouses, {sku, warehouse, units} each, as JSON.
+local function encode_units(list)
+  local parts = {}
+  for i, one in ipairs(list) do parts[i] = '["' .. one[1] .. '","' .. one[2] .. '",' .. text_of(one[3]) .. ']' end
+  return '[' .. table.concat(parts, ',') .. ']'
+end
+
+local function on_hand_of(stock, warehouse)
+  return count_of(stock, warehouse, 'a') + count_of(stock, warehouse, 'l')
+end
+
+-- The shelves that lines are about, with what is on hand there before anything is staged: {stock, warehouse, units}
+-- each. `warehouse`: where all of them are, if no line says so.
+local function shelves_of(shard, lines, warehouse)
+  local shelves, met = {}, {}
+  for _, line in ipairs(lines) do
+    local where = warehouse or line.warehouse
+    local stock = load_stock(shard, line.sku, where)
+    if not met[line.sku .. '\n' .. where] then
+      met[line.sku .. '\n' .. where] = true
+      shelves[#shelves + 1] = { stock, where, on_hand_of(stock, where) }
+    end
+  end
+  return shelves
+end
+
+-- What is taken, as staged, beyond what was on these shelves, as JSON; nil for nothing.
+local function missing_from(shelves)
+  local missing = {}
+  for _, shelf in ipairs(shelves) do
+    local stock, warehouse, before = shelf[1], shelf[2], shelf[3]
+    local units = math.max(0, -on_hand_of(stock, warehouse)) - math.max(0, -before)
+    if units > 0 then missing[#missing + 1] = { stock.sku, warehouse, units } end
+  end
+  return #missing > 0 and encode_units(missing) or nil
+end

@@ -5,6 +5,9 @@
 
 local TOLD = 'events'
 
+-- The fingerprint of a shipment that never left: {tag}op:<op of the shipment>: "void <position of the voiding> ".
+local VOID = 'void'
+
 local function told_op(op, sku, warehouse)
   return table.concat({ op, '{', sku, '{', warehouse })
 end

@@ -2,7 +2,8 @@
 --
 -- {tag}transfer:<transfer_id>:
 --   s status   v version   f fingerprint of the request   p position of the creation   a from   b to
---   n lines [[sku, quantity, shipped, received, damaged, lost, cancelled], …], one a SKU
+--   n lines [[sku, quantity, shipped, received, damaged, lost, cancelled], …], one a SKU; an eighth item: units that
+--     came back to the source
 --   i shipped, because they arrived, before anybody said so: [[sku, units, when they arrived in ms], …]
 -- The status follows from the lines: requested, partly_shipped (while some is still to ship), shipped (while
 -- some is on the way), received, or cancelled if nothing ever shipped.
@@ -18,7 +19,7 @@ local function decode_transfer_lines(text)
   for i, line in ipairs(cjson.decode(text)) do
     lines[i] = {
       sku = line[1], quantity = line[2], shipped = line[3], received = line[4], damaged = line[5], lost = line[6],
-      cancelled = line[7],
+      cancelled = line[7], returned = line[8] or 0,
     }
   end
   return lines
@@ -29,7 +30,7 @@ local function encode_transfer_lines(lines)
   for i, line in ipairs(lines) do
     parts[i] = table.concat({
       '["', line.sku, '",', line.quantity, ',', line.shipped, ',', line.received, ',', line.damaged, ',', line.lost,
-      ',', line.cancelled, ']',
+      ',', line.cancelled, line.returned > 0 and (',' .. line.returned) or '', ']',
     })
   end
   return '[' .. table.concat(parts, ',') .. ']'
@@ -55,7 +56,7 @@ local function unshipped(line)
 end
 
 local function on_the_way(line)
-  return line.shipped - line.received - line.damaged - line.lost
+  return line.shipped - line.received - line.damaged - line.lost - line.returned
 end
 
 local function sum_of(lines, units_of)
@@ -64,15 +65,20 @@ local function sum_of(lines, units_of)
   return sum
 end
 
-local function has_shipped(line)
-  return line.shipped
+-- Units that left for good.
+local function has_left(line)
+  return line.shipped - line.returned
+end
+
+local function no_steps(line)
+  line.shipped, line.received, line.damaged, line.lost, line.cancelled, line.returned = 0, 0, 0, 0, 0, 0
 end
 
 local function transfer_status(lines)
-  local shipped = sum_of(lines, has_shipped)
-  if sum_of(lines, unshipped) > 0 then return shipped > 0 and 'partly_shipped' or 'requested' end
+  local left = sum_of(lines, has_left)
+  if sum_of(lines, unshipped) > 0 then return left > 0 and 'partly_shipped' or 'requested' end
   if sum_of(lines, on_the_way) > 0 then return 'shipped' end
-  return shipped > 0 and 'received' or 'cancelled'
+  return left > 0 and 'received' or 'cancelled'
 end
 
 local function transfer_is_open(transfer)
@@ -88,6 +94,168 @@ local function begin_transfer_step(keys, args, valid)
   answer[4], answer[7] = string.match(op.answer, '^%["([^"]*)",(.*)%]$')
   answer[8] = transfer.s
   return nil, nil, answer
+end
+
+-- A transfer whose shipments or receipts are being booked. Units that arrived before anybody said that they had left were
+-- noted as having left then; `implied` has them: [[sku, units, when they arrived in ms], …]
+
+local carriage_of, carried, ship_carried, receive_carried, changes_of_carriage
+
+do
+  carriage_of = function(transfer)
+    return { transfer = transfer, lines = decode_transfer_lines(transfer.n), implied = transfer.i and cjson.decode(transfer.i) or {} }
+  end
+
+  carried = function(carriage, sku)
+    for _, line in ipairs(carriage.lines) do
+      if line.sku == sku then return line end
+    end
+    return nil
+  end
+
+  -- That they had left was noted when they arrived; now it is known when: what was counted in between must stand.
+  local function take_implied(shard, carriage, stock, left, at)
+    local rest, warehouse = {}, carriage.transfer.a
+    for _, one in ipairs(carriage.implied) do
+      local units = one[1] == stock.sku and math.min(left, one[2]) or 0
+      if units > 0 and at and at < one[3] then
+        fact_move(shard, stock, warehouse, 'a', 'j', units, nil, nil, at)
+        local reason = '"left before",null,null,' .. string.format('%d', one[3])
+        fact_move(shard, stock, warehouse, 'j', 'a', units, reason, nil, one[3])
+      end
+      left = left - units
+      carriage.noted = carriage.noted or units > 0
+      if one[2] > units then rest[#rest + 1] = { one[1], one[2] - units, one[3] } end
+    end
+    carriage.implied = rest
+    return left
+  end
+
+  local function leave(shard, carriage, line, stock, units, at)
+    if units <= 0 then return end
+    fact_move(shard, stock, carriage.transfer.a, 'l', 't', units, nil, carriage.transfer.b, at)
+    line.shipped = line.shipped + units
+  end
+
+  -- Returns the units that were beyond the transfer.
+  local function leave_all(shard, carriage, sums, line, stock, units, at, reason)
+    local left = take_implied(shard, carriage, stock, units, at)
+    local own = math.min(left, unshipped(line))
+    leave(shard, carriage, line, stock, own, at)
+    left = left - own
+    if left > 0 then fact_move(shard, stock, carriage.transfer.a, 'a', 'j', left, reason, nil, at) end
+    sums.beyond = sums.beyond + left
+    return left
+  end
+
+  -- Units that did not leave after all.
+  local function leave_less(shard, carriage, sums, line, stock, units, at)
+    local free = math.min(units, sums.beyond)
+    local own = math.min(units - free, on_the_way(line))
+    free = units - own
+    if free > 0 then fact_move(shard, stock, carriage.transfer.a, 'j', 'a', free, '"shipped less"', nil, at) end
+    if own > 0 then
+      fact_move(shard, stock, carriage.transfer.b, 't', 'l', own, '"shipped less"', carriage.transfer.a, at)
+    end
+    sums.beyond, line.shipped = math.max(0, sums.beyond - free), line.shipped - own
+  end
+
+  -- Books what a SKU's claims come to; returns the units beyond the transfer, and whether anything changed. `said`: units said now.
+  ship_carried = function(shard, carriage, sums, line, stock, said, at, reason)
+    local beyond, own = 0, { 0, 0, 0 }
+    local changes = rebook(sums, shipments_to_book(sums.claims, sums.lead, line.quantity - line.cancelled))
+    for _, change in ipairs(changes) do
+      local units = change.units[1]
+      own = change.units
+      if units > 0 then beyond = leave_all(shard, carriage, sums, line, stock, units, at, reason)
+      else leave_less(shard, carriage, sums, line, stock, -units, at) end
+      carriage.changed = true
+    end
+    note_times(shard, stock, sums, '', carriage.transfer.a, { said, 0, 0 }, own, at, true)
+    return beyond, #changes > 0
+  end
+
+  local ARRIVED = { { 'received', 'a' }, { 'damaged', 'd' }, { 'lost', 'j' } }
+
+  -- Units that turned out to be in another condition.
+  local function regrade(shard, carriage, line, stock, change, at, reason)
+    for from = 1, 3 do
+      for to = 1, 3 do
+        local some = change[from] < 0 and change[to] > 0 and math.min(-change[from], change[to]) or 0
+        if some > 0 then
+          local old, new = ARRIVED[from], ARRIVED[to]
+          fact_move(shard, stock, carriage.transfer.b, old[2], new[2], some, reason, nil, at)
+          local its = math.min(some, line[old[1]])
+          line[old[1]], line[new[1]] = line[old[1]] - its, line[new[1]] + its
+          change[from], change[to] = change[from] + some, change[to] - some
+        end
+      end
+    end
+  end
+
+  -- Returns the units beyond what was on the way: of those none can be lost.
+  local function arrive_all(shard, carriage, line, stock, change, at, reason)
+    local total, beyond = 0, 0
+    for state = 1, 3 do total = total + math.max(0, change[state]) end
+    local early = math.min(math.max(0, total - on_the_way(line)), unshipped(line))
+    if early > 0 then
+      leave(shard, carriage, line, stock, early, at)
+      table.insert(carriage.implied, { stock.sku, early, at or shard.now })
+      carriage.noted = true
+    end
+    local covered = math.min(total, on_the_way(line))
+    for state = 1, 3 do
+      local units, way = change[state], ARRIVED[state]
+      if way[2] == 'j' then reason = reason or '"lost in transfer"' end
+      if units > 0 then
+        local its = math.min(units, covered)
+        line[way[1]], covered, beyond = line[way[1]] + its, covered - its, beyond + units - its
+        if its > 0 then fact_move(shard, stock, carriage.transfer.b, 't', way[2], its, reason, nil, at) end
+        if units > its and way[2] ~= 'j' then
+          fact_move(shard, stock, carriage.transfer.b, 'j', way[2], units - its, reason, nil, at)
+        end
+      elseif units < 0 then
+        local its = math.min(-units, line[way[1]])
+        line[way[1]] = line[way[1]] - its
+        if its > 0 then fact_move(shard, stock, carriage.transfer.b, way[2], 't', its, reason, nil, at) end
+        if -units > its and way[2] ~= 'j' then
+          fact_move(shard, stock, carriage.transfer.b, way[2], 'j', -units - its, reason, nil, at)
+        end
+      end
+    end
+    return beyond
+  end
+
+  -- Books what a SKU's claims come to; returns the units beyond the transfer, and whether anything changed. `said` of `document` now.
+  receive_carried = function(shard, carriage, sums, line, stock, document, said, at, reason)
+    local warehouse, own, beyond = carriage.transfer.b, { 0, 0, 0 }, 0
+    local changes = rebook(sums, arrivals_to_book(sums.claims, sums.lead))
+    for _, change in ipairs(changes) do
+      local units = { change.units[1], change.units[2], change.units[3] }
+      regrade(shard, carriage, line, stock, units, at, reason)
+      beyond = beyond + arrive_all(shard, carriage, line, stock, units, at, reason)
+      carriage.changed = true
+      if change.document == document then own = change.units
+      else note_times(shard, stock, sums, change.document, warehouse, { 0, 0, 0 }, change.units, at) end
+    end
+    note_times(shard, stock, sums, document, warehouse, said, own, at)
+    return beyond, #changes > 0
+  end
+
+  local function encode_implied(implied)
+    local parts = {}
+    for i, one in ipairs(implied) do parts[i] = string.format('["%s",%d,%d]', one[1], one[2], one[3]) end
+    return '[' .. table.concat(parts, ',') .. ']'
+  end
+
+  -- How the transfer's record changes.
+  changes_of_carriage = function(carriage)
+    local changes = {
+      s = transfer_status(carriage.lines), v = carriage.transfer.v + 1, n = encode_transfer_lines(carriage.lines),
+    }
+    if carriage.noted then changes.i = encode_implied(carriage.implied) end
+    return changes
+  end
 end
 
 -- Of a shipment or receipt that events of the inbox told of: the lines they did not, or an answer.
@@ -117,9 +285,10 @@ local function write_transfer(shard, transfer, changes)
 end
 
 -- Commits a step: the event, the counts, the record, the op. Returns the answer.
-local function end_transfer_step(shard, transfer, outcome, event, lines)
+local function end_transfer_step(shard, carriage, outcome, event)
+  local transfer = carriage.transfer
   if not counts_fit(shard) then return { 'QUANTITY_TOO_LARGE', transfer.id } end
-  local changes = { s = transfer_status(lines), v = transfer.v + 1, n = encode_transfer_lines(lines) }
+  local changes = changes_of_carriage(carriage)
   event.document = transfer_document(transfer.id, changes)
   local position = commit(shard, event)
   if not position then return { 'NOT_READY', transfer.id } end
@@ -145,19 +314,28 @@ local function sum_by_sku(wanted, names)
   return sums, index
 end
 
--- {sku -> what is asked of its line}, or nil and QUANTITY_EXCEEDS_TRANSFER with every SKU that asks for more
--- than `left_of` its line.
-local function take_units(transfer, lines, wanted, left_of, names)
-  local sums, index = sum_by_sku(wanted, names)
-  local left, exceeding = {}, {}
-  for _, line in ipairs(lines) do left[line.sku] = left_of(line) end
-  for _, sum in ipairs(sums) do
-    if sum.quantity > (left[sum.sku] or 0) then
-      exceeding[#exceeding + 1] = exceeding_line({ sku = sum.sku, warehouse = '' }, sum.quantity, left[sum.sku] or 0)
-    end
+-- Of a route's step on a transfer: the document that it reports, in its family.
+local function reported_document(op)
+  return string.match(op, '^[^{]*{(.*)$') or ''
+end
+
+-- Whether others reported a SKU's shipments (or receipts), too.
+local function is_carried_by_others(family, sku)
+  for _, claim in ipairs(family.sums[sku] and family.sums[sku].claims or {}) do
+    if claim.reporter ~= ROUTE then return true end
   end
-  if #exceeding == 0 then return index end
-  local answer = transfer_answer('QUANTITY_EXCEEDS_TRANSFER', transfer, '')
-  answer[8] = '[' .. table.concat(exceeding, ',') .. ']'
-  return nil, answer
+  return false
+end
+
+-- The answer to a step that a route reported before its op was forgotten; nil if none did. `asked`: {sku -> units}, nil for all.
+local function carried_before(shard, transfer, family, document, asked)
+  local known, same = false, true
+  for sku, sums in pairs(family.sums) do
+    local units, any = said_in_all(sums, document, ROUTE)
+    local wanted = asked and asked[sku] or { 0, 0, 0 }
+    known = known or any
+    for state = 1, 3 do same = same and (not asked or units[state] == wanted[state]) end
+  end
+  if not known then return nil end
+  return same and transfer_answer('UNCHANGED', transfer, shard.last) or { 'ID_REUSED', transfer.id }
 end

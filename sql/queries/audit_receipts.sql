@@ -10,9 +10,12 @@ FROM (
 FULL JOIN (
     SELECT
         event.document_id AS purchase_order_id, move.sku,
-        coalesce(sum(move.quantity) FILTER (WHERE move.target = 'available'), 0) AS good,
-        coalesce(sum(move.quantity) FILTER (WHERE move.target = 'damaged'), 0) AS damaged
+        coalesce(sum(way.units) FILTER (WHERE 'available' IN (move.source, move.target)), 0) AS good,
+        coalesce(sum(way.units) FILTER (WHERE 'damaged' IN (move.source, move.target)), 0) AS damaged
     FROM event JOIN move USING (shard, epoch, n)
+    CROSS JOIN LATERAL (SELECT CASE
+        WHEN move.source = 'supplier' THEN move.quantity WHEN move.target = 'supplier' THEN -move.quantity ELSE 0
+    END AS units) AS way
     WHERE event.kind = 'receive' AND event.document_kind = 'purchase_order'
     GROUP BY 1, 2
 ) AS moved USING (purchase_order_id, sku)

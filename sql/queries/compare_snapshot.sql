@@ -1,5 +1,6 @@
 -- Files every difference between a snapshot and what was there at its time: what is there now, without what happened
--- since. What the snapshot does not name it has none of; damaged units count only where somebody counted them.
+-- since. What the snapshot does not name it has none of, unless it is of some SKUs only ($5); damaged units count only
+-- where somebody counted them. A line with fewer than 0 units could not be read: its SKU is not compared.
 WITH since AS (
     SELECT
         sku,
@@ -38,3 +39,5 @@ CROSS JOIN LATERAL (VALUES
     )
 ) AS pair (state, expected, counted)
 WHERE pair.expected <> pair.counted
+    AND coalesce(counted.on_hand, 0) >= 0
+    AND (counted.sku IS NOT NULL OR NOT $5::boolean)

@@ -1,3 +1,3 @@
--- SKUs that a snapshot has more than once: the first and the last line of each.
-SELECT sku, min(line) AS first_line, max(line) AS last_line
-FROM snapshot_line GROUP BY sku HAVING count(*) > 1 ORDER BY first_line LIMIT $1
+-- SKUs that a snapshot has more than once, with their first lines.
+SELECT sku, (array_agg(line ORDER BY line))[1:5] AS lines
+FROM snapshot_line GROUP BY sku HAVING count(*) > 1 ORDER BY min(line) LIMIT $1

@@ -1,4 +1,4 @@
--- Of these locks, those that ended and did not change since, with every id used on them.
+-- Of these locks, those that the hot store does not remember with this cursor, with every id used on them.
 SELECT lock.lock_id, array(
     SELECT event.op FROM event WHERE event.lock_id = lock.lock_id AND event.op IS NOT NULL
     UNION ALL
@@ -8,5 +8,4 @@ FROM (
     SELECT DISTINCT ON (lock_id) * FROM lock WHERE lock_id = ANY (:lock_ids)
     ORDER BY lock_id, opened_epoch DESC, opened_n DESC
 ) AS lock
-WHERE lock.status IN ('released', 'deducted', 'expired')
-    AND (lock.changed_epoch, lock.changed_n) <= (:epoch, :n)
+WHERE NOT remembers(lock.status, lock.changed_epoch, lock.changed_n, :epoch, :n)

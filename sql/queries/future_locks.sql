@@ -16,5 +16,6 @@ SELECT DISTINCT ON (lock.lock_id)
 FROM ahead
 JOIN event ON event.shard = :shard AND event.epoch = ahead.epoch AND event.recorded_at > :after
 JOIN lock ON lock.lock_id = event.lock_id AND lock.record ->> 'x' = event.lock ->> 'x'
-WHERE event.kind IN ('lock', 'exchange', 'extend') AND lock.shard = :shard AND lock.status = 'held'
+WHERE (event.kind IN ('lock', 'exchange', 'extend', 'reopen') OR (event.kind = 'replace' AND event.reason = 'renewed'))
+    AND lock.shard = :shard AND lock.status = 'held'
 ORDER BY lock.lock_id, event.epoch DESC, event.n DESC LIMIT :locks_max

@@ -1,6 +1,6 @@
--- Locks that the hot store must remember: open ones, and those that ended after the horizon began.
-SELECT DISTINCT ON (lock_id) lock_id AS id, opened_epoch, opened_n, record
-FROM lock
-WHERE shard = $1
-    AND (status IN ('held', 'confirmed', 'partly_deducted') OR changed_at > $2)
-ORDER BY lock_id, opened_epoch DESC, opened_n DESC
+-- The locks that the hot store remembers.
+SELECT DISTINCT ON (lock.lock_id) lock.lock_id AS id, lock.opened_epoch, lock.opened_n, lock.record
+FROM lock JOIN position USING (shard)
+WHERE lock.shard = $1
+    AND remembers(lock.status, lock.changed_epoch, lock.changed_n, position.forgotten_epoch, position.forgotten_n)
+ORDER BY lock.lock_id, lock.opened_epoch DESC, lock.opened_n DESC

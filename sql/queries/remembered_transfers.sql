@@ -1,6 +1,8 @@
--- Transfers that the hot store must remember: open ones, and those that ended after the horizon began.
-SELECT DISTINCT ON (transfer_id) transfer_id AS id, opened_epoch, opened_n, record
-FROM transfer
-WHERE shard = $1
-    AND (status IN ('requested', 'partly_shipped', 'shipped') OR changed_at > $2)
-ORDER BY transfer_id, opened_epoch DESC, opened_n DESC
+-- The transfers that the hot store remembers.
+SELECT DISTINCT ON (transfer.transfer_id)
+    transfer.transfer_id AS id, transfer.opened_epoch, transfer.opened_n, transfer.record
+FROM transfer JOIN position USING (shard)
+WHERE transfer.shard = $1 AND remembers(
+    transfer.status, transfer.changed_epoch, transfer.changed_n, position.forgotten_epoch, position.forgotten_n
+)
+ORDER BY transfer.transfer_id, transfer.opened_epoch DESC, transfer.opened_n DESC

@@ -9,7 +9,9 @@ SELECT
         WHERE shard = $1 AND (epoch, n) > ($2, $3) AND document_kind = 'count'
     ) AS skus,
     array(
-        SELECT DISTINCT lock_id FROM event WHERE shard = $1 AND (epoch, n) > ($2, $3) AND lock_id IS NOT NULL
+        SELECT lock_id FROM event WHERE shard = $1 AND (epoch, n) > ($2, $3) AND lock_id IS NOT NULL
+        UNION
+        SELECT document_id FROM event WHERE shard = $1 AND (epoch, n) > ($2, $3) AND document_kind = 'lock'
     ) AS locks,
     array(
         SELECT DISTINCT document_id FROM event
@@ -19,4 +21,5 @@ SELECT
         SELECT DISTINCT op FROM event WHERE shard = $1 AND (epoch, n) > ($2, $3) AND op IS NOT NULL
         UNION
         SELECT op FROM event_id WHERE shard = $1 AND (epoch, n) > ($2, $3)
-    ) AS ops
+    ) AS ops,
+    array(SELECT DISTINCT family FROM document_sum WHERE shard = $1 AND (epoch, n) > ($2, $3)) AS families

@@ -11,6 +11,7 @@ from tests.histories.warehouse import WAIT_SECONDS, live
 SETTINGS = {"SELLABLE_INBOX_WAIT_SECONDS": str(WAIT_SECONDS)}
 
 
+@pytest.mark.tier
 def test_a_few_seconds_of_a_warehouse_with_kills(up: Callable[..., Service]) -> None:
     outcome = asyncio.run(live(up(env=SETTINGS).ready(), seconds=4, kill_every=1.5, seed=1))
     assert outcome.problems == []

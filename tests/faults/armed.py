@@ -67,11 +67,15 @@ def _frames_of(task: "asyncio.Task[Any]") -> Iterator[str]:
 
 def _start_armed() -> None:
     """Start members as this module, and dead ones again at once: fifty deaths in a row are the test's, not theirs."""
+    from app import environment  # noqa: PLC0415
     from app.commands import up  # noqa: PLC0415
     from app.embedded import supervisor  # noqa: PLC0415
 
     supervisor.BACKOFF_SECONDS_MAX = supervisor.BACKOFF_SECONDS_MIN
     up._OWN_COMMAND = (sys.executable, "-m", "tests.faults.armed")
+    kept = environment.for_server
+    ours = {name: value for name, value in os.environ.items() if name.startswith("FAULTS_")}
+    environment.for_server = lambda *given: {**kept(*given), **ours}
     if program := os.environ.get(REDIS):
         fsync = os.environ.get(FSYNC, "always")
         up.EmbeddedValkey = functools.partial(up.EmbeddedValkey, binary=Path(program), appendfsync=fsync)  # type: ignore[misc,assignment]

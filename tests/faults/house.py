@@ -200,7 +200,7 @@ class House:
         if self.redis_servers:  # one password, as a failover needs
             password = (self.redis_servers[0].directory / "password").read_text()
             (directory / "password").write_text(password)
-        server = EmbeddedValkey(directory, appendfsync=self.plan.appendfsync)
+        server = EmbeddedValkey(directory, port=0, appendfsync=self.plan.appendfsync)
         server.start()
         self._stack.callback(server.stop, immediate=True)
         self.redis_servers.append(server)

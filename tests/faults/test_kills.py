@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.acceptance.orders import Opening, Row, write
 from tests.acceptance.service import COMMAND, ROLES, ROOT, Service, environment
@@ -40,6 +41,7 @@ def status_of(service: Service, order_id: str) -> str:
     return str(answer.json().get("status", "")) if answer.status_code == 200 else ""
 
 
+@pytest.mark.tier
 def test_every_part_is_killed_in_the_middle(up: Callable[..., Service], place: Path) -> None:
     rows = rows_of(ORDERS)
     orders = list(dict.fromkeys(row.order_id for row in rows if row.kind == "order"))

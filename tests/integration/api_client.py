@@ -20,11 +20,15 @@ from app.hotstore.library import library
 from app.hotstore.store import Caller, HotStore
 from app.ledger import database
 from app.ledger.counts import CountRows
+from app.ledger.documents import MismatchRows
 from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
+from app.ledger.lock_rows import LockRows
+from app.ledger.openings import OpeningRows
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrderRows
 from app.ledger.reconciliations import ReconciliationRows
+from app.ledger.shipments import ShipmentRows
 from app.ledger.shortages import ShortageRows
 from app.ledger.snapshots import Snapshots
 from app.operations.adjustments import Adjustments
@@ -35,12 +39,14 @@ from app.operations.durability import Durabilities
 from app.operations.exchanges import Exchanges
 from app.operations.inbox import Inbox
 from app.operations.inbox_counts import InboxCounts
+from app.operations.lock_list import LockList
 from app.operations.locks import Locks
+from app.operations.mismatches import Mismatches
 from app.operations.once import Once
 from app.operations.openings import OpeningRow, Openings
 from app.operations.operations import Operations
 from app.operations.past import Past
-from app.operations.past_locks import PastLocks
+from app.operations.past_documents import PastDocuments
 from app.operations.purchase_orders import PurchaseOrders
 from app.operations.reconciliations import Reconciliations
 from app.operations.returns import Returns
@@ -48,6 +54,8 @@ from app.operations.shortages import Shortages
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
+from app.operations.unlocking import Unlocking
+from app.operations.voiding import Voiding
 from app.settings import Settings
 from tests import servers
 
@@ -69,6 +77,7 @@ class PretendWatch:
     """The ledger is where a test says; it has no event of an ended epoch."""
 
     persisted: list[str]
+    trouble: str = ""
 
     async def reached(self, position: Position) -> bool:
         while not self.persisted[0] or Position.parse(self.persisted[0]) < position:
@@ -163,19 +172,23 @@ def operations_on(
         hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
     )
     ledger = Ledger(engine)
-    once, past = Once(ledger, settings.horizon_seconds), PastLocks(hot, ledger)
+    once, past = Once(ledger), PastDocuments(hot, ledger, settings.horizon_seconds)
+    stock_takes = StockTakes(hot, once, CountRows(engine), levels)
     return Operations(
-        locks=Locks(hot, ledger, levels),
+        locks=Locks(hot, ledger, levels, past),
+        lock_list=LockList(hot, LockRows(engine), levels),
+        unlocking=Unlocking(hot, ledger, levels),
+        voiding=Voiding(hot, ShipmentRows(engine), levels, past),
         availability=availability,
         stock=StockCounts(hot),
-        returns=Returns(hot, levels, once, past),
-        adjustments=Adjustments(hot, levels, once),
-        openings=Openings(hot),
-        exchanges=Exchanges(hot, levels),
-        transfers=Transfers(hot, ledger, levels),
+        returns=Returns(hot, levels, past),
+        adjustments=Adjustments(hot, levels, past),
+        openings=Openings(hot, OpeningRows(engine), CountRows(engine), stock_takes, levels),
+        exchanges=Exchanges(hot, levels, past),
+        transfers=Transfers(hot, ledger, levels, past),
         buffers=Buffers(hot, levels),
-        purchase_orders=PurchaseOrders(hot, PurchaseOrderRows(engine), once, levels),
-        stock_takes=StockTakes(hot, once, CountRows(engine), levels),
+        purchase_orders=PurchaseOrders(hot, PurchaseOrderRows(engine), past, levels),
+        stock_takes=stock_takes,
         shortages=Shortages(hot, ShortageRows(engine), levels, settings.shortage_choice),
         inbox=Inbox(
             hot,
@@ -186,8 +199,8 @@ def operations_on(
             levels,
             settings.rules,
             wait_seconds=settings.inbox_wait_seconds,
-            horizon_seconds=settings.horizon_seconds,
         ),
+        mismatches=Mismatches(hot, MismatchRows(engine), past, levels),
         past=Past(hot, PastRows(engine), levels),
         reconciliations=Reconciliations(hot, Snapshots(engine, 0), ReconciliationRows(engine)),
         compensations=Compensations(hot, ReconciliationRows(engine), CountRows(engine), levels),

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from app.domain.answers import Answer
 from app.domain.commands import (
     Arrival,
     Booking,
@@ -20,6 +21,7 @@ from app.domain.commands import (
     Unlock,
 )
 from app.domain.events import Counts
+from app.domain.model import Model
 from app.domain.outcomes import Outcome
 from app.domain.words import Place
 from app.hotstore.replies import Stock
@@ -88,10 +90,11 @@ O = Outcome  # noqa: E741 - a table reads better
 
 EVENTFUL = {
     O.BOOKED,
+    O.DISPUTED,
     O.DROPPED,
     O.LOCKED, O.CONFIRMED, O.EXTENDED, O.UNLOCKED, O.DEDUCTED, O.REPLACED, O.EXPIRED,
     O.RECEIVED, O.RETURNED, O.ADJUSTED, O.OPENED, O.BUFFERED, O.TRANSFER_REQUESTED, O.TRANSFER_SHIPPED,
-    O.TRANSFER_RECEIVED, O.TRANSFER_CANCELLED, O.EXCHANGED,
+    O.TRANSFER_RECEIVED, O.TRANSFER_CANCELLED, O.TRANSFER_CLOSED, O.EXCHANGED, O.REOPENED, O.VOIDED,
 }  # fmt: skip
 
 
@@ -125,23 +128,38 @@ def prepare(shard: Shard, given: tuple[Any, ...]) -> None:
             shard.do(step)
 
 
+def answer_of_model(case: Case) -> Answer:
+    model, now = Model(), START_MS
+    for step in case.given:
+        if isinstance(step, Advance):
+            now += step.ms
+        else:
+            model.apply(step, now)
+    return model.apply(case.when, now)
+
+
 def show(shard: Shard, case: Case) -> None:
-    """Prepare, ask, and compare the answer and the memory; a refusal must have changed nothing at all."""
+    """Prepare, ask, and compare the answer, also with the model's; a refusal must have changed nothing at all."""
     prepare(shard, case.given)
     before = everything(shard)
     answer = shard.do(case.when)
     assert answer.outcome is case.outcome, answer
+    if case.outcome not in {O.INVALID_ARGUMENT, O.MOVED_SINCE}:  # of which the model knows nothing
+        assert answer == answer_of_model(case)
     for (sku, warehouse), counts in (case.then or {}).items():
         assert counts_of(shard, sku, warehouse) == counts
     seen = {
         "status": (answer.lock and answer.lock.status) or (answer.transfer and answer.transfer.status),
-        "moved": answer.transfer and [tuple(line) for line in answer.transfer.lines],
+        "moved": answer.transfer and [tuple(x)[: 8 if x.returned else 7] for x in answer.transfer.lines],
         "expires_at": answer.lock and answer.lock.expires_at,
         "lines": answer.lock and [tuple(line) for line in answer.lock.lines],
         "now": answer.current_status,
         "detail": answer.detail,
         "shortages": list(answer.shortages),
         "exceeding": list(answer.exceeding),
+        "beyond": list(answer.beyond_on_hand),
+        "version": answer.lock and answer.lock.version,
+        "first": answer.original_status,
     }
     assert {part: seen[part] for part in case.seen or {}} == (case.seen or {})
     entries = len(everything(shard)[shard.keys.outbox]) - len(before[shard.keys.outbox])

@@ -210,7 +210,7 @@ async def test_unknown_paths(world: World, path: str) -> None:
     [
         ("DELETE", "/v1/availability", "GET, POST"),
         ("PUT", "/v1/availability/A", "GET, HEAD"),
-        ("GET", "/v1/locks", "POST"),
+        ("PUT", "/v1/locks", "GET, POST"),
         ("POST", "/v1/locks/L1", "GET"),
         ("BREW", "/v1/returns", "POST"),
     ],
@@ -258,7 +258,7 @@ async def test_a_lock_from_its_creation_to_its_shipments(world: World) -> None:
     assert (told["status"], told["durability"], told["position"]) == ("held", "disk", "s0-1-2")
     assert told["expires_at"].endswith("Z")
     assert (await world.http.get("/v1/locks/L1")).json() == {
-        name: told[name] for name in ("lock_id", "status", "expires_at", "lines")
+        name: told[name] for name in ("lock_id", "status", "expires_at", "lines", "version")
     }
     confirmed = (await world.step("L1", "confirm")).json()
     assert (confirmed["status"], confirmed["expires_at"]) == ("confirmed", None)
@@ -382,7 +382,7 @@ async def test_bad_keys(world: World, headers: list[tuple[str, str]]) -> None:
 
 
 async def test_a_lock_that_only_the_ledger_remembers(remembering: World, emptied_database_url: str) -> None:
-    remember(emptied_database_url, "lock", "old", {"s": "deducted", "n": [["A", "north", 1, 1]]})
+    remember(emptied_database_url, "lock", "old", {"s": "deducted", "v": 2, "n": [["A", "north", 1, 1]]})
     told = (await remembering.http.get("/v1/locks/old")).json()
     assert (told["status"], told["lines"][0]["deducted"]) == ("deducted", 1)
 
@@ -561,7 +561,7 @@ async def test_docs(world: World) -> None:
 
 # Keys
 
-KEYS = "web:r-secret:read,shop:c-secret:checkout,wms:w-secret:read+warehouse,boss:a:secret:admin"
+KEYS = "web:r-secret:read,shop:c-secret:checkout,wms:w-secret:read+warehouse,boss:a-secret:admin"
 
 
 @pytest.mark.parametrize(
@@ -590,7 +590,7 @@ KEYS = "web:r-secret:read,shop:c-secret:checkout,wms:w-secret:read+warehouse,bos
     ],
 )
 async def test_scopes(hot_client: redis.asyncio.Redis, method: str, path: str, scope: str) -> None:
-    scopes = {"r-secret": "read", "c-secret": "checkout", "w-secret": "read warehouse", "a:secret": "all"}
+    scopes = {"r-secret": "read", "c-secret": "checkout", "w-secret": "read warehouse", "a-secret": "all"}
     async with world_on(hot_client, api_keys=KEYS) as world:
         for secret, covers in scopes.items():
             answer = await world.http.request(

@@ -174,7 +174,7 @@ async def test_what_has_ended_is_over(world: World) -> None:
     problem(await step(world, "ship", "T2", shipment_id="s1"), 409, "transfer_not_open")
 
 
-async def test_a_request_needs_what_is_sellable_there(world: World) -> None:
+async def test_a_request_needs_what_is_available_there(world: World) -> None:
     await received(world, "M", 50)
     told = problem(await transfer(world, "T1", ("M", 51), ("X", 1)), 409, "insufficient_stock")
     assert told["shortages"] == [
@@ -182,7 +182,11 @@ async def test_a_request_needs_what_is_sellable_there(world: World) -> None:
         {"sku": "X", "warehouse": "north", "requested": 1, "sellable": 0, "unknown": True},
     ]
     assert await figures(world, "M", "north") == (50, 0, 50)
-    problem(await transfer(world, "T1", ("A", 9)), 409, "insufficient_stock")  # the buffer is not sent away
+    told = problem(
+        await transfer(world, "T1", ("A", 11)), 409, "insufficient_stock"
+    )  # 2 of 10 are its buffer
+    assert told["shortages"] == [{"sku": "A", "warehouse": "north", "requested": 11, "sellable": 10}]
+    assert (await transfer(world, "T0", ("A", 10))).status_code == 201  # withheld from sale, not from moving
     assert (await transfer(world, "T1", ("M", 50))).status_code == 201
     problem(await transfer(world, "T1", ("M", 49)), 409, "transfer_id_reused")
 

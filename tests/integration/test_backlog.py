@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -14,8 +15,9 @@ from app.bootstrap import Stores
 from app.domain.commands import Deduct, Line, Lock, OpeningRow, Unlock
 from app.domain.outcomes import Outcome
 from app.embedded.postgres import EmbeddedPostgres
-from app.errors import UnavailableError
+from app.errors import NotReadyError, UnavailableError
 from app.hotstore.backlog import OutboxRoom, Room
+from app.hotstore.store import HotStore
 from app.hotstore.words import NOBODY
 from app.ledger import database
 from app.settings import Settings
@@ -120,9 +122,76 @@ async def test_that_no_worker_was_heard_of_is_told_once_it_is_known(stores: Stor
     assert stores.words.notes() == []
 
 
-def with_settings(stores: Stores, **more: Any) -> Stores:
-    from dataclasses import replace  # noqa: PLC0415
+async def test_what_stands_still_is_told_whatever_the_worker_says(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen in the hot store itself: a lock that is overdue, events that are not persisted, words that are old."""
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await duty_of(stores, "backlog").run_once()
+    monkeypatch.setattr("app.hotstore.words.STANDS_STILL_SECONDS", 0)
+    await stores.hot.lock(Lock("short", (Line("A", 1),), ttl_ms=1))
+    with capture_logs() as logs:
+        await stands_still(stores, "nothing expires: a lock should have expired")
+        await stands_still(stores, "nothing is persisted: the ledger has not gone on")
+        monkeypatch.setattr("app.hotstore.words.SILENT_SECONDS_MAX", 0)
+        await stands_still(stores, "no worker has said anything")
+    assert {log["what"] for log in logs if log["event"] == "worker.stands_still"} == {
+        "expiry", "persisting", "the worker",
+    }  # fmt: skip
+    assert stores.words.overdue_seconds > 0
+    assert stores.words.lag_seconds > 0
+    monkeypatch.setattr("app.hotstore.words.SILENT_SECONDS_MAX", 10)
+    with capture_logs() as logs:
+        await duty_of(stores, "expire").run_once()
+        persist = duty_of(stores, "persist")
+        while await persist.run_once():
+            pass
+        await duty_of(stores, "backlog").run_once()
+        await stores.words.refresh()
+    assert stores.words.notes() == []
+    assert (stores.words.overdue_seconds, stores.words.lag_seconds) == (0, 0)
+    assert {log["what"] for log in logs if log["event"] == "worker.goes_on"} == {
+        "expiry", "persisting", "the worker",
+    }  # fmt: skip
 
+
+async def stands_still(stores: Stores, note: str) -> None:
+    async def is_told() -> bool:
+        await stores.words.refresh()
+        return any(one.startswith(note) for one in stores.words.notes())
+
+    await until(is_told)
+
+
+async def test_a_job_that_waits_for_long_is_told_with_its_reason(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.worker.duty.WAITS_SECONDS", 0)
+    why = "the hot store cannot be reached: NOPERM"
+
+    class Refused:
+        async def call(self, *_args: Any, **_options: Any) -> Any:
+            raise NotReadyError(why)
+
+    refused = HotStore(Refused(), stores.keys, stores.hot._library)
+    duties = {duty.name: duty for duty in replace(stores, hot=refused).duties(speaks=stores.hot)}
+    stop = asyncio.Event()
+    running = [asyncio.create_task(duties[name].run(stop)) for name in ("expire", "forget")]
+
+    async def told() -> bool:
+        await duties["backlog"].run_once()
+        await stores.words.refresh()
+        notes = {f"nothing expires: {why}", f"the background job 'forget' waits: {why}"}
+        return notes <= set(stores.words.notes())
+
+    try:
+        await until(told)
+    finally:
+        stop.set()
+        await asyncio.gather(*running)
+
+
+def with_settings(stores: Stores, **more: Any) -> Stores:
     return replace(stores, settings=stores.settings.model_copy(update=more))
 
 

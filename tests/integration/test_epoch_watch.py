@@ -1,11 +1,14 @@
 """The ring of acknowledged commands, and processes that leave an old primary, on real servers."""
 
 import asyncio
+import json
+import re
 import time
 from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from app.api.hot.asgi import HotAsgi
 from app.bootstrap import Stores, open_api, open_stores
@@ -31,6 +34,7 @@ from app.hotstore.line import Line as RedisLine
 from app.hotstore.line import LineCaller
 from app.hotstore.ring import Acknowledged, Ring
 from app.hotstore.store import HotStore
+from app.ledger.drift import DriftRows
 from app.ledger.recovery_rows import RecoveryRows
 from app.ledger.writer import Writer
 from app.operations.epoch_watch import EpochWatch
@@ -38,7 +42,7 @@ from app.recovery.findings import Finding
 from app.settings import Settings
 from tests import servers
 from tests.integration.test_recovery_findings import told
-from tests.integration.working import differences, drain, fetch, until, working
+from tests.integration.working import differences, drain, execute, fetch, until, working
 
 
 async def nobody(_epoch: int) -> None:
@@ -82,6 +86,132 @@ async def test_a_flush_s_losses_are_named(stores: Stores, capsys: pytest.Capture
     ]
     assert len(ring) == 0
     assert await differences(stores) == []
+
+
+# A tail of which only the numbers are known
+
+
+def watching(stores: Stores, ring: Ring | None = None) -> EpochWatch:
+    """What looks how far the hot store is; without a ring it can name nothing."""
+    return EpochWatch(RecoveryRows(stores.engine, 0), nobody, ring=ring, head=stores.hot.read_last)
+
+
+async def file_missing(stores: Stores) -> list[tuple[str, int]]:
+    """Run the duty; what it filed."""
+    (duty,) = [duty for duty in stores.duties() if duty.name == "lost"]
+    with capture_logs() as logs:
+        await duty.run_once()
+    return [
+        (f"{log['first']} to {log['last']}", log["nothing_else_known"])
+        for log in logs
+        if log["event"] == "recovery.events_missing" and log["log_level"] == "error"
+    ]
+
+
+async def listed(stores: Stores, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    capsys.readouterr()
+    lines = (await told(stores, capsys, as_json=False)).splitlines()
+    return [re.sub(r"  \d{4}-\S+  ", "  ", line) for line in lines]
+
+
+async def four_locks(store: HotStore) -> None:
+    for i in range(4):
+        await store.lock(Lock(f"L{i}", (Line("A", 1),)))
+
+
+async def test_a_lost_tail_is_listed_by_number_where_nobody_can_name_it(
+    stores: Stores, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await drain(stores)
+    before = watching(stores)
+    await before.look()
+    assert await fetch(stores, "SELECT count(*) FROM seen") == [(0,)]  # all is persisted: nothing to note
+    await four_locks(stores.hot)
+    await before.look()
+    await before.look()
+    assert await fetch(stores, "SELECT epoch, n FROM seen") == [(1, 5)]
+    # That process ends here, and Redis comes back without anything.
+    await stores.client.flushall()
+    assert await stores.recovery().ensure_open() is Finding.EMPTY
+    assert await file_missing(stores) == []  # the worker may still bring it
+    await drain(stores)
+    assert await file_missing(stores) == [("1-2 to 1-5", 4)]
+    assert await file_missing(stores) == []
+    assert await listed(stores, capsys) == [
+        "1-2 to 1-5  4 events of which nothing else is known  [seen]",
+        "4 events lost, 0 counts set right",
+    ]
+    (event,) = json.loads(await told(stores, capsys, as_json=True))["events"]
+    assert (event["position"], event["last"], event["events"], event["kind"]) == ("1-2", "1-5", 4, "unknown")
+    assert (await DriftRows(stores.engine, 0).figures()).lost == 4
+
+
+async def test_of_a_lost_tail_only_what_nobody_named_is_listed_by_number(
+    stores: Stores, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two processes: one has a ring, and did the last two of four. It is told of by the ring, the rest by number."""
+    ring = Ring(100)
+    named = HotStore(stores.hot._caller, stores.keys, stores.hot._library, ring=ring)
+    watch = watching(stores, ring)
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await drain(stores)
+    await stores.hot.lock(Lock("who knows", (Line("A", 1),)))
+    await stores.hot.lock(Lock("nobody", (Line("A", 1),)))
+    await named.lock(Lock("one", (Line("A", 1),)))
+    await named.lock(Lock("two", (Line("A", 1),)))
+    await watch.look()
+    await stores.client.flushall()
+    await stores.recovery().ensure_open()
+    await drain(stores)
+    await watch.look()  # at once: what it has seen it tells though there was no second look before
+    assert await file_missing(stores) == [("1-2 to 1-5", 2)]
+    lines = await listed(stores, capsys)
+    assert [line.partition("  ")[2][:12] for line in lines[:2]] == ["2 events of ", "lock of lock"]
+    assert lines[-1] == "4 events lost, 0 counts set right"
+    assert (await DriftRows(stores.engine, 0).figures()).lost == 4
+
+
+async def test_nothing_is_missing_where_the_memory_is_whole_or_was_carried_over(stores: Stores) -> None:
+    watch = watching(stores)
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await four_locks(stores.hot)
+    for _ in range(2):
+        await watch.look()
+    assert await fetch(stores, "SELECT n FROM seen") == [(5,)]
+    await stores.client.function_flush()
+    assert (
+        await stores.recovery().ensure_open() is Finding.SAME
+    )  # what was ahead is drained before it is compared
+    await drain(stores)
+    assert await file_missing(stores) == []
+    assert await fetch(stores, "SELECT count(*) FROM seen") == [(0,)]
+    await stores.hot.lock(Lock("more", (Line("A", 1),)))
+    for _ in range(2):
+        await watch.look()
+    await stores.client.execute_command("XTRIM", stores.keys.outbox, "MAXLEN", 0)
+    assert await stores.recovery().ensure_open(doubt=True) is Finding.DIFFERENT
+    await drain(stores)
+    assert await file_missing(stores) == [("2-1 to 2-1", 1)]
+
+
+async def test_a_ledger_from_an_older_copy_beside_a_lost_memory_is_no_silent_loss(stores: Stores) -> None:
+    """What a living process has seen persisted, and what then is not there any more, is missed too."""
+    watch = watching(stores)
+    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await four_locks(stores.hot)
+    await drain(stores)
+    await watch.look()
+    await execute(
+        stores, "ALTER TABLE event DISABLE TRIGGER ALL; DELETE FROM move; DELETE FROM event WHERE n > 2"
+    )
+    await execute(stores, "UPDATE position SET n = 2, tip = (SELECT tip FROM event WHERE n = 2)")
+    await execute(stores, "TRUNCATE stock, lock")
+    await stores.client.flushall()
+    assert await stores.recovery().ensure_open() is Finding.EMPTY
+    await drain(stores)
+    await watch.look()
+    assert await file_missing(stores) == [("1-3 to 1-5", 3)]
 
 
 WMS: list[tuple[str, dict[str, Any], str]] = [
@@ -176,6 +306,9 @@ class OpenedBetween:
     async def file(self, named: list[Acknowledged]) -> int:
         self.filed += named
         return len(named)
+
+    async def note_seen(self, position: Position) -> None:
+        """It is of no interest here."""
 
 
 async def test_what_is_lost_is_named_though_the_epoch_changes_between_two_questions() -> None:
@@ -344,5 +477,5 @@ async def test_a_restart_on_its_own_data_is_no_new_home(
     await stores.client.connection_pool.disconnect()
 
     recovery = stores.recovery()
-    monkeypatch.setattr(recovery, "_rules", recovery._rules.__class__(60, 0, settle_seconds=1e9))
+    monkeypatch.setattr(recovery, "_rules", recovery._rules.__class__(0, settle_seconds=1e9))
     assert await asyncio.wait_for(recovery.ensure_open(), 20) is Finding.SAME

@@ -1,5 +1,7 @@
 """The functions that book receipts, returns, adjustments, exchanges, openings and buffers, as a table."""
 
+from dataclasses import replace
+
 import pytest
 
 from app.domain.answers import Excess
@@ -11,6 +13,7 @@ from app.domain.commands import (
     Count,
     Deduct,
     Exchange,
+    Extend,
     Line,
     Lock,
     Opening,
@@ -47,6 +50,7 @@ from tests.properties.rig import START_MS, Shard
 
 pytest_plugins = ["tests.properties.fixtures"]
 
+OF_LOCK = replace(SWAP, lock=replace(ANOTHER, lock_id="M"), lock_id="L")
 CASES = {
     # receive, return, adjust
     "receive good and damaged": Case((), Receive("r", N, (IN, BROKEN)), O.RECEIVED, at_north(5, 0, 2)),
@@ -144,11 +148,15 @@ CASES = {
         O.RECEIVED,
         at_north(3 + FOUND.quantity),
     ),
-    "receive what an event told of": Case(
-        (told("received", 3, told_id="r2"),), Receive("r2", N, (FOUND,)), O.REPEATED, at_north(3)
+    "receipt of more than others reported": Case(
+        (told("received", 2, document_id="P", told_id="r2"),),
+        Receive("r2", N, (FOUND,), None, "P"),
+        O.RECEIVED,
+        at_north(2),
+        {"detail": '[{"sku":"A","warehouse":"north"}]'},
     ),
-    "receive other units than an event told of": Case(
-        (told("received", 2, told_id="r2"),), Receive("r2", N, (FOUND,)), O.ID_REUSED, at_north(2)
+    "receipt without an order is its reporter's own": Case(
+        (told("received", 3, told_id="r2"),), Receive("r2", N, (FOUND,)), O.RECEIVED, at_north(6)
     ),
     # exchange
     "exchange takes back and holds": Case(
@@ -173,7 +181,20 @@ CASES = {
         SWAP,
         O.REPEATED,
         at_north(6, 0, 1),
-        {"status": "held", "expires_at": START_MS + 100, "lines": [("A", N, 6, 0)], "now": "deducted"},
+        {
+            "status": "held",
+            "expires_at": START_MS + 100,
+            "lines": [("A", N, 6, 0)],
+            "now": "deducted",
+            "version": 1,
+        },
+    ),
+    "exchange again while it is held": Case(
+        (TEN, SWAP, Extend("L", "", 500)),
+        SWAP,
+        O.REPEATED,
+        at_north(6, 6, 1),
+        {"status": "held", "expires_at": START_MS + 100, "version": 1, "now": "held", "first": None},
     ),
     "exchange with other content": Case(
         (TEN, SWAP),
@@ -183,6 +204,20 @@ CASES = {
     ),
     "exchange for a lock that is there": Case(
         (TEN, ANOTHER), SWAP, O.ID_REUSED, at_north(4, 6), {"detail": "lock"}
+    ),
+    "exchange of what a lock shipped": Case(
+        (TEN, LOCK, Deduct("L", "s")), OF_LOCK, O.EXCHANGED, at_north(2, 6, 1)
+    ),
+    "exchange of more than a lock shipped": Case(
+        (TEN, LOCK), OF_LOCK, O.QUANTITY_EXCEEDS_SHIPMENT, at_north(6, 4)
+    ),
+    "exchange of a lock that nobody knows": Case((TEN,), OF_LOCK, O.UNKNOWN_LOCK, at_north(10)),
+    "receipt that others reported": Case(
+        (told("received", 3, document_id="P", told_id="r2"),),
+        Receive("r2", N, (FOUND,), None, "P"),
+        O.UNCHANGED,
+        at_north(3),
+        noted=True,
     ),
     "exchange of nothing": Case((TEN,), Exchange("x", N, (), ANOTHER), O.INVALID_ARGUMENT, at_north(10)),
     "exchange for nothing": Case(
@@ -198,6 +233,27 @@ CASES = {
         (TEN,), Opening((OpeningRow("A", N, 10, 2),)), O.OPENED, at_north(10, 0, 0, 0, 2)
     ),
     "opening below zero": Case((TEN,), Opening((OpeningRow("A", N, -1),)), O.INVALID_ARGUMENT, at_north(10)),
+    "opening of what is not known yet": Case(
+        (TEN,),
+        Opening((OpeningRow("A", N, 4, 2, "new"), OpeningRow("A", S, 4, 2, "new"))),
+        O.OPENED,
+        {("A", N): Counts(10), ("A", S): Counts(4, 0, 0, 0, 2)},
+    ),
+    "opening of what is known": Case(
+        (TEN,), Opening((OpeningRow("A", N, 4, 2, "new"),)), O.UNCHANGED, at_north(10)
+    ),
+    "opening where it is so already": Case(
+        (TEN, LOCK), Opening((OpeningRow("A", N, 10, 2, "new"),)), O.OPENED, at_north(6, 4, 0, 0, 2)
+    ),
+    "opening of what is as expected": Case(
+        (TEN, LOCK), Opening((OpeningRow("A", N, 12, None, 10),)), O.OPENED, at_north(8, 4)
+    ),
+    "opening of what is otherwise": Case(
+        (TEN, LOCK), Opening((OpeningRow("A", N, 12, 1, 6),)), O.UNCHANGED, at_north(6, 4)
+    ),
+    "opening expects a number where nothing is known": Case(
+        (TEN,), Opening((OpeningRow("B", N, 12, 1, 0),)), O.UNCHANGED, {("B", N): Counts()}
+    ),
     # buffer
     "buffer withholds stock": Case((TEN,), Buffer(N, (Line("A", 3),)), O.BUFFERED, at_north(10, 0, 0, 0, 3)),
     "buffer of zero withholds nothing": Case(

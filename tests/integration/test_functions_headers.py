@@ -19,13 +19,17 @@ from app.domain.commands import (
     Lock,
     Opening,
     Receive,
+    Remember,
+    Reopen,
     Replace,
     Return,
     Transfer,
     TransferCancel,
+    TransferClose,
     TransferReceive,
     TransferShip,
     Unlock,
+    Void,
 )
 from app.domain.outcomes import Outcome
 from app.domain.words import LockStatus
@@ -33,6 +37,7 @@ from tests.integration import (
     test_functions_bookings,
     test_functions_inbox,
     test_functions_locks,
+    test_functions_steps,
     test_functions_transfers,
 )
 from tests.integration.function_cases import LOCK, TEN, N, O
@@ -40,13 +45,20 @@ from tests.properties.rig import Shard
 
 pytest_plugins = ["tests.properties.fixtures"]
 
-TABLES = (test_functions_locks, test_functions_bookings, test_functions_inbox, test_functions_transfers)
+TABLES = (
+    test_functions_locks,
+    test_functions_bookings,
+    test_functions_inbox,
+    test_functions_steps,
+    test_functions_transfers,
+)
 CASES = [case for table in TABLES for case in table.CASES.values()]
 HEADERS = {
     "lock": Lock, "unlock": Unlock, "confirm": Confirm, "extend": Extend, "deduct": Deduct, "replace": Replace,
     "expire": Expire, "receive": Receive, "return": Return, "adjust": Adjust, "opening": Opening,
     "exchange": Exchange, "transfer": Transfer, "transfer_ship": TransferShip, "transfer_receive": TransferReceive,
-    "transfer_cancel": TransferCancel,
+    "transfer_cancel": TransferCancel, "transfer_close": TransferClose, "reopen": Reopen, "remember": Remember,
+    "void": Void,
     "buffer": Buffer, "inbox": Fact,
 }  # fmt: skip
 ELSEWHERE = {

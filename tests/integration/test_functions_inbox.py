@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain.commands import Count, Receive
+from app.domain.commands import Accept, Count, Deduct, Line, Receive
 from app.domain.events import Counts
 from app.domain.words import Place
 from tests.integration.function_cases import (
@@ -33,21 +33,81 @@ CASES = {
     "an event with other content": Case(
         (told("received", 3),), told("received", 4), O.ID_REUSED, at_north(3)
     ),
-    "an event of a receipt that is known": Case(
-        (Receive("r2", N, (FOUND,)),), told("received", 3, told_id="r2"), O.REPEATED, at_north(3), noted=True
-    ),
-    "two events of one receipt": Case(
-        (told("received", 3, told_id="r2"),),
-        told("received", 3, "e2", told_id="r2"),
+    "an event of a receipt that a route reported": Case(
+        (Receive("r2", N, (FOUND,), None, "P"),),
+        told("received", 3, document_id="P", told_id="r2"),
         O.REPEATED,
         at_north(3),
         noted=True,
     ),
-    "two events that contradict each other": Case(
+    "an event that says more than the route did": Case(
+        (Receive("r2", N, (FOUND,), None, "P"),),
+        told("received", 4, document_id="P", told_id="r2"),
+        O.DISPUTED,
+        at_north(3),
+    ),
+    "an event of a receipt without an order is its source's own": Case(
         (told("received", 3, told_id="r2"),),
-        told("received", 2, "e2", told_id="r2"),
+        replace(told("received", 3, "e2", told_id="r2"), source="erp"),
+        O.BOOKED,
+        at_north(6),
+    ),
+    "two events of one receipt": Case(
+        (told("received", 3, told_id="r2"),),
+        told("received", 3, "e2", told_id="r2"),
+        O.BOOKED,
+        at_north(6),
+    ),
+    "an event of a line that is known": Case(
+        (told("received", 3, told_id="r2", line_id="1"),),
+        told("received", 3, "e2", told_id="r2", line_id="1"),
+        O.REPEATED,
+        at_north(3),
+        noted=True,
+    ),
+    "two events of a line that contradict each other": Case(
+        (told("received", 3, told_id="r2", line_id="1"),),
+        told("received", 2, "e2", told_id="r2", line_id="1"),
         O.OTHER_CONTENT,
         at_north(3),
+    ),
+    "a later event of a source that reports totals": Case(
+        (told("received", 3, told_id="r2", totals=True),),
+        replace(told("received", 2, "e2", told_id="r2", totals=True), occurred_at=START_MS + 1),
+        O.BOOKED,
+        at_north(2),
+    ),
+    "an earlier event of a source that reports totals": Case(
+        (told("received", 3, told_id="r2", totals=True),),
+        replace(told("received", 2, "e2", told_id="r2", totals=True), occurred_at=START_MS - 1),
+        O.REPEATED,
+        at_north(3),
+        noted=True,
+    ),
+    "a person's word on a receipt": Case(
+        (
+            Receive("r2", N, (FOUND,), None, "P"),
+            told("received", 4, document_id="P", told_id="r2"),
+        ),
+        Accept("1", "receipt:P{r2", "A", "wms"),
+        O.ADJUSTED,
+        at_north(4),
+    ),
+    "a person's word on the condition of what arrived": Case(
+        (
+            *SENT,
+            told("transfer_received", 5, "e1", S, damaged=1, document_id="T", told_id="r"),
+            told("transfer_received", 6, "e2", S, document_id="T", told_id="r", reporter="erp"),
+        ),
+        Accept("1", "transfer_receive:T", "A", "erp"),
+        O.ADJUSTED,
+        at_north(4) | {("A", S): Counts(6)},
+    ),
+    "two parcels of one lock, each by another reporter": Case(
+        (TEN, LOCK, Deduct("L", "s1", (Line("A", 2),))),
+        told("shipped", 2, document_id="L", told_id="s2"),
+        O.BOOKED,
+        at_north(6),
     ),
     "an event before its turn": Case((), told("received", 3, sequence=2), O.EARLY, {}),
     "an event in its turn": Case(
@@ -88,7 +148,7 @@ CASES = {
         (TEN, LOCK),
         told("shipped", 1, warehouse=S, document_id="L"),
         O.BOOKED,
-        at_north(6, 4) | {("A", S): Counts(-1)},
+        at_north(7, 3) | {("A", S): Counts(-1)},
     ),
     "goods that came back before anybody knew that they had left": Case(
         (TEN, LOCK), told("returned", 1, document_id="L"), O.BOOKED, at_north(7, 4)

@@ -7,6 +7,7 @@ from app.domain.commands import (
     Adjust,
     Arrival,
     Line,
+    Lock,
     Opening,
     OpeningRow,
     Transfer,
@@ -21,6 +22,7 @@ from tests.integration.function_cases import (
     HALF_SENT,
     MOVE,
     SENT,
+    SOLD_OUT,
     TEN,
     THERE,
     Case,
@@ -52,12 +54,22 @@ CASES = {
         at_north(10),
         {"shortages": [Shortage("A", N, 11, 10)]},
     ),
-    "transfer leaves the buffer": Case(
-        (Opening((OpeningRow("A", N, 10, 5),)),),
+    "transfer takes the buffer": Case(
+        (Opening((OpeningRow("A", N, 10, 5),)),), MOVE, O.TRANSFER_REQUESTED, at_north(4, 6, 0, 0, 5)
+    ),
+    "transfer leaves what is promised": Case(
+        (Opening((OpeningRow("A", N, 10, 5),)), Lock("L", (Line("A", 5, N),))),
         MOVE,
         O.INSUFFICIENT_STOCK,
         None,
         {"shortages": [Shortage("A", N, 6, 5)]},
+    ),
+    "transfer while less is there than is promised": Case(
+        (TEN, SOLD_OUT, Adjust("a", N, (GONE,))),
+        MOVE,
+        O.INSUFFICIENT_STOCK,
+        at_north(-7, 10),
+        {"shortages": [Shortage("A", N, 6, 0)]},
     ),
     "transfer again says the same, and what became of it": Case(
         (*THERE,),
@@ -79,6 +91,7 @@ CASES = {
         TransferShip("T", "s1"),
         O.UNCHANGED,
         at_north(4),
+        noted=True,
     ),
     "transfer ships all": Case(
         (TEN, MOVE),
@@ -139,6 +152,7 @@ CASES = {
         (*SENT, told("transfer_received", 2, warehouse=S, document_id="T", told_id="r1")),
         TransferReceive("T", "r1", None, (Arrival("A", 2),)),
         O.UNCHANGED,
+        noted=True,
     ),
     "transfer arrives": Case(
         SENT,

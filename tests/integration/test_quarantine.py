@@ -233,6 +233,8 @@ async def test_retry_books_what_was_parked_in_order_once_it_can(stores: Stores) 
         await mend(stores)
     (again,) = await stores.quarantine().retry("A")
     assert (again.booked, again.left) == (2, None)
+    with pytest.raises(SellableError, match="nothing is parked of 'A'"):
+        await stores.quarantine().retry("A")
     await stores.hot.deduct(Deduct("L", "s2"))
     await drain(stores)
     assert await parked(stores) == {}

@@ -107,16 +107,15 @@ async def test_the_same_snapshot_again_answers_with_the_first(house: House) -> N
 LONG = "sku,on_hand\n" + "".join(f"S{n},1\n" for n in range(300))
 BAD: list[tuple[str, str, str, str, str, str]] = [
     # name, body, type, code, field, part of the message
-    ("duplicate", "sku,on_hand\nA,1\nB,2\nA,3\n", "csv", "invalid_request", "line 4", "line 2 already"),
     ("negative", "sku,on_hand\nA,-1\n", "csv", "invalid_request", "line 2", "must not be negative"),
     ("fractional", "sku,on_hand\nA,1.5\n", "csv", "invalid_request", "line 2", "not a whole number"),
     ("huge", "sku,on_hand\nA,1000000001\n", "csv", "invalid_request", "line 2", "above"),
     ("a bad code", "sku,on_hand\nA ,1\n", "csv", "invalid_request", "line 2", "blank"),
-    ("no on_hand", "sku,quantity\nA,1\n", "csv", "invalid_request", "line 1", "on_hand is missing"),
-    ("another column", "sku,on_hand,price\nA,1,2\n", "csv", "invalid_request", "line 1", "'price' is not known"),
-    ("too few fields", "sku,on_hand\nA\n", "csv", "invalid_request", "line 2", "has 1 fields"),
-    ("an open quote", 'sku,on_hand\n"A,1\n', "csv", "invalid_request", "line 2", "not proper CSV"),
-    ("empty", "", "csv", "invalid_request", "line 1", "sku is missing"),
+    ("no on_hand", "sku,quantity\nA,1\n", "csv", "invalid_request", "line 1", "has no column on_hand"),
+    ("too few fields", "sku,on_hand\nA\n", "csv", "invalid_request", "line 2", "ends before its on_hand"),
+    ("an open quote", 'sku,on_hand\n"A,1\n', "csv", "invalid_request", "line 2", "does not end"),
+    ("empty", "", "csv", "invalid_request", "line 1", "is empty"),
+    ("a page", "<html>no session</html>", "csv", "invalid_request", "body", "is an HTML page, not CSV"),
     ("no lines", "sku,on_hand\n", "csv", "invalid_request", "counts", "no lines"),
     ("another warehouse", "sku,on_hand,warehouse\nA,1,south\n", "csv", "wrong_warehouse", "line 2", "'south'"),
     ("cut in a line", "sku,on_hand\nA,1\nB,1", "csv", "snapshot_incomplete", "body", "does not end"),
@@ -161,6 +160,49 @@ async def test_a_snapshot_that_cannot_be_used_is_named_and_nothing_is_kept(house
         assert told["errors"][0]["field"] == field, (name, kind, told)
         assert message in told["errors"][0]["message"], (name, kind, told)
     assert (await house.http.get("/v1/reconciliations")).json()["items"] == []
+
+
+async def test_what_cannot_be_read_is_named_and_the_rest_compared(house: House) -> None:
+    await house.operations.openings.book([OpeningRow(sku, "north", 3) for sku in ("C", "D", "E")])
+    at = await now_ms(house)
+    body = "sku,on_hand,price\nA,9,1\nB,-1,1\nC,,1\nD,1,1\nD,2,1\nE,3,1\nE ,3,1\n#rows=7\n"
+    answer = await send(house, body, at)
+    assert answer.status_code == 202
+    assert [(one["field"], one["message"].partition(" (")[0]) for one in answer.json()["skipped"]] == [
+        ("line 3", "on_hand '-1' must not be negative"),
+        ("line 4", "on_hand '' is empty"),
+        ("line 8", "sku 'E ' must not begin or end with a blank"),
+        ("line 6", "sku 'D' was given in line 5 already: none of them is compared"),
+    ]
+    assert answer.json()["notes"] == ["columns not used: 'price'"]
+    told = await done(house, answer.json()["reconciliation_id"])
+    assert differences(told) == {("A", "on_hand"): ("less", "unexplained", 10, 9, -1)}
+    totals = told["totals"]
+    assert [totals[name] for name in ("skus", "skus_skipped", "lines_bad", "partial")] == [2, 3, 3, False]
+    page = await house.http.get(f"/v1/reconciliations/{told['reconciliation_id']}/report.html")
+    assert "3 SKUs not compared, 3 lines not read" in page.text
+    assert not told["whole"]  # what the line without a SKU is about would be taken for missing
+    summed = await done(house, (await send(house, body, at, sum="true")).json()["reconciliation_id"])
+    assert differences(summed) == differences(told)
+    assert [summed["totals"][name] for name in ("skus", "skus_skipped")] == [3, 2]
+
+
+async def test_a_snapshot_of_some_skus(house: House) -> None:
+    at = await now_ms(house)
+    answer = await send(house, '{"sku":"B","on_hand":1}\n', at, "application/x-ndjson", partial="true")
+    told = await done(house, answer.json()["reconciliation_id"])
+    assert differences(told) == {("B", "on_hand"): ("more", "unexplained", 0, 1, 1)}
+    totals = told["totals"]
+    assert [totals[name] for name in ("skus", "partial", "differing_share", "alarm")] == [1, True, 1.0, False]
+    body = {"warehouse": "north", "as_of": text_of(at), "counts": [{"sku": "A", "on_hand": 10}]}
+    answer = await house.http.post("/v1/reconciliations", json=body, params={"partial": "true"})
+    assert (await done(house, answer.json()["reconciliation_id"]))["discrepancies"] == []
+    whole = await house.http.post("/v1/reconciliations", json=body)
+    assert whole.json() != answer.json()  # the same lines say something else
+    # Nothing was compared as a whole: the age of the last comparison is not renewed.
+    assert await house.operations.reconciliations.freshness() == []
+    await done(house, whole.json()["reconciliation_id"])
+    assert len(await house.operations.reconciliations.freshness()) == 1
 
 
 async def test_times_that_cannot_be_compared(house: House) -> None:
@@ -252,7 +294,7 @@ async def test_too_large_and_too_many(house: House) -> None:
 async def taken_in(stores: Stores, on_hand: int, at: int) -> Begun:
     with Spool() as spool:
         spool.add(2, "A", on_hand, None)
-        spool.finish(None)
+        spool.finish(Asked("north", at, None))
         return await stores.operations().reconciliations.begin(Asked("north", at, None), spool)
 
 

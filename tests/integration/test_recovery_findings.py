@@ -3,9 +3,11 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+from structlog.testing import capture_logs
 
 from app.bootstrap import Stores, open_stores
 from app.commands.lost import lost
@@ -148,13 +150,17 @@ async def fork(stores: Stores) -> None:
     await put_back_memory(stores, branch)
 
 
-async def test_fork_the_ledger_s_branch_wins_and_the_other_is_listed(stores: Stores) -> None:
+async def test_fork_the_ledger_s_branch_wins_and_the_other_is_listed(
+    stores: Stores, capsys: pytest.CaptureFixture[str]
+) -> None:
     await fork(stores)
-    assert await found(stores) is Finding.FORK
+    with capture_logs() as logs:
+        assert await found(stores) is Finding.FORK
+    kept = await fetch(stores, "SELECT event ->> 1, lock_id, finding FROM lost_event ORDER BY epoch, n")
+    await listed_as_logged(stores, logs, capsys, events=len(kept))
     await drain(stores)
     assert await differences(stores) == []
-    lost = await fetch(stores, "SELECT event ->> 1, lock_id, finding FROM lost_event ORDER BY epoch, n")
-    assert lost == [
+    assert kept == [
         ("opening", None, "fork"), ("lock", "four", "fork"), ("unlock", "two", "fork"), ("deduct", "one", "fork"),
         ("transfer", None, "fork"), ("transfer_ship", None, "fork"), ("transfer_receive", None, "fork"),
         ("receive", None, "fork"),
@@ -251,11 +257,15 @@ async def go_back_and_trim(stores: Stores) -> None:
     await put_back_ledger(stores)
 
 
-async def test_carry_over_books_what_the_hot_store_holds(stores: Stores) -> None:
+async def test_carry_over_books_what_the_hot_store_holds(
+    stores: Stores, capsys: pytest.CaptureFixture[str]
+) -> None:
     await go_back_and_trim(stores)
     before = await memory_of(stores)
     await stores.client.function_flush()
-    assert await found(stores) is Finding.CARRY_OVER
+    with capture_logs() as logs:
+        assert await found(stores) is Finding.CARRY_OVER
+    await listed_as_logged(stores, logs, capsys, events=0)
     await drain(stores)
     assert await differences(stores) == []
     after = await memory_of(stores)
@@ -304,6 +314,17 @@ async def test_a_branch_that_began_before_what_was_trimmed_is_a_fork(stores: Sto
         stores, "SELECT DISTINCT lock_id FROM lost_event WHERE lock_id IS NOT NULL ORDER BY 1"
     )
     assert [lock_id for (lock_id,) in named] == ["four", "late"]
+
+
+async def listed_as_logged(
+    stores: Stores, logs: list[Any], capsys: pytest.CaptureFixture[str], *, events: int
+) -> None:
+    """`lost list` has as many events as the log said that it keeps for it."""
+    said = [log.get("events", log.get("locks")) for log in logs if log.get("table") == "lost_event"]
+    capsys.readouterr()
+    with commands_on(stores) as opened:
+        assert await lost(as_json=True, data_dir=Path(), open_stores=opened) == 0
+    assert (sum(said), len(json.loads(capsys.readouterr().out)["events"])) == (events, events), logs
 
 
 def _without_versions(memory: dict) -> dict:

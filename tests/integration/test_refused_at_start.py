@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -9,6 +10,8 @@ import redis
 
 from app.bootstrap import Stores, open_api, open_stores
 from app.domain.commands import OpeningRow
+from app.embedded.postgres import EmbeddedPostgres
+from app.embedded.valkey import EmbeddedValkey
 from app.errors import ConfigurationError
 from app.ledger.migrate import check_schema
 from app.recovery.findings import Finding
@@ -139,7 +142,10 @@ async def test_readyz_says_why_and_metrics_show_it(stores: Stores) -> None:
             await gate_open("1.0")
             assert "sellable_epoch 1.0" in (await http.get("/metrics")).text
             await stores.client.function_flush()
+            await says("not loaded yet")
             await stores.gate.load_library()
+            await says("not let in yet")
+            await stores.client.hset(stores.keys.meta, "home", "another run of the server")
             await says("was restarted or replaced")
             await gate_open("0.0")
             await stores.client.hset(stores.keys.meta, "state", "rebuilding")
@@ -149,3 +155,52 @@ async def test_readyz_says_why_and_metrics_show_it(stores: Stores) -> None:
             await stores.recovery().ensure_open()
             await says("ready")
             await gate_open("1.0")
+
+
+# A start without the hot store
+
+
+async def test_a_process_that_starts_without_the_hot_store_serves_as_soon_as_it_is_there(
+    postgres_server: EmbeddedPostgres, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers 503 and says why; then it is checked as at any start, and refuses a server that it may not use."""
+    monkeypatch.setattr("app.bootstrap.api.START_SECONDS_MAX", 0.1)
+    monkeypatch.setattr("app.bootstrap.api.CHECK_SECONDS", 0.01)
+    with servers.scratch() as place:
+        server = EmbeddedValkey(place / "redis", config={"maxmemory-policy": "allkeys-lru"})
+        server.prepare()
+        settings = Settings(redis_url=server.url, database_url=database_url)
+        async with open_api(settings) as served, http_of(served.app) as http:
+            assert "cannot be reached" in await reasons(http)
+            assert (await http.get("/livez")).status_code == 200
+            lock = {"lock_id": "L", "lines": [{"sku": "A", "quantity": 1}]}
+            assert (await http.post("/v1/locks", json=lock)).status_code == 503
+            server.start()
+            try:
+                await until(lambda: says(http, "it must be noeviction"))
+                with redis.Redis.from_url(server.url) as client:
+                    client.config_set("maxmemory-policy", "noeviction")
+                await until(lambda: says(http, "memory is empty"))
+                async with open_stores(server.url, database_url, settings=Settings()) as stores:
+                    await stores.recovery().ensure_open()
+                    await stores.hot.opening([OpeningRow("A", "north", 1)])
+                await until(lambda: says(http, "ready"))
+                assert (await http.post("/v1/locks", json=lock)).status_code == 201
+                served.leave()
+                assert await reasons(http) == "this process is being stopped"
+                assert (await http.get("/v1/locks/L")).status_code == 200
+            finally:
+                server.stop(immediate=True)
+
+
+def http_of(app: Any) -> httpx.AsyncClient:
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+
+
+async def reasons(http: httpx.AsyncClient) -> str:
+    answer = await http.get("/readyz")
+    return " ".join(answer.json()["reasons"]) if answer.status_code == 503 else "ready"
+
+
+async def says(http: httpx.AsyncClient, text: str) -> bool:
+    return text in await reasons(http)

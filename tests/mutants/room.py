@@ -20,6 +20,7 @@ WIDE_LIVES = 60
 TESTS_SECONDS_MAX = 180
 TESTS = (
     "tests/integration/test_functions_locks.py",
+    "tests/integration/test_functions_steps.py",
     "tests/integration/test_functions_bookings.py",
     "tests/integration/test_functions_transfers.py",
     "tests/integration/test_functions_inbox.py",

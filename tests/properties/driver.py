@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.domain.commands import (
+    Accept,
     Adjust,
     Arrival,
     Booking,
@@ -22,22 +23,27 @@ from app.domain.commands import (
     Fact,
     Line,
     Lock,
+    OnTheWay,
     Opening,
     OpeningRow,
     Receive,
+    Remember,
+    Reopen,
     Replace,
     Return,
     Transfer,
     TransferCancel,
+    TransferClose,
     TransferReceive,
     TransferShip,
     TransferStep,
     Unlock,
+    Void,
 )
 from app.domain.commands import Step as CommandStep
 from app.domain.model import Model
 from app.domain.words import OPEN_STATUSES, TRANSFER_ENDED, LockStatus, Place
-from tests.properties.pair import Advance, Forget, ForgetTransfer, Pair, Reopen, Step
+from tests.properties.pair import Advance, Forget, ForgetTransfer, NewEpoch, Pair, Step
 from tests.properties.rig import START_MS, Shard
 
 SKUS = ("A", "b:1/2", "Ä 1")
@@ -50,11 +56,12 @@ _LIVELY = OPEN_STATUSES | {LockStatus.EXPIRED}
 
 _TIMES = (START_MS - 9, START_MS - 5, START_MS + 60, START_MS + 500)
 
-_FACTS = ("received", "shipped", "shipped", "returned", "adjusted") + (
+_FACTS = ("received", "shipped", "shipped", "returned", "adjusted", "regraded") + (
     "transfer_shipped",
     "transfer_received",
 ) * 2
-_STATED = {"returned", "adjusted"}
+_STATED = {"returned", "adjusted", "regraded"}
+_DOCUMENTS = 16
 
 _WEIGHTS = {
     "lock": 18,
@@ -78,8 +85,14 @@ _WEIGHTS = {
     "buffer": 3,
     "advance": 7,
     "forget": 3,
-    "reopen": 1,
-    "fact": 20,
+    "new_epoch": 1,
+    "reopen": 6,
+    "remember": 2,
+    "void": 6,
+    "close": 4,
+    "fact": 26,
+    "report": 14,
+    "accept": 6,
     "count": 4,
     "again": 10,
 }
@@ -154,7 +167,7 @@ class Chooser:
         rng, record = self._rng, self._model.locks.get(lock_id)
         if rng.random() < 0.3:
             return None
-        if record is None or rng.random() < 0.1:
+        if record is None or not record.view.lines or rng.random() < 0.1:
             return self._lines()
         lines = rng.sample(record.view.lines, rng.randint(1, len(record.view.lines)))
         if rng.random() < 0.15:
@@ -182,7 +195,23 @@ class Chooser:
 
     def _deduct(self) -> Deduct:
         lock_id = self._lock_id()
-        return Deduct(lock_id, f"s{self._rng.randrange(4)}", self._lines_of(lock_id))
+        rng = self._rng
+        when = rng.choice((None, None, *_TIMES))
+        only = rng.random() < 0.2
+        return Deduct(lock_id, f"s{rng.randrange(4)}", self._lines_of(lock_id), when, only_if_on_hand=only)
+
+    def _void(self) -> Void:
+        """Mostly a shipment that there was."""
+        rng, lock_id = self._rng, self._lock_id(LockStatus.PARTLY_DEDUCTED, LockStatus.DEDUCTED)
+        shipment_id = f"s{rng.randrange(4)}"
+        op = Deduct(lock_id, shipment_id).op
+        lines = self._model.shipped.get(op) if rng.random() < 0.95 else None
+        return Void(
+            lock_id,
+            shipment_id,
+            lines or (Line(rng.choice(SKUS), 1, WAREHOUSES[0]),),
+            rng.choice((None, *_TIMES)),
+        )
 
     def _confirm(self) -> Confirm:
         return Confirm(self._lock_id(), self._key())
@@ -193,7 +222,25 @@ class Chooser:
     def _replace(self) -> Replace:
         lock_id = self._lock_id()
         lines = self._lines_of(lock_id) if self._rng.random() < 0.5 else None
-        return Replace(lock_id, self._key(), lines or self._lines(), self._ranked())
+        renews, record = self._rng.random() < 0.2, self._model.locks.get(lock_id)
+        version = record.view.version - self._rng.choice((0, 0, 0, 1)) if record else 1
+        return Replace(
+            lock_id,
+            self._key(),
+            lines or self._lines(),
+            self._ranked(),
+            renews,
+            self._ttl_ms() if renews else None,
+            self._rng.choice((None, version)),
+        )
+
+    def _reopen(self) -> Reopen:
+        lock_id = self._lock_id(LockStatus.EXPIRED, LockStatus.RELEASED)
+        return Reopen(lock_id, self._key(), self._ttl_ms())
+
+    def _remember(self) -> Remember:
+        """Mostly an id whose creation is still to come."""
+        return Remember(f"L{self._number + self._rng.choice((1, 1, 0))}")
 
     def _expire(self) -> Expire:
         lock_id = self._lock_id(LockStatus.HELD)
@@ -206,7 +253,7 @@ class Chooser:
         return Advance(self._rng.choice((1, 49, 50, 51, 1000)))
 
     def _document_id(self) -> str:
-        return f"d{self._rng.randrange(40)}"
+        return f"d{self._rng.randrange(_DOCUMENTS)}"
 
     def _bookings(self, *ways: tuple[Place, Place]) -> tuple[Booking, ...]:
         rng, lines = self._rng, []
@@ -219,7 +266,7 @@ class Chooser:
     def _receive(self) -> Receive:
         ways = ((Place.SUPPLIER, Place.AVAILABLE),) * 3 + ((Place.SUPPLIER, Place.DAMAGED),)
         occurred_at = self._rng.choice((None, START_MS - 5))
-        order = self._rng.choice(("", "P1", "P2"))
+        order = self._rng.choice(("P1", "P2"))  # an id without one is what older versions wrote
         return Receive(
             self._document_id(), self._rng.choice(WAREHOUSES), self._bookings(*ways), occurred_at, order
         )
@@ -234,7 +281,9 @@ class Chooser:
         lock_id = self._lock_id(LockStatus.PARTLY_DEDUCTED, LockStatus.DEDUCTED, LockStatus.CONFIRMED)
         record = self._model.locks.get(lock_id)
         lines = []
-        for line in rng.sample(record.view.lines, 1) * rng.choice((1, 1, 2)) if record else ():
+        for line in (
+            rng.sample(record.view.lines, 1) * rng.choice((1, 1, 2)) if record and record.view.lines else ()
+        ):
             units = max(1, rng.choice((line.deducted, 1, 1, line.deducted + 1)))
             target = rng.choice((Place.AVAILABLE, Place.DAMAGED))
             lines.append(Booking(line.sku, Place.CUSTOMER, target, units))
@@ -249,6 +298,7 @@ class Chooser:
             self._bookings(*ways),
             self._lock(),
             rng.choice((None, 5)),
+            rng.choice(("", "", self._lock_id(LockStatus.PARTLY_DEDUCTED, LockStatus.DEDUCTED))),
         )
 
     def _adjust(self) -> Adjust:
@@ -260,7 +310,8 @@ class Chooser:
             when = self._rng.choice((None, *_TIMES))
             return Count(self._document_id(), self._rng.choice(WAREHOUSES), bookings, when, content=counted)
         when = self._rng.choice((None, *_TIMES))
-        return Adjust(self._document_id(), self._rng.choice(WAREHOUSES), bookings, when)
+        only = self._rng.random() < 0.3
+        return Adjust(self._document_id(), self._rng.choice(WAREHOUSES), bookings, when, only)
 
     def _count(self) -> Count:
         """Mostly of one SKU in one place, so that there are many."""
@@ -283,6 +334,7 @@ class Chooser:
                 rng.choice(WAREHOUSES),
                 rng.choice((0, 1, 5, 20)),
                 rng.choice((None, 0, 1, 3)),
+                rng.choice((None, None, "new", 0, 5)),
             )
             for _ in range(rng.choice((1, 2, 3)))
         ]
@@ -332,7 +384,7 @@ class Chooser:
         if kind in {"shipped", "returned"}:
             document = rng.choice(("", self._lock_id(), self._lock_id()))
             record = self._model.locks.get(document)
-            if record and rng.random() < 0.9:
+            if record and record.view.lines and rng.random() < 0.9:
                 line = rng.choice(record.view.lines)
                 sku, warehouse, units = (
                     line.sku,
@@ -367,11 +419,73 @@ class Chooser:
             if kind in _STATED
             else Place.AVAILABLE,
             document,
-            rng.choice(("", f"{told}{rng.randrange(40 if told == 'd' else 4)}")),
+            ""
+            if kind == "regraded"
+            else rng.choice(("", f"{told}{rng.randrange(_DOCUMENTS if told == 'd' else 4)}")),
             rng.choice((None, None, self._next_of("wms", warehouse))),
             rng.choice((None, 'a "reason"')),
             rng.choice(("", "", "", "", "", "", "force", "force", "hold", "pass", "drop")),
+            reporter=rng.choice(("", "", "warehouse", "route")),
+            line_id=rng.choice(("", "", "", "1", "2")),
+            totals=rng.random() < 0.1,
         )
+
+    def _report(self) -> Fact:
+        """Another word on a document that somebody has reported."""
+        rng = self._rng
+        known = [
+            (family, sku, claim)
+            for family, sums in self._model.documents.items()
+            for sku, said in sums.items()
+            for claim in said.claims
+        ]
+        if not known:
+            return self._fact()
+        family, sku, claim = rng.choice(known[-20:])
+        kind, _, rest = family.partition(":")
+        type_, document, told = {
+            "deduct": ("shipped", rest, claim.document),
+            "transfer_ship": ("transfer_shipped", rest, claim.document),
+            "transfer_receive": ("transfer_received", rest, claim.document),
+            "receipt": ("received", *rest.rsplit("{", 1)) if kind == "receipt" else ("", "", ""),
+            "return": ("returned", "", rest),
+            "adjustment": ("adjusted", "", rest),
+        }[kind]
+        state = rng.choice((0, 0, 1)) if type_ in _STATED else 0
+        units = claim.units[state] + rng.choice((0, 0, 0, 1, -1, 4, -claim.units[state] * 2))
+        units = units if type_ == "adjusted" else abs(units)
+        damaged, lost = (claim.units[1], claim.units[2]) if rng.random() < 0.5 else (rng.choice((0, 1)), 0)
+        self._facts += 1
+        return Fact(
+            rng.choice(("wms", "erp")),
+            f"e{self._facts}",
+            type_,
+            rng.choice(_TIMES),
+            rng.choice((claim.warehouse, claim.warehouse, claim.warehouse, *WAREHOUSES)),
+            sku,
+            units or 1,
+            damaged if type_ in {"received", "transfer_received"} else 0,
+            lost if type_ == "transfer_received" else 0,
+            (Place.AVAILABLE, Place.DAMAGED)[state],
+            "" if document.startswith("{") else document,
+            ""
+            if told.startswith("{")
+            else rng.choice((told, told, told, "s9" if type_ == "shipped" else told)),
+            mode=rng.choice(("", "", "", "force")),
+            reporter=rng.choice(("", "", "route", claim.reporter)),
+            line_id=rng.choice(("", "", "1")),
+            totals=rng.random() < 0.25,
+        )
+
+    def _accept(self) -> Accept:
+        """Mostly of something that was reported."""
+        rng = self._rng
+        known = [(family, sku) for family, sums in self._model.documents.items() for sku in sums]
+        family, sku = rng.choice(known[-12:]) if known else ("return:d0", SKUS[0])
+        said = self._model.documents.get(family, {}).get(sku)
+        reporters = sorted(said.reporters()) if said else []
+        self._facts += 1
+        return Accept(f"{self._facts}", family, sku, rng.choice([*reporters, "nobody"]))
 
     def _next_of(self, source: str, warehouse: str) -> int:
         return max(1, self._model.sequences.get((source, warehouse), 0) + self._rng.choice((1, 1, 1, 2, 0)))
@@ -396,6 +510,12 @@ class Chooser:
     def _cancel(self) -> TransferCancel:
         return TransferCancel(self._transfer_id())
 
+    def _close(self) -> TransferClose:
+        ways: tuple[OnTheWay, ...] = ("", "lost", "returned_to_source", "returned_to_source")
+        return TransferClose(
+            self._transfer_id(), in_transit=self._rng.choice(ways), reason=self._rng.choice((None, "x"))
+        )
+
     def _forget_transfer(self) -> ForgetTransfer:
         transfer_id = f"T{max(1, self._transfers - self._rng.randrange(6))}"
         ops = [f"transfer_ship:{transfer_id}{{s{n}" for n in range(5)]
@@ -405,11 +525,11 @@ class Chooser:
     def _forget(self) -> Forget:
         lock_id = self._lock_id(*LockStatus)
         keys = tuple(f"key:k{n}" for n in range(max(0, self._keys - 3), self._keys))
-        ops = (*(f"deduct:{lock_id}{{s{n}" for n in range(4)), *keys)
+        ops = (*(f"{kind}:{lock_id}{{s{n}" for kind in ("deduct", "void") for n in range(4)), *keys)
         return Forget(lock_id, ops if self._rng.random() < 0.7 else ())
 
-    def _reopen(self) -> Reopen:
-        return Reopen()
+    def _new_epoch(self) -> NewEpoch:
+        return NewEpoch()
 
     def _again(self) -> Step:
         """An earlier step once more, exactly."""

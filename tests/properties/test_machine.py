@@ -20,20 +20,24 @@ from app.domain.commands import (
     Extend,
     Line,
     Lock,
+    OnTheWay,
     Opening,
     OpeningRow,
     Receive,
+    Remember,
+    Reopen,
     Replace,
     Return,
     Transfer,
     TransferCancel,
+    TransferClose,
     TransferReceive,
     TransferShip,
     Unlock,
 )
 from app.domain.words import Place
 from tests.properties.driver import LIFE_STEPS, ORDERS, SKUS, WAREHOUSES, live, live_wide
-from tests.properties.pair import Advance, Forget, ForgetTransfer, Pair, Reopen, Step
+from tests.properties.pair import Advance, Forget, ForgetTransfer, NewEpoch, Pair, Step
 from tests.properties.rig import Shard
 
 pytest_plugins = ["tests.properties.fixtures"]
@@ -48,6 +52,8 @@ documents = st.sampled_from(["d1", "d2", "d3", "d4", "d5"])
 warehouses = st.sampled_from(WAREHOUSES)
 ranked = st.lists(warehouses, max_size=3).map(tuple)
 ttls_ms = st.none() | st.integers(1, 100)
+versions = st.none() | st.integers(1, 4)
+ways_out: st.SearchStrategy[OnTheWay] = st.sampled_from(["", "lost", "returned_to_source"])
 wanted = st.builds(Line, st.sampled_from([*SKUS, "unheard of"]), st.integers(1, 6), st.just("") | warehouses)
 lines = st.lists(wanted, min_size=1, max_size=4).map(tuple)
 buffered = st.builds(Line, st.sampled_from([*SKUS, "unheard of"]), st.integers(0, 3))
@@ -128,7 +134,7 @@ class Machine(RuleBasedStateMachine):
     def exchange(self, command: Exchange) -> None:
         self.do(command)
 
-    @rule(command=st.builds(Adjust, documents, warehouses, adjusted))
+    @rule(command=st.builds(Adjust, documents, warehouses, adjusted, only_if_on_hand=st.booleans()))
     def adjust(self, command: Adjust) -> None:
         self.do(command)
 
@@ -148,13 +154,29 @@ class Machine(RuleBasedStateMachine):
     def unlock(self, command: Unlock) -> None:
         self.do(command)
 
-    @rule(command=st.builds(Deduct, lock_ids, st.sampled_from(["s1", "s2"]), st.none() | lines))
+    @rule(
+        command=st.builds(
+            Deduct,
+            lock_ids,
+            st.sampled_from(["s1", "s2"]),
+            st.none() | lines,
+            only_if_on_hand=st.booleans(),
+        )
+    )
     def deduct(self, command: Deduct) -> None:
         self.do(command)
 
-    @rule(command=st.builds(Replace, lock_ids, op_keys, lines, ranked))
+    @rule(command=st.builds(Replace, lock_ids, op_keys, lines, ranked, st.booleans(), ttls_ms, versions))
     def replace(self, command: Replace) -> None:
         self.do(command)
+
+    @rule(command=st.builds(Reopen, lock_ids, op_keys, ttls_ms))
+    def reopen(self, command: Reopen) -> None:
+        self.do(command)
+
+    @rule(lock_id=lock_ids)
+    def remember(self, lock_id: str) -> None:
+        self.do(Remember(lock_id))
 
     @rule(transfer_id=transfer_ids, route=routes, lines=shipped)
     def transfer(self, transfer_id: str, route: list[str], lines: tuple[Line, ...]) -> None:
@@ -176,6 +198,10 @@ class Machine(RuleBasedStateMachine):
     def cancel(self, transfer_id: str) -> None:
         self.do(TransferCancel(transfer_id))
 
+    @rule(transfer_id=transfer_ids, way=ways_out)
+    def close(self, transfer_id: str, way: OnTheWay) -> None:
+        self.do(TransferClose(transfer_id, in_transit=way))
+
     @rule(transfer_id=transfer_ids)
     def forget_transfer(self, transfer_id: str) -> None:
         ops = (f"transfer_ship:{transfer_id}{{s1", f"transfer_receive:{transfer_id}{{r1")
@@ -192,8 +218,8 @@ class Machine(RuleBasedStateMachine):
         self.do(Forget(lock_id, ("key:k1", f"deduct:{lock_id}{{s1")))
 
     @rule()
-    def reopen(self) -> None:
-        self.do(Reopen())
+    def new_epoch(self) -> None:
+        self.do(NewEpoch())
 
     @rule(data=st.data())
     def again(self, data: st.DataObject) -> None:
@@ -249,4 +275,4 @@ def test_a_difference_is_found_and_shrunk_to_a_few_steps(
     findings = (live(proof_shard, f"planted/{number}") for number in range(100))
     finding = next(found for found in findings if found)
     assert re.search("INSUFFICIENT_STOCK|sellable|LOCKED", finding.what)
-    assert len(finding.history) <= 4, str(finding)
+    assert len(finding.history) <= 10, str(finding)

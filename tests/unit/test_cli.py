@@ -1,6 +1,14 @@
+import http.server
 import json
+import os
+import pty
+import re
+import shutil
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +20,10 @@ from typer.testing import CliRunner
 from app.cli import cli
 from app.commands.service import api_headers, find_service
 from app.commands.settings import MASK, settings
+from app.embedded.directory import DirectoryLock
 from app.errors import ConfigurationError, SellableError
+
+pytestmark = pytest.mark.usefixtures("no_settings")
 
 REPLAYABLE = "order_id,sku,quantity,occurred_at\n"
 
@@ -22,12 +33,6 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "rows.csv"
     path.write_text(REPLAYABLE)
     return path
-
-
-@pytest.fixture(autouse=True)
-def _no_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SELLABLE_API_URL", "SELLABLE_REDIS_URL", "SELLABLE_DATABASE_URL", "SELLABLE_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.mark.parametrize(
@@ -124,28 +129,202 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Iterator[Path]:
+    """The data directory of a service that runs."""
+    lock = DirectoryLock(tmp_path)
+    lock.acquire()
+    yield tmp_path
+    lock.release()
+
+
 RUN = {"api": "http://a/", "redis": "redis://r", "database": "postgresql://d", "pids": {}}
 
 
-def test_the_environment_comes_before_run_json(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text(json.dumps(RUN))
-    service = find_service(tmp_path, "api", "redis", environ={"SELLABLE_REDIS_URL": "redis://mine"})
+def test_the_environment_comes_before_run_json(data_dir: Path) -> None:
+    (data_dir / "run.json").write_text(json.dumps(RUN))
+    service = find_service(data_dir, "api", "redis", environ={"SELLABLE_REDIS_URL": "redis://mine"})
     assert (service.api, service.redis, service.database) == ("http://a", "redis://mine", "postgresql://d")
 
 
 @pytest.mark.parametrize(
     ("run", "message"),
     [
-        ("{", "cannot be read"),
-        ("[]", "does not describe"),
-        ("{}", "SELLABLE_API_URL"),
-        ('{"api": "x"}', "http"),
+        (b"", "cannot be read"),
+        (b"{", "cannot be read"),
+        (b"\xff\x00", "cannot be read"),
+        (b"[" * 100_000, "cannot be read"),
+        (b"[]", "does not describe"),
+        (b"5", "does not describe"),
+        (b"{}", "SELLABLE_API_URL"),
+        (b'{"api": 5}', "SELLABLE_API_URL"),
+        (b'{"api": "x"}', "http"),
+        (b'{"api": "http://"}', "http"),
+        (b'{"api": "http://[::"}', "http"),
+        (b'{"api": "http://h:99999"}', "http"),
+        (b'{"api": "http://h:p"}', "http"),
     ],
 )
-def test_a_broken_run_json_is_one_sentence(run: str, message: str, tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text(run)
-    with pytest.raises(ConfigurationError, match=message):
-        find_service(tmp_path, "api", environ={})
+def test_a_broken_run_json_is_one_sentence(run: bytes, message: str, data_dir: Path, file: Path) -> None:
+    (data_dir / "run.json").write_bytes(run)
+    done = CliRunner().invoke(cli, ["replay", str(file), "--data-dir", str(data_dir)])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith("sellable: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_run_json_of_a_service_that_is_gone_leads_nowhere(data_dir: Path, tmp_path: Path) -> None:
+    """What it names may be the service that the directory was copied from."""
+    (data_dir / "run.json").write_text(json.dumps(RUN))
+    copied = tmp_path / "copied"
+    shutil.copytree(data_dir, copied, ignore=shutil.ignore_patterns("copied"))
+    with pytest.raises(ConfigurationError, match=r"run\.json was left behind .* or was copied"):
+        find_service(copied, "api", environ={})
+    assert find_service(copied, "api", environ={"SELLABLE_API_URL": "http://b"}).api == "http://b"
+    assert find_service(data_dir, "api", environ={}).api == "http://a"
+
+
+def test_commands_go_past_proxies_and_certificates_of_the_environment(
+    data_dir: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "socks5://127.0.0.1:1")  # for which a library would be needed
+    monkeypatch.setenv("NO_PROXY", "[::1")
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere")
+    file.write_text(REPLAYABLE + "o1,A,1,2025-01-31T10:00:00Z\n")
+    with answering_404() as url:
+        (data_dir / "run.json").write_text(json.dumps(RUN | {"api": url}))
+        done = CliRunner().invoke(cli, ["replay", str(file), "--data-dir", str(data_dir)])
+    assert done.exit_code == 3, done.output
+    assert "status 404" in done.output
+
+
+@contextmanager
+def answering_404() -> Iterator[str]:
+    """A server that knows nothing."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["up", "--data-dir", "a\udcffb"], r"--data-dir: the path '.*a\\xffb' is not UTF-8 text"),
+        (["verify", "--data-dir", "a\nb"], r"--data-dir: the path '.*a\\nb' has a line break"),
+        (
+            ["up", "--data-dir", "a\x1bb"],
+            r"--data-dir: the path '.*a\\x1bb' has a line break or another control",
+        ),
+        (["import-stock", "a\udcffb"], r"file: the path '.*a\\xffb' is not UTF-8 text"),
+        (["reconciliations", "show", "x", "--html", "a\udcffb"], r"--html: the path .* is not UTF-8 text"),
+    ],
+)
+def test_a_path_that_cannot_be_written_down_is_refused(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a\udcffb").write_text("")
+    done = CliRunner().invoke(cli, arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert re.fullmatch(rf"sellable: {said}.*: choose another\n", done.stderr)
+
+
+def test_so_is_a_current_directory_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    done = CliRunner().invoke(cli, ["up"])
+    assert done.exit_code == 2
+    assert done.stderr.endswith(" begins in the current directory, which is gone: choose another\n")
+
+
+NO_ROOM = "sellable: what is printed cannot be written: No space left on device\n"
+
+
+def run_shell(script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script of the shell in which `$@` is our command."""
+    command = ["/bin/sh", "-c", script, "sh", sys.executable, "-m", "app"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "said"),
+    [
+        ('"$@" settings --json > /dev/full', 1, NO_ROOM),
+        ('"$@" settings >&-', 0, ""),
+        ('"$@" settings <&- >&- 2>&-', 0, ""),
+        ('"$@" verify --data-dir /nowhere 2>&-', 4, ""),
+        ('"$@" verify --data-dir /nowhere 2> /dev/full', 4, ""),
+        ('{ "$@" settings --json; echo $? >&2; } | true', 0, "1\n"),
+    ],
+)
+def test_output_that_cannot_be_written_is_no_traceback(script: str, code: int, said: str) -> None:
+    done = run_shell(script)
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data directory as `up` leaves it, with a file of somebody else's in it."""
+    place = tmp_path / "data"
+    for folder in ("redis", "postgres/data", "logs"):
+        (place / folder).mkdir(parents=True)
+    names = ("lock", "members.lock", "members.json", "filled", "redis/lock", "redis/password", "redis/dump")
+    for name in (*names, "postgres/lock", "postgres/password", "logs/up.log", "logs/up.log.old", "mine"):
+        (place / name).touch()
+    return place
+
+
+def test_data_is_reset_when_it_is_said_twice(data: Path) -> None:
+    refused = CliRunner().invoke(cli, ["reset-data", "--data-dir", str(data)], input="yes\n")
+    assert refused.exit_code == 1
+    assert "only after a question on a terminal, or with --yes" in refused.stderr
+    assert (data / "redis" / "dump").exists()
+    done = CliRunner().invoke(cli, ["reset-data", "--data-dir", str(data), "--yes"])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout == f"deleted the data in {data}; it also holds, and keeps: mine\n"
+    assert [path.name for path in data.iterdir()] == ["mine"]
+
+
+def test_data_is_kept_while_it_is_used_or_if_it_is_none_of_ours(data: Path, tmp_path: Path) -> None:
+    lock = DirectoryLock(data)
+    lock.acquire()
+    used = CliRunner().invoke(cli, ["reset-data", "--data-dir", str(data), "--yes"])
+    lock.release()
+    assert used.exit_code == 1
+    assert "is in use by a running `sellable up`" in used.stderr
+    (tmp_path / "home" / "redis").mkdir(parents=True)
+    (tmp_path / "home" / "lock").touch()
+    other = CliRunner().invoke(cli, ["reset-data", "--data-dir", str(tmp_path / "home"), "--yes"])
+    assert other.exit_code == 1
+    assert "is no data directory of `sellable up`: nothing was deleted" in other.stderr
+    for kept in (data / "redis" / "dump", tmp_path / "home" / "redis"):
+        assert kept.exists()
+
+
+@pytest.mark.parametrize(("answer", "deleted"), [("yes\n", True), ("no\n", False), ("\x04", False)])
+def test_the_question_is_asked_on_a_terminal(answer: str, data: Path, *, deleted: bool) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, answer.encode())
+    command = [sys.executable, "-m", "app", "reset-data", "--data-dir", str(data)]
+    done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, check=False)
+    os.close(ours)
+    os.close(theirs)
+    assert f"every count, lock and event of {data}" in done.stderr
+    assert done.returncode == (0 if deleted else 1)
+    assert (data / "redis").exists() is not deleted
 
 
 def test_the_key_is_sent_as_a_bearer() -> None:
@@ -165,6 +344,25 @@ def test_settings_lists_each_one_and_hides_secrets(capsys: pytest.CaptureFixture
     table = capsys.readouterr().out
     assert "hidden" not in table
     assert all(name in table for name in listed)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("REDIS_URL", "redis+cluster://a:1,b:2", "begins with redis+cluster://, which is not supported"),
+        ("DATABASE_URL", "postgresql://u:s3cret@h/d?sslmode=on", "has sslmode=on, which must be one of"),
+        ("API_KEYS", "shop:s3cret:everything", "the scopes of the key shop must be some of read"),
+        ("OUTBOX_MAX", "many", "is not usable"),
+    ],
+)
+def test_settings_refuses_what_a_process_would_refuse(name: str, value: str, said: str) -> None:
+    done = CliRunner().invoke(cli, ["settings"], env={f"SELLABLE_{name}": value})
+    assert done.exit_code == 1
+    assert f"SELLABLE_{name}" in done.stdout
+    assert done.stderr.startswith(f"sellable: SELLABLE_{name} ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "s3cret" not in done.output
 
 
 def test_settings_takes_json(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,10 @@ from app.domain.commands import (
     Lock,
     Opening,
     OpeningRow,
+    Reopen,
     Replace,
     Unlock,
+    Void,
 )
 from app.domain.model import Model
 from app.domain.outcomes import Outcome
@@ -35,6 +37,7 @@ STEPS: dict[str, Callable[[], Command]] = {
     "deduct": lambda: Deduct("one", "s-all"),
     "deduct some": lambda: Deduct("one", "s-some", SOME),
     "replace": lambda: Replace("one", "k2", (Line("A", 5),)),
+    "reopen": lambda: Reopen("one", ttl_ms=5_000),
     "expire": lambda: Expire("one"),
 }
 WAYS: dict[str, list[Command]] = {
@@ -102,6 +105,15 @@ def test_unlocking_again_what_an_unlock_ended_as_deducted() -> None:
     assert model.apply(Unlock("one"), LATER).outcome is Outcome.UNLOCKED
     assert model.locks["one"].view.status is LockStatus.DEDUCTED
     assert model.apply(Unlock("one"), LATER).outcome is Outcome.UNCHANGED
+
+
+def test_voiding_what_never_left() -> None:
+    whole, half = model_in("deducted"), model_in("partly_deducted")
+    assert whole.apply(Void("one", "s1", (Line("A", 4, "north"),)), LATER).outcome is Outcome.VOIDED
+    assert whole.locks["one"].view.status is LockStatus.CONFIRMED
+    assert half.apply(Deduct("one", "s2"), LATER).outcome is Outcome.DEDUCTED
+    assert half.apply(Void("one", "s1", (Line("A", 1, "north"),)), LATER).outcome is Outcome.VOIDED
+    assert half.locks["one"].view.status is LockStatus.PARTLY_DEDUCTED
 
 
 def test_the_drawing_has_the_transitions_of_the_table() -> None:

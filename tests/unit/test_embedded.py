@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from app.embedded import accounts, process
-from app.embedded.directory import DirectoryLock, make_private, secret, write_private
-from app.embedded.process import Program, User
+from app.embedded import directory as directories
+from app.embedded import process
+from app.embedded.directory import DirectoryLock, has_owner, make_private, secret, write_private
+from app.embedded.places import SOCKET_DIRECTORY_BYTES_MAX, SocketDirectory, can_pass, make_own, may
+from app.embedded.process import Patience, Program, User
 from app.embedded.server import Exit
 from app.embedded.valkey import EmbeddedValkey
 from app.errors import ConfigurationError
@@ -127,19 +129,127 @@ def test_running_to_the_end_has_a_limit(place: Path) -> None:
 def test_rights_of_another_user(place: Path, mode: int, owner: int, *, allowed: bool) -> None:
     place.chmod(mode)
     os.chown(place, owner, 0)
-    assert accounts.may(User("somebody", 4242, 4242), place, 1) is allowed
+    assert may(User("somebody", 4242, 4242), place, 1) is allowed
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root opens ways")
-def test_a_way_is_opened_by_no_more_than_passing(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives directories away")
+def test_a_way_is_as_open_as_its_narrowest_part(place: Path) -> None:
     deep = place / "a" / "b"
     deep.mkdir(parents=True)
-    place.chmod(0o700)
-    deep.chmod(0o750)
-    accounts.let_through(User("somebody", 4242, 4242), deep)
-    assert place.stat().st_mode & 0o777 == 0o701
-    assert deep.stat().st_mode & 0o777 == 0o751
-    assert f"made {place} passable" in caplog.text
+    somebody = User("somebody", 4242, 4242)
+    assert not can_pass(somebody, deep)
+    place.chmod(0o711)
+    assert can_pass(somebody, deep)
+
+
+def test_a_socket_goes_where_its_path_is_short_enough(place: Path) -> None:
+    near = SocketDirectory(place)
+    near.make()
+    assert near.path == place / "socket"
+    for name in ("x" * SOCKET_DIRECTORY_BYTES_MAX, "a,b"):  # a comma parts two hosts in a URL of Postgres
+        far = SocketDirectory(place / name)
+        far.make()
+        assert len(os.fsencode(far.path)) <= SOCKET_DIRECTORY_BYTES_MAX
+        assert far.path.stat().st_mode & 0o777 == 0o700
+        there = far.path
+        again = SocketDirectory(place / name)
+        again.make()
+        assert again.path == there, "a crash leaves one folder, not one more each time"
+        far.remove()
+        assert not there.exists()
+    near.remove()
+    assert near.path.exists()
+
+
+def test_nothing_of_anybody_else_s_is_taken(place: Path) -> None:
+    (place / "real").mkdir()
+    (place / "link").symlink_to(place / "real")
+    (place / "file").touch()
+    assert not make_own(place / "link")
+    assert not make_own(place / "file")
+    assert make_own(place / "real")
+    if os.geteuid() == 0:
+        os.chown(place / "real", 4242, 4242)
+        assert not make_own(place / "real")
+        assert make_own(place / "real", User("somebody", 4242, 4242))
+
+
+LOCKED = """\
+2026-01-01 10:00:00.000 UTC [7] FATAL:  lock file "/x/.s.PGSQL.5432.lock" already exists
+2026-01-01 10:00:00.000 UTC [7] HINT:  Is another postmaster (PID 1) using it?
+2026-01-01 10:00:00.000 UTC [7] LOG:  database system is shut down
+"""
+BROKEN = """\
+2026-01-01 10:00:00.000 UTC [7] PANIC:  could not locate a valid checkpoint record
+2026-01-01 10:00:00.000 UTC [6] LOG:  startup process was terminated by signal 6
+"""
+NOT_MADE = """\
+initdb: error: could not create directory
+initdb: removing data directory
+"""
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        ("one\ntwo\n\n", "two"),
+        ("", ""),
+        (LOCKED, 'lock file "/x/.s.PGSQL.5432.lock" already exists'),
+        (BROKEN, "could not locate a valid checkpoint record"),
+        (NOT_MADE, "could not create directory"),
+    ],
+)
+def test_the_reason_of_an_end_is_what_was_fatal(log: str, reason: str, place: Path) -> None:
+    (place / "log").write_text(log)
+    assert process.reason(place / "log") == reason
+
+
+def test_who_was_stopped_has_not_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(process.time, "monotonic", lambda: now)
+    patience = Patience(2.0)
+    now += 3600.0  # a laptop that slept, SIGSTOP
+    assert not patience.is_over
+    now += 0.9
+    assert not patience.is_over
+    now += 0.9
+    assert patience.is_over
+    patience.renew()
+    assert not patience.is_over
+
+
+@pytest.mark.parametrize("members", ["", "{", "5", "{}", '[["a", "b", "c"]]', "[[1]]", "null", "\x00"])
+def test_a_record_of_members_that_cannot_be_read_names_nobody(members: str, place: Path) -> None:
+    (place / "members.json").write_text(members)
+    lock = DirectoryLock(place)
+    lock.acquire()
+    holder = process.spawn(_sleeper(place), extra_fds=(lock.fd,))
+    lock.release()
+    lock._members = os.open(place / "members.lock", os.O_RDWR)
+    assert lock._recorded() == {}
+    lock.release()
+    process.halt([holder], process.GENTLE)
+
+
+def test_a_directory_has_an_owner_while_it_is_held(place: Path) -> None:
+    assert not has_owner(place)
+    lock = DirectoryLock(place)
+    lock.acquire()
+    assert has_owner(place)
+    lock.release()
+    assert not has_owner(place)
+    assert not has_owner(place / "lock")
+    assert not has_owner(place / "not there")
+
+
+def test_a_lock_that_was_deleted_meanwhile_is_none(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lock_late(descriptor: int, _limit_seconds: float) -> bool:
+        (place / "lock").unlink()
+        return directories._try_lock(descriptor)
+
+    monkeypatch.setattr(directories, "_lock_within", lock_late)
+    with pytest.raises(ConfigurationError, match="in use"):
+        DirectoryLock(place).acquire()
 
 
 @pytest.mark.parametrize(

@@ -145,11 +145,15 @@ def test_the_original_answer_is_kept_whatever_becomes_of_the_lock() -> None:
     model = Model()
     model.apply(TEN[0], 0)
     first = model.apply(LOCK[0], 0)
-    for command in (Extend("L", "", 9), Replace("L", "k", (Line("A", 1),)), Confirm("L"), Deduct("L", "s")):
+    for command in (Extend("L", "", 9), Replace("L", "k", (Line("A", 1),)), Confirm("L")):
         model.apply(command, 1)
         again = model.apply(LOCK[0], 2)
         assert (again.outcome, again.lock) == (O.REPEATED, first.lock)
         assert again.current_status == model.locks["L"].view.status
+    model.apply(Deduct("L", "s"), 1)
+    ended = model.apply(LOCK[0], 2)  # it has ended: its real state, so that nobody takes it for held
+    assert (ended.outcome, ended.lock) == (O.REPEATED, model.locks["L"].view)
+    assert (ended.current_status, ended.original_status) == ("deducted", "held")
 
 
 def test_a_lock_that_expired_is_sourced_again_as_asked() -> None:

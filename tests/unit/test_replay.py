@@ -1,4 +1,5 @@
 import asyncio
+import csv
 import json
 import socket
 import threading
@@ -88,7 +89,7 @@ class Service:
 
 
 @pytest.fixture
-def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+def service(held_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     fake = Service()
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(fake, log_level="critical", lifespan="off", ws="none", interface="asgi3")
@@ -97,7 +98,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
     thread.start()
     monkeypatch.delenv("SELLABLE_API_URL", raising=False)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    (tmp_path / "run.json").write_text(json.dumps({"api": url}))
+    (held_dir / "run.json").write_text(json.dumps({"api": url}))
     yield fake
     server.should_exit = True
     thread.join()
@@ -234,10 +235,100 @@ BAD = {
 @pytest.mark.parametrize("case", BAD)
 async def test_a_bad_line_is_named_and_the_rest_goes_on(case: str, service: Service, run: Run) -> None:
     service.stock = {"A": 5}
-    code, figures = await run(f"1,A,1,{AT}\n{BAD[case]}\n3,A,1,{AT}\n")
+    code, figures = await run(f"0,A,1,{AT}\n{BAD[case]}\n3,A,1,{AT}\n")
     assert code == 3
     assert run.err.startswith("line 3: ")
     assert picked(figures, "rows", "bad_lines", "locked", "failed") == [3, 1, 2, 1]
+
+
+OTHERS = f"1,A,1,{AT}\n2,A,1,{AT}\n1,A,1,{AT},,return,\n"
+INCOMPLETE: dict[str, tuple[str, list[str], int]] = {
+    # what is said of order 1 besides; the documents that are sent; and the bad line
+    "a bad SKU": (f"1,A ,1,{AT}\n", ["2", "return 1"], 5),
+    "a bad quantity": (f"1,A,1.5,{AT}\n", ["2", "return 1"], 5),
+    "a bad quantity of a return": (f"1,A,-1,{AT},,return,\n", ["1", "2"], 5),
+    "a bad time": ("1,A,1,yesterday\n", ["2", "return 1"], 5),
+    "a kind that is none": (f"1,A,1,{AT},,gift,\n", ["2"], 5),
+    "too few fields": ("1,A\n", ["2"], 5),
+    "no proper CSV": (f'1,A,1,{AT},,,"a"b\n', ["2", "return 1"], 5),
+    "no end": (f"1,A,1,{AT}", ["2"], 5),
+    "no end, and no order": ("1", ["2"], 5),
+    "an ambiguous number": (f"1,A,1.250,{AT}\n", ["2", "return 1"], 5),
+    "no order": (f",A,1,{AT}\n", ["1", "2", "return 1"], 5),
+}
+
+
+@pytest.mark.parametrize("case", INCOMPLETE)
+async def test_an_order_with_a_bad_line_is_not_booked_at_all(case: str, service: Service, run: Run) -> None:
+    service.stock, service.warehouses = {"A": 9}, {"A": ["x"]}
+    line, sent, bad_line = INCOMPLETE[case]
+    code, figures = await run(OTHERS + line)
+    assert code == 3
+    orders = [
+        *service.lock_order,
+        *(f"return {body['return_id']}" for _, body in service.posted if body and "return_id" in body),
+    ]
+    assert orders == sent
+    assert f"failed: line {bad_line} of it is bad, so none of it was booked" in run.err or len(sent) == 3
+    assert picked(figures, "bad_lines", "failed") == [1, 1 + 3 - len(sent)]
+
+
+async def test_it_completes_with_the_corrected_file(service: Service, run: Run) -> None:
+    service.stock = {"A": 9, "B": 9}
+    await run(f"1,A,1,{AT}\n1,B,one,{AT}\n2,A,1,{AT}\n")
+    code, figures = await run(f"1,A,1,{AT}\n1,B,1,{AT}\n2,A,1,{AT}\n")
+    assert (code, figures["locked"]) == (0, 2)
+    assert [len(service.locks[key]["lines"]) for key in "12"] == [2, 1]
+
+
+async def test_a_number_that_was_decided_late_keeps_its_place(service: Service, run: Run) -> None:
+    service.stock = {"A": 99}
+    await run(f"1,A,3.000,{AT}\n2,A,1,{AT}\n1,A,1,{AT}\n3,A,2.0,{AT}\n")
+    assert service.lock_order == ["1", "2", "3"]
+    assert [line["quantity"] for line in service.locks["1"]["lines"]] == [3, 1]
+
+
+async def test_what_is_refused_is_named(service: Service, run: Run) -> None:
+    service.stock = {"A": 5}
+    service.refusals = {"/v1/locks/0/confirm": (500, {})}
+    rows = f"0,A,1,{AT}\n" + "".join(f"o{number},A,9,{AT}\n" for number in range(30))
+    report = run.data_dir / "report.csv"
+    await run(rows + f"bad,A,x,{AT}\n", report=report)
+    said = run.err.splitlines()
+    assert said[0].startswith("line 33: quantity 'x'")
+    assert said[1:3] == ["order 0 failed: status 500 (500)", "order o0 refused: not enough of A"]
+    assert said[21:] == [f"and 11 more refused or failed: {report} names them all"]
+    written = list(csv.reader(report.read_text(encoding="utf-8").splitlines()))
+    assert written[0] == ["line", "order_id", "kind", "result", "why"]
+    assert written[1][:4] == ["33", "bad", "order", "bad line"]
+    assert written[2] == ["2", "0", "order", "failed", "status 500 (500)"]
+    assert written[3:] == [
+        [str(number + 3), f"o{number}", "order", "refused", "not enough of A"] for number in range(30)
+    ]
+
+
+async def test_without_a_report_it_says_how_to_have_one(service: Service, run: Run) -> None:
+    await run("".join(f"o{number},A,9,{AT}\n" for number in range(21)))
+    assert service.lock_order[-1] == "o20"
+    assert run.err.splitlines()[20:] == ["and 1 more refused or failed: --report FILE names them all"]
+
+
+async def test_a_report_that_cannot_be_written(service: Service, run: Run) -> None:
+    del service
+    with pytest.raises(SellableError, match="cannot be written"):
+        await run("", report=run.data_dir / "none" / "report.csv")
+
+
+@pytest.mark.parametrize(
+    ("days", "warned"),
+    [("321", True), ("21", True), ("123", False), ("1", False), ("1112", False), ("3231", False)],
+)
+async def test_a_newest_first_file_gets_a_warning(
+    days: str, warned: bool, service: Service, run: Run
+) -> None:
+    service.stock = {"A": 9}
+    await run("".join(f"{n},A,1,2025-01-0{day}T08:30:00Z\n" for n, day in enumerate(days)))
+    assert ("the newest rows come first" in run.err) == warned
 
 
 async def test_an_order_of_too_many_lines_fails_by_name(service: Service, run: Run) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from app.api.api_keys import read_api_keys
+from app.api.api_keys import keys_of
 from app.api.auth import ApiKeys
 from app.api.hot.checkout import Checkout
 from app.api.hot.handlers import HotCounts
@@ -29,12 +29,14 @@ def build_hot(
     level: Callable[[], Durability],
     ring: Ring | None = None,
     on_shut: Callable[[], None] = lambda: None,
+    keys: ApiKeys | None = None,
 ) -> tuple[HotRoutes, Line]:
     """Return the hot routes and the line that they use, which is not started yet.
 
-    `on_shut` is called when it may be another server, or another epoch, from now on.
+    `on_shut` is called when it may be another server, or another epoch, from now on. `keys` are those of the
+    settings, where others use them, too.
     """
-    keys = ApiKeys(read_api_keys(settings.api_keys.get_secret_value()))
+    keys = keys or ApiKeys(keys_of(settings))
     counts = HotCounts()
     pages = Pages(
         keys, counts, cache_control=settings.cache_control, stale_seconds_max=settings.stale_seconds_max

@@ -14,7 +14,7 @@ from hiredis import ReplyError
 
 from app.api import problems
 from app.api.auth import ApiKeys
-from app.api.hot.handlers import Decline, HotCounts, HotRequest, Respond, head_of
+from app.api.hot.handlers import Decline, HotCounts, HotRequest, Respond, send_problem
 from app.api.problems import Problem, ProblemError
 from app.api.strict import decode_percent
 from app.api.views import wire_position
@@ -202,10 +202,13 @@ class Checkout:
         decline: Decline,
     ) -> None:
         try:
-            who = self._keys.check(request.header(b"authorization"), "checkout")
+            key = request.key = self._keys.check(
+                request.header(b"authorization"), "checkout", request.address, is_counted=request.is_counted
+            )
         except ProblemError as error:
             _send_problem(error.problem, respond, self._counts, route)
             return
+        who, request.is_counted = key.name if key else "", True
         echo, epoch, began = args[0], self._line.epoch, perf_counter()
 
         def on_reply(reply: Any) -> None:
@@ -213,6 +216,9 @@ class Checkout:
                 if epoch == self._line.epoch:
                     self._line.doubt()
                 decline()  # nothing was changed, and the application asks for the epoch first
+                return
+            if type(reply) is list and reply[0] == Outcome.UNKNOWN_LOCK:
+                decline()  # the hot store may have forgotten it: the application asks the ledger
                 return
             try:
                 if self._ring is not None and type(reply) is list and reply[1] == echo:
@@ -263,19 +269,29 @@ def _step_body(reply: list[str], level: Durability) -> bytes:
         for sku, warehouse, quantity, deducted in _lines.decode(reply[5])
     )
     expires_at = f'"{time_text(int(reply[4]))}"' if reply[4] else "null"
-    more = (
-        f',"current_status":"{reply[-1] if len(reply) > 6 else reply[3]}"' if reply[0] == "REPEATED" else ""
-    )
+    more = _more_of_step(reply) if reply[0] == "REPEATED" or len(reply) > 7 else ""
     return (
         f'{{"lock_id":"{reply[1]}","status":"{reply[3]}","expires_at":{expires_at},"lines":[{lines}],'
-        f'"position":"{wire_position(reply[2])}","durability":"{level}"{more}}}'
+        f'"version":{reply[6]},"position":"{wire_position(reply[2])}","durability":"{level}"{more}}}'
     ).encode()
+
+
+def _more_of_step(reply: list[str]) -> str:
+    """Return what a repeat, or a shipment beyond what was on hand, says besides."""
+    status, beyond, original = replies.more_of(reply)
+    text = ""
+    if beyond:
+        taken = (one._asdict() for one in replies.beyond_of(beyond))
+        text += f',"beyond_on_hand":{msgspec.json.encode(list(taken)).decode()}'
+    if reply[0] == "REPEATED":
+        text += f',"current_status":"{status or reply[3]}"'
+    return text + (f',"original_status":"{original}"' if original else "")
 
 
 def _answer_of(reply: Any, echo: object) -> Answer:
     """Return the answer, or raise what the reply means: it did not run, or nobody knows."""
     if isinstance(reply, ReplyError):
-        raise meaning_of(str(reply))
+        raise meaning_of(reply)
     if isinstance(reply, Exception):
         raise reply
     if reply[0] in REFUSED_BY_GATE:
@@ -286,7 +302,5 @@ def _answer_of(reply: Any, echo: object) -> Answer:
 
 
 def _send_problem(problem: Problem, respond: Respond, counts: HotCounts, route: str) -> None:
-    body = problem.body()
-    more = [(name.lower().encode(), value.encode()) for name, value in problem.all_headers().items()]
     counts.count("POST", route, problem.status)
-    respond(problem.status, head_of(problems.MEDIA_TYPE.encode(), len(body), *more), body)
+    send_problem(problem, respond)

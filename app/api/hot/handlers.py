@@ -9,6 +9,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from app.api import problems
+from app.api.api_keys import ApiKey
+from app.api.problems import Problem
 from app.telemetry import Latency
 
 Respond = Callable[[int, bytes, bytes], None]
@@ -35,6 +38,12 @@ class HotRequest:
     body: bytes = b""
     is_plain: bool = False
     """Whether it surely has none of CLOSER_LOOK_HEADERS."""
+    address: str = ""
+    """Where it comes from."""
+    key: ApiKey | None = None
+    """Whose it is, once that was found out."""
+    is_counted: bool = False
+    """Whether it was counted against its key's rate: the application need not do so again."""
 
     def all(self, name: bytes) -> list[bytes]:
         """Return every value of a header."""
@@ -77,6 +86,13 @@ class HotCounts:
         """Note what one command came to."""
         key = (command, outcome)
         self.outcomes[key] = self.outcomes.get(key, 0) + 1
+
+
+def send_problem(problem: Problem, respond: Respond) -> None:
+    """Answer with a problem, as the application would."""
+    body = problem.body()
+    more = [(name.lower().encode(), value.encode()) for name, value in problem.all_headers().items()]
+    respond(problem.status, head_of(problems.MEDIA_TYPE.encode(), len(body), *more), body)
 
 
 def head_of(content_type: bytes, length: int, *more: tuple[bytes, bytes]) -> bytes:

@@ -8,7 +8,7 @@ from time import perf_counter
 import msgspec
 
 from app.api.auth import ApiKeys
-from app.api.hot.handlers import Decline, HotCounts, HotRequest, Respond, head_of
+from app.api.hot.handlers import Decline, HotCounts, HotRequest, Respond, head_of, send_problem
 from app.api.problems import ProblemError
 from app.api.strict import decode_percent
 from app.domain.codes import check_sku
@@ -122,8 +122,10 @@ class Pages:
     def one(self, request: HotRequest, respond: Respond, decline: Decline) -> None:
         """GET and HEAD /v1/availability/{sku}."""
         sku = self._sku_of(request.target)
-        if sku is None or not self._may_read(request):
+        if sku is None:
             decline()
+            return
+        if not self._admits(request, _ROUTE_ONE, respond):
             return
         entry = self.cache.get(sku)
         if entry is not None and self.cache.is_right(entry):
@@ -139,8 +141,10 @@ class Pages:
     def many(self, request: HotRequest, respond: Respond, decline: Decline) -> None:
         """GET /v1/availability?sku=A&sku=B, of SKUs that need no decoding."""
         skus = _plain_skus(request.target[len(MANY) :])
-        if skus is None or request.method != b"GET" or not self._may_read(request) or self.cache.is_away():
+        if skus is None or request.method != b"GET" or self.cache.is_away():
             decline()
+            return
+        if not self._admits(request, _ROUTE_MANY, respond):
             return
         found: dict[str, Entry[PageBytes] | None] = {}
         missing = []
@@ -242,14 +246,19 @@ class Pages:
             200, head_of(_JSON, len(body), (b"cache-control", self._cache_control.encode("latin-1"))), body
         )
 
-    def _may_read(self, request: HotRequest) -> bool:
-        """Whether the key covers reading; if not, the application says what is wrong."""
+    def _admits(self, request: HotRequest, route: str, respond: Respond) -> bool:
+        """Whether the caller may read, now; if not, that was answered."""
         if self._keys.open:
             return True
         try:
-            self._keys.check(request.header(b"authorization"), "read")
-        except ProblemError:
+            request.key = self._keys.check(
+                request.header(b"authorization"), "read", request.address, is_counted=request.is_counted
+            )
+        except ProblemError as error:
+            self._counts.count(request.method.decode(), route, error.problem.status)
+            send_problem(error.problem, respond)
             return False
+        request.is_counted = True
         return True
 
     def _remember(self, target: bytes, entry: Entry[PageBytes]) -> None:

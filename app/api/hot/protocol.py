@@ -68,11 +68,13 @@ class HotProtocol(HttpToolsProtocol):
         self._idle_since = 0.0
         self._idle_timer: TimerHandle | None = None
         self._running: RequestResponseCycle | None = None
+        self._address = ""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin."""
         super().connection_made(transport)
         self.flow = _Flow(transport, self.pipeline)
+        self._address = str(self.client[0]) if self.client else ""
 
     def data_received(self, data: bytes) -> None:
         """Take bytes: a whole request that was met before, or whose header block was, goes past the parser."""
@@ -111,7 +113,7 @@ class HotProtocol(HttpToolsProtocol):
         if handler is None:
             return False
         self._unset_keepalive_if_required()
-        request = HotRequest(method, target, known.headers, is_plain=known.is_plain)
+        request = HotRequest(method, target, known.headers, is_plain=known.is_plain, address=self._address)
         hot_cycle = HotCycle(self, handler, request, keep_alive=True)
         hot_cycle.body, hot_cycle.more_body = body, False
         self.cycle = cast("RequestResponseCycle", hot_cycle)
@@ -172,7 +174,9 @@ class HotProtocol(HttpToolsProtocol):
             self._make_scope()
             super().on_headers_complete()
             return
-        request = HotRequest(self._method, self.url, self.headers, is_plain=self._is_plain)
+        request = HotRequest(
+            self._method, self.url, self.headers, is_plain=self._is_plain, address=self._address
+        )
         self._may_learn = self.parser.should_keep_alive()
         self.cycle = cast(
             "RequestResponseCycle", HotCycle(self, handler, request, keep_alive=self._may_learn)
@@ -339,7 +343,7 @@ class HotProtocol(HttpToolsProtocol):
             "scheme": self.scheme,
             "root_path": self.root_path,
             "headers": list(request.headers),
-            "state": self.app_state.copy(),
+            "state": {**self.app_state, "is_counted": request.is_counted},
             "method": request.method.decode("ascii"),
             "path": self.root_path + (unquote(path) if "%" in path else path),
             "raw_path": self.root_path.encode("ascii") + parsed.path,

@@ -17,8 +17,17 @@ class ReturnLineReply(Reply):
     condition: Literal["sellable", "damaged"]
 
 
+class WaitingReply(Reply):
+    """What other reporters of the document say otherwise of: see the mismatches."""
+
+    sku: str
+    warehouse: str
+
+
 class ReturnReply(Written):
     """A booked return."""
+
+    waiting: list[WaitingReply] = Field([], description="what others say otherwise of; only if any")
 
     return_id: str
     warehouse: str
@@ -52,6 +61,8 @@ class AdjustmentLineReply(Reply):
 
 class AdjustmentReply(Written):
     """A booked adjustment."""
+
+    waiting: list[WaitingReply] = Field([], description="what others say otherwise of; only if any")
 
     adjustment_id: str
     warehouse: str

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from app.api.replies.base import Reply, Time
+from app.api.replies.locks import BeyondReply
 from app.domain.words import LockStatus, TransferStatus
 
 
@@ -54,6 +55,9 @@ class ProblemReply(BaseModel):
     exceeding: list[ExcessReply] = []
     lock_id: str = ""
     transfer_id: str = ""
+    shipment_id: str = ""
     current_status: LockStatus | TransferStatus = LockStatus.HELD
+    version: int = 1
+    beyond_on_hand: list[BeyondReply] = []
     since: Time = ""
     reasons: list[str] = []

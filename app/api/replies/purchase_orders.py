@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.api.replies.base import Count, Next, Reply, Time, Written
+from app.api.replies.bookings import WaitingReply
 from app.domain.purchase_orders import OrderStatus
 from app.domain.words import Durability
 
@@ -65,6 +66,8 @@ class ReceiptLineReply(Reply):
 
 class ReceiptReply(Written):
     """A booked receipt."""
+
+    waiting: list[WaitingReply] = Field([], description="what others say otherwise of; only if any")
 
     receipt_id: str
     purchase_order_id: str

@@ -8,10 +8,19 @@ from app.api.replies.base import Next, Position, Reply, Time
 from app.domain.reconciliation import Cause, Kind, State, Status, Treatment
 
 
+class SkippedReply(Reply):
+    """A line, or a SKU on several lines, that is not compared, and why."""
+
+    field: str
+    message: str
+
+
 class BegunReply(Reply):
     """A snapshot that was taken in; its comparison follows."""
 
     reconciliation_id: str
+    skipped: list[SkippedReply] = Field([], description="what is not compared: the first 100 lines")
+    notes: list[str] = Field([], description="what else of it was not used")
 
 
 class CauseTotalsReply(Reply):
@@ -23,7 +32,7 @@ class CauseTotalsReply(Reply):
 
 
 class ReconciliationTotalsReply(Reply):
-    """What a comparison came to, in SKUs, differences and units; empty while it runs."""
+    """What a comparison came to, in SKUs, differences and units; while it runs, only what was noted in reading."""
 
     lines: int = 0
     skus: int = Field(0, description="those that either side knows")
@@ -35,6 +44,9 @@ class ReconciliationTotalsReply(Reply):
     by_cause: dict[Cause, CauseTotalsReply] = Field({})
     by_kind: dict[Kind, int] = Field({})
     alarm: bool = Field(default=False, description="more SKUs differ than a setting allows")
+    partial: bool = Field(default=False, description="it was of some SKUs: the others were not compared")
+    lines_bad: int = Field(0, description="lines that could not be read")
+    skus_skipped: int = Field(0, description="SKUs not compared, for a line of theirs could not be taken")
 
 
 class DiscrepancyReply(Reply):

@@ -18,6 +18,7 @@ class TransferLineReply(Reply):
     damaged: int
     lost: int
     cancelled: int
+    returned: Count = Field(0, description="only where units came back to the source")
 
 
 class TransferReply(Reply):

@@ -23,7 +23,9 @@ router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[De
     response_model=AdjustmentReply,
     responses={
         200: {"model": AdjustmentReply, "description": "a repeat: the original answer"},
-        **errors(*WRITE, "adjustment_id_reused", "insufficient_damaged", "quantity_too_large"),
+        **errors(
+            *WRITE, "adjustment_id_reused", "beyond_on_hand", "insufficient_damaged", "quantity_too_large"
+        ),
     },
 )
 async def book_adjustment(body: AdjustmentBody, ops: Ops, write: Write) -> Response:

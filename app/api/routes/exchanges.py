@@ -25,10 +25,12 @@ router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[De
         200: {"model": ExchangeReply, "description": "a repeat: the original answer, and current_status"},
         **errors(
             *WRITE,
+            "unknown_lock",
             "too_many_choices",
             "insufficient_stock",
             "exchange_id_reused",
             "lock_id_reused",
+            "quantity_exceeds_shipment",
             "quantity_too_large",
         ),
     },

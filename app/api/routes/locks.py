@@ -1,20 +1,35 @@
 """Locks: what checkout does."""
 
-from fastapi import APIRouter, Depends, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import AfterValidator
 
 from app.api import problems
 from app.api.auth import Needs
-from app.api.bodies import ConfirmBody, DeductBody, ExtendBody, LockBody, ReplaceBody, UnlockBody
-from app.api.dependencies import Conf, Key, Ops, moment_of, require_key
+from app.api.bodies import (
+    ConfirmBody,
+    DeductBody,
+    ExtendBody,
+    LockBody,
+    ReopenBody,
+    ReplaceBody,
+    UnlockBody,
+    UnlockManyBody,
+    VoidBody,
+)
+from app.api.dependencies import Conf, IfMatch, Key, Ops, Who, level, moment_of, require_key
 from app.api.openapi import READ, WRITE, errors
-from app.api.replies.locks import LockReply, StepReply
+from app.api.replies.locks import LockListReply, LockReply, StepReply, UnlockedListReply
 from app.api.strict import StrictRoute
-from app.api.views import json_response, of_lock, of_step
-from app.api.words import AsOf, LockIdInPath
+from app.api.views import json_response, of_lock, of_step, of_unlocked
+from app.api.words import LIMIT_DEFAULT, AsOf, IdInPath, Limit, LockIdInPath, Sku
 from app.api.writes import C, Operation, Write
+from app.domain.codes import check_id
 from app.domain.outcomes import Outcome
 from app.domain.past import TooOld, Unknown
-from app.domain.words import Durability
+from app.domain.words import Durability, LockStatus
+from app.operations.voiding import UnknownShipmentError
 
 router = APIRouter(route_class=StrictRoute, tags=["checkout"], dependencies=[Depends(Needs("checkout"))])
 reading = APIRouter(route_class=StrictRoute, tags=["checkout"], dependencies=[Depends(Needs("read"))])
@@ -40,6 +55,25 @@ async def create_lock(body: LockBody, ops: Ops, settings: Conf, write: Write) ->
     """Hold stock for one order: all lines or none. Repeating it with the same content is safe."""
     command = body.command(settings.lock_ttl_seconds)
     return await write.book(ops.locks.create, command, body.durability, of_step, created=Outcome.LOCKED)
+
+
+@reading.get("/v1/locks", response_model=LockListReply, responses=errors(*READ, "unavailable"))
+async def list_locks(
+    ops: Ops,
+    status: Annotated[
+        list[LockStatus], Query(default_factory=list, description="may be repeated; any if omitted")
+    ],
+    sku: Annotated[Sku | None, Query(description="locks that have a line of it")] = None,
+    limit: Limit = LIMIT_DEFAULT,
+    after: Annotated[str | None, AfterValidator(lambda text: text and check_id(text)), Query()] = None,
+) -> Response:
+    """Return locks by id, as the ledger has them once it has all that happened before the question.
+
+    A page may have fewer items than `limit`, even none, and still a `next`: of each call at most 20,000 locks are
+    looked at.
+    """
+    page = await ops.lock_list.page(status, sku, after or "", limit)
+    return json_response({"items": [of_lock(lock) for lock in page.locks], "next": page.following})
 
 
 @reading.get(
@@ -102,13 +136,39 @@ async def unlock_lock(
     body = body or UnlockBody()
     if body.lines:
         require_key(key)
-    return await _step(write, ops.locks.unlock, body.command(lock_id, key), body.durability)
+    unlock = ops.unlocking.one if body.remember else ops.locks.unlock
+    return await _step(write, unlock, body.command(lock_id, key), body.durability)
+
+
+@router.post(
+    "/v1/locks/unlock",
+    response_model=UnlockedListReply,
+    response_model_exclude_unset=True,
+    responses=errors(*WRITE),
+)
+async def unlock_locks(body: UnlockManyBody, ops: Ops, settings: Conf, who: Who) -> Response:
+    """Give back all that is left of up to 1,000 locks, each on its own. Repeating it is safe."""
+    wanted = level(body.durability, settings)
+    done = await ops.unlocking.many(body.lock_ids, wanted, who=who, remember=body.remember)
+    return json_response(of_unlocked(body.lock_ids, done, problems.code_of))
+
+
+@router.post(
+    "/v1/locks/{lock_id}/reopen",
+    response_model=StepReply,
+    responses=errors(*_STEP, "insufficient_stock", "unavailable"),
+)
+async def reopen_lock(lock_id: LockIdInPath, body: ReopenBody, ops: Ops, write: Write, key: Key) -> Response:
+    """Hold the stock of an expired or released lock again, sourced anew from its request."""
+    return await _step(write, ops.locks.reopen, body.command(lock_id, key), body.durability)
 
 
 @router.post(
     "/v1/locks/{lock_id}/deduct",
     response_model=StepReply,
-    responses=errors(*_STEP, "quantity_exceeds_lock", "shipment_id_reused"),
+    responses=errors(
+        *_STEP, "quantity_exceeds_lock", "shipment_id_reused", "shipment_voided", "beyond_on_hand"
+    ),
 )
 async def deduct_lock(lock_id: LockIdInPath, body: DeductBody, ops: Ops, write: Write) -> Response:
     """Take what shipped off the shelf; repeatable by its shipment_id. The first deduct confirms."""
@@ -116,13 +176,44 @@ async def deduct_lock(lock_id: LockIdInPath, body: DeductBody, ops: Ops, write: 
 
 
 @router.post(
+    "/v1/locks/{lock_id}/deduct/{shipment_id}/void",
+    response_model=StepReply,
+    responses=errors(
+        *WRITE,
+        "unknown_lock",
+        "unknown_shipment",
+        "shipment_returned",
+        "shipment_reported",
+        "unavailable",
+    ),
+)
+async def void_shipment(
+    lock_id: LockIdInPath, shipment_id: IdInPath, ops: Ops, write: Write, body: VoidBody | None = None
+) -> Response:
+    """Put what a shipment took back on the shelf, promised to the order: it never left. Repeating it is safe.
+
+    What it took is read from the ledger. A shipment that a warehouse event told of did leave: it can come back as a
+    return.
+    """
+    body = body or VoidBody()
+    try:
+        return await _step(write, ops.voiding.void, body.command(lock_id, shipment_id), body.durability)
+    except UnknownShipmentError:
+        return problems.unknown_shipment(shipment_id).response()
+
+
+@router.post(
     "/v1/locks/{lock_id}/replace",
     response_model=StepReply,
-    responses=errors(*_STEP, "too_many_choices", "insufficient_stock"),
+    responses=errors(*_STEP, "too_many_choices", "insufficient_stock", "lock_changed"),
 )
 async def replace_lock(
-    lock_id: LockIdInPath, body: ReplaceBody, ops: Ops, write: Write, key: Key
+    lock_id: LockIdInPath, body: ReplaceBody, ops: Ops, write: Write, key: Key, version: IfMatch
 ) -> Response:
-    """Swap a lock's lines for others, in one step; its expiry is kept. Needs an Idempotency-Key."""
+    """Swap a lock's lines for others, in one step; of one that shipped in part, those that have not shipped.
+
+    Units of a SKU stay where the lock holds them unless a line names another warehouse, and its expiry is kept unless
+    another is given. Needs an Idempotency-Key. With If-Match it is refused if the lock was changed meanwhile.
+    """
     require_key(key)
-    return await _step(write, ops.locks.replace, body.command(lock_id, key), body.durability)
+    return await _step(write, ops.locks.replace, body.command(lock_id, key, version), body.durability)

@@ -1,7 +1,7 @@
 """Reconciliations: a warehouse's snapshot against the ledger as of its time, and what is done about differences."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -15,6 +15,7 @@ from app.api.media import Media, media_of
 from app.api.openapi import READ, errors
 from app.api.reconciliations import (
     of_discrepancy,
+    of_reading,
     of_reconciliation,
     of_report,
     of_treated,
@@ -27,7 +28,7 @@ from app.api.replies.reconciliations import (
     TreatedReply,
 )
 from app.api.strict import StrictRoute
-from app.api.uploads import format_of, read_snapshot
+from app.api.uploads import format_of, options_of, read_snapshot
 from app.api.views import json_response
 from app.api.words import LIMIT_DEFAULT, LIMIT_MAX, IdInPath, Limit, Moment, Warehouse
 from app.domain.codes import SKU_LENGTH_MAX, WAREHOUSE_LENGTH_MAX
@@ -39,6 +40,7 @@ from app.operations.compensations import BATCH, Treated
 from app.operations.reconciliations import Report
 from app.operations.reports.lines import csv_lines
 from app.operations.reports.page import page
+from app.operations.snapshots.csv_lines import COLUMNS
 from app.operations.snapshots.formats import ROWS_MAX
 from app.operations.snapshots.spool import Asked, SnapshotError, Spool
 
@@ -71,9 +73,11 @@ _SNAPSHOT = {
 _LINES = {"schema": {"type": "string"}}
 _BODY = {
     "required": True,
-    "description": "Up to 256 MiB. text/csv has the columns sku, on_hand and maybe damaged, and may end with the line "
-    '`#rows=N`; application/x-ndjson has a count a line, and may end with `{"rows":N}`. Both say warehouse and as_of '
-    "in the query.",
+    "description": "Up to 256 MiB. text/csv has the columns sku, on_hand and maybe damaged and warehouse (others are "
+    "not used), and may end with the line `#rows=N`; it is UTF-8, or UTF-16 with its mark, or has the charset that its "
+    'type names. application/x-ndjson has a count a line, and may end with `{"rows":N}`. Both say warehouse and as_of '
+    "in the query. A line of them that cannot be read is told in the answer, and the others are compared; "
+    "application/json is taken as a whole or not.",
     "content": {
         "application/json": {"schema": _SNAPSHOT},
         "text/csv": _LINES,
@@ -87,6 +91,20 @@ router = APIRouter(
 reading = APIRouter(route_class=StrictRoute, tags=["reconciliation"], dependencies=[Depends(Needs("read"))])
 
 Rows = Annotated[int | None, Query(ge=0, le=ROWS_MAX, description="how many counts there must be")]
+
+Partial = Annotated[bool, Query(description="it is of some SKUs: nothing is said about the others")]
+AddUp = Annotated[bool, Query(alias="sum", description="a SKU has what its lines have together")]
+Names = Annotated[
+    list[str],
+    Query(
+        alias="map", description="a column's name in a CSV body, as `on_hand=Qty`", max_length=len(COLUMNS)
+    ),
+]
+Form = Annotated[Literal["shopify"] | None, Query(alias="format", description="a well-known export, as CSV")]
+Codes = Annotated[
+    Literal["as-is"] | None, Query(description="take codes that a spreadsheet seems to have damaged, as CSV")
+]
+AcceptLastLine = Annotated[bool, Query(description="take a last line of CSV that has no line end")]
 
 
 @router.post(
@@ -107,24 +125,36 @@ async def begin_reconciliation(
     ops: Ops,
     who: Who,
     metrics: MetricsOf,
+    *,
     warehouse: Annotated[Warehouse | None, Query(description="of a CSV or NDJSON body")] = None,
     as_of: Annotated[Moment | None, Query(description="of a CSV or NDJSON body; inclusive")] = None,
     rows: Rows = None,
+    partial: Partial = False,
+    add_up: AddUp = False,
+    names: Names = [],  # noqa: B006 - FastAPI copies it
+    form: Form = None,
+    codes: Codes = None,
+    accept_last_line: AcceptLastLine = False,
 ) -> Response:
-    """Take a snapshot of a whole warehouse in; it is compared with the ledger as of its time."""
+    """Take a snapshot of a warehouse in; it is compared with the ledger as of its time."""
     asked = _asked(warehouse, as_of, rows, beside=media_of(request) is Media.JSON)
+    options = options_of(request, names=names, form=form, codes=codes, accepts_last_line=accept_last_line)
     if asked is not None and (refused := await ops.reconciliations.check(asked)):
         return problems.of_refused_snapshot(refused, asked.warehouse).response()
     try:
         with request.app.state.uploads.one(), Spool() as spool:
-            told = await read_snapshot(request, format_of(request, spool, asked))
+            if asked is not None:
+                asked = asked._replace(is_partial=partial, adds_up=add_up)
+            how = format_of(request, spool, asked, options, is_partial=partial, adds_up=add_up)
+            told = await read_snapshot(request, how)
             if asked is None and (refused := await ops.reconciliations.check(told)):
                 return problems.of_refused_snapshot(refused, told.warehouse).response()
             begun = await ops.reconciliations.begin(told, spool, who=who)
     except SnapshotError as error:
         return problems.of_snapshot(error).response()
     metrics.count_outcome("reconciliation", "BEGUN" if begun.new else "REPEATED")
-    return json_response({"reconciliation_id": begun.reconciliation_id}, 202 if begun.new else 200)
+    told_of = {"reconciliation_id": begun.reconciliation_id} | of_reading(spool)
+    return json_response(told_of, 202 if begun.new else 200)
 
 
 def _asked(warehouse: str | None, as_of: str | None, rows: int | None, *, beside: bool) -> Asked | None:

@@ -4,7 +4,13 @@ from fastapi import APIRouter, Depends, Response
 
 from app.api import problems
 from app.api.auth import Needs
-from app.api.bodies import TransferBody, TransferCancelBody, TransferReceiveBody, TransferShipBody
+from app.api.bodies import (
+    TransferBody,
+    TransferCancelBody,
+    TransferCloseBody,
+    TransferReceiveBody,
+    TransferShipBody,
+)
 from app.api.dependencies import Ops
 from app.api.openapi import READ, WRITE, errors
 from app.api.replies.transfers import TransferReply, TransferStepReply
@@ -99,3 +105,22 @@ async def cancel_transfer(
     """Give back what has not shipped; what has is still to be received. Repeating it gives the same answer."""
     body = body or TransferCancelBody()
     return await _step(write, ops.transfers.cancel, TransferCancel(transfer_id), body.durability)
+
+
+@router.post(
+    "/v1/transfers/{transfer_id}/close",
+    response_model=TransferStepReply,
+    responses=errors(*_STEP, "quantity_too_large"),
+)
+async def close_transfer(
+    transfer_id: TransferIdInPath,
+    ops: Ops,
+    write: Write,
+    body: TransferCloseBody | None = None,
+) -> Response:
+    """Ship nothing more: what has not shipped is given back, and what is on the way lost or sent back if you say so.
+
+    Repeating it gives the same answer.
+    """
+    body = body or TransferCloseBody()
+    return await _step(write, ops.transfers.close, body.command(transfer_id), body.durability)

@@ -47,12 +47,16 @@ async def take_events(
     given = await read_events(request, source, durability)
     wanted = level(given.durability, settings)
     taken = await ops.inbox.take(given.source, given.events, wanted, who=who)
-    for status, count in Counter(result.status for result in taken.results).items():
+    counts = Counter(result.status.value for result in taken.results)
+    for status, count in counts.items():
         metrics.add_outcomes("event", status, count)
-    told = [_told(result) for result in taken.results]
-    return json_response({"results": told, "durability": taken.durability})
+    told = [
+        _told(result) | {place: number}
+        for result, (place, number) in zip(taken.results, given.places, strict=True)
+    ]
+    return json_response({"results": told, "counts": counts, "durability": taken.durability})
 
 
-def _told(result: Result) -> dict[str, str | None]:
-    told: dict[str, str | None] = {"event_id": result.event_id, "status": result.status.value}
+def _told(result: Result) -> dict[str, str | int | None]:
+    told: dict[str, str | int | None] = {"event_id": result.event_id, "status": result.status.value}
     return told | ({"detail": result.detail} if result.detail else {})

@@ -88,8 +88,20 @@ def _head(report: Report) -> str:
     return (
         f'<h1>{escape(found.warehouse)}<span class="badge {kind}">{word}</span></h1>'
         f'<div class="dim">as of {_time(found.as_of)} UTC · {found.lines:,} lines counted · '
-        f"{escape(found.reconciliation_id)}{whole}</div>"
+        f"{escape(found.reconciliation_id)}{whole}{_of_what(found.totals)}</div>"
     )
+
+
+def _of_what(totals: Mapping[str, Any]) -> str:
+    """What of the warehouse was not compared."""
+    partial = " · of some SKUs only" if totals.get("partial") else ""
+    skipped = totals.get("skus_skipped") or totals.get("lines_bad")
+    left = (
+        f" · {totals['skus_skipped']:,} SKUs not compared, {totals['lines_bad']:,} lines not read"
+        if skipped
+        else ""
+    )
+    return partial + left
 
 
 def _verdict(status: Status, totals: Mapping[str, Any]) -> tuple[str, str]:

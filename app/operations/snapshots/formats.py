@@ -1,11 +1,10 @@
-"""The formats of a snapshot, each fed with bytes as they come: CSV, NDJSON and JSON.
+"""Two formats of a snapshot, each fed with bytes as they come: NDJSON and JSON; CSV is in csv_lines.py.
 
-CSV: `sku,on_hand[,damaged][,warehouse]`, one line each; the last line may be `#rows=N`. NDJSON: an object a line; the
-last may be `{"rows":N}`. Both must end with the end of a line, so that a number that was cut in two is never taken
-for a smaller one; with the count of rows a cut between two lines shows as well. JSON ends where its braces end.
+NDJSON: an object a line; the last may be `{"rows":N}`. It must end with the end of a line, so that a number that was
+cut in two is never taken for a smaller one; with the count of rows a cut between two lines shows as well. A line that
+cannot be read is named, and the others are compared. JSON ends where its braces end, and is taken as a whole or not.
 """
 
-import csv
 import re
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -18,13 +17,12 @@ from ijson.common import JSONError
 from app.domain.codes import shown
 from app.operations.snapshots.spool import (
     Asked,
+    Ending,
     SnapshotError,
     Spool,
     bounded,
-    columns_wrong,
     cut_off,
     sku_of,
-    units,
     warehouse_of,
     wrong_warehouse,
 )
@@ -32,7 +30,6 @@ from app.operations.snapshots.spool import (
 LINE_BYTES_MAX = 4_096
 ROWS_MAX = 20_000_000
 """More lines than any snapshot of 256 MiB can have."""
-_TRAILER = re.compile(r"#rows=([0-9]{1,9})")
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPE_BYTES = 5
 _COUNT_NAMES = frozenset({"sku", "on_hand", "damaged"})
@@ -52,16 +49,34 @@ class Format(Protocol):
         ...
 
 
-class _Lines:
-    """What CSV and NDJSON share: whole lines, numbered from 1."""
+class _Count(msgspec.Struct, forbid_unknown_fields=True):
+    sku: str
+    on_hand: int
+    damaged: int | None = None
+    warehouse: str | None = None
+
+
+class _Named(msgspec.Struct):
+    sku: str
+
+
+class _Trailer(msgspec.Struct, forbid_unknown_fields=True):
+    rows: int
+
+
+class NdjsonLines:
+    """An object a line."""
+
+    _counts = msgspec.json.Decoder(_Count)
+    _named = msgspec.json.Decoder(_Named)
+    _trailers = msgspec.json.Decoder(_Trailer)
 
     def __init__(self, spool: Spool, asked: Asked) -> None:
         self._spool = spool
         self._asked = asked
+        self._ending = Ending(spool, asked)
         self._rest = b""
         self._number = 0
-        self._rows: int | None = asked.rows
-        self._ended = False
 
     def feed(self, chunk: bytes) -> None:
         """Read the lines that are complete."""
@@ -74,11 +89,11 @@ class _Lines:
 
     def finish(self) -> Asked:
         """Check that the last line is whole, and that none is missing."""
-        if self._rest and self._ended:
-            raise SnapshotError((f"line {self._number + 1}", "comes after the last line"))
-        if self._rest and not self._is_trailer(self._rest):
-            raise cut_off(f"line {self._number + 1} does not end: the file seems to be cut off")
-        self._spool.finish(self._rows)
+        if self._rest:
+            self._ending.check(self._number + 1)
+            if not self._is_trailer(self._rest):
+                raise cut_off(f"line {self._number + 1} does not end: the file seems to be cut off")
+        self._spool.finish(self._ending.asked)
         return self._asked
 
     def _read(self, line: bytes) -> None:
@@ -87,104 +102,13 @@ class _Lines:
             raise SnapshotError((f"line {self._number}", f"is longer than {LINE_BYTES_MAX} bytes"))
         if not line:
             return
-        if self._ended:
-            raise SnapshotError((f"line {self._number}", "comes after the last line"))
+        self._ending.check(self._number)
         try:
             self._row(line)
+        except SnapshotError:
+            raise
         except ValueError as error:
-            if isinstance(error, SnapshotError):
-                raise
-            self._spool.complain(f"line {self._number}", str(error))
-
-    def _end(self, rows: int) -> None:
-        """The trailer: so many lines were written."""
-        if self._asked.rows is not None and rows != self._asked.rows:
-            raise cut_off(f"its last line says {rows} lines, the request {self._asked.rows}")
-        self._rows, self._ended, self._spool.whole = rows, True, True
-
-    def _row(self, line: bytes) -> None:
-        raise NotImplementedError
-
-    def _is_trailer(self, line: bytes) -> bool:
-        raise NotImplementedError
-
-
-class CsvLines(_Lines):
-    """A CSV file with a header, in UTF-8."""
-
-    def __init__(self, spool: Spool, asked: Asked) -> None:
-        super().__init__(spool, asked)
-        self._header: list[str] = []
-
-    def finish(self) -> Asked:
-        """Check that there was a header at least."""
-        if not self._header and not self._rest:
-            raise SnapshotError(("line 1", columns_wrong(())))
-        return super().finish()
-
-    def _row(self, line: bytes) -> None:
-        try:
-            text = line.decode()
-        except UnicodeDecodeError:
-            raise ValueError("is not UTF-8") from None
-        if not self._header:
-            self._read_header(text.removeprefix("\ufeff"))
-        elif not self._is_trailer(line):
-            self._add(_fields(text))
-
-    def _read_header(self, text: str) -> None:
-        header = [column.strip().lower() for column in _fields(text)]
-        if wrong := columns_wrong(header):
-            raise SnapshotError(("line 1", wrong))
-        self._header = header
-
-    def _add(self, fields: list[str]) -> None:
-        if len(fields) != len(self._header):
-            raise ValueError(f"has {len(fields)} fields, but the header names {len(self._header)}")
-        values = dict(zip(self._header, fields, strict=True))
-        if values.get("warehouse", self._asked.warehouse) != self._asked.warehouse:
-            raise wrong_warehouse(f"line {self._number}", values["warehouse"], self._asked.warehouse)
-        damaged = values.get("damaged", "")
-        self._spool.add(
-            self._number,
-            sku_of(values["sku"]),
-            units(values["on_hand"], "on_hand"),
-            units(damaged, "damaged") if damaged else None,
-        )
-
-    def _is_trailer(self, line: bytes) -> bool:
-        found = _TRAILER.fullmatch(line.decode("latin-1"))
-        if found:
-            self._end(int(found[1]))
-        return found is not None
-
-
-def _fields(text: str) -> list[str]:
-    """Split one line; a quoted field with a line break in it holds no SKU that there can be."""
-    if '"' not in text:
-        return text.split(",")
-    try:
-        return next(csv.reader([text], strict=True))
-    except (csv.Error, StopIteration) as error:
-        raise ValueError(f"is not proper CSV: {error}") from None
-
-
-class _Count(msgspec.Struct, forbid_unknown_fields=True):
-    sku: str
-    on_hand: int
-    damaged: int | None = None
-    warehouse: str | None = None
-
-
-class _Trailer(msgspec.Struct, forbid_unknown_fields=True):
-    rows: int
-
-
-class NdjsonLines(_Lines):
-    """An object a line."""
-
-    _counts = msgspec.json.Decoder(_Count)
-    _trailers = msgspec.json.Decoder(_Trailer)
+            self._spool.skip(self._number, str(error), self._sku_in(line))
 
     def _row(self, line: bytes) -> None:
         if self._number == 1:
@@ -204,8 +128,15 @@ class NdjsonLines(_Lines):
             rows = self._trailers.decode(line).rows
         except (msgspec.DecodeError, UnicodeDecodeError):
             return False
-        self._end(rows)
+        self._ending.note(rows)
         return True
+
+    def _sku_in(self, line: bytes) -> str | None:
+        """The SKU of a line that cannot be read; None if not even that can."""
+        try:
+            return sku_of(self._named.decode(line).sku)
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
+            return None
 
 
 def _decoded(line: bytes, decoder: "msgspec.json.Decoder[_Count]") -> _Count:
@@ -221,11 +152,20 @@ def _decoded(line: bytes, decoder: "msgspec.json.Decoder[_Count]") -> _Count:
 class JsonBody:
     """One object: {"warehouse", "as_of", "counts": [{"sku", "on_hand", "damaged"?}], "rows"?}, in any order."""
 
-    def __init__(self, spool: Spool, time_ms: Callable[[str], int], asked: Asked | None = None) -> None:
-        """`asked`: what was said beside the body, which must agree with it."""
+    def __init__(
+        self,
+        spool: Spool,
+        time_ms: Callable[[str], int],
+        asked: Asked | None = None,
+        *,
+        is_partial: bool = False,
+        adds_up: bool = False,
+    ) -> None:
+        """`asked`: what was said beside the body, which must agree with it; the rest cannot be said in it."""
+        self._how = (is_partial, adds_up)
         self._spool = spool
         self._time_ms = time_ms
-        spool.place = "counts[{}]"
+        spool.place, spool.takes_lines = "counts[{}]", False
         self._beside = asked
         self._events = sendable_list()
         self._parser = parser.basic_parse_coro(self._events)
@@ -260,7 +200,7 @@ class JsonBody:
             raise SnapshotError(("counts", "Field required"))
         asked = self._asked()
         self._spool.whole = True
-        self._spool.finish(asked.rows)
+        self._spool.finish(asked)
         return asked
 
     def _asked(self) -> Asked:
@@ -276,6 +216,7 @@ class JsonBody:
             _named("warehouse", warehouse_of, str(self._head["warehouse"])),
             _named("as_of", self._time_ms, str(self._head["as_of"])),
             rows if isinstance(rows, int) else None,
+            *self._how,
         )
         return self._agreed(asked)
 
