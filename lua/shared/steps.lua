@@ -219,14 +219,15 @@ end
 
 -- How much of each of the lock's lines a step takes: {line -> quantity}; all that is left without `wanted`.
 -- Or nil and an answer: WAREHOUSE_REQUIRED, then QUANTITY_EXCEEDS_LOCK with every line that does.
--- `takes_whole`: all that is left of a SKU needs no warehouse named.
-local function take_lines(lock, lines, wanted, takes_whole)
+-- `takes_whole`: all that is left of a SKU needs no warehouse named. `index`: {sku -> its lines}, if that is known.
+local function take_lines(lock, lines, wanted, takes_whole, index)
   local taken, exceeding = {}, {}
   if not wanted then
     for _, line in ipairs(lines) do taken[line] = line.quantity - line.deducted end
     return taken
   end
-  local found, index = {}, by_sku(lines)
+  local found = {}
+  index = index or by_sku(lines)
   if takes_whole then wanted = take_whole_skus(index, wanted, taken) end
   for i, want in ipairs(wanted) do
     local line, several = find_line(index[want.sku] or {}, want)
