@@ -53,10 +53,12 @@ end
 -- `old_lines` in the order in which units stay; `may_stay`: the warehouses where they may, nil for all.
 local function stay(lines, old_lines, may_stay)
   local stayed, add = adder()
-  local named, held = {}, by_sku(old_lines)
+  local named, any_free = {}, false
   for _, line in ipairs(lines) do
-    if line.warehouse ~= '' then named[line.sku .. '\n' .. line.warehouse] = line.quantity end
+    if line.warehouse ~= '' then named[line.sku .. '\n' .. line.warehouse] = line.quantity else any_free = true end
   end
+  if not any_free then return lines end
+  local held = by_sku(old_lines)
   for _, line in ipairs(lines) do
     if line.warehouse ~= '' then
       add(line.sku, line.warehouse, line.quantity)

@@ -11,7 +11,7 @@
 
 local ROUTE = 'route'
 local load_family, load_whole_family, sums_to_change, claim_units, rebook, note_times, assume_time
-local new_claim, ship_only_claim
+local new_claim, ship_only_claim, unship_only_claim
 local arrivals_to_book, shipments_to_book, is_accounted_for, greatest_place, said_in_all, knows_family
 
 local function document_key(shard, family)
@@ -268,8 +268,24 @@ do
     return found
   end
 
+  -- The greatest sum, if all say it of one document in one warehouse, as most do; else nil.
+  local function most_of_one(claims)
+    local first = claims[1]
+    local most = first and first.units[1]
+    for i = 2, #claims do
+      local claim = claims[i]
+      if claim.document ~= first.document or claim.warehouse ~= first.warehouse then return nil end
+      most = math.max(most, claim.units[1])
+    end
+    return most
+  end
+
   -- What is to be booked of shipments, of which so many units were promised: [{document = '', warehouse, units}, …].
   shipments_to_book = function(claims, lead, promised)
+    local most = most_of_one(claims)
+    if most then
+      return most ~= 0 and { { document = '', warehouse = claims[1].warehouse, units = { most, 0, 0 } } } or {}
+    end
     local documents, reporters, warehouses, sums = {}, {}, {}, {}
     for _, claim in ipairs(claims) do
       if not documents[claim.document] then
@@ -287,8 +303,8 @@ do
       total = total + greatest[i].total
     end
     if total > promised then
-      local most = greatest_of(reporters, lead)
-      greatest = most.total >= promised and { most } or up_to(greatest, promised)
+      local said = greatest_of(reporters, lead)
+      greatest = said.total >= promised and { said } or up_to(greatest, promised)
     end
     for _, places in ipairs(greatest) do
       for _, warehouse in ipairs(places) do sums[warehouse] = sums[warehouse] + places.of[warehouse] end
@@ -309,6 +325,16 @@ do
   rebook = function(sums, booked)
     local before = { booked = sums.booked }
     sums.booked = booked
+    local old, new = before.booked[1], booked[1]
+    local one_place = not old or not new or (old.document == new.document and old.warehouse == new.warehouse)
+    if #before.booked <= 1 and #booked <= 1 and one_place then
+      local place, units = new or old, { 0, 0, 0 }
+      if new then add_units(units, new.units, 1) end
+      if old then add_units(units, old.units, -1) end
+      if is_nothing(units) then return {} end
+      sums.changed = true
+      return { { document = place.document, warehouse = place.warehouse, units = units } }
+    end
     local less, more, seen = {}, {}, {}
     local function note(document, warehouse)
       local name = document .. '\n' .. warehouse
@@ -326,6 +352,8 @@ do
     sums.changed = sums.changed or #less > 0
     return less
   end
+
+  local take_assumed
 
   -- The row of what is booked of shipments from a warehouse, or nil.
   local function find_booked(sums, warehouse)
@@ -368,6 +396,25 @@ do
     if at then assume_time(sums, '', warehouse, 1, quantity, at) end
   end
 
+  -- Takes such a claim back; false if it is not the routes' alone, or not of so many units, and nothing is taken back.
+  unship_only_claim = function(sums, document, warehouse, quantity)
+    for _, claim in ipairs(sums.claims) do
+      if claim.reporter ~= ROUTE or (claim.document == document and claim.warehouse ~= warehouse) then return false end
+    end
+    local claim, booked = find_claim(sums, document, warehouse, ROUTE), find_booked(sums, warehouse)
+    if not claim or claim.units[1] ~= quantity or not booked or booked.units[1] < quantity then return false end
+    claim.units[1], booked.units[1], sums.changed = 0, booked.units[1] - quantity, true
+    if booked.units[1] == 0 then
+      local kept = {}
+      for _, one in ipairs(sums.booked) do
+        if one ~= booked then kept[#kept + 1] = one end
+      end
+      sums.booked = kept
+    end
+    take_assumed(sums, '', warehouse, 1, quantity)
+    return true
+  end
+
   -- Whether all that a reporter says of a document in a warehouse is booked, by whoever's word.
   is_accounted_for = function(sums, document, warehouse, reporter, shipped)
     local said = { 0, 0, 0 }
@@ -392,7 +439,7 @@ do
   end
 
   -- Takes units of an assumed time out of the sums: [{units, at}, …].
-  local function take_assumed(sums, document, warehouse, state, units)
+  take_assumed = function(sums, document, warehouse, state, units)
     local kept, found = {}, {}
     for _, one in ipairs(sums.assumed) do
       local its = one.document == document and one.warehouse == warehouse and one.state == state
