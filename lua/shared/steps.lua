@@ -162,9 +162,20 @@ local function skus_of(lines)
   return skus
 end
 
+-- A SKU's lines are few, and looked through; those of one in many warehouses are indexed.
+local LOOKED_THROUGH_MAX = 8
+
 -- The one of a SKU's lines that a request's line means. nil and 'WAREHOUSE_REQUIRED' when several could be.
 local function find_line(lines, wanted)
   local found
+  if wanted.warehouse ~= '' and #lines > LOOKED_THROUGH_MAX then
+    if not lines.at then
+      lines.at = {}
+      for _, line in ipairs(lines) do lines.at[line.warehouse] = line end
+    end
+    found = lines.at[wanted.warehouse]
+    return found and found.quantity > found.deducted and found or nil
+  end
   for _, line in ipairs(lines) do
     local named = wanted.warehouse == '' or wanted.warehouse == line.warehouse
     if named and line.quantity > line.deducted then

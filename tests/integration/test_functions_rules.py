@@ -17,6 +17,7 @@ from app.domain.commands import (
     Exchange,
     Expire,
     Extend,
+    Fact,
     Line,
     Lock,
     Opening,
@@ -168,6 +169,29 @@ def test_damaged_units_that_came_before_a_count_are_in_it(shard: Shard) -> None:
 
 
 # What a repair sets
+
+
+def test_what_arrived_before_it_left_covers_one_shipment(shard: Shard) -> None:
+    """Four arrive whose shipment is reported later: that is the first shipment, and no other one as well."""
+    shard.do(Opening((OpeningRow("A", "N", 10), OpeningRow("A", "S", 0))))
+    shard.do(Transfer("T", "N", "S", (Line("A", 8),)))
+    came = Fact("wms", "e1", "transfer_received", START_MS, "S", "A", 4, document_id="T", told_id="r")
+    assert shard.do(came).outcome is Outcome.BOOKED
+    for number, locked, on_the_way in ((1, 4, 0), (2, 0, 4)):
+        left = Fact(
+            "wms",
+            f"s{number}",
+            "transfer_shipped",
+            START_MS,
+            "N",
+            "A",
+            4,
+            document_id="T",
+            told_id=f"s{number}",
+        )
+        shard.do(left)
+        assert counts_of(shard, "A", "N").locked == locked
+        assert counts_of(shard, "A", "S").in_transit == on_the_way
 
 
 @pytest.mark.parametrize(("status", "is_due"), [("held", True), ("confirmed", False), ("expired", False)])

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from app.domain.commands import OpeningRow
 from tests.integration.warehouse import House, now
 
 
@@ -63,3 +64,46 @@ async def test_damaged_units_that_arrived_before_a_count_are_in_it(house: House,
     assert (await house.http.post("/v1/transfers/T/receive", json=body)).status_code == 200
     assert await at(house, "south") == ((11, 0, 2, 0) if is_dated else (17, 0, 4, 0))
     assert await house.differences() == []
+
+
+async def test_no_reason_is_another_one_than_the_reason_none(house: House) -> None:
+    body = {"lock_id": "L", "lines": [{"sku": "A", "quantity": 2}]}
+    assert (await house.http.post("/v1/locks", json=body)).status_code == 201
+    some = {"lines": [{"sku": "A", "quantity": 1}]}
+    for reason, status in ((None, 200), ("None", 409), (None, 200)):
+        body = some if reason is None else some | {"reason": reason}
+        answer = await house.http.post("/v1/locks/L/unlock", json=body, headers={"Idempotency-Key": "k"})
+        assert answer.status_code == status, answer.text
+
+
+async def test_a_code_with_a_comma_can_be_asked_for(house: House) -> None:
+    await house.stores.hot.opening([OpeningRow("A", "aisle 3, left", 4), OpeningRow("x,y", "north", 1)])
+    asked = [("warehouse", "aisle 3, left"), ("warehouse", "south"), ("warehouses", "south")]
+    page = (await house.http.get("/v1/availability/A", params=asked)).json()
+    assert (page["sellable"], sorted(page["warehouses"])) == (9, ["aisle 3, left", "south"])
+    assert "hint" not in (await house.http.get("/v1/availability", params={"sku": "x,y"})).json()
+    told = (await house.http.get("/v1/availability", params={"sku": "A,B"})).json()
+    assert told["unknown"] == ["A,B"]
+    assert "?sku=A&sku=B" in told["hint"]
+
+
+async def test_an_order_that_leaves_too_much_to_choose_says_what_to_do(house: House) -> None:
+    codes = [f"w{number}" for number in range(100)]
+    lines = [{"sku": f"sku {number}", "quantity": 1} for number in range(201)]
+    locked = {"lock_id": "held", "lines": [{"sku": "A", "quantity": 1}]}
+    assert (await house.http.post("/v1/locks", json=locked)).status_code == 201
+    asked = {"lines": lines, "warehouses": codes}
+    back = {
+        "exchange_id": "X",
+        "warehouse": "north",
+        "returned": [{"sku": "A", "quantity": 1, "condition": "sellable"}],
+    }
+    for path, body in (
+        ("locks", {"lock_id": "L", **asked}),
+        ("locks/held/replace", asked),
+        ("exchanges", back | {"lock": {"lock_id": "L", **asked}}),
+    ):
+        answer = await house.http.post(f"/v1/{path}", json=body, headers={"Idempotency-Key": path})
+        assert (answer.status_code, answer.json()["code"]) == (422, "too_many_choices"), answer.text
+        assert "warehouse" in answer.json()["detail"]
+    assert (await house.counts("A"))["on_hand"] == 10
