@@ -81,6 +81,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "wrong_warehouse": (422, "The snapshot is of another warehouse"),
     "snapshot_incomplete": (422, "The snapshot is not whole"),
     "snapshot_too_old": (422, "The snapshot is older than the ledger"),
+    "too_many_choices": (422, "The order leaves too much to choose"),
     "insufficient_stock": (409, "Not enough can be sold"),
     "insufficient_damaged": (409, "Not enough is damaged"),
     "lock_id_reused": (409, "The lock_id was used with other content"),
@@ -281,6 +282,10 @@ _REFUSALS: dict[Outcome, tuple[str, str]] = {
     Outcome.BACKLOG_FULL: (
         "backlog_full",
         "new obligations wait until the ledger has caught up; nothing was changed",
+    ),
+    Outcome.TOO_MANY_CHOICES: (
+        "too_many_choices",
+        "name a `warehouse` on its lines or a few `warehouses` for all, or send fewer lines; nothing was changed",
     ),
     Outcome.INSUFFICIENT_STOCK: ("insufficient_stock", "nothing was changed"),
     Outcome.INSUFFICIENT_DAMAGED: ("insufficient_damaged", "fewer units are damaged; nothing was booked"),

@@ -39,6 +39,7 @@ class Outcome(StrEnum):
     QUANTITY_EXCEEDS_TRANSFER = "QUANTITY_EXCEEDS_TRANSFER"
     # Room.
     BACKLOG_FULL = "BACKLOG_FULL"
+    TOO_MANY_CHOICES = "TOO_MANY_CHOICES"
     INSUFFICIENT_STOCK = "INSUFFICIENT_STOCK"
     INSUFFICIENT_DAMAGED = "INSUFFICIENT_DAMAGED"
     QUANTITY_TOO_LARGE = "QUANTITY_TOO_LARGE"
@@ -69,6 +70,8 @@ class Outcome(StrEnum):
     BUFFERED = "BUFFERED"
     # Done: what a SKU has was said again.
     COMPENSATED = "COMPENSATED"
+    # Not done: it shall not share a call.
+    ASK_ALONE = "ASK_ALONE"
     # Read.
     READ = "READ"
     # Written for a WAIT to ask about.

@@ -214,10 +214,20 @@ class HotStore:
     # Reads
 
     async def read_stock(self, skus: Sequence[str]) -> tuple[str, list[Stock | None]]:
-        """Return the epoch and the counts of each SKU, None where it is unknown."""
-        reply = await self._read("read_stock", list(skus))
-        found = [Stock(sku, fields) if fields else None for sku, fields in zip(skus, reply[2:], strict=True)]
-        return reply[1], found
+        """Return the epoch and the counts of each SKU, None where it is unknown.
+
+        SKUs in very many warehouses are read in several calls, each of which must find the same epoch.
+        """
+        found: list[Stock | None] = []
+        epoch = ""
+        while len(found) < len(skus) or not epoch:
+            reply = await self._read("read_stock", list(skus[len(found) :]))
+            if epoch not in {"", reply[1]}:
+                raise NotReadyError("the epoch changed while SKUs were read")
+            epoch = reply[1]
+            rest = zip(skus[len(found) :], reply[2:], strict=False)
+            found += [Stock(sku, fields) if fields else None for sku, fields in rest]
+        return epoch, found
 
     async def read_lock(self, lock_id: str) -> Answer:
         """Return READ with the lock, or UNKNOWN_LOCK."""

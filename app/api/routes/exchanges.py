@@ -26,6 +26,7 @@ router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[De
         **errors(
             *WRITE,
             "unknown_lock",
+            "too_many_choices",
             "insufficient_stock",
             "exchange_id_reused",
             "lock_id_reused",

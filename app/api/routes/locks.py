@@ -48,7 +48,7 @@ async def _step(write: Write, book: Operation[C], command: C, asked: Durability 
     response_model_exclude_unset=True,
     responses={
         200: {"model": StepReply, "description": "a repeat: the original answer, and current_status"},
-        **errors(*WRITE, "insufficient_stock", "lock_id_reused"),
+        **errors(*WRITE, "too_many_choices", "insufficient_stock", "lock_id_reused"),
     },
 )
 async def create_lock(body: LockBody, ops: Ops, settings: Conf, write: Write) -> Response:
@@ -97,7 +97,11 @@ async def read_lock(lock_id: LockIdInPath, ops: Ops, as_of: AsOf = None) -> Resp
     return json_response(of_lock(answer.lock))
 
 
-@router.post("/v1/locks/{lock_id}/confirm", response_model=StepReply, responses=errors(*_STEP))
+@router.post(
+    "/v1/locks/{lock_id}/confirm",
+    response_model=StepReply,
+    responses=errors(*_STEP, "too_many_choices"),
+)
 async def confirm_lock(
     lock_id: LockIdInPath,
     ops: Ops,
@@ -201,7 +205,7 @@ async def void_shipment(
 @router.post(
     "/v1/locks/{lock_id}/replace",
     response_model=StepReply,
-    responses=errors(*_STEP, "insufficient_stock", "lock_changed"),
+    responses=errors(*_STEP, "too_many_choices", "insufficient_stock", "lock_changed"),
 )
 async def replace_lock(
     lock_id: LockIdInPath, body: ReplaceBody, ops: Ops, write: Write, key: Key, version: IfMatch
