@@ -21,6 +21,7 @@ from app.hotstore.rights import of_api
 from app.hotstore.ring import Ring
 from app.hotstore.store import HotStore
 from app.ledger.drift import DriftRows
+from app.ledger.lock_rows import LockRows
 from app.ledger.recovery_rows import RecoveryRows
 from app.operations.epoch_watch import EpochWatch
 from app.recovery.attach import Attach
@@ -127,7 +128,7 @@ async def open_api(settings: Settings, *, secret_chars_min: int = 1) -> AsyncIte
     async with (
         open_stores(settings=settings) as stores,
         _line_of(stores, keys, key_file) as (api, line, epochs, health),
-        _read_again(key_file, settings),
+        _kept_beside(stores, keys, key_file),
     ):
         start = asyncio.create_task(_start(stores, line, epochs, health), name="start")
         try:
@@ -179,14 +180,23 @@ def _keys_of(settings: Settings, secret_chars_min: int) -> "tuple[ApiKeys, KeyFi
 
 
 @asynccontextmanager
-async def _read_again(key_file: "KeyFile", settings: Settings) -> AsyncIterator[None]:
-    task = asyncio.create_task(key_file.keep(), name="keys") if settings.api_keys_file else None
+async def _kept_beside(stores: Stores, keys: "ApiKeys", key_file: "KeyFile") -> AsyncIterator[None]:
+    """Read the keys again and count what they hold, where there are keys."""
+    # Here, because the worker and the commands need no FastAPI.
+    from app.api.limits import LockCounts  # noqa: PLC0415
+
+    tasks = []
+    if stores.settings.api_keys_file:
+        tasks.append(asyncio.create_task(key_file.keep(), name="keys"))
+    if not keys.open:
+        counts = LockCounts(keys, LockRows(stores.engine).at_limit)
+        tasks.append(asyncio.create_task(counts.keep(), name="open locks"))
     try:
         yield
     finally:
-        if task is not None:
+        for task in tasks:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager
