@@ -105,6 +105,7 @@ async def start(kind: str, redis_url: str, prefix: str, **more: Any) -> Api:
         lifespan="off",
         access_log=False,
         log_config=None,
+        ws="none",
         server_header=False,
         timeout_keep_alive=keep_alive,
         timeout_graceful_shutdown=5,

@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app import resources
 from app.errors import ConfigurationError
 from app.ledger import database
 
@@ -36,7 +37,10 @@ def _known_revisions() -> set[str]:
 
 
 async def migrate(engine: AsyncEngine) -> str:
-    """Run the migrations that are missing, and return the revision reached. A newer schema is left alone."""
+    """Run the migrations that are missing, and return the revision reached. A newer schema is left alone.
+
+    Then the roles of the worker and the API get their rights, where they exist (see `sql/grants.sql`).
+    """
 
     def run(connection: Connection) -> str:
         current = _revision(connection)
@@ -49,6 +53,9 @@ async def migrate(engine: AsyncEngine) -> str:
         turn = {"number": database.Turn.MIGRATION.value}
         await connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), turn)
         revision = await connection.run_sync(run)
+        pg = (await connection.get_raw_connection()).driver_connection
+        if revision in _known_revisions():  # a newer schema's grants are its own code's
+            await pg.execute((resources.folder("sql") / "grants.sql").read_text(encoding="utf-8"))
     _log.info("ledger.migrated", revision=revision)
     return revision
 

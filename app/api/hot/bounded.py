@@ -104,6 +104,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.address = ""
+        # uvicorn sets these with the first byte; what is refused before that has none.
+        self.url = b""
+        self.headers = []
         self._is_between = True
         self._is_partial = False
         self._is_refused = False
