@@ -209,9 +209,9 @@ class Deployment:
         owner = f"//sellable:{ENV['LEDGER_PASSWORD']}@"
         others = r"//sellable_(writer|clerk):[^@]*@" if self.code != this_code() else r"(?!)"
         return {
-            variable: re.sub(others, owner, text).replace("@redis:6379", f"@{HOST}:{self.ports['redis']}").replace(
-                "@postgres:5432", f"@{HOST}:{self.ports['postgres']}"
-            )
+            variable: re.sub(others, owner, text)
+            .replace("@redis:6379", f"@{HOST}:{self.ports['redis']}")
+            .replace("@postgres:5432", f"@{HOST}:{self.ports['postgres']}")
             for variable, text in service["environment"].items()
         }
 
