@@ -58,10 +58,10 @@ class DrainingServer(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
+def serve(host: str, port: int, fd: int | None, *, pages: bool, open_api: OpenApi) -> int:
     """Serve until SIGTERM, and return 0; 1 if the start failed. `fd` is a listening socket that was handed down.
 
-    `ConfigurationError` if the port is taken.
+    With `pages` it serves product pages only. `ConfigurationError` if the port is taken.
     """
     configure_logging()
     settings = read_settings()
@@ -89,7 +89,7 @@ def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
             check_listener(one, has_keys=bool(keys))
 
         async def run(stop: Stop) -> int:
-            async with open_api(settings, secret_chars_min=chars_min) as api:
+            async with open_api(settings, secret_chars_min=chars_min, pages_only=pages) as api:
                 served = uvicorn.Config(api.app, http=api.protocol, **config)
                 server = DrainingServer(served, drain_seconds=drain_seconds, leave=api.leave)
                 stop.started(lambda number: server.handle_exit(number, None))

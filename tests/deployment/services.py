@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 HOST = "127.0.0.1"
 ENV = {
+    "PAGES_PASSWORD": "of-the-pages",
     "API_PASSWORD": "of-the-api",
     "WORKER_PASSWORD": "of-the-worker",
     "LEDGER_PASSWORD": "of-the-ledger",
