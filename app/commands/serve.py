@@ -70,6 +70,7 @@ def serve(host: str, port: int, fd: int | None, *, pages: bool, open_api: OpenAp
         "access_log": False,
         "log_config": None,
         "server_header": False,
+        "headers": [("X-Content-Type-Options", "nosniff")],
         "proxy_headers": False,  # who calls is the other end of the connection, whatever a header says
         "ws": "none",
         "timeout_graceful_shutdown": GRACE_SECONDS,
