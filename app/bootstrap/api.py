@@ -262,6 +262,7 @@ async def _line_of(
             hosts=Hosts(stores.settings.hosts) if keys.open else None,
             connections_max=stores.settings.connections_max or _connections_max(),
             security=security,
+            admin_port=stores.settings.admin_port,
         )
         yield Api(app, hot, protocol, health.leave), line, epochs, health
     finally:

@@ -78,6 +78,7 @@ def serve(host: str, port: int, fd: int | None, *, pages: bool, open_api: OpenAp
     }
     # Ours alone: uvicorn takes an inherited socket for a Unix one, and Nagle's algorithm would stay on.
     sockets = bind(host, port) if fd is None else [socket.socket(fileno=fd)]
+    sockets += _admin_sockets(settings.admin_port, host, sockets, is_handed_down=fd is not None)
     # Who hands a socket down keeps it open: others take what comes in, and no balancer has to know.
     drain_seconds = settings.drain_seconds if fd is None else 0
     with ExitStack() as stack:
@@ -105,6 +106,17 @@ def serve(host: str, port: int, fd: int | None, *, pages: bool, open_api: OpenAp
             if error.errno == errno.EADDRINUSE:  # two that were bound at the same time
                 raise refuse_address(host, port, error) from error
             raise
+
+
+def _admin_sockets(
+    port: int, host: str, sockets: list[socket.socket], *, is_handed_down: bool
+) -> list[socket.socket]:
+    """Return those of SELLABLE_ADMIN_PORT, at the same addresses; who shares a socket shares this port, too."""
+    if not port:
+        return []
+    if not is_handed_down:
+        return bind(host, port)
+    return [one for listener in sockets for one in bind(listener.getsockname()[0], port, shared=True)]
 
 
 def _place(listener: socket.socket) -> str:
