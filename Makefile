@@ -42,9 +42,12 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
 
-SECONDS ?= 60
+# Schemathesis with all of its checks against a whole service, without keys and with them: make fuzz SECONDS=60
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),300) $(ARGS)
+
 loadtest: $(VENV)/.dev
-	$(BIN)/python -m loadtests --seconds $(SECONDS) $(ARGS)
+	$(BIN)/python -m loadtests --seconds $(or $(SECONDS),60) $(ARGS)
 
 # Breaks every part under load, for half an hour, and writes docs/faults.md; SHORT=1 takes 5 and writes nothing.
 faults: $(VENV)/.dev
