@@ -2,9 +2,9 @@
 
     python -m tests.fuzz [--seconds 300] [--seed N]
 
-It asks every operation of the OpenAPI page in turn, with what the page allows and with what it does not, until its time is
-over. A failure is told once, with the request that showed it. What the page allows and the service refuses with 422 is
-counted by its reason: rules that no schema can say, such as a time that is still to come, are among them.
+It asks every operation of the OpenAPI page in turn, with what the page allows and what it does not, until its time
+is over. A failure is told once, with the request that showed it. What the page allows and the service refuses with
+422 is counted by its reason: rules that no schema can say, such as a time that is still to come, are among them.
 """
 
 import argparse
@@ -112,7 +112,8 @@ def _ask(operation: Any, mode: GenerationMode, headers: dict[str, str], found: F
                     found.refused[_reason(response)] += 1
                     continue
                 body = getattr(response, "text", "")[:300]
-                shown = f"  {failure.title}: {failure}\n  {case.as_curl_command()[:600]}\n  -> {response.status_code} {body}"
+                asked = case.as_curl_command()[:600]
+                shown = f"  {failure.title}: {failure}\n  {asked}\n  -> {response.status_code} {body}"
                 found.failures.setdefault((operation.label, failure.title), shown)
 
     ask()
