@@ -47,6 +47,7 @@ from app.commands.options import (
     OfCause,
     OfWarehouse,
     Overwrite,
+    Pages,
     Parked,
     ParkedSku,
     Partial,
@@ -106,10 +107,15 @@ def reset_data(data_dir: DataDir = HERE, yes: Yes = False) -> None:  # noqa: FBT
 
 
 @cli.command()
-def serve(host: Host = "127.0.0.1", port: Port = 8080, fd: Fd = None) -> None:
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    pages: Pages = False,  # noqa: FBT002 - a switch of the command line
+    fd: Fd = None,
+) -> None:
     """Serve the HTTP API in one process; start as many as you like."""
     _end_quietly()
-    _run("serve", host=host, port=port, fd=fd, needs="open_api")
+    _run("serve", host=host, port=port, fd=fd, pages=pages, needs="open_api")
 
 
 @cli.command()

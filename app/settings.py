@@ -61,7 +61,8 @@ class Settings(BaseSettings):
     )
     allowed_hosts: str = _setting(
         "",
-        "without keys: names beside localhost by which the service may be called, comma-separated, maybe with a port",
+        "without keys: names beside localhost and those without a dot by which the service may be called, "
+        "comma-separated, maybe with a port",
     )
     admin_port: int = _setting(
         0,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from app.commands.acting import acting_as
 from app.commands.file_rows import FileRows, opened, size_of
 from app.commands.progress import Complaints, Meter, meter
 from app.commands.service import find_service
@@ -20,7 +21,7 @@ CHUNK_ROWS = 500
 CHUNKS_IN_FLIGHT_MAX = 4
 RETRY_SECONDS = 60.0
 RETRY_PAUSE_SECONDS = 0.5
-WHO = "sellable import-stock"
+WHO = acting_as("import-stock")
 
 Numbered = tuple[int, OpeningRow]
 """A row, and the line of the file that it stands in."""

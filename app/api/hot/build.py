@@ -9,7 +9,7 @@ from app.api.hot.checkout import Checkout
 from app.api.hot.handlers import HotCounts
 from app.api.hot.metrics import hand_over
 from app.api.hot.pages import PageBytes, Pages
-from app.api.hot.routes import HotRoutes
+from app.api.hot.routes import HotRoutes, PageRoutes
 from app.domain.words import Durability
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
@@ -30,6 +30,7 @@ def build_hot(
     ring: Ring | None = None,
     on_shut: Callable[[], None] = lambda: None,
     keys: ApiKeys | None = None,
+    pages_only: bool = False,
 ) -> tuple[HotRoutes, Line]:
     """Return the hot routes and the line that they use, which is not started yet.
 
@@ -71,4 +72,4 @@ def build_hot(
         ring=ring,
     )
     metrics.collectors.append(partial(hand_over, counts=counts, cache=cache.counts))
-    return HotRoutes(pages, checkout, keys), line
+    return (PageRoutes if pages_only else HotRoutes)(pages, checkout, keys), line

@@ -15,6 +15,7 @@ from hiredis import ReplyError
 from app.api import problems
 from app.api.auth import ApiKeys
 from app.api.hot.handlers import Decline, HotCounts, HotRequest, Respond, send_problem
+from app.api.limits import lock_problem
 from app.api.problems import Problem, ProblemError
 from app.api.strict import decode_percent
 from app.api.views import wire_position
@@ -202,15 +203,11 @@ class Checkout:
         decline: Decline,
     ) -> None:
         try:
-            key = self._keys.check(
-                request.header(b"authorization"), "checkout", request.address, is_counted=request.is_counted
-            )
+            who = self._admit(request, command)
         except ProblemError as error:
             request.who = error.who
             _send_problem(error.problem, respond, self._counts, route)
             return
-        who = request.who = key.name if key else ""
-        request.is_counted = True
         echo, epoch, began = args[0], self._line.epoch, perf_counter()
 
         def on_reply(reply: Any) -> None:
@@ -236,6 +233,19 @@ class Checkout:
         else:
             name = self._library.function(function)
             self._line.call(("FCALL", name, 1, self._meta, epoch, who, *args), on_reply)
+
+    def _admit(self, request: HotRequest, command: Command) -> str:
+        """Return the name of the key that calls; raise `ProblemError` if it may not, or not so much."""
+        key = self._keys.check(
+            request.header(b"authorization"), "checkout", request.address, is_counted=request.is_counted
+        )
+        request.is_counted = True
+        if key is None:
+            return ""
+        request.who = key.name
+        if type(command) is commands.Lock and (problem := lock_problem(self._keys, key, command)):
+            raise ProblemError(problem, who=key.name)
+        return key.name
 
     def _answer(
         self, function: str, route: str, command: Command, echo: object, reply: Any, respond: Respond

@@ -18,7 +18,7 @@ from app.api.bodies import (
     UnlockManyBody,
     VoidBody,
 )
-from app.api.dependencies import Conf, IfMatch, Key, Ops, Who, level, moment_of, require_key
+from app.api.dependencies import Conf, IfMatch, Key, Limits, Ops, Who, level, moment_of, require_key
 from app.api.openapi import READ, WRITE, errors
 from app.api.replies.locks import LockListReply, LockReply, StepReply, UnlockedListReply
 from app.api.strict import StrictRoute
@@ -51,9 +51,12 @@ async def _step(write: Write, book: Operation[C], command: C, asked: Durability 
         **errors(*WRITE, "too_many_choices", "insufficient_stock", "lock_id_reused"),
     },
 )
-async def create_lock(body: LockBody, ops: Ops, settings: Conf, write: Write) -> Response:
+async def create_lock(body: LockBody, ops: Ops, settings: Conf, write: Write, limits: Limits) -> Response:
     """Hold stock for one order: all lines or none. Repeating it with the same content is safe."""
     command = body.command(settings.lock_ttl_seconds)
+    limits.check_size(command.lines)
+    limits.check_time(command.ttl_ms)
+    limits.check_count()
     return await write.book(ops.locks.create, command, body.durability, of_step, created=Outcome.LOCKED)
 
 
@@ -115,9 +118,13 @@ async def confirm_lock(
 
 
 @router.post("/v1/locks/{lock_id}/extend", response_model=StepReply, responses=errors(*_STEP))
-async def extend_lock(lock_id: LockIdInPath, body: ExtendBody, ops: Ops, write: Write, key: Key) -> Response:
+async def extend_lock(
+    lock_id: LockIdInPath, body: ExtendBody, ops: Ops, write: Write, key: Key, limits: Limits
+) -> Response:
     """Let a held lock expire later, counted from now."""
-    return await _step(write, ops.locks.extend, body.command(lock_id, key), body.durability)
+    command = body.command(lock_id, key)
+    limits.check_time(command.ttl_ms)
+    return await _step(write, ops.locks.extend, command, body.durability)
 
 
 @router.post(
@@ -158,9 +165,14 @@ async def unlock_locks(body: UnlockManyBody, ops: Ops, settings: Conf, who: Who)
     response_model=StepReply,
     responses=errors(*_STEP, "insufficient_stock", "unavailable"),
 )
-async def reopen_lock(lock_id: LockIdInPath, body: ReopenBody, ops: Ops, write: Write, key: Key) -> Response:
+async def reopen_lock(
+    lock_id: LockIdInPath, body: ReopenBody, ops: Ops, write: Write, key: Key, limits: Limits
+) -> Response:
     """Hold the stock of an expired or released lock again, sourced anew from its request."""
-    return await _step(write, ops.locks.reopen, body.command(lock_id, key), body.durability)
+    command = body.command(lock_id, key)
+    limits.check_time(command.ttl_ms)
+    limits.check_count()
+    return await _step(write, ops.locks.reopen, command, body.durability)
 
 
 @router.post(
@@ -208,7 +220,13 @@ async def void_shipment(
     responses=errors(*_STEP, "too_many_choices", "insufficient_stock", "lock_changed"),
 )
 async def replace_lock(
-    lock_id: LockIdInPath, body: ReplaceBody, ops: Ops, write: Write, key: Key, version: IfMatch
+    lock_id: LockIdInPath,
+    body: ReplaceBody,
+    ops: Ops,
+    write: Write,
+    key: Key,
+    version: IfMatch,
+    limits: Limits,
 ) -> Response:
     """Swap a lock's lines for others, in one step; of one that shipped in part, those that have not shipped.
 
@@ -216,4 +234,8 @@ async def replace_lock(
     another is given. Needs an Idempotency-Key. With If-Match it is refused if the lock was changed meanwhile.
     """
     require_key(key)
-    return await _step(write, ops.locks.replace, body.command(lock_id, key, version), body.durability)
+    command = body.command(lock_id, key, version)
+    limits.check_size(command.lines)
+    if command.renews:
+        limits.check_time(command.ttl_ms)
+    return await _step(write, ops.locks.replace, command, body.durability)

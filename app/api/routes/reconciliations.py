@@ -10,7 +10,7 @@ from app.api import problems
 from app.api.auth import Needs
 from app.api.bodies import TreatBody
 from app.api.cursors import cursor_of, parts_of
-from app.api.dependencies import MetricsOf, Ops, Who
+from app.api.dependencies import Caller, MetricsOf, Ops, Who
 from app.api.media import Media, media_of
 from app.api.openapi import BODY, READ, errors
 from app.api.reconciliations import (
@@ -125,6 +125,7 @@ async def begin_reconciliation(
     ops: Ops,
     who: Who,
     metrics: MetricsOf,
+    caller: Caller,
     *,
     warehouse: Annotated[Warehouse | None, Query(description="of a CSV or NDJSON body")] = None,
     as_of: Annotated[Moment | None, Query(description="of a CSV or NDJSON body; inclusive")] = None,
@@ -142,7 +143,7 @@ async def begin_reconciliation(
     if asked is not None and (refused := await ops.reconciliations.check(asked)):
         return problems.of_refused_snapshot(refused, asked.warehouse).response()
     try:
-        with request.app.state.uploads.one(), Spool() as spool:
+        with request.app.state.uploads.one(caller), Spool() as spool:
             if asked is not None:
                 asked = asked._replace(is_partial=partial, adds_up=add_up)
             how = format_of(request, spool, asked, options, is_partial=partial, adds_up=add_up)
