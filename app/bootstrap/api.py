@@ -212,9 +212,11 @@ async def _line_of(
         on_shut=level.doubt,
         ring=ring,
         keys=keys,
+        ranking=stores.ranking,
+        is_open=stores.warehouses.is_open,
     )
     metrics.collectors.append(lambda told: told.set_gate(epoch=line.epoch, unpersisted=len(ring)))
-    store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order, ring=ring)
+    store = HotStore(LineCaller(line), stores.keys, library(), ranking=stores.ranking, ring=ring)
     epochs = EpochWatch(
         RecoveryRows(stores.engine, SHARD),
         leaving(stores, store, line),

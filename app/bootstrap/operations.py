@@ -12,10 +12,12 @@ from app.ledger.purchase_orders import PurchaseOrderRows
 from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.shipments import ShipmentRows
 from app.ledger.shortages import ShortageRows
+from app.ledger.skus import SkuRows
 from app.ledger.snapshots import Snapshots
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.buffers import Buffers
+from app.operations.codes import Codes
 from app.operations.compensations import Compensations
 from app.operations.durability import Durabilities
 from app.operations.exchanges import Exchanges
@@ -33,6 +35,7 @@ from app.operations.purchase_orders import PurchaseOrders
 from app.operations.reconciliations import Reconciliations
 from app.operations.returns import Returns
 from app.operations.shortages import Shortages
+from app.operations.skus import Skus
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
@@ -76,7 +79,13 @@ def operations_of(stores: Connections) -> Operations:
         compensations=Compensations(
             stores.hot, ReconciliationRows(stores.engine), CountRows(stores.engine), durabilities
         ),
+        codes=codes_of(stores, durabilities),
     )
+
+
+def codes_of(stores: Connections, durabilities: Durabilities) -> Codes:
+    """What knows which codes name a warehouse or a SKU."""
+    return Codes(stores.warehouses, Skus(stores.hot, SkuRows(stores.engine), durabilities))
 
 
 def inbox_of(stores: Connections, durabilities: Durabilities) -> Inbox:
@@ -89,6 +98,7 @@ def inbox_of(stores: Connections, durabilities: Durabilities) -> Inbox:
         InboxCounts(stores.hot, CountRows(stores.engine), durabilities),
         PastDocuments(stores.hot, ledger, settings.horizon_seconds),
         durabilities,
+        codes_of(stores, durabilities),
         settings.rules,
         wait_seconds=settings.inbox_wait_seconds,
     )

@@ -36,6 +36,7 @@ from app.hotstore import calls, replies
 from app.hotstore.calls import Args
 from app.hotstore.keys import Keys
 from app.hotstore.library import Library
+from app.hotstore.ranking import Ranking
 from app.hotstore.replies import Stock
 from app.hotstore.ring import Ring
 
@@ -49,7 +50,7 @@ class Caller(Protocol):
 
 
 class HotStore:
-    """The working counts of one shard. `order` ranks warehouses where a request does not.
+    """The working counts of one shard. `ranking` ranks warehouses where a request does not; else `order` does.
 
     Every method raises `NotReadyError` (it surely did not run) or `OutcomeUnknownError` (repeat with the
     same id).
@@ -62,13 +63,14 @@ class HotStore:
         library: Library,
         *,
         order: Sequence[str] = (),
+        ranking: Ranking | None = None,
         on_shut: Callable[[], None] = lambda: None,
         ring: Ring | None = None,
     ) -> None:
         self._caller = caller
         self._keys = keys
         self._library = library
-        self._order = calls.ranked(order)
+        self._ranking = ranking or Ranking(order)
         self._on_shut = on_shut
         self._ring = ring
         self._epoch_min = 0
@@ -84,11 +86,13 @@ class HotStore:
 
     async def lock(self, command: Lock, who: str = "") -> Answer:
         """Hold stock for an order, all lines or none."""
-        return await self._write("lock", who, calls.lock(command, self._order))
+        return await self._write(
+            "lock", who, calls.lock(command, self._ranking.order, self._ranking.candidates)
+        )
 
     async def confirm(self, command: Confirm, who: str = "") -> Answer:
         """Make a lock last; take its stock again if it had expired."""
-        return await self._write("confirm", who, calls.confirm(command, self._order))
+        return await self._write("confirm", who, calls.confirm(command, self._ranking.order))
 
     async def extend(self, command: Extend, who: str = "", *, expires_at: int | None = None) -> Answer:
         """Let a held lock expire later, counted from now; unchanged unless it expires at `expires_at`, if said."""
@@ -108,11 +112,11 @@ class HotStore:
 
     async def replace(self, command: Replace, who: str = "") -> Answer:
         """Swap a lock's lines for others."""
-        return await self._write("replace", who, calls.replace(command, self._order))
+        return await self._write("replace", who, calls.replace(command, self._ranking.order))
 
     async def reopen(self, command: Reopen, who: str = "") -> Answer:
         """Hold the stock of an expired or released lock again."""
-        return await self._write("reopen", who, calls.reopen(command, self._order))
+        return await self._write("reopen", who, calls.reopen(command, self._ranking.order))
 
     async def remember(self, command: Remember, who: str = "") -> Answer:
         """Note an id that no lock has as released; UNCHANGED if a lock has it."""
@@ -132,7 +136,8 @@ class HotStore:
 
     async def exchange(self, command: Exchange, who: str = "") -> Answer:
         """Book what came back and hold other stock instead, both or neither."""
-        return await self._write("exchange", who, calls.exchange(command, self._order))
+        args = calls.exchange(command, self._ranking.order, self._ranking.candidates)
+        return await self._write("exchange", who, args)
 
     async def adjust(self, command: Adjust, who: str = "") -> Answer:
         """Book a correction."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.buffers import Buffers
+from app.operations.codes import Codes
 from app.operations.compensations import Compensations
 from app.operations.exchanges import Exchanges
 from app.operations.inbox import Inbox
@@ -48,3 +49,4 @@ class Operations:
     past: Past
     reconciliations: Reconciliations
     compensations: Compensations
+    codes: Codes

@@ -30,10 +30,13 @@ from app.ledger.purchase_orders import PurchaseOrderRows
 from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.shipments import ShipmentRows
 from app.ledger.shortages import ShortageRows
+from app.ledger.skus import SkuRows
 from app.ledger.snapshots import Snapshots
+from app.ledger.warehouses import WarehouseRows
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.buffers import Buffers
+from app.operations.codes import Codes
 from app.operations.compensations import Compensations
 from app.operations.durability import Durabilities
 from app.operations.exchanges import Exchanges
@@ -51,11 +54,13 @@ from app.operations.purchase_orders import PurchaseOrders
 from app.operations.reconciliations import Reconciliations
 from app.operations.returns import Returns
 from app.operations.shortages import Shortages
+from app.operations.skus import Skus
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
 from app.operations.unlocking import Unlocking
 from app.operations.voiding import Voiding
+from app.operations.warehouses import Warehouses
 from app.settings import Settings
 from tests import servers
 
@@ -174,6 +179,8 @@ def operations_on(
     ledger = Ledger(engine)
     once, past = Once(ledger), PastDocuments(hot, ledger, settings.horizon_seconds)
     stock_takes = StockTakes(hot, once, CountRows(engine), levels)
+    listed = Warehouses(WarehouseRows(engine), takes_any=settings.new_warehouses == "any")
+    codes = Codes(listed, Skus(hot, SkuRows(engine), levels))
     return Operations(
         locks=Locks(hot, ledger, levels, past),
         lock_list=LockList(hot, LockRows(engine), levels),
@@ -197,6 +204,7 @@ def operations_on(
             InboxCounts(hot, CountRows(engine), levels),
             past,
             levels,
+            codes,
             settings.rules,
             wait_seconds=settings.inbox_wait_seconds,
         ),
@@ -204,6 +212,7 @@ def operations_on(
         past=Past(hot, PastRows(engine), levels),
         reconciliations=Reconciliations(hot, Snapshots(engine, 0), ReconciliationRows(engine)),
         compensations=Compensations(hot, ReconciliationRows(engine), CountRows(engine), levels),
+        codes=codes,
     )
 
 

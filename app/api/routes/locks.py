@@ -48,7 +48,7 @@ async def _step(write: Write, book: Operation[C], command: C, asked: Durability 
     response_model_exclude_unset=True,
     responses={
         200: {"model": StepReply, "description": "a repeat: the original answer, and current_status"},
-        **errors(*WRITE, "insufficient_stock", "lock_id_reused"),
+        **errors(*WRITE, "unknown_warehouse", "warehouse_closed", "insufficient_stock", "lock_id_reused"),
     },
 )
 async def create_lock(body: LockBody, ops: Ops, settings: Conf, write: Write) -> Response:
@@ -119,7 +119,7 @@ async def extend_lock(lock_id: LockIdInPath, body: ExtendBody, ops: Ops, write: 
 @router.post(
     "/v1/locks/{lock_id}/unlock",
     response_model=StepReply,
-    responses=errors(*_STEP, "quantity_exceeds_lock"),
+    responses=errors(*_STEP, "unknown_warehouse", "quantity_exceeds_lock"),
 )
 async def unlock_lock(
     lock_id: LockIdInPath,
@@ -163,7 +163,12 @@ async def reopen_lock(lock_id: LockIdInPath, body: ReopenBody, ops: Ops, write: 
     "/v1/locks/{lock_id}/deduct",
     response_model=StepReply,
     responses=errors(
-        *_STEP, "quantity_exceeds_lock", "shipment_id_reused", "shipment_voided", "beyond_on_hand"
+        *_STEP,
+        "unknown_warehouse",
+        "quantity_exceeds_lock",
+        "shipment_id_reused",
+        "shipment_voided",
+        "beyond_on_hand",
     ),
 )
 async def deduct_lock(lock_id: LockIdInPath, body: DeductBody, ops: Ops, write: Write) -> Response:
@@ -201,7 +206,7 @@ async def void_shipment(
 @router.post(
     "/v1/locks/{lock_id}/replace",
     response_model=StepReply,
-    responses=errors(*_STEP, "insufficient_stock", "lock_changed"),
+    responses=errors(*_STEP, "unknown_warehouse", "warehouse_closed", "insufficient_stock", "lock_changed"),
 )
 async def replace_lock(
     lock_id: LockIdInPath, body: ReplaceBody, ops: Ops, write: Write, key: Key, version: IfMatch
