@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from app.domain.answers import Answer
-from app.domain.codes import UnknownCode
+from app.domain.codes import UnknownCode, key_of
 from app.domain.commands import Fact
 from app.domain.documents import Sums, is_accounted_for
 from app.domain.inbox import Result, Row, Rules, Status
@@ -245,7 +245,7 @@ class Inbox:
                     _dispute(item)
 
     async def _ask_codes(self, items: Sequence[_Item]) -> None:
-        """Keep what names an unknown warehouse or SKU: until it becomes known, or for a person if it looks like another.
+        """Keep what names an unknown warehouse or SKU: until that is known, or for a person if it looks like another.
 
         Goods that came in, or were counted, bring a SKU into being: those that look like no other are taken.
         """
@@ -253,8 +253,7 @@ class Inbox:
         _leave_unknown(items, "warehouse", unknown)
         known_there = [item for item in items if item.status is None]
         unknown = await self.codes.known_skus.unknown_among({item.fact.sku for item in known_there})
-        new = {item.fact.sku for item in known_there if item.event.type in _BRING_SKUS}
-        _leave_unknown(known_there, "sku", [one for one in unknown if one.near or one.code not in new])
+        _leave_unknown(known_there, "sku", _not_brought(known_there, unknown))
 
     async def _ask_documents(self, items: Sequence[_Item], since: int) -> None:
         """Let the hot store remember what the ledger knows of their documents; a lock or transfer has its own with it.
@@ -383,10 +382,24 @@ _BRING_SKUS = frozenset({"received", "counted"})
 """Types of events of goods that are there: they bring their SKU into being."""
 
 
+def _not_brought(items: Sequence[_Item], unknown: Sequence[UnknownCode]) -> list[UnknownCode]:
+    """Return the unknown SKUs without those that events of goods bring: of new ones that are alike, the first."""
+    strange = {one.code for one in unknown if not one.near}
+    brought = dict[str, str]()
+    for item in items:
+        if item.event.type in _BRING_SKUS and item.fact.sku in strange:
+            brought.setdefault(key_of(item.fact.sku), item.fact.sku)
+    left = [one for one in unknown if brought.get(key_of(one.code)) != one.code]
+    return [
+        one._replace(near=one.near or [brought[key]]) if (key := key_of(one.code)) in brought else one
+        for one in left
+    ]
+
+
 def _leave_unknown(
     items: Sequence[_Item], kind: Literal["warehouse", "sku"], unknown: Sequence[UnknownCode]
 ) -> None:
-    """Keep the events whose code of this kind names nothing: what their time is over for, or looks like another, is a person's."""
+    """Keep events whose code of this kind names nothing; for a person if it looks like another, or waited too long."""
     found = {one.code: one for one in unknown}
     for item in items:
         one = found.get(getattr(item.fact, kind))

@@ -1,0 +1,322 @@
+"""Codes: warehouses are a list, SKUs come into being on purpose, and a typo is refused with what it was meant to be."""
+
+import asyncio
+import itertools
+import json
+import random
+from typing import Any
+
+import pytest
+
+from app.domain.codes import key_of
+from tests.integration.warehouse import House, problem
+
+LINE = {"sku": "A", "quantity": 1}
+AT = "2026-01-05T08:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("code", "key"),
+    [
+        ("TEE-XL", "tee-xl"),
+        ("'00125", "125"),
+        ("\u2019125", "125"),
+        (" Hub  East", "hubeast"),
+        ("STRASSE", "strasse"),
+        ("Stra\u00dfe", "strasse"),
+        ("000", ""),
+        ("A-001", "a-001"),
+    ],
+)
+def test_what_makes_codes_alike(code: str, key: str) -> None:
+    assert key_of(code) == key
+
+
+async def test_the_list(house: House) -> None:
+    http = house.http
+    told = (await http.get("/v1/warehouses")).json()
+    assert [one["code"] for one in told["items"]] == ["east", "main", "north", "south", "west"]
+    units = {"skus": 1, "on_hand": 10, "available": 10, "locked": 0, "damaged": 0, "in_transit": 0}
+    north = {"code": "north", "name": "", "rank": None, "closed": False}
+    assert (await http.get("/v1/warehouses/north")).json() == north | {"units": units}
+    new = {"code": "hall/2", "name": "Hall 2", "rank": 3, "closed": False, "durability": "ledger"}
+    for _ in range(2):
+        put = await http.put("/v1/warehouses/hall%2F2", json={"name": "Hall 2", "rank": 3})
+        assert (put.status_code, put.json()) == (200, new)
+    assert (await http.put("/v1/warehouses/hall%2F2", json={"rank": None})).json() == new | {"rank": None}
+    assert (await http.put("/v1/warehouses/hall%2F2")).json() == new | {"rank": None}
+    page = (await http.get("/v1/warehouses?limit=2&after=east")).json()
+    assert ([one["code"] for one in page["items"]], page["next"]) == (["hall/2", "main"], "main")
+    problem(await http.get("/v1/warehouses/nowhere"), 404, "unknown_warehouse")
+    for body in ({"rank": "1"}, {"rank": -1}, {"name": "a\u0000b"}, {"closed": 1}, {"code": "x"}):
+        problem(await http.put("/v1/warehouses/north", json=body), 422, "invalid_request")
+    problem(await http.put("/v1/warehouses/a%22b", json={}), 422, "invalid_request")
+
+
+RETURNED = {"sku": "A", "quantity": 1, "condition": "sellable"}
+LOCK = {"lock_id": "L", "lines": [LINE]}
+UNKNOWN_WAREHOUSE: list[tuple[str, str, dict[str, Any] | None, str]] = [
+    ("POST", "/v1/locks", LOCK | {"warehouses": ["south", "North"]}, "warehouses[1]"),
+    ("POST", "/v1/locks", LOCK | {"lines": [LINE, LINE | {"warehouse": "North"}]}, "lines[1].warehouse"),
+    ("POST", "/v1/locks/L/replace", {"lines": [LINE | {"warehouse": "North"}]}, "lines[0].warehouse"),
+    ("POST", "/v1/locks/L/unlock", {"lines": [LINE | {"warehouse": "North"}]}, "lines[0].warehouse"),
+    (
+        "POST",
+        "/v1/locks/L/deduct",
+        {"shipment_id": "s", "lines": [LINE | {"warehouse": "North"}]},
+        "lines[0].warehouse",
+    ),
+    ("POST", "/v1/returns", {"return_id": "r", "warehouse": "North", "lines": [RETURNED]}, "warehouse"),
+    (
+        "POST",
+        "/v1/exchanges",
+        {
+            "exchange_id": "x",
+            "warehouse": "north",
+            "returned": [RETURNED],
+            "lock": LOCK | {"warehouses": ["North"]},
+        },
+        "lock.warehouses[0]",
+    ),
+    (
+        "POST",
+        "/v1/adjustments",
+        {"adjustment_id": "a", "warehouse": "North", "lines": [LINE | {"reason": "found"}]},
+        "warehouse",
+    ),
+    ("POST", "/v1/transfers", {"transfer_id": "t", "from": "north", "to": "South", "lines": [LINE]}, "to"),
+    ("PUT", "/v1/buffers", {"warehouse": "North", "lines": [LINE]}, "warehouse"),
+    (
+        "POST",
+        "/v1/purchase-orders",
+        {"purchase_order_id": "p", "warehouse": "North", "lines": [LINE]},
+        "warehouse",
+    ),
+    (
+        "POST",
+        "/v1/stock-takes",
+        {
+            "stock_take_id": "c",
+            "warehouse": "North",
+            "counted_at": AT,
+            "lines": [{"sku": "A", "on_hand": 1}],
+        },
+        "warehouse",
+    ),
+    ("GET", "/v1/availability/A?warehouses=south,North", None, "warehouses"),
+    ("GET", "/v1/expected?warehouse=North", None, "warehouse"),
+]
+
+
+async def test_an_unknown_warehouse_is_refused_with_what_it_was_meant_to_be(house: House) -> None:
+    for method, path, body, field in UNKNOWN_WAREHOUSE:
+        headers = {"Idempotency-Key": "k"}
+        told = problem(
+            await house.http.request(method, path, json=body, headers=headers), 422, "unknown_warehouse"
+        )
+        assert told["near"] == ["south" if field == "to" else "north"], path
+        assert [error["field"] for error in told["errors"]] == [field], path
+    told = problem(await house.http.get("/v1/availability/A?warehouses=moon"), 422, "unknown_warehouse")
+    assert told["near"] == []
+    assert await house.differences() == []
+
+
+UNKNOWN_SKU: list[tuple[str, str, dict[str, Any], str, int]] = [
+    # method, path, body, field, and what "new_skus" makes of it
+    ("POST", "/v1/returns", {"return_id": "r", "warehouse": "north", "lines": [RETURNED]}, "lines[0].sku", 201),
+    (
+        "POST",
+        "/v1/exchanges",
+        {"exchange_id": "x", "warehouse": "north", "returned": [RETURNED], "lock": LOCK | {"lock_id": "X"}},
+        "returned[0].sku",
+        201,
+    ),
+    (
+        "POST",
+        "/v1/adjustments",
+        {"adjustment_id": "a", "warehouse": "north", "lines": [LINE | {"reason": "found"}]},
+        "lines[0].sku",
+        201,
+    ),
+    (
+        "POST",
+        "/v1/transfers",
+        {"transfer_id": "t", "from": "north", "to": "south", "lines": [LINE]},
+        "lines[0].sku",
+        409,
+    ),
+    ("PUT", "/v1/buffers", {"warehouse": "north", "lines": [LINE]}, "lines[0].sku", 200),
+    (
+        "POST",
+        "/v1/stock-takes",
+        {"stock_take_id": "c", "warehouse": "north", "counted_at": AT, "lines": [{"sku": "A", "on_hand": 1}]},
+        "lines[0].sku",
+        201,
+    ),
+]  # fmt: skip
+
+
+async def test_an_unknown_sku_is_refused_with_what_it_was_meant_to_be(house: House) -> None:
+    for number, (method, path, body, field, then) in enumerate(UNKNOWN_SKU):
+        sku = f"TEE-{number}"
+        await house.operations.codes.warehouses.add(["north"])
+        order = {"purchase_order_id": f"P{number}", "warehouse": "north", "lines": [LINE | {"sku": sku}]}
+        assert (await house.http.post("/v1/purchase-orders", json=order)).status_code == 201
+        typo = json.loads(json.dumps(body).replace('"sku": "A"', f'"sku": "tee-{number}"', 1))
+        told = problem(await house.http.request(method, path, json=typo), 422, "unknown_sku")
+        assert (told["near"], [error["field"] for error in told["errors"]]) == ([sku], [field]), path
+        assert told["unknown"] == [{"sku": f"tee-{number}", "near": [sku]}]
+        done = await house.http.request(method, path, json=typo | {"new_skus": True})
+        assert done.status_code == then, done.text
+        # What was ordered is known, be it that nothing of it has come yet.
+        ordered = json.loads(json.dumps(body).replace('"sku": "A"', f'"sku": "{sku}"', 1))
+        for name in ("return_id", "exchange_id", "adjustment_id", "transfer_id", "stock_take_id"):
+            if name in ordered:
+                ordered[name] += "-2"
+        if "lock" in ordered:
+            ordered["lock"]["lock_id"] += "-2"
+        assert (await house.http.request(method, path, json=ordered)).status_code == then, path
+    told = problem(
+        await house.http.post("/v1/locks", json=LOCK | {"lines": [LINE | {"sku": "a"}]}),
+        409,
+        "insufficient_stock",
+    )
+    assert told["shortages"][0]["unknown"] is True
+    assert await house.differences() == []
+
+
+async def test_a_closed_warehouse_promises_nothing_more(house: House) -> None:
+    http = house.http
+    held = await http.post("/v1/locks", json=LOCK | {"lock_id": "before"})
+    assert held.json()["lines"][0]["warehouse"] == "north"
+    assert (await http.put("/v1/warehouses/north", json={"closed": True})).json()["closed"] is True
+    for method, path, body in (
+        ("POST", "/v1/locks", LOCK | {"warehouses": ["north"]}),
+        ("POST", "/v1/transfers", {"transfer_id": "t", "from": "south", "to": "north", "lines": [LINE]}),
+        ("POST", "/v1/purchase-orders", {"purchase_order_id": "p", "warehouse": "north", "lines": [LINE]}),
+    ):
+        problem(await http.request(method, path, json=body), 409, "warehouse_closed")
+    elsewhere = await http.post("/v1/locks", json=LOCK)
+    assert elsewhere.json()["lines"][0]["warehouse"] == "south"
+    many = await http.post("/v1/locks", json={"lock_id": "many", "lines": [{"sku": "A", "quantity": 5}]})
+    assert problem(many, 409, "insufficient_stock")["shortages"][0]["sellable"] == 4
+    # What is there may come back, be counted, and leave.
+    back = {"return_id": "r", "warehouse": "north", "lines": [RETURNED]}
+    assert (await http.post("/v1/returns", json=back)).status_code == 201
+    assert (await http.post("/v1/locks/before/deduct", json={"shipment_id": "s"})).status_code == 200
+    again = await http.post("/v1/locks", json=LOCK | {"lock_id": "before"})
+    assert again.status_code == 200
+    await http.put("/v1/warehouses/north", json={"closed": False})
+    assert (
+        await http.post("/v1/locks", json=LOCK | {"lock_id": "L2", "warehouses": ["north"]})
+    ).status_code == 201
+
+
+async def test_ranks_order_the_warehouses(house: House) -> None:
+    await house.http.put("/v1/warehouses/south", json={"rank": 1})
+    held = await house.http.post("/v1/locks", json=LOCK)
+    assert held.json()["lines"][0]["warehouse"] == "south"
+    await house.http.put("/v1/warehouses/north", json={"rank": 0})
+    held = await house.http.post("/v1/locks", json=LOCK | {"lock_id": "L2"})
+    assert held.json()["lines"][0]["warehouse"] == "north"
+
+
+# Events
+
+
+async def send(house: House, *events: dict[str, Any]) -> list[dict[str, Any]]:
+    whole = [{"occurred_at": AT, "warehouse": "north", "sku": "A"} | event for event in events]
+    answer = await house.http.post("/v1/warehouse-events", json={"source": "wms", "events": whole})
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["results"])
+
+
+async def settled(house: House) -> list[Any]:
+    """Wait until no event waits for anything but a person, and return those that do."""
+    async with asyncio.timeout(30):
+        while True:
+            waiting = await house.operations.inbox.list(("", ""), 1_000)
+            if all(row.status == "quarantined" for row in waiting):
+                return list(waiting)
+            await asyncio.sleep(0.02)
+
+
+async def test_typos_in_events_wait_for_a_person(house: House) -> None:
+    at = {"type": "received", "quantity": 4}
+    told = await send(
+        house,
+        {"event_id": "w1", **at, "warehouse": "North"},
+        {"event_id": "w2", "type": "shipped", "quantity": 2, "sku": "a"},
+        {"event_id": "w3", **at, "sku": "'A"},
+        {"event_id": "w4", **at, "sku": "new"},
+        {"event_id": "w5", **at, "sku": "NEW"},
+        {"event_id": "w6", "type": "shipped", "quantity": 1, "sku": "new"},
+    )
+    assert [(one["status"], one.get("detail")) for one in told] == [
+        ("quarantined", "warehouse: North is not known, but north is"),
+        ("quarantined", "sku: a is not known, but A is"),
+        ("quarantined", "sku: 'A is not known, but A is"),
+        ("applied", None),
+        ("quarantined", "sku: NEW is not known, but new is"),
+        ("applied", "without a lock"),
+    ]
+    assert (await house.counts("new"))["on_hand"] == 3
+    assert await house.differences() == []
+
+
+async def test_an_event_waits_until_its_code_is_known(house: House) -> None:
+    told = await send(
+        house,
+        {"event_id": "s1", "type": "shipped", "quantity": 2, "sku": "LATE"},
+        {"event_id": "m1", "type": "received", "quantity": 4, "warehouse": "moon"},
+    )
+    assert [(one["status"], one["detail"]) for one in told] == [
+        ("parked", "sku: LATE is not known"),
+        ("parked", "warehouse: moon is not known"),
+    ]
+    order = {"purchase_order_id": "P", "warehouse": "north", "lines": [LINE | {"sku": "LATE"}]}
+    assert (await house.http.post("/v1/purchase-orders", json=order)).status_code == 201
+    await house.http.put("/v1/warehouses/moon")
+    assert await settled(house) == []
+    assert (await house.counts("LATE"))["on_hand"] == -2
+    assert (await house.counts("A", "moon"))["on_hand"] == 4
+    assert await house.differences() == []
+
+
+HISTORY: list[dict[str, Any]] = [
+    {"type": "received", "quantity": 7, "receipt_id": "r"},
+    {"type": "shipped", "quantity": 3},
+    {"type": "adjusted", "quantity": -1, "reason": "broken"},
+    {"type": "received", "quantity": 5, "receipt_id": "r2", "elsewhere": True},
+    {"type": "returned", "quantity": 1, "condition": "damaged", "elsewhere": True},
+]
+
+
+async def test_orders_in_which_codes_become_known_in_the_middle(house: House) -> None:
+    """Each order with a SKU of its own, and half of its events in a warehouse that is listed at some moment."""
+    rng, number = random.Random(7), 12
+    orders = rng.sample(list(itertools.permutations(range(len(HISTORY)))), number)
+    histories = [
+        [
+            {key: value for key, value in HISTORY[i].items() if key != "elsewhere"}
+            | {
+                "event_id": f"{n}-{i}",
+                "sku": f"H{n}",
+                "warehouse": f"place-{n}" if "elsewhere" in HISTORY[i] else "north",
+                "occurred_at": f"2026-01-05T08:00:{i:02}Z",
+            }
+            for i in order
+        ]
+        for n, order in enumerate(orders)
+    ]
+    listed_after = [rng.randrange(len(HISTORY) + 1) for _ in orders]
+    for step in range(len(HISTORY) + 1):
+        for n in [n for n, when in enumerate(listed_after) if when == step]:
+            await house.http.put(f"/v1/warehouses/place-{n}")
+        if step < len(HISTORY):
+            await send(house, *(history[step] for history in histories))
+    assert await settled(house) == []
+    for n in range(number):
+        north, place = await house.counts(f"H{n}"), await house.counts(f"H{n}", f"place-{n}")
+        assert (north["on_hand"], place["on_hand"], place["damaged"]) == (3, 5, 1), orders[n]
+    assert await house.differences() == []
