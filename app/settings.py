@@ -80,7 +80,6 @@ class Settings(BaseSettings):
     new_warehouses: Literal["listed", "any"] = _setting(
         "listed",
         "listed: a warehouse has to be listed before anything names it; any: every code is taken for one",
-        promise="19",
     )
     durability: Durability = _setting("disk", "the level when a request names none", promise="3, 5, 6")
     call_deadline_seconds: float = _setting(

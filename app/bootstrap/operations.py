@@ -6,6 +6,7 @@ from app.ledger.documents import MismatchRows
 from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
 from app.ledger.lock_rows import LockRows
+from app.ledger.merging import MergeRows
 from app.ledger.openings import OpeningRows
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrderRows
@@ -25,6 +26,7 @@ from app.operations.inbox import Inbox
 from app.operations.inbox_counts import InboxCounts
 from app.operations.lock_list import LockList
 from app.operations.locks import Locks
+from app.operations.merging import Merging
 from app.operations.mismatches import Mismatches
 from app.operations.once import Once
 from app.operations.openings import Openings
@@ -80,6 +82,7 @@ def operations_of(stores: Connections) -> Operations:
             stores.hot, ReconciliationRows(stores.engine), CountRows(stores.engine), durabilities
         ),
         codes=codes_of(stores, durabilities),
+        merging=Merging(stores.hot, MergeRows(stores.engine), stores.warehouses, durabilities),
     )
 
 

@@ -183,6 +183,11 @@ def transfer_cancel(command: TransferStep) -> Args:
     return _transfer_step(command)
 
 
+def merge(subject: str, code: str, into: str, reason: str) -> Args:
+    """A SKU, lock or transfer alike."""
+    return [subject, code, into, _json(reason)]
+
+
 def transfer_close(command: TransferClose) -> Args:
     """What becomes of units on the way, and why."""
     return [*_transfer_step(command), command.in_transit, _json(command.reason)]

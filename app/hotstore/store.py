@@ -200,6 +200,20 @@ class HotStore:
         """Set buffers in one warehouse absolutely."""
         return await self._write("buffer", who, calls.buffer(command))
 
+    async def merge_stock(self, sku: str, code: str, into: str, reason: str, who: str = "") -> Answer:
+        """Let what a SKU has in a warehouse be in another one."""
+        return await self._write("merge_stock", who, calls.merge(sku, code, into, reason))
+
+    async def merge_lock(self, lock_id: str, code: str, into: str, reason: str, who: str = "") -> Answer:
+        """Let what an open lock holds in a warehouse be held in another one."""
+        return await self._write("merge_lock", who, calls.merge(lock_id, code, into, reason))
+
+    async def merge_transfer(
+        self, transfer_id: str, code: str, into: str, reason: str, who: str = ""
+    ) -> Answer:
+        """Let an open transfer lead from, or to, another warehouse."""
+        return await self._write_transfer("merge_transfer", who, calls.merge(transfer_id, code, into, reason))
+
     async def compensate(
         self,
         sku: str,
@@ -341,6 +355,9 @@ _ECHOES = frozenset({"lock", "confirm", "extend", "unlock", "deduct", "replace",
         "count",
         "fact",
         "accept",
+        "merge_stock",
+        "merge_lock",
+        "merge_transfer",
     }
 )
 

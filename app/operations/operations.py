@@ -11,6 +11,7 @@ from app.operations.exchanges import Exchanges
 from app.operations.inbox import Inbox
 from app.operations.lock_list import LockList
 from app.operations.locks import Locks
+from app.operations.merging import Merging
 from app.operations.mismatches import Mismatches
 from app.operations.openings import Openings
 from app.operations.past import Past
@@ -50,3 +51,4 @@ class Operations:
     reconciliations: Reconciliations
     compensations: Compensations
     codes: Codes
+    merging: Merging

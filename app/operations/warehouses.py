@@ -81,6 +81,10 @@ class Warehouses:
         await self._read()
         return done
 
+    async def refresh(self) -> None:
+        """Read the list now; without Postgres the last one stays."""
+        await self._read()
+
     async def stocked_after(self, after: str, items_max: int) -> list[Stocked]:
         """Return the next warehouses by code, with what the ledger says is there."""
         return await self._rows.stocked_after(after, items_max)

@@ -24,6 +24,7 @@ from app.ledger.documents import MismatchRows
 from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
 from app.ledger.lock_rows import LockRows
+from app.ledger.merging import MergeRows
 from app.ledger.openings import OpeningRows
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrderRows
@@ -44,6 +45,7 @@ from app.operations.inbox import Inbox
 from app.operations.inbox_counts import InboxCounts
 from app.operations.lock_list import LockList
 from app.operations.locks import Locks
+from app.operations.merging import Merging
 from app.operations.mismatches import Mismatches
 from app.operations.once import Once
 from app.operations.openings import OpeningRow, Openings
@@ -213,6 +215,7 @@ def operations_on(
         reconciliations=Reconciliations(hot, Snapshots(engine, 0), ReconciliationRows(engine)),
         compensations=Compensations(hot, ReconciliationRows(engine), CountRows(engine), levels),
         codes=codes,
+        merging=Merging(hot, MergeRows(engine), listed, levels),
     )
 
 

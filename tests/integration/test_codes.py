@@ -4,11 +4,16 @@ import asyncio
 import itertools
 import json
 import random
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.domain.codes import key_of
+from app.domain.codes import UnknownCode, key_of
+from app.domain.commands import OpeningRow
+from tests import servers
+from tests.integration.clerk import Clerk, Said, clerk_of, numbered
 from tests.integration.warehouse import House, problem
 
 LINE = {"sku": "A", "quantity": 1}
@@ -320,3 +325,117 @@ async def test_orders_in_which_codes_become_known_in_the_middle(house: House) ->
         north, place = await house.counts(f"H{n}"), await house.counts(f"H{n}", f"place-{n}")
         assert (north["on_hand"], place["on_hand"], place["damaged"]) == (3, 5, 1), orders[n]
     assert await house.differences() == []
+
+
+# The command line
+
+
+@pytest.fixture
+async def clerk(
+    house: House, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Clerk]:
+    async with clerk_of(house, capsys, monkeypatch) as clerk:
+        yield clerk
+
+
+async def test_a_code_that_should_never_have_been_is_merged(clerk: Clerk) -> None:
+    house = clerk.house
+    http = house.http
+    await http.put("/v1/warehouses/nroth")
+    rows = (OpeningRow("A", "nroth", 6, 3), OpeningRow("C", "nroth", 2), OpeningRow("D", "nroth", 1))
+    await house.operations.openings.book(rows)
+    there = {"warehouse": "nroth"}
+    lock = {
+        "lines": [{"sku": "A", "quantity": 1, **there}, {"sku": "A", "quantity": 2, "warehouse": "north"}]
+    }
+    ranked = {"lines": [{"sku": "C", "quantity": 1}], "warehouses": ["nroth", "north"]}
+    done = [
+        await http.post("/v1/locks", json=lock | {"lock_id": "both"}),
+        await http.post("/v1/locks", json=ranked | {"lock_id": "ranked"}),
+        await http.post(
+            "/v1/locks/both/deduct", json={"shipment_id": "s", "lines": [lock["lines"][0] | {"quantity": 1}]}
+        ),
+        await http.post(
+            "/v1/transfers", json={"transfer_id": "out", "from": "nroth", "to": "south", "lines": [LINE]}
+        ),
+        await http.post(
+            "/v1/transfers", json={"transfer_id": "in", "from": "south", "to": "nroth", "lines": [LINE]}
+        ),
+        await http.post("/v1/transfers/in/ship", json={"shipment_id": "s"}),
+        await http.post(
+            "/v1/transfers", json={"transfer_id": "own", "from": "nroth", "to": "north", "lines": [LINE]}
+        ),
+        await http.post("/v1/transfers/own/ship", json={"shipment_id": "s"}),
+        await http.post("/v1/purchase-orders", json={"purchase_order_id": "P", "lines": [LINE], **there}),
+        await http.post(
+            "/v1/returns", json={"return_id": "r", "lines": [RETURNED | {"condition": "damaged"}], **there}
+        ),
+    ]
+    assert {one.status_code for one in done} <= {200, 201}, [one.text for one in done]
+    told = await send(house, {"event_id": "d", "type": "shipped", "quantity": 3, "sku": "D", **there})
+    assert told[0]["status"] == "applied"  # two more than there were
+    said = await clerk.types("warehouses", "merge", "nroth", "--into", "north")
+    assert said == (0, "merged nroth into north: 3 SKUs, 2 locks, 3 transfers, 1 purchase orders\n", "")
+    nothing = dict.fromkeys(
+        ("on_hand", "available", "locked", "damaged", "in_transit", "buffer", "sellable"), 0
+    )
+    for sku in "ACD":
+        assert await house.counts(sku, "nroth") == nothing
+    assert await house.counts("A") == {
+        "on_hand": 15, "available": 12, "locked": 3, "damaged": 1, "in_transit": 1, "buffer": 3, "sellable": 9,
+    }  # fmt: skip
+    assert (await house.counts("D"))["available"] == -2
+    both = (await http.get("/v1/locks/both")).json()
+    assert both["lines"] == [{"sku": "A", "warehouse": "north", "quantity": 3, "deducted": 1}]
+    assert (await http.get("/v1/transfers/out")).json()["from"] == "north"
+    assert (await http.get("/v1/transfers/in")).json()["to"] == "north"
+    assert (await http.get("/v1/purchase-orders/P")).json()["warehouse"] == "north"
+    assert await house.differences() == []
+    problem(await http.get("/v1/warehouses/nroth"), 404, "unknown_warehouse")
+    problem(await http.get("/v1/availability/A?warehouses=nroth"), 422, "unknown_warehouse")
+    # What was promised goes on there.
+    assert (await http.post("/v1/locks/both/deduct", json={"shipment_id": "s2"})).json()[
+        "status"
+    ] == "deducted"
+    assert (await http.post("/v1/locks/ranked/confirm")).status_code == 200
+    arrival = {"receipt_id": "a", "lines": [LINE]}
+    assert (await http.post("/v1/transfers/in/receive", json=arrival)).json()["status"] == "received"
+    assert (await http.post("/v1/transfers/out/ship", json={"shipment_id": "o"})).json()[
+        "status"
+    ] == "shipped"
+    # Again: nothing is left. And what cannot be.
+    said = await clerk.types("warehouses", "merge", "nroth", "--into", "north")
+    assert said.out == "merged nroth into north: 0 SKUs, 0 locks, 0 transfers, 0 purchase orders\n"
+    for arguments in (("moon", "--into", "north"), ("north", "--into", "moon"), ("north", "--into", "north")):
+        said = await clerk.types("warehouses", "merge", *arguments)
+        assert (said.code, said.err.count("\n")) == (1, 1), said
+    said = await clerk.types("warehouses", "list")
+    assert "south: 1 SKUs, " in said.out
+    assert "nroth" not in said.out
+    assert await house.differences() == []
+
+
+async def test_an_import_makes_the_first_warehouses_only(clerk: Clerk, tmp_path: Path) -> None:
+    house, file = clerk.house, tmp_path / "stock.csv"
+
+    async def imports(text: str, *options: str) -> Said:
+        file.write_text(f"sku,warehouse,quantity\n{text}")
+        return await clerk.types("import-stock", str(file), *options)
+
+    said = await imports("X,North,1\nX,moon,2\nX,south,3\n")
+    assert (said.code, said.out) == (3, "imported 1 rows (1 changed), 2 bad lines\n")
+    assert numbered(said.err) == {
+        2: "warehouse 'North' is not known; did you mean 'north'? (--new-warehouses makes it one)",
+        3: "warehouse 'moon' is not known (--new-warehouses makes it one)",
+    }
+    await house.http.put("/v1/warehouses/south", json={"closed": True})
+    said = await imports("X,moon,2\nX,south,3\n", "--new-warehouses", "--dry-run")
+    assert numbered(said.err) == {3: "warehouse 'south' is closed"}
+    problem(await house.http.get("/v1/warehouses/moon"), 404, "unknown_warehouse")
+    assert (await imports("X,moon,2\n", "--new-warehouses")).code == 0
+    assert (await house.http.get("/v1/warehouses/moon")).json()["units"]["on_hand"] in {0, 2}
+    # Where nothing but the demo was booked, a file makes those that it names, unless they look like one that is known.
+    servers.execute(house.stores.database_url, "DELETE FROM stock WHERE sku <> 'TEA-100'")
+    listed = house.operations.codes.warehouses
+    new, unknown = await listed.new_in_import(["hall", "NORTH"], demo_skus=["TEA-100"])
+    assert (new, unknown) == (["hall"], [UnknownCode("NORTH", ["north"])])
