@@ -23,8 +23,6 @@ structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
 # As the processes do: tests connect to servers of their own, whatever proxy the machine has.
 environment.forget_defaults()
 
-LISTED = ("east", "main", "north", "south", "west")
-"""The warehouses that tests know: each of them begins with these on the list."""
 SLOW = frozenset({"faults", "acceptance", "properties", "deployment"})
 """Folders whose files take long: begun last, one of them would keep one process busy after the others are done."""
 
@@ -106,5 +104,5 @@ async def stores(
     async with open_stores(redis_server.url, emptied_database_url, settings=test_settings) as opened:
         await opened.recovery().ensure_open()
         await opened.level.refresh()
-        await opened.warehouses.add(LISTED)
+        await opened.warehouses.add(servers.LISTED)
         yield opened

@@ -229,6 +229,8 @@ async def world_on(
     caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
     engine = database.open_engine(database_url)
     operations = operations_on(caller, settings, persisted, engine)
+    if database_url != NOWHERE:
+        await operations.codes.warehouses.add(servers.LISTED)
     await operations.openings.book(ROWS)
     app = create_app(operations, settings, health)
     async with httpx.AsyncClient(transport=AsIs(app), base_url="http://test") as http:

@@ -5,16 +5,22 @@ import itertools
 import json
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.bootstrap import Stores
 from app.domain.codes import UnknownCode, key_of
 from app.domain.commands import OpeningRow
+from app.ledger import database
+from app.ledger.warehouses import WarehouseRows
+from app.operations.warehouses import Warehouses
 from tests import servers
-from tests.integration.clerk import Clerk, Said, clerk_of, numbered
-from tests.integration.warehouse import House, problem
+from tests.integration.api_client import NOWHERE
+from tests.integration.clerk import CASES, Clerk, Said, clerk_of, numbered
+from tests.integration.warehouse import House, house_on, problem
 
 LINE = {"sku": "A", "quantity": 1}
 AT = "2026-01-05T08:00:00Z"
@@ -267,6 +273,69 @@ async def test_typos_in_events_wait_for_a_person(house: House) -> None:
     ]
     assert (await house.counts("new"))["on_hand"] == 3
     assert await house.differences() == []
+
+
+async def test_a_file_of_typos(house: House) -> None:
+    await house.operations.openings.book([OpeningRow("MUG", "north", 5)])
+    content = (CASES / "events-case-typos.ndjson").read_bytes()
+    for _ in range(2):
+        answer = await house.http.post(
+            "/v1/warehouse-events?source=wms",
+            content=content,
+            headers={"Content-Type": "application/x-ndjson"},
+        )
+        told = [(one["line"], one["status"], one["detail"]) for one in answer.json()["results"]]
+        assert told == [
+            (1, "quarantined", "warehouse: North is not known, but north is"),
+            (2, "quarantined", "sku: mug is not known, but MUG is"),
+        ]
+    assert len(await settled(house)) == 2
+    # A person may say that it is so: then it is a fact, and both are listed.
+    done = await house.operations.inbox.retry("wms", "w1")
+    assert done is not None
+    assert done.status == "applied"
+    await house.caught_up()
+    assert (await house.http.get("/v1/warehouses/North")).json()["units"]["on_hand"] == 4
+    assert await house.differences() == []
+
+
+async def test_an_event_whose_code_never_becomes_known_is_a_persons(house: House) -> None:
+    assert (await send(house, {"event_id": "s", "type": "shipped", "quantity": 2, "sku": "LATE"}))[0][
+        "status"
+    ] == "parked"
+    servers.execute(house.stores.database_url, "UPDATE inbox SET until = now(), next_at = now()")
+    (row,) = await settled(house)
+    assert (row.event_id, row.why) == ("s", "sku: LATE is not known")
+    done = await house.operations.inbox.retry("wms", "s")
+    assert done is not None
+    assert done.status == "applied"
+    assert (await house.counts("LATE"))["on_hand"] == -2
+    assert await house.differences() == []
+
+
+async def test_any_code_is_a_warehouse_if_the_setting_says_so(stores: Stores) -> None:
+    settings = stores.settings.model_copy(update={"new_warehouses": "any"})
+    listed = Warehouses(WarehouseRows(stores.engine), takes_any=True)
+    async with house_on(replace(stores, settings=settings, warehouses=listed)) as house:
+        told = await send(house, {"event_id": "w", "type": "received", "quantity": 4, "warehouse": "moon"})
+        assert told[0]["status"] == "applied"
+        lock = await house.http.post("/v1/locks", json=LOCK | {"warehouses": ["moon", "nowhere"]})
+        assert lock.json()["lines"][0]["warehouse"] == "moon"
+        await house.caught_up()
+        assert (await house.http.get("/v1/warehouses/moon")).json()["units"]["on_hand"] == 4
+
+
+async def test_without_postgres_the_last_list_counts(stores: Stores) -> None:
+    """And if there was none yet, sales go on."""
+    nowhere = WarehouseRows(database.open_engine(NOWHERE))
+    never = Warehouses(nowhere, takes_any=False)
+    assert await never.unknown_among(["moon"]) == []
+    assert not never.is_open("north")  # the short way leaves it to the application
+    once = Warehouses(WarehouseRows(stores.engine), takes_any=False)
+    assert await once.unknown_among(["north"]) == []
+    once._rows = nowhere
+    assert await once.unknown_among(["north", "North"]) == [UnknownCode("North", ["north"])]
+    assert once.is_open("north")
 
 
 async def test_an_event_waits_until_its_code_is_known(house: House) -> None:
