@@ -11,12 +11,19 @@ from typing import Any
 
 import pytest
 
+from app.api.hot.build import build_hot
+from app.api.hot.checkout import _lock
 from app.bootstrap import Stores
 from app.domain.codes import UnknownCode, key_of
 from app.domain.commands import OpeningRow
+from app.domain.warehouses import Warehouse
+from app.hotstore.keys import Keys
+from app.hotstore.ranking import Ranking
 from app.ledger import database
 from app.ledger.warehouses import WarehouseRows
 from app.operations.warehouses import Warehouses
+from app.settings import Settings
+from app.telemetry import Metrics
 from tests import servers
 from tests.integration.api_client import NOWHERE
 from tests.integration.clerk import CASES, Clerk, Said, clerk_of, numbered
@@ -508,3 +515,34 @@ async def test_an_import_makes_the_first_warehouses_only(clerk: Clerk, tmp_path:
     listed = house.operations.codes.warehouses
     new, unknown = await listed.new_in_import(["hall", "NORTH"], demo_skus=["TEA-100"])
     assert (new, unknown) == (["hall"], [UnknownCode("NORTH", ["north"])])
+
+
+async def test_the_short_way_knows_the_list() -> None:
+    """A lock that names a warehouse that is not surely open is the application's, which asks again."""
+    ranking = Ranking()
+    hot, line = build_hot(
+        Settings(),
+        "redis://127.0.0.1:1",
+        Keys(""),
+        Metrics(),
+        level=lambda: "disk",
+        ranking=ranking,
+        is_open={"north"}.__contains__,
+    )
+    checkout = hot._checkout
+    line_of = '{"lock_id":"L","lines":[{"sku":"A","quantity":1,"warehouse":"%s"}]}'
+    ranked = '{"lock_id":"L","lines":[{"sku":"A","quantity":1}],"warehouses":["%s"]}'
+    for text in (line_of, ranked):
+        assert checkout._lock_of(_lock.decode(text % "north")).lock_id == "L"
+        with pytest.raises(ValueError, match="is not known to be open"):
+            checkout._lock_of(_lock.decode(text % "North"))
+    ranking.follow(
+        [Warehouse("a"), Warehouse("b", rank=2), Warehouse("c", rank=1), Warehouse("d", rank=0, closed=True)]
+    )
+    assert ranking.order == [3, "d", "c", "b"]
+    assert ranking.candidates == ("c", "b", "a")
+    ranking.follow([Warehouse("a", closed=True)])
+    assert ranking.candidates == ("",)
+    ranking.follow([Warehouse("a")])
+    assert (ranking.order, ranking.candidates) == ([0], ())
+    await line.close()
