@@ -123,6 +123,8 @@ UNKNOWN_WAREHOUSE: list[tuple[str, str, dict[str, Any] | None, str]] = [
     ),
     ("GET", "/v1/availability/A?warehouses=south,North", None, "warehouses"),
     ("GET", "/v1/expected?warehouse=North", None, "warehouse"),
+    ("GET", "/v1/reconciliations?warehouse=North", None, "warehouse"),
+    ("POST", "/v1/reconciliations", {"warehouse": "North", "as_of": AT, "counts": []}, "warehouse"),
 ]
 
 
