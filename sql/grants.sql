@@ -13,8 +13,8 @@ BEGIN
         EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA %I TO %I', home, who);
         FOR given IN
             SELECT * FROM (VALUES
-                ('both', 'INSERT, UPDATE', 'inbox, purchase_order, reconciliation, seen'),
-                ('both', 'INSERT', 'lost_event, purchase_order_line'),
+                ('both', 'INSERT, UPDATE', 'inbox, purchase_order, reconciliation, seen, warehouse'),
+                ('both', 'INSERT', 'lost_event, purchase_order_line, sku_key'),
                 ('both', 'UPDATE', 'discrepancy, mismatch'),
                 ('both', 'INSERT, DELETE', 'snapshot_line'),
                 ('writer', 'INSERT', 'event, move, event_id, archived_month, archived_op, discrepancy, installation, '

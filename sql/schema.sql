@@ -695,6 +695,24 @@ DO $$ BEGIN
     EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON event, move FROM %I', current_user);
 END $$;
 
+-- The list of warehouses. rank: sourcing takes the lowest first, where no setting says otherwise. merged_into: it should
+-- never have been, and is listed no more; what was booked there is in that one.
+CREATE TABLE warehouse (
+    code        text        PRIMARY KEY,
+    name        text        NOT NULL DEFAULT '',
+    rank        integer,
+    closed      boolean     NOT NULL DEFAULT false,
+    merged_into text,
+    created_at  timestamptz NOT NULL DEFAULT now()
+);
+
+-- Every SKU that has moved or was ordered, under its key (`key_of` in app/domain/codes.py): SKUs of one key are alike.
+CREATE TABLE sku_key (
+    key text NOT NULL,
+    sku text NOT NULL,
+    PRIMARY KEY (key, sku)
+);
+
 -- What the owner alone can do, as functions that run as the owner: the worker and the API need not own anything. They
 -- look for tables in the ledger's own schema first, whoever calls them.
 

@@ -32,6 +32,7 @@ from app.api.routes import (
     stock_takes,
     transfers,
     warehouse_events,
+    warehouses,
 )
 from app.api.security import SecurityLog
 from app.api.uploads import Uploads
@@ -60,6 +61,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     mismatches.router,
     mismatches.reading,
     warehouse_events.router,
+    warehouses.router,
+    warehouses.reading,
     reconciliations.router,
     reconciliations.reading,
     running.router,

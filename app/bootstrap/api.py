@@ -230,9 +230,11 @@ async def _line_of(
         ring=ring,
         keys=keys,
         pages_only=pages_only,
+        ranking=stores.ranking,
+        is_open=stores.warehouses.is_open,
     )
     metrics.collectors.append(lambda told: told.set_gate(epoch=line.epoch, unpersisted=len(ring)))
-    store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order, ring=ring)
+    store = HotStore(LineCaller(line), stores.keys, library(), ranking=stores.ranking, ring=ring)
     epochs = EpochWatch(
         RecoveryRows(stores.engine, SHARD),
         leaving(stores, store, line),

@@ -285,6 +285,12 @@ Snapshot = Annotated[
         help="A .csv, .ndjson or .json file.",
     ),
 ]
+MergedWarehouse = Annotated[
+    str, typer.Argument(metavar="FROM", callback=_warehouse, help="The code that should never have been.")
+]
+IntoWarehouse = Annotated[
+    str, typer.Option("--into", metavar="TO", callback=_warehouse, help="The warehouse that it is.")
+]
 CountedWarehouse = Annotated[
     str, typer.Option("--warehouse", callback=_warehouse, help="The warehouse that was counted.")
 ]

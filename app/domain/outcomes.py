@@ -68,6 +68,8 @@ class Outcome(StrEnum):
     # Done: `on_hand` or a buffer was set.
     OPENED = "OPENED"
     BUFFERED = "BUFFERED"
+    # Done: it is in another warehouse.
+    MERGED = "MERGED"
     # Done: what a SKU has was said again.
     COMPENSATED = "COMPENSATED"
     # Not done: it shall not share a call.
@@ -119,6 +121,7 @@ WRITTEN = frozenset(
         Outcome.DROPPED,
         Outcome.OPENED,
         Outcome.BUFFERED,
+        Outcome.MERGED,
         Outcome.COMPENSATED,
     }
 )

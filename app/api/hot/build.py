@@ -15,6 +15,7 @@ from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.line import Line
 from app.hotstore.near_cache import NearCache
+from app.hotstore.ranking import Ranking
 from app.hotstore.ring import Ring
 from app.settings import Settings
 from app.telemetry import Metrics
@@ -31,11 +32,13 @@ def build_hot(
     on_shut: Callable[[], None] = lambda: None,
     keys: ApiKeys | None = None,
     pages_only: bool = False,
+    ranking: Ranking | None = None,
+    is_open: Callable[[str], bool] = lambda _code: True,
 ) -> tuple[HotRoutes, Line]:
     """Return the hot routes and the line that they use, which is not started yet.
 
     `on_shut` is called when it may be another server, or another epoch, from now on. `keys` are those of the
-    settings, where others use them, too.
+    settings, where others use them, too. `is_open` says whether a code surely names a warehouse that takes promises.
     """
     keys = keys or ApiKeys(keys_of(settings))
     counts = HotCounts()
@@ -65,7 +68,8 @@ def build_hot(
         line,
         redis_keys,
         library(),
-        order=settings.order,
+        ranking=ranking or Ranking(settings.order),
+        is_open=is_open,
         ttl_seconds=settings.lock_ttl_seconds,
         durability=settings.durability,
         level=level,

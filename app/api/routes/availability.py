@@ -9,6 +9,7 @@ from pydantic import AfterValidator
 from app.api import problems
 from app.api.auth import Needs
 from app.api.bodies import AvailabilityBody
+from app.api.codes import check_warehouses
 from app.api.dependencies import Caching, Ops
 from app.api.openapi import BODY, READ, errors
 from app.api.replies.availability import AvailabilityListReply, AvailabilityReply
@@ -54,7 +55,10 @@ _COMMA_HINT = "a comma is part of the code: ask for several SKUs as ?sku=A&sku=B
     "/v1/availability/{sku}",
     response_model=AvailabilityReply,
     response_model_exclude_unset=True,
-    responses={304: {"description": "unchanged since the ETag given"}, **errors(*READ, "unknown_sku")},
+    responses={
+        304: {"description": "unchanged since the ETag given"},
+        **errors(*READ, "unknown_sku", "unknown_warehouse"),
+    },
 )
 async def read_availability(
     request: Request,
@@ -69,6 +73,7 @@ async def read_availability(
     While the hot store is away: the last known answer with `"stale": true` and no ETag.
     """
     asked = dict.fromkeys([*(warehouse or ()), *(warehouses.split(",") if warehouses else ())])
+    await check_warehouses(ops.codes, *(("warehouses", code) for code in asked))
     (page,) = await ops.availability.read([sku], tuple(asked))
     if page is None:
         return problems.unknown_sku(sku).response()

@@ -48,7 +48,14 @@ async def _step(write: Write, book: Operation[C], command: C, asked: Durability 
     response_model_exclude_unset=True,
     responses={
         200: {"model": StepReply, "description": "a repeat: the original answer, and current_status"},
-        **errors(*WRITE, "too_many_choices", "insufficient_stock", "lock_id_reused"),
+        **errors(
+            *WRITE,
+            "unknown_warehouse",
+            "warehouse_closed",
+            "too_many_choices",
+            "insufficient_stock",
+            "lock_id_reused",
+        ),
     },
 )
 async def create_lock(body: LockBody, ops: Ops, settings: Conf, write: Write, limits: Limits) -> Response:
@@ -130,7 +137,7 @@ async def extend_lock(
 @router.post(
     "/v1/locks/{lock_id}/unlock",
     response_model=StepReply,
-    responses=errors(*_STEP, "quantity_exceeds_lock"),
+    responses=errors(*_STEP, "unknown_warehouse", "quantity_exceeds_lock"),
 )
 async def unlock_lock(
     lock_id: LockIdInPath,
@@ -179,7 +186,12 @@ async def reopen_lock(
     "/v1/locks/{lock_id}/deduct",
     response_model=StepReply,
     responses=errors(
-        *_STEP, "quantity_exceeds_lock", "shipment_id_reused", "shipment_voided", "beyond_on_hand"
+        *_STEP,
+        "unknown_warehouse",
+        "quantity_exceeds_lock",
+        "shipment_id_reused",
+        "shipment_voided",
+        "beyond_on_hand",
     ),
 )
 async def deduct_lock(lock_id: LockIdInPath, body: DeductBody, ops: Ops, write: Write) -> Response:
@@ -217,7 +229,14 @@ async def void_shipment(
 @router.post(
     "/v1/locks/{lock_id}/replace",
     response_model=StepReply,
-    responses=errors(*_STEP, "too_many_choices", "insufficient_stock", "lock_changed"),
+    responses=errors(
+        *_STEP,
+        "unknown_warehouse",
+        "warehouse_closed",
+        "too_many_choices",
+        "insufficient_stock",
+        "lock_changed",
+    ),
 )
 async def replace_lock(
     lock_id: LockIdInPath,

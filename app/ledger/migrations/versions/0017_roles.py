@@ -3,7 +3,7 @@
 from app.ledger.migrations.files import run_file
 
 revision = "0017"
-down_revision = "0015"
+down_revision = "0016"
 
 
 def upgrade() -> None:
