@@ -6,6 +6,8 @@ from pathlib import Path
 
 AWAY = ("ConnectionError", "ServiceError", "connection", "timed out", "resolve", "proxy", "certificate")
 """What pip-audit says when it could not ask."""
+NOT_AUDITED = "could not be audited"
+"""What it says of a package about which the source knows nothing: a mirror without advisories, for instance."""
 SECONDS_MAX = 300
 
 
@@ -23,6 +25,8 @@ def main(lock: str) -> int:
     if done.returncode and "Found " not in said and any(word in said for word in AWAY):
         return _not_audited(lock, said.splitlines()[-1])
     print(said)
+    if skipped := said.count(NOT_AUDITED):
+        print(f"{lock}: {skipped} packages were NOT audited, the source that was reached does not know them")
     return done.returncode
 
 

@@ -121,7 +121,8 @@ def _ask(operation: Any, mode: GenerationMode, headers: dict[str, str], found: F
 
 def _reason(response: Any) -> str:
     """Why it was refused, without the places of lines."""
-    first = response.json()["errors"][0]
+    told = response.json()
+    first = (told.get("errors") or [{"field": told["code"], "message": ""}])[0]
     return f"{re.sub(r'[0-9]+', 'N', first['field'])}: {first['message']}"
 
 

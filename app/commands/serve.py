@@ -58,7 +58,7 @@ class DrainingServer(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def serve(host: str, port: int, fd: int | None, *, pages: bool, open_api: OpenApi) -> int:
+def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi, pages: bool = False) -> int:
     """Serve until SIGTERM, and return 0; 1 if the start failed. `fd` is a listening socket that was handed down.
 
     With `pages` it serves product pages only. `ConfigurationError` if the port is taken.
