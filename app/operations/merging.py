@@ -52,21 +52,23 @@ class Merging:
         waiting = await self._check(code, into)
         orders = await self.rows.mark(code, into)
         await self.warehouses.refresh()
-        done = Counter[str]()
+        done = set[tuple[str, str]]()
         while left := await self._left(code):
-            before = done.total()
+            moves = False
             for first in range(0, len(left), TOGETHER_MAX):
                 part = left[first : first + TOGETHER_MAX]
                 answers = await asyncio.gather(*(self._move(one, code, into, who) for one in part))
-                done.update(
-                    one.kind for one, answer in zip(part, answers, strict=True) if _is_moved(one, answer)
-                )
-            if done.total() == before:
+                pairs = zip(part, answers, strict=True)
+                moved = {(one.kind, one.id) for one, answer in pairs if _is_moved(one, answer)}
+                done |= moved
+                moves = moves or bool(moved)
+            if not moves:
                 first_left = left[0]
                 raise SellableError(
                     f"{first_left.kind} {first_left.id} of {code} cannot be moved: see `sellable quarantine list`"
                 )
-        return Merged(done["sku"], done["lock"], done["transfer"], orders, waiting)
+        kinds = Counter(kind for kind, _ in done)
+        return Merged(kinds["sku"], kinds["lock"], kinds["transfer"], orders, waiting)
 
     async def _check(self, code: str, into: str) -> int:
         if code == into:
