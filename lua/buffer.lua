@@ -21,7 +21,7 @@ end
 local function unknown_skus(shard, warehouse, lines)
   local parts = {}
   for _, line in ipairs(lines) do
-    if not load_stock(shard, line.sku).known then
+    if not load_stock(shard, line.sku, warehouse).known then
       parts[#parts + 1] = table.concat({
         '{"sku":"', line.sku, '","warehouse":"', warehouse, '","requested":', line.units,
         ',"sellable":0,"unknown":true}',
@@ -39,7 +39,7 @@ local function buffer(keys, args)
   local unknown = unknown_skus(shard, warehouse, lines)
   if unknown then return { 'UNKNOWN_SKU', warehouse, unknown } end
   for _, line in ipairs(lines) do
-    local stock = load_stock(shard, line.sku)
+    local stock = load_stock(shard, line.sku, warehouse)
     if count_of(stock, warehouse, 'b') ~= line.units then
       stock.counts[fields_of(warehouse).b] = line.units
       move(shard, stock, warehouse, 'b', 'b', 0)

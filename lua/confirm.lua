@@ -5,10 +5,13 @@
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
 --   REPEATED, ID_REUSED, UNKNOWN_LOCK, UNCHANGED (it is confirmed, or partly or wholly shipped),
 --   LOCK_EXPIRED with the shortages (its stock is gone), LOCK_NOT_HELD (released),
---   BACKLOG_FULL (expired, and no room for what it would promise again), CONFIRMED.
+--   BACKLOG_FULL (expired, and no room for what it would promise again), TOO_MANY_CHOICES (to source it again), CONFIRMED.
 
 local function retake(shard, lock, order, event)
   local sourced, shortages = source_again(shard, lock, order)
+  if not sourced and not shortages then
+    return backlog_is_full(shard) and { 'BACKLOG_FULL', lock.id } or unsourced(lock.id)
+  end
   if not sourced then
     local answer = illegal(shard, lock)
     answer[8] = shortages

@@ -31,6 +31,7 @@ end
 
 -- The answer to a shipment that a route reported, and whose op is not remembered any more; nil if none did.
 local function reported_before(shard, lock, family, document, wanted)
+  if not next(family.sums) then return nil end
   local known, asked, left = false, {}, 0
   for _, line in ipairs(wanted or {}) do asked[line.sku] = (asked[line.sku] or 0) + line.quantity end
   local same = true
@@ -121,7 +122,7 @@ local function ship_reported(shard, order, family, document, asked, at)
   local exceeding = {}
   for _, one in ipairs(asked) do
     local sku, places = one[1], one[2]
-    local sums, stock = sums_to_change(family, sku), load_stock(shard, sku)
+    local sums, stock = sums_to_change(family, sku), load_stock(shard, sku, places[1][1])
     local _, left = promised_to(order, sku)
     local requested = 0
     for _, place in ipairs(places) do
@@ -145,12 +146,10 @@ local function ship_plain(shard, order, family, document, taken, at)
   for _, line in ipairs(order.lines) do
     local quantity = taken[line] or 0
     if quantity > 0 then
-      local stock, sums = load_stock(shard, line.sku), sums_to_change(family, line.sku)
+      local stock = load_stock(shard, line.sku, line.warehouse)
       fact_move(shard, stock, line.warehouse, 'l', 'c', quantity, nil, nil, at)
       line.deducted = line.deducted + quantity
-      claim_units(sums, document, line.warehouse, ROUTE, { quantity, 0, 0 })
-      rebook(sums, shipments_to_book(sums.claims, sums.lead, (promised_to(order, line.sku))))
-      if not at then note_times(shard, stock, sums, '', line.warehouse, { quantity, 0, 0 }, { quantity, 0, 0 }, nil, true) end
+      ship_only_claim(family, line.sku, document, line.warehouse, quantity, not at and shard.now or nil)
     end
   end
 end
@@ -168,7 +167,7 @@ end
 
 local function take_plain(order, family, plain)
   if (plain and #plain == 0) or not is_open(order.lock) then return {} end
-  local taken, refused = take_lines(order.lock, order.lines, plain)
+  local taken, refused = take_lines(order.lock, order.lines, plain, false, order.of)
   if not taken or plain then return taken, refused end
   for line in pairs(taken) do
     if is_reported(family, line.sku) then taken[line] = 0 end
@@ -176,11 +175,14 @@ local function take_plain(order, family, plain)
   return taken
 end
 
--- The shelves that a shipment takes from, as they are before it is staged.
+-- The shelves where a shipment may take more than is there, as they are before it is staged.
 local function shelves_to_take(shard, order, taken, asked)
   local places = {}
   for _, line in ipairs(order.lines) do
-    if (taken[line] or 0) > 0 then places[#places + 1] = line end
+    local quantity = taken[line] or 0
+    if quantity > 0 and on_hand_of(load_stock(shard, line.sku, line.warehouse), line.warehouse) < quantity then
+      places[#places + 1] = line
+    end
   end
   for _, one in ipairs(asked) do
     for _, place in ipairs(one[2]) do places[#places + 1] = { sku = one[1], warehouse = place[1] } end

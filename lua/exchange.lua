@@ -11,8 +11,8 @@
 --   goods were shipped for notes what came back.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
 --   REPEATED (the original answer, then the lock's status now), ID_REUSED (with `lock` if that is the lock's id),
---   UNKNOWN_LOCK, QUANTITY_EXCEEDS_SHIPMENT, BACKLOG_FULL, INSUFFICIENT_STOCK (all shortages), QUANTITY_TOO_LARGE,
---   EXCHANGED (the lock).
+--   UNKNOWN_LOCK, QUANTITY_EXCEEDS_SHIPMENT, BACKLOG_FULL, TOO_MANY_CHOICES, INSUFFICIENT_STOCK (all shortages),
+--   QUANTITY_TOO_LARGE, EXCHANGED (the lock).
 
 -- The arguments after the fingerprints, or nil if one cannot be read.
 local function read_exchange(args)
@@ -38,7 +38,7 @@ end
 
 local function take_back(shard, warehouse, returned, at)
   for _, line in ipairs(returned) do
-    local stock = load_stock(shard, line.sku)
+    local stock = load_stock(shard, line.sku, warehouse)
     fact_move(shard, stock, warehouse, line.source, line.target, line.quantity, line.reason, nil, at)
   end
 end
@@ -63,7 +63,7 @@ local function exchange(keys, args)
   if backlog_is_full(shard) then return { 'BACKLOG_FULL', lock_id } end
   take_back(shard, args[9], request.returned, request.occurred_at)
   local sourced, shortages = source_lines(shard, request.lines, request.asked, request.order, {})
-  if not sourced then return { 'INSUFFICIENT_STOCK', lock_id, shortages } end
+  if not sourced then return unsourced(lock_id, shortages) end
   take_stock(shard, sourced)
   if not counts_fit(shard) then return { 'QUANTITY_TOO_LARGE', lock_id } end
   local changes = {

@@ -183,7 +183,7 @@ do
 
   local function book_move(shard, told, source, target, units)
     if units == 0 then return end
-    local stock = load_stock(shard, told.sku)
+    local stock = load_stock(shard, told.sku, told.warehouse)
     fact_move(shard, stock, told.warehouse, source, target, units, told.reason, nil, told.at)
   end
 
@@ -224,7 +224,7 @@ do
     local added = claim_of(shard, told)
     if added == nil then return book_alone(shard, told) end
     if not added then return nil, 'OTHER_CONTENT' end
-    local stock = load_stock(shard, told.sku)
+    local stock = load_stock(shard, told.sku, told.warehouse)
     return book_claims(shard, told.kind, told.sums, stock, told.part, told.warehouse, added, told.at, told.reason)
   end
 
@@ -237,7 +237,7 @@ do
   local function ship_of_lock(shard, told)
     local added = claim_of(shard, told)
     if not added then return 'OTHER_CONTENT' end
-    local order, stock = order_of(told.lock), load_stock(shard, told.sku)
+    local order, stock = order_of(told.lock), load_stock(shard, told.sku, told.warehouse)
     local changes = ship_claims(shard, order, told.sums, stock, told.at)
     note_shipping_times(shard, told.sums, stock, changes, told.warehouse, added[1], told.at)
     if #changes == 0 then return end
@@ -313,7 +313,7 @@ do
     end
     local added = claim_of(shard, told)
     if not added then return 'OTHER_CONTENT' end
-    local stock = load_stock(shard, told.sku)
+    local stock = load_stock(shard, told.sku, told.warehouse)
     if ship_carried(shard, told.carriage, told.sums, line, stock, added[1], told.at, told.reason) > 0 then beyond_transfer(told) end
   end
 
@@ -328,14 +328,14 @@ do
     end
     local added = claim_of(shard, told)
     if not added then return 'OTHER_CONTENT' end
-    local stock = load_stock(shard, told.sku)
+    local stock = load_stock(shard, told.sku, told.warehouse)
     local beyond = receive_carried(shard, told.carriage, told.sums, line, stock, told.part, added, told.at, told.reason)
     if beyond > 0 then beyond_transfer(told) end
   end
 
   -- Damaged units never go below zero: those that were not damaged are missing from the others.
   local function check_damaged(shard, told)
-    local stock = load_stock(shard, told.sku)
+    local stock = load_stock(shard, told.sku, told.warehouse)
     local damaged = count_of(stock, told.warehouse, 'd')
     if damaged >= 0 then return nil end
     if told.mode ~= 'force' then return 'INSUFFICIENT_DAMAGED' end

@@ -5,7 +5,7 @@
 --       … lines (a count, then sku, quantity, warehouse or '')
 -- Event lock, moves available -> locked.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
---   REPEATED (the original answer and the status now; of an ended lock its state), ID_REUSED, BACKLOG_FULL,
+--   REPEATED (the original answer and the status now; of an ended lock its state), ID_REUSED, BACKLOG_FULL, TOO_MANY_CHOICES,
 --   INSUFFICIENT_STOCK (all shortages), LOCKED (the lock).
 
 -- The state of a lock that has ended, and what was answered first.
@@ -58,7 +58,7 @@ local function take_order(shard, order)
   end
   if backlog_is_full(shard) then return { 'BACKLOG_FULL', order.id } end
   local sourced, shortages = source_lines(shard, order.lines, order.asked, order.rank, {})
-  if not sourced then return { 'INSUFFICIENT_STOCK', order.id, shortages } end
+  if not sourced then return unsourced(order.id, shortages) end
   take_stock(shard, sourced)
   return create_lock(shard, {
     id = order.id, f = order.f, x = order.ttl and string.format('%d', shard.now + order.ttl) or nil,
@@ -80,7 +80,11 @@ end
 -- ARGV  1 epoch  2 who  3… of each order what `lock` takes from its third argument on
 -- Event lock of each, moves available -> locked.
 -- Returns NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT (nothing was done), else a list: of each
---   order what `lock` returns, be it an error.
+--   order what `lock` returns, be it an error; or ASK_ALONE, once those before it have had enough to read: each may take its
+--   time, but not all of them one after the other.
+
+local TOGETHER_FIELDS_MAX = 8000 -- that were read of SKUs, twice
+
 local function locks(keys, args)
   local shard, refusal = enter(keys, args)
   if refusal then return refusal end
@@ -94,7 +98,8 @@ local function locks(keys, args)
   local answers = {}
   begin_together(shard)
   for i, order in ipairs(orders) do
-    local fine, answer = pcall(take_order, shard, order)
+    local fine, answer = true, { 'ASK_ALONE', order.id }
+    if shard.fields <= TOGETHER_FIELDS_MAX then fine, answer = pcall(take_order, shard, order) end
     answers[i] = fine and answer or { err = type(answer) == 'table' and answer.err or tostring(answer) }
     shard.stocks, shard.loaded, shard.moves = {}, {}, {} -- the next order reads what this one left
   end

@@ -9,7 +9,7 @@
 --   left out if what it sets is not there yet, and what it expects is not there either.
 
 local function open_row(shard, sku, warehouse, on_hand, buffer)
-  local stock = load_stock(shard, sku)
+  local stock = load_stock(shard, sku, warehouse)
   local fields = fields_of(warehouse)
   local known = stock.counts[fields.a] ~= nil
   local difference = on_hand - count_of(stock, warehouse, 'a') - count_of(stock, warehouse, 'l')
@@ -30,7 +30,7 @@ end
 -- Whether a row may be set: it is so already, or what is there is what it expects.
 local function finds_expected(shard, sku, warehouse, on_hand, expected)
   if expected == nil or expected == '' then return true end
-  local stock = load_stock(shard, sku)
+  local stock = load_stock(shard, sku, warehouse)
   if stock.counts[fields_of(warehouse).a] == nil then return expected == 'new' end
   local found = count_of(stock, warehouse, 'a') + count_of(stock, warehouse, 'l')
   return found == on_hand or text_of(found) == expected

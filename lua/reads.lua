@@ -9,13 +9,19 @@ local function register_read(name, read)
   end, { 'no-writes' })
 end
 
--- read_stock: the counts of some SKUs.
+-- read_stock: the counts of some SKUs: in order, of as many as one call may read, and of one at least.
 -- KEYS  1 meta
 -- ARGV  skus
 -- Returns NOT_READY, UNKNOWN_LAYOUT, or {READ, epoch, fields of each SKU: [] if it is unknown}.
+local READ_FIELDS_MAX = 20000 -- names and counts
+
 local function read_stock(meta, keys, args)
-  local answer, tag = { 'READ', meta.epoch }, tag_of(keys[1])
-  for i, sku in ipairs(args) do answer[2 + i] = redis.call('HGETALL', tag .. 'stock:' .. sku) end
+  local answer, tag, fields = { 'READ', meta.epoch }, tag_of(keys[1]), 0
+  for i, sku in ipairs(args) do
+    answer[2 + i] = redis.call('HGETALL', tag .. 'stock:' .. sku)
+    fields = fields + #answer[2 + i]
+    if fields > READ_FIELDS_MAX then break end
+  end
   return answer
 end
 
@@ -39,15 +45,22 @@ local function read_transfer(meta, keys, args)
   return transfer_answer('READ', transfer, meta.last)
 end
 
--- read_due: held locks that are overdue, oldest first.
+-- read_due: held locks that are overdue, oldest first: no more than can be expired one after the other without anybody
+-- waiting for long, and one at least.
 -- KEYS  1 meta
 -- ARGV  1 how many at most
 -- Returns NOT_READY, UNKNOWN_LAYOUT, or {READ, epoch, now in ms, lock ids…}.
+local DUE_BYTES_MAX = 50000 -- of their lines
+
 local function read_due(meta, keys, args)
-  local now = clock(meta.at)
-  local due = redis.call('ZRANGE', tag_of(keys[1]) .. 'due', '-inf', now, 'BYSCORE', 'LIMIT', 0, natural(args[1]) or 0)
+  local now, tag, bytes = clock(meta.at), tag_of(keys[1]), 0
+  local due = redis.call('ZRANGE', tag .. 'due', '-inf', now, 'BYSCORE', 'LIMIT', 0, natural(args[1]) or 0)
   local answer = { 'READ', meta.epoch, tostring(now) }
-  for i, lock_id in ipairs(due) do answer[3 + i] = lock_id end
+  for i, lock_id in ipairs(due) do
+    answer[3 + i] = lock_id
+    bytes = bytes + #(redis.call('HGET', tag .. 'lock:' .. lock_id, 'n') or '')
+    if bytes > DUE_BYTES_MAX then break end
+  end
   return answer
 end
 

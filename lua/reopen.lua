@@ -5,7 +5,7 @@
 -- Event reopen, moves available -> locked.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
 --   REPEATED, ID_REUSED, UNKNOWN_LOCK, UNCHANGED (it is held), LOCK_NOT_HELD (it is paid, or some of it shipped, or
---   it was released before any request came, and what to hold is unknown), BACKLOG_FULL, INSUFFICIENT_STOCK (all shortages), REOPENED.
+--   it was released before any request came, and what to hold is unknown), BACKLOG_FULL, TOO_MANY_CHOICES, INSUFFICIENT_STOCK (all shortages), REOPENED.
 
 local function reopen(keys, args)
   local ttl, order = natural(args[6]), read_list(args, 7)
@@ -18,7 +18,7 @@ local function reopen(keys, args)
   end
   if backlog_is_full(shard) then return { 'BACKLOG_FULL', lock.id } end
   local sourced, shortages = source_again(shard, lock, order)
-  if not sourced then return { 'INSUFFICIENT_STOCK', lock.id, shortages } end
+  if not sourced then return unsourced(lock.id, shortages) end
   take_stock(shard, sourced)
   local changes = {
     s = 'held', x = ttl and (shard.now + ttl) or false, n = encode_lines(sourced), e = gone(lock.e),

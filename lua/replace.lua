@@ -10,7 +10,7 @@
 -- promised to it, even where stock is short by now.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
 --   REPEATED, ID_REUSED, UNKNOWN_LOCK, LOCK_CHANGED (it has another version), LOCK_EXPIRED, LOCK_NOT_HELD (also of a
---   new expiry for what is paid), TOO_MANY_LINES (with those that shipped), BACKLOG_FULL (it would grow),
+--   new expiry for what is paid), TOO_MANY_LINES (with those that shipped), BACKLOG_FULL (it would grow), TOO_MANY_CHOICES,
 --   INSUFFICIENT_STOCK, REPLACED.
 
 local LINES_MAX = 2000
@@ -53,10 +53,12 @@ end
 -- `old_lines` in the order in which units stay; `may_stay`: the warehouses where they may, nil for all.
 local function stay(lines, old_lines, may_stay)
   local stayed, add = adder()
-  local named, held = {}, by_sku(old_lines)
+  local named, any_free = {}, false
   for _, line in ipairs(lines) do
-    if line.warehouse ~= '' then named[line.sku .. '\n' .. line.warehouse] = line.quantity end
+    if line.warehouse ~= '' then named[line.sku .. '\n' .. line.warehouse] = line.quantity else any_free = true end
   end
+  if not any_free then return lines end
+  local held = by_sku(old_lines)
   for _, line in ipairs(lines) do
     if line.warehouse ~= '' then
       add(line.sku, line.warehouse, line.quantity)
@@ -81,12 +83,14 @@ local function swap(shard, old_lines, old, new_lines)
   local new, grows = outstanding_of(new_lines), false
   for _, line in ipairs(old_lines) do
     local held, wanted = line.quantity - line.deducted, units_at(new, line)
-    if wanted < held then move(shard, load_stock(shard, line.sku), line.warehouse, 'l', 'a', held - wanted) end
+    if wanted < held then
+      move(shard, load_stock(shard, line.sku, line.warehouse), line.warehouse, 'l', 'a', held - wanted)
+    end
   end
   for _, line in ipairs(new_lines) do
     local held = units_at(old, line)
     if line.quantity > held then
-      move(shard, load_stock(shard, line.sku), line.warehouse, 'a', 'l', line.quantity - held)
+      move(shard, load_stock(shard, line.sku, line.warehouse), line.warehouse, 'a', 'l', line.quantity - held)
       grows = true
     end
   end
@@ -160,7 +164,7 @@ local function replace(keys, args)
   local sourced, shortages = source_lines(shard, stayed, asked, request.order, old)
   local grows = not sourced or swap(shard, old_lines, old, sourced)
   if grows and backlog_is_full(shard) then return { 'BACKLOG_FULL', lock.id } end
-  if not sourced then return { 'INSUFFICIENT_STOCK', lock.id, shortages } end
+  if not sourced then return unsourced(lock.id, shortages) end
   local changes = {
     n = encode_lines(beside_shipped(old_lines, sourced)), q = encode_request(request.lines, asked) or gone(lock.q),
   }

@@ -29,7 +29,7 @@ end
 local function shortages_at_source(shard, lines)
   local shortages = {}
   for _, line in ipairs(lines) do
-    local stock = load_stock(shard, line.sku)
+    local stock = load_stock(shard, line.sku, line.warehouse)
     local available = math.max(0, count_of(stock, line.warehouse, 'a'))
     if available < line.quantity then shortages[#shortages + 1] = shortage_of(line, available, not stock.known) end
   end

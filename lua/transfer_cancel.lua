@@ -20,7 +20,7 @@ local function cancel_transfer(keys, args)
   for _, line in ipairs(lines) do
     local quantity = unshipped(line)
     if quantity > 0 then
-      move(shard, load_stock(shard, line.sku), transfer.a, 'l', 'a', quantity)
+      move(shard, load_stock(shard, line.sku, transfer.a), transfer.a, 'l', 'a', quantity)
       line.cancelled = quantity
     end
   end

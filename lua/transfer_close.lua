@@ -17,7 +17,7 @@ local function was_cut_short(line)
 end
 
 local function give_up(shard, transfer, line, way)
-  local stock, on_way = load_stock(shard, line.sku), on_the_way(line)
+  local stock, on_way = load_stock(shard, line.sku, transfer.a), on_the_way(line)
   local left = unshipped(line)
   if left > 0 then
     move(shard, stock, transfer.a, 'l', 'a', left)

@@ -67,7 +67,7 @@ local function receive_transfer(keys, args)
   for _, line in ipairs(carriage.lines) do
     local sum, left = index[line.sku], on_the_way(line)
     if sum then
-      local stock, its = load_stock(shard, line.sku), sums_to_change(family, line.sku)
+      local stock, its = load_stock(shard, line.sku, transfer.b), sums_to_change(family, line.sku)
       claim_units(its, document, transfer.b, ROUTE, units_of(sum))
       local shipped = line.shipped
       local beyond = receive_carried(shard, carriage, its, line, stock, document, units_of(sum), at)

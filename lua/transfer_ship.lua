@@ -79,7 +79,7 @@ local function ship_transfer(keys, args)
   for _, line in ipairs(carriage.lines) do
     local units, left = plain[line] or reported[line], unshipped(line)
     if units then
-      local stock, its = load_stock(shard, line.sku), sums_to_change(family, line.sku)
+      local stock, its = load_stock(shard, line.sku, transfer.a), sums_to_change(family, line.sku)
       claim_units(its, document, transfer.a, ROUTE, { units, 0, 0 })
       local beyond = ship_carried(shard, carriage, its, line, stock, units, at)
       if beyond > 0 then

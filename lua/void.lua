@@ -11,12 +11,12 @@
 --   UNKNOWN_LOCK, UNCHANGED (it was voided before), SHIPMENT_REPORTED (others say that it, or some of its goods, left),
 --   SHIPMENT_RETURNED (with every SKU of which some came back), QUANTITY_TOO_LARGE, VOIDED.
 
--- Whether events of an older version told of the shipment, whole or line by line.
-local function was_told(shard, shipment_op, lines)
+-- Whether events of an older version told of the shipment, whole or line by line; of SKUs with sums none did.
+local function was_told(shard, shipment_op, lines, family)
   local shipment = load_op(shard, shipment_op)
   if shipment and shipment.fingerprint == TOLD then return true end
   for _, line in ipairs(lines) do
-    if load_op(shard, told_op(shipment_op, line.sku, line.warehouse)) then return true end
+    if not family.sums[line.sku] and load_op(shard, told_op(shipment_op, line.sku, line.warehouse)) then return true end
   end
   return false
 end
@@ -68,9 +68,24 @@ local function take_word_back(order, sums, document, lines)
   return places
 end
 
+-- Stages that a line's units never left, where nobody but the routes has said anything of its SKU; false if others have, or
+-- nothing is staged.
+local function unship_plain(shard, order, sums, document, line, at)
+  if not order.live or sums.beyond ~= 0 then return false end
+  local held
+  for _, one in ipairs(order.of[line.sku] or {}) do
+    if one.warehouse == line.warehouse and one.deducted >= line.quantity then held = one end
+  end
+  if not held or not unship_only_claim(sums, document, line.warehouse, line.quantity) then return false end
+  local stock = load_stock(shard, line.sku, line.warehouse)
+  fact_move(shard, stock, line.warehouse, 'c', 'l', line.quantity, order.less, nil, at)
+  held.deducted = held.deducted - line.quantity
+  return true
+end
+
 -- Stages that a SKU's units never left; false if some of them did, by another's word.
 local function unship(shard, order, sums, document, lines, at)
-  local stock, less = load_stock(shard, lines[1].sku), {}
+  local stock, less = load_stock(shard, lines[1].sku, lines[1].warehouse), {}
   local places = take_word_back(order, sums, document, lines)
   local changes = ship_claims(shard, order, sums, stock, at)
   for _, change in ipairs(changes) do
@@ -90,7 +105,9 @@ local function unship_all(shard, order, family, document, taken, at)
   for _, sku in ipairs(skus_of(taken)) do
     local sums = sums_to_change(family, sku)
     if is_claimed(sums, document) then return false end
-    if not unship(shard, order, sums, document, lines_of_sku[sku], at) then return false end
+    local lines = lines_of_sku[sku]
+    local plain = #lines == 1 and unship_plain(shard, order, sums, document, lines[1], at)
+    if not plain and not unship(shard, order, sums, document, lines, at) then return false end
   end
   return true
 end
@@ -119,7 +136,7 @@ local function void(keys, args)
   local left = unreturned(lock, order.lines)
   local family = load_family(shard, 'deduct:' .. lock.id, skus_of(taken))
   order.less = nil
-  if was_told(shard, args[6], taken) or not unship_all(shard, order, family, document, taken, at) then
+  if was_told(shard, args[6], taken, family) or not unship_all(shard, order, family, document, taken, at) then
     return lock_answer('SHIPMENT_REPORTED', lock, shard.last)
   end
   local exceeding = beyond_unreturned(left, taken)

@@ -104,4 +104,5 @@ async def stores(
     async with open_stores(redis_server.url, emptied_database_url, settings=test_settings) as opened:
         await opened.recovery().ensure_open()
         await opened.level.refresh()
+        await opened.warehouses.add(servers.LISTED)
         yield opened

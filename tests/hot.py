@@ -79,6 +79,9 @@ async def start(kind: str, redis_url: str, prefix: str, **more: Any) -> Api:
     """Serve the API in one of the three ways; `more` are settings. The gate of `prefix` is open already."""
     keep_alive = more.pop("timeout_keep_alive", 5)
     doors = {name: more.pop(name) for name in ("hosts", "connections_max") if name in more}
+    admin: socket.socket | None = more.pop("admin", None)
+    if admin is not None:
+        doors["admin_port"] = more["admin_port"] = admin.getsockname()[1]
     settings = Settings(prefix=prefix, **more)
     metrics, closing, line = Metrics(), [], None
     client = wire.connect(redis_url)
@@ -105,6 +108,7 @@ async def start(kind: str, redis_url: str, prefix: str, **more: Any) -> Api:
         lifespan="off",
         access_log=False,
         log_config=None,
+        ws="none",
         server_header=False,
         timeout_keep_alive=keep_alive,
         timeout_graceful_shutdown=5,
@@ -112,7 +116,7 @@ async def start(kind: str, redis_url: str, prefix: str, **more: Any) -> Api:
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     port = listener.getsockname()[1]
-    serving = asyncio.create_task(server._serve([listener]))
+    serving = asyncio.create_task(server._serve([listener, *([admin] if admin else [])]))
     while not server.started or (line is not None and not line.is_fresh):
         await asyncio.sleep(0.005)
     closing += [engine.dispose, line.close if line else client.aclose, client.aclose]

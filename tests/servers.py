@@ -23,6 +23,8 @@ from redis.retry import Retry
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 
+LISTED = ("east", "main", "north", "south", "west")
+"""The warehouses that tests know: each begins with these on the list."""
 T = TypeVar("T")
 _numbers = itertools.count(1)
 

@@ -149,7 +149,7 @@ def masked(url: str) -> str:
     if "@" in query:  # behind an unencoded ? of a password
         return f"{scheme}://{MASK}"
     parts = [
-        f"{name}={MASK}" if name.lower() in _SECRETS else part
+        f"{name}={MASK}" if unquote(name).strip().lower() in _SECRETS else part
         for part in query.split("&")
         for name in [part.partition("=")[0]]
     ]

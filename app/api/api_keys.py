@@ -41,7 +41,7 @@ Keys = Mapping[bytes, "ApiKey"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a key may do. Each field is the name of a limit in an entry."""
+    """How much a key may do. Each field is the name of a limit in an entry; those of locks are not for admin keys."""
 
     rate: int = 10_000
     """Requests a second, of one process."""
@@ -78,6 +78,11 @@ class ApiKey:
     def may(self, scope: Scope) -> bool:
         """Whether this key covers a scope."""
         return scope in self.scopes or "admin" in self.scopes
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether it may do everything: then only its rate is limited, and its uploads."""
+        return "admin" in self.scopes
 
 
 def digest_of(secret: bytes) -> bytes:

@@ -32,6 +32,7 @@ from app.api.routes import (
     stock_takes,
     transfers,
     warehouse_events,
+    warehouses,
 )
 from app.api.security import SecurityLog
 from app.api.uploads import Uploads
@@ -60,10 +61,13 @@ ROUTERS: tuple[APIRouter, ...] = (
     mismatches.router,
     mismatches.reading,
     warehouse_events.router,
+    warehouses.router,
+    warehouses.reading,
     reconciliations.router,
     reconciliations.reading,
     running.router,
 )
+PAGE_ROUTERS: tuple[APIRouter, ...] = (availability.router, running.router)
 
 
 def create_app(
@@ -74,8 +78,11 @@ def create_app(
     metrics: Metrics | None = None,
     keys: ApiKeys | None = None,
     security: SecurityLog | None = None,
+    pages_only: bool = False,
 ) -> FastAPI:
     """Return the application; nothing connects. `keys` are those of the settings, where others use them, too.
+
+    `pages_only`: it has the routes of product pages, and those about the process itself.
 
     Raises `ConfigurationError` if the keys cannot be read.
     """
@@ -96,7 +103,9 @@ def create_app(
     app.state.warehouses = WarehouseWatch()
     app.state.keys = keys or ApiKeys(keys_of(settings))
     app.state.page_headers = page_headers(settings.cache_control, for_all=app.state.keys.open)
-    for router in ROUTERS:  # as they are: FastAPI matches included routers twice on each request
+    for router in (
+        PAGE_ROUTERS if pages_only else ROUTERS
+    ):  # as they are: FastAPI matches included routers twice on each request
         app.router.routes.extend(router.routes)
     for kind in (problems.ProblemError, RequestValidationError, HTTPException, SellableError):
         app.add_exception_handler(kind, problems.answer_problem)

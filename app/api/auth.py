@@ -38,6 +38,8 @@ class ApiKeys:
         self.replace(keys or {})
         self.open = not self._keys
         """Whether everybody may do everything. It stays so, or not, as long as the process lives."""
+        self.holding_all: frozenset[str] = frozenset()
+        """Names of keys that hold as many open locks as they may; see `limits.LockCounts`."""
 
     def replace(self, keys: Keys) -> bool:
         """Take other keys from now on; return whether anything is different.
@@ -59,6 +61,14 @@ class ApiKeys:
     def names(self) -> set[str]:
         """Return the names of the keys."""
         return {key.name for key in self._keys.values()}
+
+    def open_locks_limits(self) -> dict[str, int]:
+        """Return how many open locks each key may hold that can make some, by name; of several of a name the least."""
+        limits: dict[str, int] = {}
+        for key in self._keys.values():
+            if key.may("checkout") and not key.is_admin:
+                limits[key.name] = min(key.limits.open_locks, limits.get(key.name, key.limits.open_locks))
+        return limits
 
     def find(self, authorization: bytes | None) -> ApiKey | None:
         """Return the key that a header carries; None if it is none of ours, or has expired."""

@@ -19,6 +19,7 @@ from app.api.words import (
     Warehouses,
 )
 from app.domain import commands
+from app.domain.codes import check_reason
 from app.domain.commands import Booking
 from app.domain.purchase_orders import Plan, PlannedLine
 from app.domain.reconciliation import Cause
@@ -30,6 +31,8 @@ LOCKS_MAX = 100
 """Locks of one shortage that are resolved at once."""
 UNLOCKED_MAX = 1_000
 """Locks that are given back at once."""
+NAME_LENGTH_MAX = 200
+RANK_MAX = 1_000_000
 SKUS_MAX = 1_000
 """SKUs in one list of availability."""
 
@@ -220,6 +223,12 @@ class _Document(_Happened):
     warehouse: Warehouse
 
 
+class _KnownSkus(_Body):
+    new_skus: bool = Field(
+        default=False, description="take SKUs that nothing has brought into being: else they are refused"
+    )
+
+
 class ReturnLine(_Body):
     """Units that came back, for sale again or damaged."""
 
@@ -233,7 +242,7 @@ class ReturnLine(_Body):
         return Booking(self.sku, Place.CUSTOMER, target, self.quantity)
 
 
-class ReturnBody(_Document):
+class ReturnBody(_Document, _KnownSkus):
     """A customer's goods came back."""
 
     return_id: Id
@@ -248,7 +257,7 @@ class ReturnBody(_Document):
         return commands.Return(self.return_id, self.warehouse, lines, self.occurred_at_ms, self.lock_id or "")
 
 
-class ExchangeBody(_Document):
+class ExchangeBody(_Document, _KnownSkus):
     """A customer's goods came back, and others are held instead: both or neither."""
 
     exchange_id: Id
@@ -281,7 +290,7 @@ def _transfer_lines(lines: list[TransferLineBody]) -> tuple[commands.Line, ...]:
     return tuple(commands.Line(line.sku, line.quantity) for line in lines)
 
 
-class TransferBody(_Write):
+class TransferBody(_Write, _KnownSkus):
     """Stock is asked for at one warehouse for another."""
 
     transfer_id: Id
@@ -401,7 +410,7 @@ class AdjustmentLine(_Body):
         return Booking(self.sku, state, Place.ADJUSTMENT, -self.quantity, self.reason)
 
 
-class AdjustmentBody(_Document):
+class AdjustmentBody(_Document, _KnownSkus):
     """A correction of what is physically there."""
 
     adjustment_id: Id
@@ -425,7 +434,7 @@ class BufferLine(_Body):
     quantity: Buffered
 
 
-class BuffersBody(_Write):
+class BuffersBody(_Write, _KnownSkus):
     """What to withhold from sale in one warehouse, from now on."""
 
     warehouse: Warehouse
@@ -505,7 +514,7 @@ class CountedLineBody(_Body):
     damaged: Buffered | None = None
 
 
-class StockTakeBody(_Write):
+class StockTakeBody(_Write, _KnownSkus):
     """What was counted in one warehouse."""
 
     stock_take_id: Id
@@ -519,6 +528,22 @@ class StockTakeBody(_Write):
         """Return the stock-take."""
         lines = tuple(CountedLine(line.sku, line.on_hand, line.damaged) for line in self.lines)
         return StockTake(self.stock_take_id, self.warehouse, time_ms(self.counted_at), lines)
+
+
+class WarehouseBody(_Write):
+    """What is said of a warehouse; what is left out stays as it is."""
+
+    name: (
+        Annotated[str, AfterValidator(check_reason), Field(max_length=NAME_LENGTH_MAX, examples=["Hall 2"])]
+        | None
+    ) = None
+    rank: Annotated[int, Field(strict=True, ge=0, le=RANK_MAX, examples=[1])] | None = Field(
+        None,
+        description="sourcing takes the lowest first, where SELLABLE_WAREHOUSE_ORDER says nothing; null: none",
+    )
+    closed: bool | None = Field(
+        None, description="whether it takes no new locks, orders, transfers and imports"
+    )
 
 
 class ResolveBody(_Write):

@@ -2,14 +2,18 @@
 
 import re
 import time
-from collections.abc import Mapping
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Header, Request
 
+from app.api.api_keys import ApiKey
+from app.api.auth import ApiKeys
+from app.api.limits import count_problem, size_problem, time_problem
 from app.api.ports import Health
-from app.api.problems import ProblemError, invalid
+from app.api.problems import Problem, ProblemError, invalid
 from app.domain.codes import check_id
+from app.domain.commands import Line
 from app.domain.times import time_ms
 from app.domain.words import Durability
 from app.operations.operations import Operations
@@ -48,6 +52,38 @@ async def _caching(request: Request) -> Mapping[str, str]:
 async def _who(request: Request) -> str:
     who: str = request.state.who
     return who
+
+
+async def _caller(request: Request) -> ApiKey | None:
+    key: ApiKey | None = request.state.key
+    return key
+
+
+async def _limits(request: Request) -> "KeyLimits":
+    return KeyLimits(request.app.state.keys, request.state.key)
+
+
+class KeyLimits(NamedTuple):
+    """How much the caller may lock; each method raises `ProblemError` for what is beyond."""
+
+    keys: ApiKeys
+    key: ApiKey | None
+
+    def check_size(self, lines: Sequence[Line]) -> None:
+        """Check the lines of a lock."""
+        self._raise(size_problem(self.key, lines))
+
+    def check_time(self, ttl_ms: int | None) -> None:
+        """Check how long a lock lasts; None: for ever."""
+        self._raise(time_problem(self.key, ttl_ms))
+
+    def check_count(self) -> None:
+        """Check whether there may be one lock more."""
+        self._raise(count_problem(self.keys, self.key))
+
+    def _raise(self, problem: Problem | None) -> None:
+        if problem is not None:
+            raise ProblemError(problem, who=self.key.name if self.key else "")
 
 
 def _read_key(request: Request) -> str:
@@ -130,6 +166,9 @@ HealthOf = Annotated[Health, Depends(_health)]
 MetricsOf = Annotated[Metrics, Depends(_metrics)]
 Caching = Annotated[Mapping[str, str], Depends(_caching)]
 Who = Annotated[str, Depends(_who)]
+Caller = Annotated[ApiKey | None, Depends(_caller)]
+"""The key that calls; None without keys."""
+Limits = Annotated[KeyLimits, Depends(_limits)]
 Key = Annotated[str, Depends(_key)]
 IfMatch = Annotated[int | None, Depends(_version)]
 """The version that a request is about; None: whichever it is."""

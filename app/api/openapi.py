@@ -38,11 +38,21 @@ EDGE = (
 """What is refused before a route is known."""
 
 
+ELSEWHERE = " elsewhere"
+"""Follows a code that has another status here than it mostly has."""
+UNKNOWN_SKU = f"unknown_sku{ELSEWHERE}"
+"""Of a SKU in a body."""
+UNKNOWN_PLACE = f"unknown_warehouse{ELSEWHERE}"
+"""Of a warehouse in a path."""
+
+
 def errors(*codes: str) -> Responses:
     """Return the documented errors of a route, by status; those of any request are among them."""
     by_status: dict[int, list[str]] = {}
     for code in (*EDGE, *codes):
-        by_status.setdefault(problems.TITLES[code][0], []).append(f"`{code}`")
+        name, _, place = code.partition(ELSEWHERE)
+        status = problems.ELSEWHERE[name] if place else problems.TITLES[name][0]
+        by_status.setdefault(status, []).append(f"`{name}`")
     return {
         status: {"model": ProblemReply, "description": ", ".join(found)}
         for status, found in sorted(by_status.items())

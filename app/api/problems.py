@@ -41,6 +41,7 @@ from app.errors import (
     SellableError,
     UnavailableError,
 )
+from app.operations.codes import BadCodes
 from app.operations.reconciliations import Refused
 from app.operations.snapshots.spool import SnapshotError
 
@@ -81,6 +82,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "wrong_warehouse": (422, "The snapshot is of another warehouse"),
     "snapshot_incomplete": (422, "The snapshot is not whole"),
     "snapshot_too_old": (422, "The snapshot is older than the ledger"),
+    "too_many_choices": (422, "The order leaves too much to choose"),
     "insufficient_stock": (409, "Not enough can be sold"),
     "insufficient_damaged": (409, "Not enough is damaged"),
     "lock_id_reused": (409, "The lock_id was used with other content"),
@@ -100,6 +102,7 @@ TITLES: dict[str, tuple[int, str]] = {
     "lock_not_held": (409, "The lock's state does not allow this step"),
     "lock_expired": (409, "The lock has expired"),
     "quantity_exceeds_lock": (409, "More than the lock holds"),
+    "warehouse_closed": (409, "The warehouse is closed"),
     "transfer_not_open": (409, "The transfer's state does not allow this step"),
     "quantity_exceeds_transfer": (409, "More than the transfer has left"),
     "beyond_on_hand": (409, "Less is on the shelf"),
@@ -115,6 +118,8 @@ TITLES: dict[str, tuple[int, str]] = {
     "internal_error": (500, "Something went wrong"),
 }
 """Every stable code, with its status and title."""
+ELSEWHERE = {"unknown_sku": 422, "unknown_warehouse": 404}
+"""The status of a code in the other place: of a SKU in a body, of a warehouse in a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,16 +130,18 @@ class Problem:
     detail: str
     extras: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+    is_of_place: bool = False
+    """Whether the code means another place than it mostly does: see `ELSEWHERE`."""
 
     @property
     def status(self) -> int:
         """Return the HTTP status."""
-        return TITLES[self.code][0]
+        return ELSEWHERE[self.code] if self.is_of_place else TITLES[self.code][0]
 
     def body(self) -> bytes:
         """Return it as JSON; what cannot be UTF-8 was replaced before."""
-        status, title = TITLES[self.code]
-        content = {"type": f"urn:sellable:problem:{self.code}", "title": title, "status": status}
+        title = TITLES[self.code][1]
+        content = {"type": f"urn:sellable:problem:{self.code}", "title": title, "status": self.status}
         return msgspec.json.encode(content | {"detail": self.detail, "code": self.code} | dict(self.extras))
 
     def all_headers(self) -> dict[str, str]:
@@ -177,6 +184,40 @@ def printable(text: str) -> str:
 def unknown_sku(sku: str) -> Problem:
     """Return the problem of a path whose SKU nobody has imported."""
     return Problem("unknown_sku", f"no SKU is called {sku}", {"sku": sku})
+
+
+def unknown_warehouse(code: str) -> Problem:
+    """Return the problem of a path whose warehouse is not listed."""
+    detail = f"no warehouse is called {code}"
+    return Problem("unknown_warehouse", detail, {"warehouse": code}, is_of_place=True)
+
+
+def of_codes(bad: BadCodes, fields: Mapping[str, Sequence[tuple[str, str]]]) -> Problem:
+    """Return the problem of a request with codes that are not taken; `fields`: where each kind of code stands."""
+    if bad.closed:
+        detail = f"{', '.join(bad.closed)} takes nothing new"
+        errors = _named_in(fields["closed"], dict.fromkeys(bad.closed, "is closed"))
+        return Problem("warehouse_closed", detail, {"errors": errors})
+    kind, unknown = ("warehouse", bad.warehouses) if bad.warehouses else ("sku", bad.skus)
+    noun = "warehouse" if kind == "warehouse" else "SKU"
+    said = {one.code: f"no {noun} is called {one.code}{_near(one.near)}" for one in unknown}
+    near = list(dict.fromkeys(code for one in unknown for code in one.near))
+    named = [{kind: one.code, "near": list(one.near)} for one in unknown[:ERRORS_MAX]]
+    extras = {"near": near, "unknown": named, "errors": _named_in(fields[f"{kind}s"], said)}
+    detail = f"{said[unknown[0].code]}{_BESIDE[kind]}"
+    return Problem(f"unknown_{kind}", detail, extras, is_of_place=kind == "sku")
+
+
+_BESIDE = {"warehouse": ": PUT /v1/warehouses lists one", "sku": ': "new_skus": true makes it one'}
+
+
+def _near(codes: Sequence[str]) -> str:
+    return f"; did you mean {' or '.join(codes)}?" if codes else ""
+
+
+def _named_in(fields: Sequence[tuple[str, str]], said: Mapping[str, str]) -> list[dict[str, str]]:
+    found = [(name, code) for name, code in fields if code in said]
+    return [{"field": name, "message": printable(said[code])} for name, code in found[:ERRORS_MAX]]
 
 
 def as_of_too_old(reach: Reach) -> Problem:
@@ -281,6 +322,10 @@ _REFUSALS: dict[Outcome, tuple[str, str]] = {
     Outcome.BACKLOG_FULL: (
         "backlog_full",
         "new obligations wait until the ledger has caught up; nothing was changed",
+    ),
+    Outcome.TOO_MANY_CHOICES: (
+        "too_many_choices",
+        "name a `warehouse` on its lines or a few `warehouses` for all, or send fewer lines; nothing was changed",
     ),
     Outcome.INSUFFICIENT_STOCK: ("insufficient_stock", "nothing was changed"),
     Outcome.INSUFFICIENT_DAMAGED: ("insufficient_damaged", "fewer units are damaged; nothing was booked"),

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from typing import Any, get_args, get_origin
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 from fastapi import Request, Response
@@ -192,7 +192,8 @@ class StrictRoute(APIRoute):
 
 
 def _takes_many(param: Any) -> bool:
-    return getattr(param.field_info.annotation, "__origin__", None) is list
+    annotation = param.field_info.annotation
+    return any(get_origin(one) is list for one in (annotation, *get_args(annotation)))
 
 
 async def _with_body(request: Request, field: Any) -> Request:

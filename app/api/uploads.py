@@ -1,13 +1,15 @@
 """Snapshots as they come in over HTTP: streamed, bounded, a few at a time."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from fastapi import Request
 
+from app.api.api_keys import ApiKey
 from app.api.media import Media, charset_of, media_of
-from app.api.problems import Problem, ProblemError, invalid
+from app.api.problems import Problem, ProblemError, invalid, too_many_requests
 from app.api.strict import too_large
 from app.domain.times import time_ms
 from app.files.options import HTTP, Options, check_encoding, preset_of, read_names
@@ -17,6 +19,8 @@ from app.operations.snapshots.spool import SNAPSHOT_BYTES_MAX, Asked, Spool
 
 UPLOADS_MAX = 2
 """Snapshots that one process reads at once: each takes a file on disk and a share of the processor."""
+AGAIN_SECONDS = 10.0
+"""When a key may try again that sends too many: a body of which nothing comes for so long has ended."""
 SLICE_BYTES = 16_384
 """Read between two turns of the loop: about a millisecond's work, so that locks need not wait for a snapshot."""
 
@@ -25,19 +29,26 @@ class Uploads:
     """How many snapshots come in now."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self._by_key: Counter[str] = Counter()
 
     @contextmanager
-    def one(self) -> Iterator[None]:
-        """Take a place, or raise `ProblemError`."""
-        if self._count >= UPLOADS_MAX:
+    def one(self, key: ApiKey | None) -> Iterator[None]:
+        """Take a place, or raise `ProblemError`; `key` is None without keys."""
+        name = key.name if key else ""
+        if key is not None and self._by_key[name] >= key.limits.uploads:
+            detail = f"the key {name} may send {key.limits.uploads:,} snapshots at the same time"
+            policy = f'"uploads";q={key.limits.uploads}'
+            raise ProblemError(too_many_requests(detail, AGAIN_SECONDS, '"uploads"', policy), who=name)
+        if self._by_key.total() >= UPLOADS_MAX:
             detail = f"{UPLOADS_MAX} snapshots come in already; send it again when they are through"
             raise ProblemError(Problem("busy", detail))
-        self._count += 1
+        self._by_key[name] += 1
         try:
             yield
         finally:
-            self._count -= 1
+            self._by_key[name] -= 1
+            if not self._by_key[name]:
+                del self._by_key[name]
 
 
 def format_of(

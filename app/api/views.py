@@ -23,6 +23,7 @@ from app.domain.past import Explanation, PastMove, StockThen
 from app.domain.purchase_orders import Arrived, Expected, OpenLine, OrderStatus, PurchaseOrder
 from app.domain.shortages import Remedy, ShortageCase
 from app.domain.times import time_ms, time_text
+from app.domain.warehouses import Stocked, Warehouse
 from app.ledger.documents import Mismatch
 from app.operations.availability import Page
 from app.operations.durability import LASTING, Told
@@ -76,6 +77,25 @@ def _of_counts(counts: Counts) -> dict[str, int]:
         "buffer": counts.buffer,
         "sellable": counts.sellable,
     }
+
+
+def of_warehouse(warehouse: Warehouse) -> dict[str, Any]:
+    """Return a warehouse."""
+    return warehouse._asdict()
+
+
+def of_stocked_warehouse(found: Stocked) -> dict[str, Any]:
+    """Return a warehouse with what is in it."""
+    there = found.units
+    units = {
+        "skus": there.skus,
+        "on_hand": there.on_hand,
+        "available": there.available,
+        "locked": there.locked,
+        "damaged": there.damaged,
+        "in_transit": there.in_transit,
+    }
+    return of_warehouse(found.warehouse) | {"units": units}
 
 
 def of_move(move: PastMove) -> dict[str, Any]:

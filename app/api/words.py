@@ -102,6 +102,11 @@ SkuInPath = Annotated[
     AfterValidator(_from_path(check_sku)),
     Path(description="percent-encoded; a slash is %2F", json_schema_extra=_SKU),
 ]
+WarehouseInPath = Annotated[
+    str,
+    AfterValidator(_from_path(check_warehouse)),
+    Path(description="percent-encoded; a slash is %2F", json_schema_extra=_WAREHOUSE),
+]
 LockIdInPath = Annotated[
     str,
     AfterValidator(_from_path(check_id)),

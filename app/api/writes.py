@@ -7,10 +7,12 @@ from typing import Annotated, Any, Protocol, TypeVar
 from fastapi import Depends, Response
 
 from app.api import problems
-from app.api.dependencies import Conf, MetricsOf, Who, level
+from app.api.codes import check_codes
+from app.api.dependencies import Conf, MetricsOf, Ops, Who, level
 from app.api.views import json_response
 from app.domain.outcomes import Outcome
 from app.domain.words import Durability
+from app.operations.codes import Codes
 from app.operations.durability import Told
 from app.settings import Settings
 from app.telemetry import Metrics
@@ -31,6 +33,7 @@ class Writes:
     """One request's: who calls, and what is counted."""
 
     settings: Settings
+    codes: Codes
     who: str
     metrics: Metrics
 
@@ -42,8 +45,13 @@ class Writes:
         reply: Callable[[Told], dict[str, Any]],
         *,
         created: Outcome | None = None,
+        new_skus: bool = True,
     ) -> Response:
-        """Book a command, and answer: 201 with its reply where the outcome is `created`, else 200."""
+        """Book a command, and answer: 201 with its reply where the outcome is `created`, else 200.
+
+        A command that names unknown warehouses is refused, and one with unknown SKUs unless those may be new.
+        """
+        await check_codes(self.codes, command, new_skus=new_skus)
         told = await book(command, level(asked, self.settings), who=self.who)
         self.metrics.count_outcome(_word(command), told.answer.outcome)
         if told.durability is None:
@@ -56,8 +64,8 @@ def _word(command: object) -> str:
     return getattr(command, "kind", "") or type(command).__name__.lower()
 
 
-async def _writes(settings: Conf, who: Who, metrics: MetricsOf) -> Writes:
-    return Writes(settings, who, metrics)
+async def _writes(settings: Conf, ops: Ops, who: Who, metrics: MetricsOf) -> Writes:
+    return Writes(settings, ops.codes, who, metrics)
 
 
 Write = Annotated[Writes, Depends(_writes)]

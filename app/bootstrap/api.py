@@ -2,7 +2,7 @@
 
 import asyncio
 import resource
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,10 +17,11 @@ from app.bootstrap.stores import Stores, kept, leaving, open_stores
 from app.errors import ConfigurationError, NotReadyError, SellableError, UnavailableError
 from app.hotstore.library import library
 from app.hotstore.line import Line, LineCaller
-from app.hotstore.rights import of_api
+from app.hotstore.rights import of_api, of_pages
 from app.hotstore.ring import Ring
 from app.hotstore.store import HotStore
 from app.ledger.drift import DriftRows
+from app.ledger.lock_rows import LockRows
 from app.ledger.recovery_rows import RecoveryRows
 from app.operations.epoch_watch import EpochWatch
 from app.recovery.attach import Attach
@@ -116,9 +117,12 @@ class Api:
 
 
 @asynccontextmanager
-async def open_api(settings: Settings, *, secret_chars_min: int = 1) -> AsyncIterator[Api]:
+async def open_api(
+    settings: Settings, *, secret_chars_min: int = 1, pages_only: bool = False
+) -> AsyncIterator[Api]:
     """Reach the stores, refuse what would break a promise, and return the API once it can answer.
 
+    `pages_only`: it serves product pages alone, and never writes to the hot store.
     `secret_chars_min`: keys whose secrets are shorter are refused, now and when their file changes.
     For `START_SECONDS_MAX` it waits for the hot store and its gate. After that it is returned all the same: it answers
     503 and says why, until the hot store is there, was checked, and is open.
@@ -126,12 +130,14 @@ async def open_api(settings: Settings, *, secret_chars_min: int = 1) -> AsyncIte
     keys, key_file = _keys_of(settings, secret_chars_min)
     async with (
         open_stores(settings=settings) as stores,
-        _line_of(stores, keys, key_file) as (api, line, epochs, health),
-        _read_again(key_file, settings),
+        _line_of(stores, keys, key_file, pages_only=pages_only) as (api, line, epochs, health),
+        _kept_beside(stores, keys, key_file),
     ):
-        start = asyncio.create_task(_start(stores, line, epochs, health), name="start")
+        needed = of_pages() if pages_only else of_api()
+        start = asyncio.create_task(_start(stores, line, epochs, health, needed), name="start")
+        beside = () if pages_only else (Attach(stores.gate, lambda: not line.epoch),)
         try:
-            async with kept(stores, Attach(stores.gate, lambda: not line.epoch)):
+            async with kept(stores, *beside):
                 await asyncio.wait([start], timeout=START_SECONDS_MAX)
                 if start.done():
                     start.result()
@@ -143,12 +149,14 @@ async def open_api(settings: Settings, *, secret_chars_min: int = 1) -> AsyncIte
             await epochs.close()
 
 
-async def _start(stores: Stores, line: Line, epochs: EpochWatch, health: _Health) -> None:
+async def _start(
+    stores: Stores, line: Line, epochs: EpochWatch, health: _Health, needed: Collection[str]
+) -> None:
     """Check the stores as soon as they can be reached; only then take commands. Ends once the gate is open."""
     while True:
         try:
             await stores.check()
-            await stores.check_rights(of_api())
+            await stores.check_rights(needed)
             break
         except (SellableError, RedisError, OSError) as error:
             is_away = not isinstance(error, ConfigurationError) and not is_refusal(error.__cause__ or error)
@@ -179,19 +187,28 @@ def _keys_of(settings: Settings, secret_chars_min: int) -> "tuple[ApiKeys, KeyFi
 
 
 @asynccontextmanager
-async def _read_again(key_file: "KeyFile", settings: Settings) -> AsyncIterator[None]:
-    task = asyncio.create_task(key_file.keep(), name="keys") if settings.api_keys_file else None
+async def _kept_beside(stores: Stores, keys: "ApiKeys", key_file: "KeyFile") -> AsyncIterator[None]:
+    """Read the keys again and count what they hold, where there are keys."""
+    # Here, because the worker and the commands need no FastAPI.
+    from app.api.limits import LockCounts  # noqa: PLC0415
+
+    tasks = []
+    if stores.settings.api_keys_file:
+        tasks.append(asyncio.create_task(key_file.keep(), name="keys"))
+    if not keys.open:
+        counts = LockCounts(keys, LockRows(stores.engine).at_limit)
+        tasks.append(asyncio.create_task(counts.keep(), name="open locks"))
     try:
         yield
     finally:
-        if task is not None:
+        for task in tasks:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager
 async def _line_of(
-    stores: Stores, keys: "ApiKeys", key_file: "KeyFile"
+    stores: Stores, keys: "ApiKeys", key_file: "KeyFile", *, pages_only: bool
 ) -> AsyncIterator[tuple[Api, Line, EpochWatch, _Health]]:
     """Build everything that hangs on the pipelined connection."""
     # Here, because the worker and the commands need no FastAPI.
@@ -212,9 +229,12 @@ async def _line_of(
         on_shut=level.doubt,
         ring=ring,
         keys=keys,
+        pages_only=pages_only,
+        ranking=stores.ranking,
+        is_open=stores.warehouses.is_open,
     )
     metrics.collectors.append(lambda told: told.set_gate(epoch=line.epoch, unpersisted=len(ring)))
-    store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order, ring=ring)
+    store = HotStore(LineCaller(line), stores.keys, library(), ranking=stores.ranking, ring=ring)
     epochs = EpochWatch(
         RecoveryRows(stores.engine, SHARD),
         leaving(stores, store, line),
@@ -228,7 +248,15 @@ async def _line_of(
     metrics.collectors.append(health.tell)
     keys.on_wrong_key = metrics.count_wrong_key
     security = SecurityLog()
-    app = create_app(operations, stores.settings, health, metrics=metrics, keys=keys, security=security)
+    app = create_app(
+        operations,
+        stores.settings,
+        health,
+        metrics=metrics,
+        keys=keys,
+        security=security,
+        pages_only=pages_only,
+    )
     books = asyncio.create_task(_watch_books(DriftRows(stores.engine, SHARD), metrics), name="books")
     try:
         protocol = protocol_class(
@@ -236,6 +264,7 @@ async def _line_of(
             hosts=Hosts(stores.settings.hosts) if keys.open else None,
             connections_max=stores.settings.connections_max or _connections_max(),
             security=security,
+            admin_port=stores.settings.admin_port,
         )
         yield Api(app, hot, protocol, health.leave), line, epochs, health
     finally:

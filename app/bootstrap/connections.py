@@ -14,6 +14,7 @@ from app.hotstore import wire
 from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
+from app.hotstore.ranking import Ranking
 from app.hotstore.replicas import Replicas
 from app.hotstore.rights import inner_commands, lacking
 from app.hotstore.store import HotStore
@@ -21,7 +22,9 @@ from app.hotstore.words import WorkerWords
 from app.ledger.database import open_engine
 from app.ledger.migrate import check_schema, migrate
 from app.ledger.recovery_rows import RecoveryRows
+from app.ledger.warehouses import WarehouseRows
 from app.ledger.watch import LedgerWatch
+from app.operations.warehouses import Warehouses
 from app.recovery.belonging import check_installation, refuse_foreign_keys
 from app.recovery.checks import HotLevel, HotServer, check_hot_server
 from app.settings import Settings
@@ -47,12 +50,18 @@ class Connections:
     watch: LedgerWatch
     replicas: Replicas
     words: WorkerWords
+    ranking: Ranking
+    warehouses: Warehouses
 
     @classmethod
     def connect(cls, settings: Settings, redis_url: str, database_url: str) -> Self:
         """Put them together; nothing is connected before it is used. `ConfigurationError` on a bad URL."""
         client, engine = wire.connect(redis_url), open_engine(database_url)
         keys, code = Keys(settings.prefix), library()
+        ranking = Ranking(settings.order)
+        warehouses = Warehouses(
+            WarehouseRows(engine), takes_any=settings.new_warehouses == "any", on_read=ranking.follow
+        )
         caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
         level = HotLevel(client, keys, replicas=settings.replicas)
         replicas = Replicas(
@@ -69,12 +78,14 @@ class Connections:
             client,
             engine,
             keys,
-            HotStore(caller, keys, code, order=settings.order),
+            HotStore(caller, keys, code, ranking=ranking),
             Gate(client, keys, code),
             level,
             LedgerWatch(engine, SHARD),
             replicas,
             WorkerWords(client, keys),
+            ranking,
+            warehouses,
         )
 
     async def check(self) -> HotServer:

@@ -6,16 +6,19 @@ from app.ledger.documents import MismatchRows
 from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
 from app.ledger.lock_rows import LockRows
+from app.ledger.merging import MergeRows
 from app.ledger.openings import OpeningRows
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrderRows
 from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.shipments import ShipmentRows
 from app.ledger.shortages import ShortageRows
+from app.ledger.skus import SkuRows
 from app.ledger.snapshots import Snapshots
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.buffers import Buffers
+from app.operations.codes import Codes
 from app.operations.compensations import Compensations
 from app.operations.durability import Durabilities
 from app.operations.exchanges import Exchanges
@@ -23,6 +26,7 @@ from app.operations.inbox import Inbox
 from app.operations.inbox_counts import InboxCounts
 from app.operations.lock_list import LockList
 from app.operations.locks import Locks
+from app.operations.merging import Merging
 from app.operations.mismatches import Mismatches
 from app.operations.once import Once
 from app.operations.openings import Openings
@@ -33,6 +37,7 @@ from app.operations.purchase_orders import PurchaseOrders
 from app.operations.reconciliations import Reconciliations
 from app.operations.returns import Returns
 from app.operations.shortages import Shortages
+from app.operations.skus import Skus
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
@@ -76,7 +81,14 @@ def operations_of(stores: Connections) -> Operations:
         compensations=Compensations(
             stores.hot, ReconciliationRows(stores.engine), CountRows(stores.engine), durabilities
         ),
+        codes=codes_of(stores, durabilities),
+        merging=Merging(stores.hot, MergeRows(stores.engine), stores.warehouses, durabilities),
     )
+
+
+def codes_of(stores: Connections, durabilities: Durabilities) -> Codes:
+    """What knows which codes name a warehouse or a SKU."""
+    return Codes(stores.warehouses, Skus(stores.hot, SkuRows(stores.engine), durabilities))
 
 
 def inbox_of(stores: Connections, durabilities: Durabilities) -> Inbox:
@@ -89,6 +101,7 @@ def inbox_of(stores: Connections, durabilities: Durabilities) -> Inbox:
         InboxCounts(stores.hot, CountRows(stores.engine), durabilities),
         PastDocuments(stores.hot, ledger, settings.horizon_seconds),
         durabilities,
+        codes_of(stores, durabilities),
         settings.rules,
         wait_seconds=settings.inbox_wait_seconds,
     )

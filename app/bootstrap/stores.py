@@ -102,7 +102,7 @@ class Kept(Protocol):
 @asynccontextmanager
 async def kept(stores: Stores, *more: Kept) -> AsyncIterator[None]:
     """Keep reading what the hot store can keep, and what the worker says; and what else is to be kept up."""
-    all_kept: tuple[Kept, ...] = (stores.level, stores.words, *more)
+    all_kept: tuple[Kept, ...] = (stores.level, stores.words, stores.warehouses, *more)
     tasks = [asyncio.create_task(one.keep()) for one in all_kept]
     try:
         yield

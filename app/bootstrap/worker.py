@@ -27,7 +27,7 @@ async def open_worker() -> AsyncIterator[list[Duty]]:
             stores.redis_url, stores.keys, library(), deadline_seconds=stores.settings.call_deadline_seconds
         )
         # One pipelined connection: hundreds of overdue locks expire with one write, and one fsync.
-        store = HotStore(LineCaller(line), stores.keys, library(), order=stores.settings.order)
+        store = HotStore(LineCaller(line), stores.keys, library(), ranking=stores.ranking)
         line.start()
         rows = RecoveryRows(stores.engine, SHARD)
         watch = EpochWatch(rows, leaving(stores, store, line), head=store.read_last)

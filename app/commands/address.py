@@ -32,9 +32,10 @@ def resolve(host: str, port: int) -> list[Any]:
         raise ConfigurationError(f"the address {host} cannot be listened on: {error}") from error
 
 
-def bind(host: str, port: int) -> list[socket.socket]:
+def bind(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
     """Return sockets that have the port of every address of a host, and do not listen yet.
 
+    `shared`: other processes of this user may have it as well; the kernel deals connections out to them.
     Raises `ConfigurationError` if another process has it.
     """
     bound: list[socket.socket] = []
@@ -43,6 +44,8 @@ def bind(host: str, port: int) -> list[socket.socket]:
         for family, kind, protocol, _, address in dict.fromkeys(resolve(host, port)):
             one = on_failure.enter_context(socket.socket(family, kind, protocol))
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             try:

@@ -16,6 +16,7 @@ async def demo(
     """Book the opening stock and the orders; a rerun changes nothing but the stock's counts."""
     service = find_service(data_dir, "redis", "database")
     async with open_operations(service.redis, service.database) as operations:
+        await operations.codes.warehouses.add(catalogue.WAREHOUSES)
         await operations.openings.book(catalogue.rows(), who=catalogue.WHO)
         for lock, confirm, deduct in catalogue.orders():
             told = await operations.locks.create(lock, "disk", who=catalogue.WHO)

@@ -1,26 +1,28 @@
 """`sellable import-stock`: what is on hand, from a file. A rerun changes nothing, and sells nothing again that left."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from app.commands.acting import acting_as
 from app.commands.file_rows import FileRows, opened, size_of
 from app.commands.progress import Complaints, Meter, meter
 from app.commands.service import find_service
 from app.commands.stock_rows import StockRow, StockRows, sheet_of
+from app.demo import catalogue
+from app.domain.codes import UnknownCode, shown
 from app.errors import NotReadyError, OutcomeUnknownError, SellableError, UnavailableError
 from app.files.options import Options
 from app.operations.openings import Change, OpeningRow, Set
-from app.operations.warehouses import unknown_among
 
 CHUNK_ROWS = 500
 CHUNKS_IN_FLIGHT_MAX = 4
 RETRY_SECONDS = 60.0
 RETRY_PAUSE_SECONDS = 0.5
-WHO = "sellable import-stock"
+WHO = acting_as("import-stock")
 
 Numbered = tuple[int, OpeningRow]
 """A row, and the line of the file that it stands in."""
@@ -48,12 +50,44 @@ class Openings(Protocol):
         ...
 
 
+class Warehouses(Protocol):
+    """The list of warehouses."""
+
+    async def new_in_import(
+        self, codes: Iterable[str], *, demo_skus: Sequence[str]
+    ) -> tuple[Sequence[str], Sequence[UnknownCode]]:
+        """Which unknown warehouses an import may make, and which it must not without being told."""
+        ...
+
+    async def closed_among(self, codes: Iterable[str]) -> Sequence[str]:
+        """Those of the warehouses that are closed."""
+        ...
+
+    async def add(self, codes: Iterable[str]) -> None:
+        """List warehouses."""
+        ...
+
+
+class Codes(Protocol):
+    """What knows which codes name a warehouse."""
+
+    @property
+    def warehouses(self) -> Warehouses:
+        """The list of warehouses."""
+        ...
+
+
 class Operations(Protocol):
-    """The operations of a service, of which this command needs one."""
+    """The operations of a service, of which this command needs two."""
 
     @property
     def openings(self) -> Openings:
         """Opening stock."""
+        ...
+
+    @property
+    def codes(self) -> Codes:
+        """Which codes name a warehouse."""
         ...
 
 
@@ -94,17 +128,29 @@ async def import_stock(
             )
             kept.add_all(rows)
             kept.settle(rows.refuse, display.note, options.ways, adds_up=how.adds_up)
-            if not how.new_warehouses:
-                unknown = await unknown_among(kept.warehouses())
-                kept.refuse_warehouses(unknown, rows.refuse, "is not known (--new-warehouses makes it one)")
-        with meter("importing", kept.count(), "rows") as display:
-            job = _Job(how, rows, display)
-            async with open_operations(service.redis, service.database) as operations:
+        async with open_operations(service.redis, service.database) as operations:
+            await _settle_warehouses(operations.codes.warehouses, kept, rows, how)
+            with meter("importing", kept.count(), "rows") as display:
+                job = _Job(how, rows, display)
                 await job.run(kept.chunks(CHUNK_ROWS), operations.openings)
-            job.finish()
+                job.finish()
     if rows.bad == 0:
         return 0
     return 3 if job.rows else 1
+
+
+async def _settle_warehouses(listed: Warehouses, kept: StockRows, file: FileRows[StockRow], how: How) -> None:
+    """List the warehouses that this file may bring into being, and take no row of the others, or of closed ones."""
+    named = kept.warehouses()
+    new, unknown = await listed.new_in_import(named, demo_skus=catalogue.skus())
+    if how.new_warehouses:
+        new, unknown = [*new, *(one.code for one in unknown)], ()
+    for one in unknown:
+        near = f"; did you mean {' or '.join(map(shown, one.near))}?" if one.near else ""
+        kept.refuse_warehouses([one.code], file.refuse, f"is not known{near} (--new-warehouses makes it one)")
+    kept.refuse_warehouses(await listed.closed_among(named), file.refuse, "is closed")
+    if new and not how.dry_run:
+        await listed.add(new)
 
 
 class _Job:

@@ -6,12 +6,13 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+from app.commands.acting import acting_as
 from app.commands.service import find_service
 from app.domain.times import moment
 from app.errors import SellableError
 
 PAGE = 1_000
-WHO = "sellable inbox"
+WHO = acting_as("inbox")
 REFUSED = 1
 
 

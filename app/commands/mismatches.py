@@ -6,11 +6,12 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+from app.commands.acting import acting_as
 from app.commands.service import find_service
 from app.errors import SellableError
 
 PAGE = 1_000
-WHO = "sellable mismatches"
+WHO = acting_as("mismatches")
 REFUSED = 1
 
 

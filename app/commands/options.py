@@ -228,6 +228,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text
 Host = Annotated[str, typer.Option(callback=_bare, help="The address to listen on.")]
 Port = Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")]
 Workers = Annotated[int, typer.Option(min=1, max=256, help="How many API processes.")]
+Pages = Annotated[
+    bool, typer.Option("--pages", help="Product pages only: a Redis user that can only read is enough.")
+]
 Fd = Annotated[int | None, typer.Option(hidden=True, help="A listening socket that was handed down.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Without the question.")]
 Demo = Annotated[bool, typer.Option(help="Fill a new data directory with a demo catalogue.")]
@@ -281,6 +284,12 @@ Snapshot = Annotated[
         callback=_path,
         help="A .csv, .ndjson or .json file.",
     ),
+]
+MergedWarehouse = Annotated[
+    str, typer.Argument(metavar="FROM", callback=_warehouse, help="The code that should never have been.")
+]
+IntoWarehouse = Annotated[
+    str, typer.Option("--into", metavar="TO", callback=_warehouse, help="The warehouse that it is.")
 ]
 CountedWarehouse = Annotated[
     str, typer.Option("--warehouse", callback=_warehouse, help="The warehouse that was counted.")

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+from app.commands.acting import acting_as
 from app.commands.progress import meter, say
 from app.commands.reconciliations import write_reports
 from app.commands.service import find_service
@@ -24,7 +25,7 @@ IN_PART = 3
 CHUNK_BYTES = 65_536
 POLL_SECONDS = 0.2
 WAIT_SECONDS_MAX = 300.0
-WHO = "sellable reconcile"
+WHO = acting_as("reconcile")
 _REFUSED = {
     Refused.FUTURE: "the snapshot's time is in the future",
     Refused.TOO_OLD: "the snapshot's time is before the ledger begins",

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TextIO
 
+from app.commands.acting import acting_as
 from app.commands.progress import meter
 from app.commands.service import find_service
 from app.domain.reconciliation import Cause, Discrepancy, Treatment
@@ -16,7 +17,7 @@ from app.operations.compensations import BATCH
 
 LISTED_MAX = 100
 REFUSED = 1
-WHO = "sellable reconciliations"
+WHO = acting_as("reconciliations")
 _TAKEN = {"approve": Treatment.APPLIED, "undo": Treatment.UNDONE}
 
 

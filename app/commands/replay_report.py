@@ -9,6 +9,7 @@ from typing import TextIO
 from app.commands.progress import Complaints
 from app.commands.replay_plan import Document, Kind
 from app.errors import SellableError
+from app.files.formulas import as_text
 from app.files.reader import BadLine
 
 NAMED_MAX = 20
@@ -41,7 +42,7 @@ class Report:
 
     def _write(self, row: tuple[object, ...]) -> None:
         if self._writer:
-            self._writer.writerow(row)
+            self._writer.writerow([as_text(cell) for cell in row])
 
 
 @contextmanager

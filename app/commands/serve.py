@@ -58,10 +58,10 @@ class DrainingServer(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
+def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi, pages: bool = False) -> int:
     """Serve until SIGTERM, and return 0; 1 if the start failed. `fd` is a listening socket that was handed down.
 
-    `ConfigurationError` if the port is taken.
+    With `pages` it serves product pages only. `ConfigurationError` if the port is taken.
     """
     configure_logging()
     settings = read_settings()
@@ -70,6 +70,7 @@ def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
         "access_log": False,
         "log_config": None,
         "server_header": False,
+        "headers": [("X-Content-Type-Options", "nosniff")],
         "proxy_headers": False,  # who calls is the other end of the connection, whatever a header says
         "ws": "none",
         "timeout_graceful_shutdown": GRACE_SECONDS,
@@ -77,6 +78,7 @@ def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
     }
     # Ours alone: uvicorn takes an inherited socket for a Unix one, and Nagle's algorithm would stay on.
     sockets = bind(host, port) if fd is None else [socket.socket(fileno=fd)]
+    sockets += _admin_sockets(settings.admin_port, host, sockets, is_handed_down=fd is not None)
     # Who hands a socket down keeps it open: others take what comes in, and no balancer has to know.
     drain_seconds = settings.drain_seconds if fd is None else 0
     with ExitStack() as stack:
@@ -89,7 +91,7 @@ def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
             check_listener(one, has_keys=bool(keys))
 
         async def run(stop: Stop) -> int:
-            async with open_api(settings, secret_chars_min=chars_min) as api:
+            async with open_api(settings, secret_chars_min=chars_min, pages_only=pages) as api:
                 served = uvicorn.Config(api.app, http=api.protocol, **config)
                 server = DrainingServer(served, drain_seconds=drain_seconds, leave=api.leave)
                 stop.started(lambda number: server.handle_exit(number, None))
@@ -104,6 +106,17 @@ def serve(host: str, port: int, fd: int | None, *, open_api: OpenApi) -> int:
             if error.errno == errno.EADDRINUSE:  # two that were bound at the same time
                 raise refuse_address(host, port, error) from error
             raise
+
+
+def _admin_sockets(
+    port: int, host: str, sockets: list[socket.socket], *, is_handed_down: bool
+) -> list[socket.socket]:
+    """Return those of SELLABLE_ADMIN_PORT, at the same addresses; who shares a socket shares this port, too."""
+    if not port:
+        return []
+    if not is_handed_down:
+        return bind(host, port)
+    return [one for listener in sockets for one in bind(listener.getsockname()[0], port, shared=True)]
 
 
 def _place(listener: socket.socket) -> str:

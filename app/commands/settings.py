@@ -71,6 +71,7 @@ def _describe(name: str, field: FieldInfo, environ: Mapping[str, str]) -> Descri
     variable = f"{Settings.model_config.get('env_prefix', '')}{name}".upper()
     extra: Mapping[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     secret = "SecretStr" in repr(field.annotation) or bool(_SECRET_WORDS.search(variable))
+    is_url = variable.endswith("_URL")  # one that is none, such as `host=… password=…`, shows nothing of it
     value = environ.get(variable)
     return Described(
         name=variable,
@@ -78,11 +79,11 @@ def _describe(name: str, field: FieldInfo, environ: Mapping[str, str]) -> Descri
         unit=str(extra.get("unit", "")),
         promise=str(extra.get("promise", "")),
         description=field.description or "",
-        value=None if value is None else _shown(value, secret=secret),
+        value=None if value is None else _shown(value, secret=secret, is_url=is_url),
     )
 
 
-def _shown(value: object, *, secret: bool) -> str:
+def _shown(value: object, *, secret: bool, is_url: bool = False) -> str:
     """The value as it would stand in the environment, without what must not be read over a shoulder."""
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
@@ -93,6 +94,8 @@ def _shown(value: object, *, secret: bool) -> str:
     if isinstance(value, (tuple, list, frozenset)):
         return ",".join(map(str, value))
     text = str(value).lower() if isinstance(value, bool) else str(value)
+    if is_url and "://" not in text:
+        return MASK
     return masked(text) if "://" in text else text
 
 

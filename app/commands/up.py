@@ -19,6 +19,7 @@ from app.embedded import process
 from app.embedded.directory import DirectoryLock, make_private, write_private
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.process import Program
+from app.embedded.roles import CLERK, OWNER, WRITER
 from app.embedded.server import EmbeddedServer
 from app.embedded.supervisor import Member, StopRequested, Supervisor, member_of
 from app.embedded.valkey import EmbeddedValkey
@@ -120,25 +121,28 @@ class _Service:
     def _start(self, workers: int) -> None:
         self.supervisor.prepare(*self._servers.values())
         self.supervisor.start(*(member_of(server) for server in self._servers.values()))
+        self._make_roles()
         self._migrate()
-        self.supervisor.start(Member(name="worker", role="worker", program=self._own("worker", "worker")))
+        worker = self._own("worker", "worker", ledger_role=WRITER)
+        self.supervisor.start(Member(name="worker", role="worker", program=worker))
         fd = self._listener.fileno()
+        serve = ("serve", "--fd", str(fd))
         names = ["api"] if workers == 1 else [f"api-{number}" for number in range(1, workers + 1)]
         self.supervisor.start(
             *(
-                Member(name=name, role="api", program=self._own(name, "serve", "--fd", str(fd), fds=(fd,)))
+                Member(name=name, role="api", program=self._own(name, *serve, ledger_role=CLERK, fds=(fd,)))
                 for name in names
             )
         )
         self._wait_until_ready()
 
-    def _own(self, log: str, *arguments: str, fds: tuple[int, ...] = ()) -> Program:
-        """One of our own commands, told by its environment where everything is."""
+    def _own(self, log: str, *arguments: str, ledger_role: str, fds: tuple[int, ...] = ()) -> Program:
+        """One of our own commands, told by its environment where everything is; of our own ledger it is this user."""
         environment = {
             **for_own_process(),
             "SELLABLE_API_URL": self._url,
             "SELLABLE_REDIS_URL": self._url_of("redis"),
-            "SELLABLE_DATABASE_URL": self._url_of("postgres"),
+            "SELLABLE_DATABASE_URL": self._ledger_url(ledger_role),
         }
         argv = [*_OWN_COMMAND, *arguments]
         return Program(argv=argv, env=environment, log=self._logs / f"{log}.log", fds=fds)
@@ -146,8 +150,18 @@ class _Service:
     def _url_of(self, role: str) -> str:
         return self._external[role] if role in self._external else self._servers[role].url
 
+    def _ledger_url(self, role: str) -> str:
+        """The ledger's URL for a process of ours; users of a Postgres of somebody else's are theirs to choose."""
+        server = self._servers.get("postgres")
+        return server.url_as(role) if isinstance(server, EmbeddedPostgres) else self._external["postgres"]
+
+    def _make_roles(self) -> None:
+        server = self._servers.get("postgres")
+        if isinstance(server, EmbeddedPostgres):
+            server.make_roles()
+
     def _migrate(self) -> None:
-        self._once("migrate", limit_seconds=MIGRATE_LIMIT_SECONDS)
+        self._once("migrate", ledger_role=OWNER, limit_seconds=MIGRATE_LIMIT_SECONDS)
 
     def _fill(self, *, demo: bool) -> bool:
         """Fill a new data directory, never servers of somebody else's; whether the demo catalogue is there."""
@@ -157,7 +171,7 @@ class _Service:
         if demo and not self._external:
             _tell("Filling the demo catalogue …")
             try:
-                self._once("demo", limit_seconds=DEMO_LIMIT_SECONDS)
+                self._once("demo", ledger_role=WRITER, limit_seconds=DEMO_LIMIT_SECONDS)
             except UnavailableError as error:
                 say(f"sellable: {error}; the service runs without it")
                 return False
@@ -165,8 +179,8 @@ class _Service:
         write_private(self._filled, f"{DEMO if filled else 'nothing'}\n")
         return filled
 
-    def _once(self, command: str, *, limit_seconds: float) -> None:
-        program = self._own(command, command)
+    def _once(self, command: str, *, ledger_role: str, limit_seconds: float) -> None:
+        program = self._own(command, command, ledger_role=ledger_role)
         with tempfile.TemporaryFile(dir=self._logs) as errors:
             code = self.supervisor.run(command, program, limit_seconds=limit_seconds, stderr=errors.fileno())
             errors.seek(0)

@@ -6,7 +6,9 @@ characters would have to be escaped in every event.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 SKU_LENGTH_MAX = 64
 WAREHOUSE_LENGTH_MAX = 24
@@ -19,6 +21,24 @@ PLAIN_DIGITS = re.compile(r"[0-9]{1,10}")
 """How a quantity is written in a file: nothing that Python reads as a number beyond that."""
 _SHOWN_CHARS_MAX = 80
 _FORBIDDEN = frozenset('{}"\\')
+
+
+_KEPT_APART = str.maketrans("", "", " '`\u2018\u2019\u00b4")
+"""Blanks and apostrophes, the curved ones among them: what programs add to a code or drop from it."""
+NEAR_MAX = 10
+"""Codes that are named where an unknown one is refused."""
+
+
+class UnknownCode(NamedTuple):
+    """A code that names nothing, and those that do and look like it."""
+
+    code: str
+    near: Sequence[str]
+
+
+def key_of(code: str) -> str:
+    """Return what makes codes alike: their letters without case, blanks, apostrophes and zeros at the front."""
+    return code.casefold().translate(_KEPT_APART).lstrip("0")
 
 
 def check_code(text: str, length_max: int) -> str:

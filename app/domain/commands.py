@@ -48,6 +48,11 @@ def _fingerprint(*content: object) -> str:
     return hashlib.sha256("\t".join(map(str, content)).encode()).hexdigest()[:16]
 
 
+def _text_of(reason: str | None) -> str:
+    """A reason as a fingerprint has it: no reason is `None`, so the text `None` is told from it."""
+    return "\0None" if reason == "None" else str(reason)
+
+
 def _merged(lines: tuple[Line, ...] | None) -> str:
     """The lines as they count: summed per SKU and warehouse, in no order of their own."""
     if lines is None:
@@ -119,7 +124,7 @@ class Unlock(Step):
     reason: str | None = None
 
     def _content(self) -> tuple[object, ...]:
-        return (_merged(self.lines), self.reason)
+        return (_merged(self.lines), _text_of(self.reason))
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +246,7 @@ class Book:
     @property
     def fingerprint(self) -> str:
         """The content that a repeat must have again."""
-        lines = (f"{x.sku}\t{x.source}\t{x.target}\t{x.quantity}\t{x.reason}" for x in self.lines)
+        lines = (f"{x.sku}\t{x.source}\t{x.target}\t{x.quantity}\t{_text_of(x.reason)}" for x in self.lines)
         return _fingerprint(self.kind, self.warehouse, self.occurred_at, *lines, *self._content())
 
     @property
@@ -522,10 +527,9 @@ class Fact:
     @property
     def fingerprint(self) -> str:
         """The content that a repeat must have again."""
+        reason = _text_of(self.reason)
         line = (self.line_id,) if self.line_id else ()
-        return _fingerprint(
-            self.content, self.occurred_at, self.document_id, self.told_id, self.reason, *line
-        )
+        return _fingerprint(self.content, self.occurred_at, self.document_id, self.told_id, reason, *line)
 
     @property
     def content(self) -> str:

@@ -195,6 +195,9 @@ class Bookings(Locks):
         if not self._fits(command, at):
             return Answer(Outcome.QUANTITY_TOO_LARGE)
         for line in command.lines:
+            known = command.warehouse in self.stock.get(line.sku, {})
+            if line.quantity == 0 and known:  # it agrees: the event says so without a move
+                continue
             self._fact_move(
                 line.sku, command.warehouse, line.source, line.target, line.quantity, at=at, even_zero=True
             )
@@ -288,10 +291,10 @@ class Bookings(Locks):
         places = {x.sku: {w: dict(p) for w, p in self.stock.get(x.sku, {}).items()} for x in back.lines}
         trial = Bookings(self.order, self.stock | places, counted=self.counted)
         trial._take_back(back, at)
-        _, shortages = trial._source(command.lock.lines, command.lock.warehouses)
-        if shortages:  # nothing happened: what only the return would have made known stays unknown
-            told = tuple(one._replace(unknown=one.sku not in self.stock) for one in shortages)
-            return Answer(Outcome.INSUFFICIENT_STOCK, shortages=told)
+        _, refusal = trial._source(command.lock.lines, command.lock.warehouses)
+        if refusal:  # nothing happened: what only the return would have made known stays unknown
+            told = tuple(one._replace(unknown=one.sku not in self.stock) for one in refusal.shortages)
+            return replace(refusal, shortages=told)
         if not self._fits(back, at):
             return Answer(Outcome.QUANTITY_TOO_LARGE)
         self._take_back(back, at)

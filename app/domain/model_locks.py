@@ -45,9 +45,9 @@ class Locks(Voids):
             if known.view.status not in OPEN_STATUSES:
                 return _ended_answer(known)
             return Answer(Outcome.REPEATED, known.original, current_status=known.view.status)
-        sourced, shortages = self._source(command.lines, command.warehouses)
-        if shortages:
-            return Answer(Outcome.INSUFFICIENT_STOCK, shortages=shortages)
+        sourced, refusal = self._source(command.lines, command.warehouses)
+        if refusal:
+            return refusal
         self._take(sourced)
         expires_at = None if command.ttl_ms is None else now + command.ttl_ms
         view = LockView(command.lock_id, LockStatus.HELD, expires_at, sourced)
@@ -110,14 +110,16 @@ class Locks(Voids):
 
     def _retake(self, record: LockRecord) -> Answer:
         """Take an expired lock's stock again: sourced anew as asked, unless a step had changed its lines."""
-        sourced, shortages = self._source_again(record)
-        if shortages:
-            return Answer(Outcome.LOCK_EXPIRED, record.view, shortages)
+        sourced, refusal = self._source_again(record)
+        if refusal and refusal.outcome is Outcome.INSUFFICIENT_STOCK:
+            return Answer(Outcome.LOCK_EXPIRED, record.view, refusal.shortages)
+        if refusal:
+            return refusal
         self._take(sourced)
         view = record.change(status=LockStatus.CONFIRMED, expires_at=None, lines=sourced)
         return Answer(Outcome.CONFIRMED, view)
 
-    def _source_again(self, record: LockRecord) -> tuple[tuple[LockLine, ...], tuple[Shortage, ...]]:
+    def _source_again(self, record: LockRecord) -> tuple[tuple[LockLine, ...], Answer | None]:
         lines, warehouses = record.request or (_as_lines(record.view.lines), ())
         return self._source(lines, warehouses)
 
@@ -128,9 +130,9 @@ class Locks(Voids):
         ended = view.status in {LockStatus.EXPIRED, LockStatus.RELEASED}
         if not ended or not record.fingerprint or any(line.deducted for line in view.lines):
             return Answer(Outcome.LOCK_NOT_HELD, view)
-        sourced, shortages = self._source_again(record)
-        if shortages:
-            return Answer(Outcome.INSUFFICIENT_STOCK, shortages=shortages)
+        sourced, refusal = self._source_again(record)
+        if refusal:
+            return refusal
         self._take(sourced)
         self._keep_ending(record)
         record.given_back = False
@@ -240,10 +242,10 @@ class Locks(Voids):
         old = {(line.sku, line.warehouse): line.outstanding for line in old_lines}
         holdings = [Holding(*place, units) for place, units in old.items()]
         stayed = stay(command.lines, holdings, command.warehouses or None)
-        sourced, shortages = self._source(stayed, ranked, old)
-        if shortages:
-            told = tuple(_as_asked(shortage, command.lines) for shortage in shortages)
-            return Answer(Outcome.INSUFFICIENT_STOCK, shortages=told)
+        sourced, refusal = self._source(stayed, ranked, old)
+        if refusal:
+            told = tuple(_as_asked(shortage, command.lines) for shortage in refusal.shortages)
+            return replace(refusal, shortages=told)
         self._swap(old, {(line.sku, line.warehouse): line.quantity for line in sourced})
         changes: dict[str, Any] = {"lines": _beside_shipped(old_lines, sourced)}
         if command.renews:

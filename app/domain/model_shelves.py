@@ -15,6 +15,7 @@ from app.domain.commands import (
 )
 from app.domain.documents import Sums, Units
 from app.domain.events import Counts
+from app.domain.outcomes import Outcome
 from app.domain.sourcing import Shortage
 from app.domain.words import (
     COUNTED,
@@ -134,18 +135,25 @@ class Shelves:
 
     def _source(
         self, lines: Sequence[Line], asked: Sequence[str], held: dict[tuple[str, str], int] | None = None
-    ) -> tuple[tuple[LockLine, ...], tuple[Shortage, ...]]:
-        """Source lines; what `held` holds already stays promised to its lock, even where stock is short."""
+    ) -> tuple[tuple[LockLine, ...], Answer | None]:
+        """Source lines, or refuse; what `held` holds already stays promised to its lock, even where stock is short."""
         present = {w for line in lines if not line.warehouse for w in self.stock.get(line.sku, {})}
 
         def room(sku: str, warehouse: str) -> int:
             return (held or {}).get((sku, warehouse), 0) + self.counts(sku, warehouse).sellable
 
+        def choices_of(sku: str) -> int:
+            return len(rank) if asked else len(self.stock.get(sku, {}))
+
         rank = sourcing.rank_of(asked, self.order, present)
-        found = sourcing.source(lines, rank, room, self.stock.__contains__)
+        found = sourcing.source(lines, rank, room, self.stock.__contains__, choices_of)
+        if isinstance(found, sourcing.TooManyChoices):
+            return (), Answer(Outcome.TOO_MANY_CHOICES)
         shortages = tuple(item for item in found if isinstance(item, Shortage))
+        if shortages:
+            return (), Answer(Outcome.INSUFFICIENT_STOCK, shortages=shortages)
         taken = (item for item in found if isinstance(item, Line))
-        return tuple(LockLine(line.sku, line.warehouse, line.quantity) for line in taken), shortages
+        return tuple(LockLine(line.sku, line.warehouse, line.quantity) for line in taken), None
 
     def _on_hand(self, places: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Return what is on these shelves, by SKU and warehouse."""

@@ -39,6 +39,7 @@ class Outcome(StrEnum):
     QUANTITY_EXCEEDS_TRANSFER = "QUANTITY_EXCEEDS_TRANSFER"
     # Room.
     BACKLOG_FULL = "BACKLOG_FULL"
+    TOO_MANY_CHOICES = "TOO_MANY_CHOICES"
     INSUFFICIENT_STOCK = "INSUFFICIENT_STOCK"
     INSUFFICIENT_DAMAGED = "INSUFFICIENT_DAMAGED"
     QUANTITY_TOO_LARGE = "QUANTITY_TOO_LARGE"
@@ -67,8 +68,12 @@ class Outcome(StrEnum):
     # Done: `on_hand` or a buffer was set.
     OPENED = "OPENED"
     BUFFERED = "BUFFERED"
+    # Done: it is in another warehouse.
+    MERGED = "MERGED"
     # Done: what a SKU has was said again.
     COMPENSATED = "COMPENSATED"
+    # Not done: it shall not share a call.
+    ASK_ALONE = "ASK_ALONE"
     # Read.
     READ = "READ"
     # Written for a WAIT to ask about.
@@ -116,6 +121,7 @@ WRITTEN = frozenset(
         Outcome.DROPPED,
         Outcome.OPENED,
         Outcome.BUFFERED,
+        Outcome.MERGED,
         Outcome.COMPENSATED,
     }
 )

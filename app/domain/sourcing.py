@@ -3,6 +3,10 @@
 One warehouse for the whole order if one can; else the fewest that do (up to `EXACT_MAX` candidates exactly,
 beyond that greedily), earlier in rank on a tie. A line is split only when no chosen warehouse holds it whole.
 Warehouses that named lines use anyway cost nothing more. The same rules as `lua/shared/sourcing.lua`.
+
+The work is bounded. A choice is a line that names no warehouse with a warehouse it may come from: one that is asked
+for, else one where its SKU is known. An order of several lines with more choices, one with more candidates, or one that
+takes too many warehouses or lines, is refused.
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
@@ -12,6 +16,13 @@ from typing import NamedTuple
 from app.domain.commands import Line
 
 EXACT_MAX = 8
+CHOICES_MAX = 20_000
+CANDIDATES_MAX = 2_000
+PICKING_MAX = 300_000
+"""What is looked at while warehouses are picked greedily: each pick looks at every candidate, and at those of the lines
+that it changes."""
+SOURCED_MAX = 2_000
+"""Lines that a lock has then, of which some named no warehouse."""
 
 Room = Callable[[str, str], int]
 """(sku, warehouse) -> units that may be taken there."""
@@ -25,6 +36,10 @@ class Shortage(NamedTuple):
     requested: int
     sellable: int
     unknown: bool = False
+
+
+class TooManyChoices(NamedTuple):
+    """An order that would hold up all others for too long."""
 
 
 class _Free(NamedTuple):
@@ -52,18 +67,42 @@ def rank_of(asked: Sequence[str], order: Sequence[str], present: Iterable[str]) 
 
 
 def source(
-    lines: Sequence[Line], rank: Sequence[str], room: Room, known: Callable[[str], bool]
-) -> list[Line] | list[Shortage]:
-    """Return where each unit comes from, merged per SKU and warehouse, or every shortage."""
+    lines: Sequence[Line],
+    rank: Sequence[str],
+    room: Room,
+    known: Callable[[str], bool],
+    choices_of: Callable[[str], int] | None = None,
+) -> list[Line] | list[Shortage] | TooManyChoices:
+    """Return where each unit comes from, merged per SKU and warehouse, or every shortage.
+
+    `choices_of` says in how many warehouses a SKU may be looked for; in all of `rank` if it is left out.
+    """
     entries = merge(lines)
+    free_skus = [entry.sku for entry in entries if not entry.warehouse]
+    choices = sum(choices_of(sku) if choices_of else len(rank) for sku in free_skus)
+    if len(entries) > 1 and choices > CHOICES_MAX:
+        return TooManyChoices()
     free, shortages = _survey(entries, rank, room, known)
+    if len(entries) == len(free) and not shortages and (whole := _whole(free, rank)):
+        return [Line(entry.sku, entry.quantity, whole) for entry in entries]
+    if free and len(rank) > CANDIDATES_MAX:
+        return TooManyChoices()
     if shortages:
         return shortages
     chosen = _choose(list(free.values()), rank, {entry.warehouse for entry in entries} - {""})
+    if chosen is None:
+        return TooManyChoices()
     sourced: list[Line] = []
     for entry in entries:
         sourced += [entry] if entry.warehouse else _allocate(free[entry.sku], chosen)
-    return merge(sourced)
+    sourced = merge(sourced)
+    return TooManyChoices() if free and len(sourced) > SOURCED_MAX else sourced
+
+
+def _whole(free: Mapping[str, _Free], rank: Sequence[str]) -> str | None:
+    """Return the first warehouse that serves every line alone, if there is one: that takes no choosing."""
+    served = (w for w in rank if all(item.left[w] >= item.line.quantity for item in free.values()))
+    return next(served, None)
 
 
 class Holding(NamedTuple):
@@ -124,26 +163,39 @@ def _covers(free: Sequence[_Free], chosen: Iterable[str]) -> bool:
     return all(sum(item.left[w] for w in taken) >= item.line.quantity for item in free)
 
 
-def _choose(free: Sequence[_Free], rank: Sequence[str], named: set[str]) -> list[str]:
+def _choose(free: Sequence[_Free], rank: Sequence[str], named: set[str]) -> list[str] | None:
     base = [w for w in rank if w in named]
     others = [w for w in rank if w not in named and any(item.left[w] for item in free)]
     for count in range((len(others) if len(others) <= EXACT_MAX else 1) + 1):
         for more in combinations(others, count):
             if _covers(free, [*base, *more]):
                 return [w for w in rank if w in base or w in more]
-    return _choose_greedily(free, rank, base)
+    return _choose_greedily(free, rank, base, others)
 
 
-def _choose_greedily(free: Sequence[_Free], rank: Sequence[str], base: list[str]) -> list[str]:
-    chosen = list(base)
+def _choose_greedily(
+    free: Sequence[_Free], rank: Sequence[str], base: list[str], others: Sequence[str]
+) -> list[str] | None:
+    chosen, work = list(base), 0
     while not _covers(free, chosen):
+        missing = [_missing(item, chosen) for item in free]
 
-        def gain(warehouse: str) -> int:
-            missing = [max(0, item.line.quantity - sum(item.left[w] for w in chosen)) for item in free]
+        def gain(warehouse: str, missing: Sequence[int] = missing) -> int:
             return sum(min(m, item.left[warehouse]) for m, item in zip(missing, free, strict=True))
 
-        chosen.append(max((w for w in rank if w not in chosen), key=gain))
+        best = max((w for w in others if w not in chosen), key=gain)
+        chosen.append(best)
+        work += len(others)
+        for item, before in zip(free, missing, strict=True):
+            if before and item.left[best] and _missing(item, chosen) < max(item.left.values()):
+                work += sum(units > 0 for units in item.left.values())
+        if work > PICKING_MAX:
+            return None
     return [w for w in rank if w in chosen]
+
+
+def _missing(item: _Free, chosen: Iterable[str]) -> int:
+    return max(0, item.line.quantity - sum(item.left[w] for w in chosen))
 
 
 def _allocate(item: _Free, chosen: Sequence[str]) -> list[Line]:

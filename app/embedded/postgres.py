@@ -14,6 +14,7 @@ from app.embedded.accounts import Programs
 from app.embedded.directory import make_private, secret, write_private
 from app.embedded.places import SocketDirectory, can_pass, make_own
 from app.embedded.process import Ladder, Program, User
+from app.embedded.roles import make_roles, password_of
 from app.embedded.server import START_LIMIT_SECONDS, EmbeddedServer, Exit, Readiness
 from app.errors import ConfigurationError, UnavailableError
 
@@ -81,8 +82,19 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def url_of(self, database: str) -> str:
         """The same for another database of this server."""
+        return self._url_of(database, USER, self._password)
+
+    def url_as(self, role: str) -> str:
+        """The same for one of `ROLES`, once `make_roles` has made them."""
+        return self._url_of(DATABASE, role, password_of(role, self._password))
+
+    def make_roles(self) -> None:
+        """Make the users that our own processes connect as; the server runs."""
+        make_roles(self.url, self._password)
+
+    def _url_of(self, database: str, user: str, password: str) -> str:
         host = urllib.parse.quote(os.fsencode(self._sockets.path), safe="")
-        return f"postgresql://{USER}:{self._password}@/{database}?host={host}&port={PORT}"
+        return f"postgresql://{user}:{password}@/{database}?host={host}&port={PORT}"
 
     def prepare(self) -> None:
         """Take the directory, and make the cluster, its database and the socket's directory if missing."""

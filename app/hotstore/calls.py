@@ -37,10 +37,11 @@ from app.domain.commands import (
 Args = list[str | int]
 
 
-def lock(command: Lock, order: Args) -> Args:
-    """`order` is the default rank of warehouses: a count, then codes."""
+def lock(command: Lock, order: Args, candidates: Sequence[str] = ()) -> Args:
+    """`order` is the default rank of warehouses: a count, then codes. `candidates`: from where, if it names none."""
     args: Args = [command.lock_id, command.fingerprint, _optional(command.ttl_ms)]
-    args += [len(command.warehouses), *command.warehouses, *order, *_lines(command.lines)]
+    asked = command.warehouses or candidates
+    args += [len(asked), *asked, *order, *_lines(command.lines)]
     return args
 
 
@@ -108,12 +109,13 @@ def book(command: Book) -> Args:
     return [*args, command.lock_id] if isinstance(command, Return) and command.lock_id else args
 
 
-def exchange(command: Exchange, order: Args) -> Args:
-    """The return first, then the lock; `order` is the default rank of warehouses."""
+def exchange(command: Exchange, order: Args, candidates: Sequence[str] = ()) -> Args:
+    """The return first, then the lock; `order` and `candidates` as of `lock`."""
     new = command.lock
     args: Args = [new.lock_id, command.op, command.fingerprint, new.fingerprint, _optional(new.ttl_ms)]
     args += [_optional(command.occurred_at), command.warehouse, *_bookings(command.returned)]
-    args += [len(new.warehouses), *new.warehouses, *order, *_lines(new.lines)]
+    asked = new.warehouses or candidates
+    args += [len(asked), *asked, *order, *_lines(new.lines)]
     return [*args, command.lock_id] if command.lock_id else args
 
 
@@ -179,6 +181,11 @@ def transfer_receive(command: TransferReceive) -> Args:
 def transfer_cancel(command: TransferStep) -> Args:
     """Only the transfer."""
     return _transfer_step(command)
+
+
+def merge(subject: str, code: str, into: str, reason: str) -> Args:
+    """A SKU, lock or transfer alike."""
+    return [subject, code, into, _json(reason)]
 
 
 def transfer_close(command: TransferClose) -> Args:

@@ -49,6 +49,7 @@ COMMANDS = (
     "transfer_receive",
     "transfer_cancel",
     "transfer_close",
+    "merge",
     "buffer",
     "count",
     "inbox",

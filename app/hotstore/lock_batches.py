@@ -3,7 +3,8 @@
 A call costs Redis about as much as a fifth of a lock, whatever it carries. So locks share calls, a few in each, and
 a full call leaves at once: Redis works on it while this process still reads the turn's other requests, where with
 one large call at the end each would wait for the other. They share nothing else: each has its own answer, be it an
-error, and when a shared call cannot be read at all, each is asked for alone.
+error, and when a shared call cannot be read at all, each is asked for alone. So is one for which the call had no room
+any more: what orders have to look at is counted, that no call takes long.
 """
 
 import asyncio
@@ -77,7 +78,10 @@ class LockBatches:
         def on_reply(reply: Any) -> None:
             if type(reply) is list and len(reply) == len(locks) and type(reply[0]) is not str:
                 for lock, answer in zip(locks, reply, strict=True):
-                    hand_over(lock.on_reply, answer)
+                    if type(answer) is list and answer[0] == Outcome.ASK_ALONE:
+                        self._send_one(epoch, who, lock)
+                    else:
+                        hand_over(lock.on_reply, answer)
             elif isinstance(reply, ReplyError) or (
                 type(reply) is list and str(reply[0]) not in REFUSED_BY_GATE
             ):

@@ -18,6 +18,10 @@ _event = msgspec.json.Decoder(Event)
 
 Raw = tuple[bytes, dict[bytes, bytes]]
 """An entry as it was read: its id, and its fields."""
+READ_AT_ONCE = 200
+"""Entries of one answer: large orders have a hundred thousand bytes each, and Redis does nothing else meanwhile."""
+BYTES_MAX = 64_000_000
+"""After so much, `read_after` has read enough."""
 
 
 def entry_of(raw: Raw) -> Entry:
@@ -43,10 +47,20 @@ def entry_of(raw: Raw) -> Entry:
 async def read_raw(
     client: Redis, keys: Keys, after: Position, *, entries_max: int, block_ms: int | None = None
 ) -> list[Raw]:
-    """Read up to `entries_max` entries after a position as they are, waiting up to `block_ms` for the first."""
+    """Read up to `entries_max` entries after a position as they are, waiting up to `block_ms` for the first.
+
+    There are no more than READ_AT_ONCE, however many are left.
+    """
     block = () if block_ms is None else ("BLOCK", block_ms)
     found: Any = await client.execute_command(  # type: ignore[no-untyped-call]
-        "XREAD", "COUNT", entries_max, *block, "STREAMS", keys.outbox, str(after), **_AS_BYTES
+        "XREAD",
+        "COUNT",
+        min(entries_max, READ_AT_ONCE),
+        *block,
+        "STREAMS",
+        keys.outbox,
+        str(after),
+        **_AS_BYTES,
     )
     return found[0][1] if found else []
 
@@ -56,16 +70,25 @@ async def read_after(
 ) -> list[Entry]:
     """Read up to `entries_max` entries after a position, waiting up to `block_ms` for the first.
 
-    They end before an event of a newer format; raises `NewerSchemaError` if that is the first.
+    They end before an event of a newer format, and where they are BYTES_MAX together. Raises `NewerSchemaError` if the
+    first is one of a newer format.
     """
     entries: list[Entry] = []
-    for raw in await read_raw(client, keys, after, entries_max=entries_max, block_ms=block_ms):
-        try:
-            entries.append(entry_of(raw))
-        except NewerSchemaError:
-            if not entries:
-                raise
+    size = 0
+    while len(entries) < entries_max and size < BYTES_MAX:
+        room = entries_max - len(entries)
+        found = await read_raw(client, keys, after, entries_max=room, block_ms=None if entries else block_ms)
+        for raw in found:
+            try:
+                entries.append(entry_of(raw))
+            except NewerSchemaError:
+                if not entries:
+                    raise
+                return entries
+            size += sum(map(len, raw[1].values()))
+        if len(found) < min(room, READ_AT_ONCE):
             break
+        after = entries[-1].position
     return entries
 
 

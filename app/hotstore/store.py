@@ -36,6 +36,7 @@ from app.hotstore import calls, replies
 from app.hotstore.calls import Args
 from app.hotstore.keys import Keys
 from app.hotstore.library import Library
+from app.hotstore.ranking import Ranking
 from app.hotstore.replies import Stock
 from app.hotstore.ring import Ring
 
@@ -49,7 +50,7 @@ class Caller(Protocol):
 
 
 class HotStore:
-    """The working counts of one shard. `order` ranks warehouses where a request does not.
+    """The working counts of one shard. `ranking` ranks warehouses where a request does not; else `order` does.
 
     Every method raises `NotReadyError` (it surely did not run) or `OutcomeUnknownError` (repeat with the
     same id).
@@ -62,13 +63,14 @@ class HotStore:
         library: Library,
         *,
         order: Sequence[str] = (),
+        ranking: Ranking | None = None,
         on_shut: Callable[[], None] = lambda: None,
         ring: Ring | None = None,
     ) -> None:
         self._caller = caller
         self._keys = keys
         self._library = library
-        self._order = calls.ranked(order)
+        self._ranking = ranking or Ranking(order)
         self._on_shut = on_shut
         self._ring = ring
         self._epoch_min = 0
@@ -84,11 +86,13 @@ class HotStore:
 
     async def lock(self, command: Lock, who: str = "") -> Answer:
         """Hold stock for an order, all lines or none."""
-        return await self._write("lock", who, calls.lock(command, self._order))
+        return await self._write(
+            "lock", who, calls.lock(command, self._ranking.order, self._ranking.candidates)
+        )
 
     async def confirm(self, command: Confirm, who: str = "") -> Answer:
         """Make a lock last; take its stock again if it had expired."""
-        return await self._write("confirm", who, calls.confirm(command, self._order))
+        return await self._write("confirm", who, calls.confirm(command, self._ranking.order))
 
     async def extend(self, command: Extend, who: str = "", *, expires_at: int | None = None) -> Answer:
         """Let a held lock expire later, counted from now; unchanged unless it expires at `expires_at`, if said."""
@@ -108,11 +112,11 @@ class HotStore:
 
     async def replace(self, command: Replace, who: str = "") -> Answer:
         """Swap a lock's lines for others."""
-        return await self._write("replace", who, calls.replace(command, self._order))
+        return await self._write("replace", who, calls.replace(command, self._ranking.order))
 
     async def reopen(self, command: Reopen, who: str = "") -> Answer:
         """Hold the stock of an expired or released lock again."""
-        return await self._write("reopen", who, calls.reopen(command, self._order))
+        return await self._write("reopen", who, calls.reopen(command, self._ranking.order))
 
     async def remember(self, command: Remember, who: str = "") -> Answer:
         """Note an id that no lock has as released; UNCHANGED if a lock has it."""
@@ -132,7 +136,8 @@ class HotStore:
 
     async def exchange(self, command: Exchange, who: str = "") -> Answer:
         """Book what came back and hold other stock instead, both or neither."""
-        return await self._write("exchange", who, calls.exchange(command, self._order))
+        args = calls.exchange(command, self._ranking.order, self._ranking.candidates)
+        return await self._write("exchange", who, args)
 
     async def adjust(self, command: Adjust, who: str = "") -> Answer:
         """Book a correction."""
@@ -195,6 +200,20 @@ class HotStore:
         """Set buffers in one warehouse absolutely."""
         return await self._write("buffer", who, calls.buffer(command))
 
+    async def merge_stock(self, sku: str, code: str, into: str, reason: str, who: str = "") -> Answer:
+        """Let what a SKU has in a warehouse be in another one."""
+        return await self._write("merge_stock", who, calls.merge(sku, code, into, reason))
+
+    async def merge_lock(self, lock_id: str, code: str, into: str, reason: str, who: str = "") -> Answer:
+        """Let what an open lock holds in a warehouse be held in another one."""
+        return await self._write("merge_lock", who, calls.merge(lock_id, code, into, reason))
+
+    async def merge_transfer(
+        self, transfer_id: str, code: str, into: str, reason: str, who: str = ""
+    ) -> Answer:
+        """Let an open transfer lead from, or to, another warehouse."""
+        return await self._write_transfer("merge_transfer", who, calls.merge(transfer_id, code, into, reason))
+
     async def compensate(
         self,
         sku: str,
@@ -214,10 +233,20 @@ class HotStore:
     # Reads
 
     async def read_stock(self, skus: Sequence[str]) -> tuple[str, list[Stock | None]]:
-        """Return the epoch and the counts of each SKU, None where it is unknown."""
-        reply = await self._read("read_stock", list(skus))
-        found = [Stock(sku, fields) if fields else None for sku, fields in zip(skus, reply[2:], strict=True)]
-        return reply[1], found
+        """Return the epoch and the counts of each SKU, None where it is unknown.
+
+        SKUs in very many warehouses are read in several calls, each of which must find the same epoch.
+        """
+        found: list[Stock | None] = []
+        epoch = ""
+        while len(found) < len(skus) or not epoch:
+            reply = await self._read("read_stock", list(skus[len(found) :]))
+            if epoch not in {"", reply[1]}:
+                raise NotReadyError("the epoch changed while SKUs were read")
+            epoch = reply[1]
+            rest = zip(skus[len(found) :], reply[2:], strict=False)
+            found += [Stock(sku, fields) if fields else None for sku, fields in rest]
+        return epoch, found
 
     async def read_lock(self, lock_id: str) -> Answer:
         """Return READ with the lock, or UNKNOWN_LOCK."""
@@ -336,6 +365,9 @@ _ECHOES = frozenset({"lock", "confirm", "extend", "unlock", "deduct", "replace",
         "count",
         "fact",
         "accept",
+        "merge_stock",
+        "merge_lock",
+        "merge_transfer",
     }
 )
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.errors import UnavailableError
 from app.ledger import database
-from app.ledger.partitions import TABLES, Month
+from app.ledger.partitions import Month
 from app.ledger.queries import sql
 
 LOCK_SECONDS = 2
@@ -98,13 +98,6 @@ class Archive:
         return f"{row['parked']} parts of its events are in quarantine" if row["parked"] else ""
 
     async def _detach(self, pg: Any, month: Month) -> None:
-        await pg.execute("CREATE SCHEMA IF NOT EXISTS archive")
         # Whoever waits for this lock keeps everybody else out: rather try again later.
         await pg.execute(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
-        for of in TABLES:
-            name = month.table(of)
-            if await pg.fetchval(sql("partition_exists"), name):
-                # The name is ours: nothing here comes from outside.
-                await pg.execute(
-                    f"ALTER TABLE {of} DETACH PARTITION {name}; ALTER TABLE {name} SET SCHEMA archive"
-                )
+        await pg.execute("SELECT archive_month_tables($1)", month.begin.date())

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from app.domain.chain import Entry, Link, OutOfOrderError, UnreadableEventError, check_chain
-from app.domain.events import Counts, Event, Move, Position, Reported, Told
+from app.domain.events import Counts, Document, Event, Move, Position, Reported, Told
 from app.domain.times import moment
 from app.domain.words import OUTSIDE, WORDS, Place
 from app.ledger.parking import Parking, Subject
@@ -168,6 +168,8 @@ class Fold:
             self._add_told(entry.position, recorded_at, event.told)
         if event.reported is not None:
             self._add_reported(entry, recorded_at, event.reported)
+        if about is not None:
+            self._add_counts(about, min(occurred_at, recorded_at))
         return lock
 
     def add_moves(self, entry: Entry, lines: Iterable[int]) -> None:
@@ -269,10 +271,6 @@ class Fold:
             note(about.id, entry.position, at, fields)
         elif about.kind == "lock":  # what came back of it, by an exchange
             self.locks.change(about.id, entry.position, at, fields)
-        elif about.kind == "counted":  # of a carry-over
-            for warehouse, counts in fields.items():
-                for counted_at, damaged in counts:
-                    self.counted[about.id, warehouse, moment(counted_at)] = bool(damaged)
 
     def _add_receipt(self, position: Position, order_id: str, move: Move) -> None:
         """Add what came in for a purchase order, whether anybody has planned it or not."""
@@ -285,10 +283,23 @@ class Fold:
 
     def _add_counted(self, at: datetime, move: Move) -> None:
         """Note that a SKU was counted, and whether its damaged units were."""
-        if move.occurred_at is not None:  # the opposite, as of another count
-            return
-        key = (move.sku, move.warehouse, at)
-        self.counted[key] = self.counted.get(key, False) or Place.DAMAGED in {move.source, move.target}
+        if move.occurred_at is None:  # else the opposite, as of another count
+            damaged = Place.DAMAGED in {move.source, move.target}
+            self._note_counted(move.sku, move.warehouse, at, damaged=damaged)
+
+    def _add_counts(self, about: Document, at: datetime) -> None:
+        """Note what an event says of counts beside its moves."""
+        if about.kind == "count":  # what was there as it was counted
+            for sku, damaged in about.fields["skus"].items():
+                self._note_counted(sku, about.id, at, damaged=bool(damaged))
+        elif about.kind == "counted":  # of a carry-over
+            for warehouse, counts in about.fields.items():
+                for counted_at, damaged in counts:
+                    self._note_counted(about.id, warehouse, moment(counted_at), damaged=bool(damaged))
+
+    def _note_counted(self, sku: str, warehouse: str, at: datetime, *, damaged: bool) -> None:
+        key = (sku, warehouse, at)
+        self.counted[key] = self.counted.get(key, False) or damaged
 
 
 class NotAheadError(ValueError):

@@ -1,6 +1,6 @@
 """Lists of locks, as the ledger has them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -50,3 +50,15 @@ class LockRows:
         goes_on = seen.looked_at == self._looked_at_max
         following = rows[-1].lock_id if is_cut else seen.until if goes_on else None
         return LockPage([lock_view(row.lock_id, row.record) for row in rows], following)
+
+    async def at_limit(self, limits: Mapping[str, int]) -> list[str]:
+        """Return which keys have opened as many of the open locks as these limits say, or more.
+
+        Locks are counted in all first: as long as those are fewer than the smallest limit, that is all of the work.
+        """
+        async with database.snapshot(self._engine) as connection:
+            if (await connection.execute(statement("count_open_locks"))).scalar_one() < min(limits.values()):
+                return []
+            values = {"names": list(limits), "limits": list(limits.values())}
+            rows = await connection.execute(statement("open_locks_of_keys"), values)
+            return [row.name for row in rows]

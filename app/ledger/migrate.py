@@ -1,7 +1,10 @@
 """Bringing a database to the schema that this code needs, and refusing one that is too old."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import structlog
 from alembic.command import upgrade
@@ -9,13 +12,17 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.errors import ConfigurationError
+from app import resources
+from app.addresses.reasons import state_of
+from app.errors import ConfigurationError, UnavailableError
 from app.ledger import database
 
 _log = structlog.get_logger()
 
+TRIES_MAX = 10
+_DEADLOCK = "40P01"
 _NUMBER = re.compile(r"\d{4}")
 """What names a schema of ours."""
 
@@ -36,8 +43,26 @@ def _known_revisions() -> set[str]:
 
 
 async def migrate(engine: AsyncEngine) -> str:
-    """Run the migrations that are missing, and return the revision reached. A newer schema is left alone."""
+    """Run the migrations that are missing, and return the revision reached. A newer schema is left alone.
 
+    Then the roles of the worker and the API get their rights, where they exist (see `sql/grants.sql`).
+    """
+    for tries_left in reversed(range(TRIES_MAX)):
+        try:
+            revision = await _migrate_once(engine)
+            await _grant(engine, revision)
+        except UnavailableError as error:
+            # A worker that goes on meanwhile may take the same tables in another order. Nothing was changed.
+            if not tries_left or state_of(error.__cause__ or error) != _DEADLOCK:
+                raise
+            _log.warning("ledger.migrates_again", why=str(error))
+        else:
+            break
+    _log.info("ledger.migrated", revision=revision)
+    return revision
+
+
+async def _migrate_once(engine: AsyncEngine) -> str:
     def run(connection: Connection) -> str:
         current = _revision(connection)
         _refuse_foreign(current)
@@ -45,12 +70,25 @@ async def migrate(engine: AsyncEngine) -> str:
             upgrade(_config(connection), "head")
         return str(_revision(connection))
 
+    async with _alone(engine) as connection:
+        return await connection.run_sync(run)
+
+
+async def _grant(engine: AsyncEngine, revision: str) -> None:
+    """Give the roles their rights; those of a newer schema are for its own code to give."""
+    if revision in _known_revisions():
+        async with _alone(engine) as connection:
+            pg: Any = (await connection.get_raw_connection()).driver_connection
+            await pg.execute((resources.folder("sql") / "grants.sql").read_text(encoding="utf-8"))
+
+
+@asynccontextmanager
+async def _alone(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """Run in one transaction, while nobody else migrates."""
     async with database.transaction(engine) as connection:
         turn = {"number": database.Turn.MIGRATION.value}
         await connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), turn)
-        revision = await connection.run_sync(run)
-    _log.info("ledger.migrated", revision=revision)
-    return revision
+        yield connection
 
 
 async def check_schema(engine: AsyncEngine) -> bool:

@@ -45,24 +45,10 @@ class Month(NamedTuple):
 
 async def ensure_month(pg: Any, month: Month) -> list[str]:
     """Make the month's partitions where they are missing; return the names of those made. In a transaction."""
-    missing = [of for of in TABLES if not await pg.fetchval(sql("partition_exists"), month.table(of))]
-    if not missing:
+    if not [of for of in TABLES if not await pg.fetchval(sql("partition_exists"), month.table(of))]:
         return []
     await pg.execute(sql("take_making"), database.Turn.PARTITIONS)
-    made = []
-    for of in missing:
-        name = month.table(of)
-        if await pg.fetchval(sql("partition_exists"), name):
-            continue  # somebody else made it while we waited
-        # The table's name and the dates are ours: nothing here comes from outside. Attaching one that is there,
-        # rather than making it in its place, lets readers and the writer go on.
-        await pg.execute(
-            f"CREATE TABLE {name} (LIKE {of} INCLUDING DEFAULTS INCLUDING CONSTRAINTS);"
-            f"ALTER TABLE {of} ATTACH PARTITION {name} "
-            f"FOR VALUES FROM ('{month.begin.isoformat()}') TO ('{month.end.isoformat()}');"
-            f"REVOKE UPDATE, DELETE, TRUNCATE ON {name} FROM PUBLIC, CURRENT_USER"
-        )
-        made.append(name)
+    made: list[str] = await pg.fetchval("SELECT make_month($1)", month.begin.date())
     return made
 
 

@@ -11,6 +11,7 @@ from app.domain.purchase_orders import Arrived, Expected, OpenLine, Plan, Purcha
 from app.domain.times import moment
 from app.ledger import database
 from app.ledger.queries import sql, statement
+from app.ledger.skus import note_skus
 
 NEWEST = Position(2**62, 0)
 """Beyond every event."""
@@ -39,6 +40,7 @@ class PurchaseOrderRows:
                 [line.quantity for line in plan.lines],
                 times,
             )
+            await note_skus(pg, (line.sku for line in plan.lines))
         return True
 
     async def find(self, purchase_order_id: str) -> PurchaseOrder | None:

@@ -143,7 +143,7 @@ class Snapshots:
             if row is None:
                 return Begun(await pg.fetchval(sql("find_same_reconciliation"), *identity), new=False)
             table = _table(row["number"])
-            await pg.execute(f"CREATE UNLOGGED TABLE {table} (LIKE snapshot_line)")
+            await pg.execute("SELECT make_snapshot_table($1)", row["number"])
             await pg.copy_to_table(table, source=content.file, columns=_COLUMNS)
             duplicates = await self._settle_duplicates(pg, table, content.twice)
             read = await pg.fetchrow(_about("count_snapshot", table))
@@ -154,7 +154,7 @@ class Snapshots:
             }
             text = msgspec.json.encode(noted).decode()
             await pg.execute(sql("note_reading"), row["number"], read["lines"], text)
-            await pg.execute(f"ANALYZE {table}")
+            await pg.execute("SELECT take_statistics($1)", table)
         return Begun(row["reconciliation_id"], new=True, duplicates=duplicates)
 
     async def _settle_duplicates(self, pg: Any, table: str, twice: Twice) -> Sequence[Duplicate]:
@@ -183,7 +183,7 @@ class Snapshots:
         """Give a reconciliation up."""
         async with database.driver_transaction(self._engine) as pg:
             await pg.execute(sql("fail_reconciliation"), number, why)
-            await pg.execute(f"DROP TABLE IF EXISTS {_table(number)}")
+            await pg.execute("SELECT drop_snapshot_table($1)", number)
 
 
 class Comparison:
@@ -206,7 +206,7 @@ class Comparison:
         claim = self.claim
         values = (claim.number, claim.warehouse, claim.as_of, claim.counts_damaged, self.is_partial)
         await self._pg.execute(_about("compare_snapshot", self._table), *values)
-        await self._pg.execute("ANALYZE discrepancy")
+        await self._pg.execute("SELECT take_statistics('discrepancy')")
 
     async def explain(self, window: timedelta, step: Callable[[str], None]) -> None:
         """Find the likely cause of each; `step` is told which is looked for."""
@@ -238,7 +238,7 @@ class Comparison:
         """Say what it came to, and throw the snapshot away."""
         text = msgspec.json.encode(totals | self.claim.read).decode()
         await self._pg.execute(sql("finish_reconciliation"), self.claim.number, text)
-        await self._pg.execute(f"DROP TABLE {self._table}")
+        await self._pg.execute("SELECT drop_snapshot_table($1)", self.claim.number)
 
     @property
     def _table(self) -> str:

@@ -28,6 +28,7 @@ from app.ledger.fold import (
 from app.ledger.parking import Subject
 from app.ledger.partitions import Month, ensure_month
 from app.ledger.queries import sql
+from app.ledger.skus import note_skus
 
 _log = structlog.get_logger()
 
@@ -186,6 +187,7 @@ class Writer:
             await pg.copy_records_to_table("move", records=fold.moves, columns=MOVE_COLUMNS)
             rows = [(*place, *left.row()) for place, left in fold.stock.items()]
             await pg.execute(sql("fold_stock"), self._shard, *database.columns(rows))
+            await self._note_codes(pg, fold)
             await self._note_shortages(pg, fold)
             await self._balance(pg, fold)
         await self._store_records(pg, "lock", fold.locks, "carry_locks", "change_locks")
@@ -238,6 +240,11 @@ class Writer:
         if due:
             await pg.execute(sql("sum_outside"), due)
             await pg.execute(sql("add_balances"), due)
+
+    async def _note_codes(self, pg: Any, fold: Fold) -> None:
+        """Let the lists of SKUs and warehouses have what was booked: it is a fact, whatever let it in."""
+        await note_skus(pg, (sku for sku, version in fold.first_versions.items() if version == 1))
+        await pg.execute(sql("add_warehouses"), sorted({warehouse for _, warehouse in fold.stock}))
 
     async def _note_shortages(self, pg: Any, fold: Fold) -> None:
         """Open a case where less is there than is promised; close it where there is enough again."""

@@ -8,12 +8,13 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 import structlog
 
 from app.domain.answers import Answer
+from app.domain.codes import UnknownCode, key_of
 from app.domain.commands import Fact
 from app.domain.documents import Sums, is_accounted_for
 from app.domain.inbox import Result, Row, Rules, Status
@@ -24,6 +25,7 @@ from app.errors import UnavailableError
 from app.hotstore.store import HotStore
 from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
+from app.operations.codes import Codes
 from app.operations.durability import Durabilities
 from app.operations.inbox_counts import CountItem, InboxCounts
 from app.operations.past_documents import PastDocuments
@@ -106,6 +108,7 @@ class Inbox:
     counts: InboxCounts
     past: PastDocuments
     durabilities: Durabilities
+    codes: Codes
     rules: Rules
     wait_seconds: float
 
@@ -199,6 +202,7 @@ class Inbox:
             self._judge(item, now)
         since = await self._remembers_since(items, now)
         await self._ask_ledger([item for item in items if item.fact.occurred_at <= since])
+        await self._ask_codes([item for item in items if item.status is None and not item.is_approved])
         await self._ask_documents([item for item in items if item.status is None], since)
         await self._ask_orders([item for item in items if item.status is None])
         await self._book(items, who)
@@ -239,6 +243,17 @@ class Inbox:
                 sums = documents.get(item.fact.family, {}).get(item.fact.sku)
                 if sums is not None and not _is_settled(item.fact, sums):
                     _dispute(item)
+
+    async def _ask_codes(self, items: Sequence[_Item]) -> None:
+        """Keep what names an unknown warehouse or SKU: until that is known, or for a person if it looks like another.
+
+        Goods that came in, or were counted, bring a SKU into being: those that look like no other are taken.
+        """
+        unknown = await self.codes.warehouses.unknown_among({item.fact.warehouse for item in items})
+        _leave_unknown(items, "warehouse", unknown)
+        known_there = [item for item in items if item.status is None]
+        unknown = await self.codes.known_skus.unknown_among({item.fact.sku for item in known_there})
+        _leave_unknown(known_there, "sku", _not_brought(known_there, unknown))
 
     async def _ask_documents(self, items: Sequence[_Item], since: int) -> None:
         """Let the hot store remember what the ledger knows of their documents; a lock or transfer has its own with it.
@@ -361,6 +376,38 @@ class Inbox:
 _KEPT = frozenset({Status.PARKED, Status.QUARANTINED})
 _OWN_DOCUMENTS = frozenset({"received", "returned", "adjusted"})
 """Types of events whose documents are no lock's or transfer's."""
+
+
+_BRING_SKUS = frozenset({"received", "counted"})
+"""Types of events of goods that are there: they bring their SKU into being."""
+
+
+def _not_brought(items: Sequence[_Item], unknown: Sequence[UnknownCode]) -> list[UnknownCode]:
+    """Return the unknown SKUs without those that events of goods bring: of new ones that are alike, the first."""
+    strange = {one.code for one in unknown if not one.near}
+    brought = dict[str, str]()
+    for item in items:
+        if item.event.type in _BRING_SKUS and item.fact.sku in strange:
+            brought.setdefault(key_of(item.fact.sku), item.fact.sku)
+    left = [one for one in unknown if brought.get(key_of(one.code)) != one.code]
+    return [
+        one._replace(near=one.near or [brought[key]]) if (key := key_of(one.code)) in brought else one
+        for one in left
+    ]
+
+
+def _leave_unknown(
+    items: Sequence[_Item], kind: Literal["warehouse", "sku"], unknown: Sequence[UnknownCode]
+) -> None:
+    """Keep events whose code of this kind names nothing; for a person if it looks like another, or waited too long."""
+    found = {one.code: one for one in unknown}
+    for item in items:
+        one = found.get(getattr(item.fact, kind))
+        if one is None:
+            continue
+        likely = f", but {' and '.join(one.near)} {'is' if len(one.near) == 1 else 'are'}" if one.near else ""
+        status = Status.QUARANTINED if one.near or item.is_forced else Status.PARKED
+        item.settle(status, f"{kind}: {one.code} is not known{likely}")
 
 
 def _now_ms() -> int:

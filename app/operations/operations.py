@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.buffers import Buffers
+from app.operations.codes import Codes
 from app.operations.compensations import Compensations
 from app.operations.exchanges import Exchanges
 from app.operations.inbox import Inbox
 from app.operations.lock_list import LockList
 from app.operations.locks import Locks
+from app.operations.merging import Merging
 from app.operations.mismatches import Mismatches
 from app.operations.openings import Openings
 from app.operations.past import Past
@@ -48,3 +50,5 @@ class Operations:
     past: Past
     reconciliations: Reconciliations
     compensations: Compensations
+    codes: Codes
+    merging: Merging

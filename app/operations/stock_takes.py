@@ -113,7 +113,7 @@ def _command(take: StockTake, differences: dict[str, Shelf], since: str = "") ->
 
 
 def bookings_of(sku: str, units: Shelf, *, damaged: bool) -> Iterator[Booking]:
-    """The moves of one SKU; a count that agrees is a move of zero units, which keeps the count in the history."""
+    """The moves of one SKU; zero units say that a count agrees, which the event keeps without a move."""
     yield _booking(sku, Place.AVAILABLE, units.on_hand)
     if damaged:
         yield _booking(sku, Place.DAMAGED, units.damaged)

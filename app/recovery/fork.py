@@ -11,7 +11,7 @@ import structlog
 from redis.asyncio import Redis
 
 from app.domain.chain import Entry
-from app.domain.events import Counts, Position
+from app.domain.events import Counts, Document, Position
 from app.domain.words import OPEN_STATUSES, Place
 from app.hotstore import outbox
 from app.hotstore.gate import CHUNK, Claims, Gate
@@ -179,16 +179,26 @@ def _note(touched: Touched, entries: list[Entry]) -> None:
         touched.skus.update(move.sku for move in event.moves)
         if event.lock_id is not None:
             touched.locks.add(event.lock_id)
-        if event.document is not None and event.document.kind == "transfer":
-            touched.transfers.add(event.document.id)
-        if event.document is not None and event.document.kind == "lock":
-            touched.locks.add(event.document.id)
+        if event.document is not None:
+            _note_document(touched, event.document)
         if event.reported is not None:
             touched.families.add(event.reported.family)
         if event.op is not None:
             touched.ops.add(event.op)
         if event.told is not None:
             touched.ops.update(op for op, _, _ in event.told.ids)
+
+
+def _note_document(touched: Touched, document: Document) -> None:
+    match document.kind:
+        case "transfer":
+            touched.transfers.add(document.id)
+        case "lock":
+            touched.locks.add(document.id)
+        case "count":
+            touched.skus.update(document.fields["skus"])
+        case "counted":
+            touched.skus.add(document.id)
 
 
 def _open_lock(lock_id: str, record: Mapping[str, Any], at_ms: int) -> Acknowledged:

@@ -103,9 +103,7 @@ def op_text(
 
 def _answer(lock: Mapping[str, Any] | None, document: Mapping[str, Any] | None) -> str:
     """Return what a repeat is told, as the function had kept it: nothing where the record itself is the answer."""
-    if (
-        document and "n" in document
-    ):  # a receipt only names its order: it has no record, and its repeat no answer
+    if document and document.get("s"):  # of a transfer: what a receipt or a count says is no record
         return text_of([document["s"], document["n"]])
     if lock is None or "s" not in lock:  # a return of a lock needs no answer
         return ""

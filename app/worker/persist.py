@@ -27,8 +27,6 @@ _log = structlog.get_logger()
 
 BLOCK_MS = 100
 PAUSE_SECONDS = 0.02
-READ_EVENTS = 500
-"""Events that are read at once."""
 FOLD_EVENTS = 50
 """Events that are folded in one go: Postgres, when it answers meanwhile, waits for no more than these."""
 LOOK_SECONDS = 0.005
@@ -40,6 +38,8 @@ READ_SECONDS_MAX = 10.0
 REFUSED_SECONDS = 15.0
 """How long another worker may have the position before it is looked at whether it lives."""
 MARKS_MAX = 10_000
+TRIM_MARKS_MAX = 4
+"""Batches that are trimmed at once: when the worker was kept from it for long, the hot store is not held up for all."""
 DOUBT_SECONDS = 30.0
 """A comparison shuts the gate for a moment: not more often than this."""
 
@@ -163,7 +163,7 @@ class Persist:
 
     async def _gather(self, batch: Batch, *, block_ms: int | None = None) -> bool:
         """Read and fold what follows a batch, as much as is read at once; return whether there was anything."""
-        room = min(self._batch_events - len(batch), READ_EVENTS)
+        room = self._batch_events - len(batch)
         async with asyncio.timeout(READ_SECONDS_MAX):
             found = await outbox.read_raw(
                 self._client, self._keys, batch.last.position, entries_max=room, block_ms=block_ms
@@ -251,6 +251,7 @@ class Persist:
     def _trim_to(self) -> Position | None:
         """The newest position that was persisted longer ago than the margin; the last entry is always kept."""
         keep_from = None
-        while self._may_trim():
-            keep_from = self._marks.popleft()[1]
+        for _ in range(TRIM_MARKS_MAX):
+            if self._may_trim():
+                keep_from = self._marks.popleft()[1]
         return keep_from

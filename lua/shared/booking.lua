@@ -113,37 +113,68 @@ do
 
   local UNIT_OF_SHELF = { a = 1, d = 2 }
 
-  -- What some lines of a SKU say, by state.
-  local function units_of(lines, sku)
+  -- What some lines say, by state.
+  local function units_of(lines)
     local units = { 0, 0, 0 }
     for _, line in ipairs(lines) do
-      if not sku or line.sku == sku then
-        local from, to = UNIT_OF_SHELF[line.source], UNIT_OF_SHELF[line.target]
-        if from then units[from] = units[from] - line.quantity end
-        if to then units[to] = units[to] + line.quantity end
-      end
+      local from, to = UNIT_OF_SHELF[line.source], UNIT_OF_SHELF[line.target]
+      if from then units[from] = units[from] - line.quantity end
+      if to then units[to] = units[to] + line.quantity end
     end
     return units
   end
 
   -- Whether a route reported this document before its op was forgotten: nil, REPEATED or ID_REUSED.
   reported_by_route = function(family, warehouse, lines)
-    local known, same, seen = false, true, {}
-    for _, line in ipairs(lines) do seen[line.sku] = true end
+    if not next(family.sums) then return nil end
+    local known, same, lines_of = false, true, by_sku(lines)
     for sku, sums in pairs(family.sums) do
       local said, any = said_in_all(sums, '', ROUTE)
       local here = said_in_all(sums, '', ROUTE, warehouse)
-      local asked = seen[sku] and units_of(lines, sku) or { 0, 0, 0 }
+      local asked = units_of(lines_of[sku] or {})
       known = known or any
       for state = 1, 2 do same = same and said[state] == asked[state] and here[state] == said[state] end
     end
     return known and (same and 'REPEATED' or 'ID_REUSED') or nil
   end
 
-  -- Books lines of a route under its document: line by line those that nobody else reported, then the other SKUs. Returns by
-  -- how many units each SKU is more than before: {{sku, units}, …}.
+  -- Books lines of SKUs that nobody has reported, and claims what they say: a SKU's good and damaged units together. `more`
+  -- notes of each SKU by how many units it is more.
+  local function book_unreported(shard, family, warehouse, lines, at, reported, more)
+    local order, said = {}, {}
+    local row, time = '["","' .. warehouse .. '",', ',' .. text_of(shard.now) .. ']'
+    for _, line in ipairs(lines) do
+      local sku, quantity = line.sku, line.quantity
+      if not reported[sku] then
+        fact_move(shard, load_stock(shard, sku, warehouse), warehouse, line.source, line.target, quantity, line.reason, nil, at)
+        local its = said[sku]
+        if not its then
+          its = { 0, 0, '' }
+          said[sku], order[#order + 1] = its, sku
+        end
+        local from, to = UNIT_OF_SHELF[line.source], UNIT_OF_SHELF[line.target]
+        if from then its[from] = its[from] - quantity end
+        if to then its[to] = its[to] + quantity end
+        its.any = its.any or (quantity > 0 and from ~= to)
+        for state = 1, (at or quantity == 0 or from == to) and 0 or 2 do
+          if state == from or state == to then
+            its[3] = its[3] .. (its[3] ~= '' and ',' or '') .. row .. state .. ',' .. text_of(quantity) .. time
+          end
+        end
+        more(sku, quantity)
+      end
+    end
+    for _, sku in ipairs(order) do
+      local its = said[sku]
+      new_claim(family, sku, '', warehouse, its.any and (text_of(its[1]) .. ',' .. text_of(its[2])) or '', its[3])
+    end
+    family.changed = family.changed or #order > 0
+  end
+
+  -- Books lines of a route under its document: those that nobody else reported, then the other SKUs. Returns by how many
+  -- units each SKU is more than before: {{sku, units}, …}.
   book_reported = function(shard, kind, family, warehouse, lines, at)
-    local more, reported, index = {}, {}, {}
+    local more, index = {}, {}
     local function note(sku, units)
       if not index[sku] then
         index[sku] = { sku, 0 }
@@ -151,29 +182,18 @@ do
       end
       index[sku][2] = index[sku][2] + units
     end
-    for _, line in ipairs(lines) do
-      local sums = family.sums[line.sku]
-      if sums and sums.claims[1] and not family.touched[line.sku] then
-        reported[line.sku] = true
-      end
-      if not reported[line.sku] then
-        local said = units_of({ line })
-        family.changed = true
-        sums = sums_to_change(family, line.sku)
-        local stock = load_stock(shard, line.sku)
-        fact_move(shard, stock, warehouse, line.source, line.target, line.quantity, line.reason, nil, at)
-        claim_units(sums, '', warehouse, ROUTE, said)
-        rebook(sums, arrivals_to_book(sums.claims, sums.lead))
-        if not at then note_times(shard, stock, sums, '', warehouse, said, said) end
-        note(line.sku, line.quantity)
-      end
-    end
+    local reported = {}
+    for sku in pairs(family.sums) do reported[sku] = true end
+    book_unreported(shard, family, warehouse, lines, at, reported, note)
+    if not next(reported) then return more end
+    local lines_of = by_sku(lines)
     for _, line in ipairs(lines) do
       if reported[line.sku] then
         reported[line.sku] = nil
-        local said, sums = units_of(lines, line.sku), sums_to_change(family, line.sku)
+        local said, sums = units_of(lines_of[line.sku]), sums_to_change(family, line.sku)
         claim_units(sums, '', warehouse, ROUTE, said)
-        note(line.sku, book_claims(shard, kind, sums, load_stock(shard, line.sku), '', warehouse, said, at, line.reason))
+        local stock = load_stock(shard, line.sku, warehouse)
+        note(line.sku, book_claims(shard, kind, sums, stock, '', warehouse, said, at, line.reason))
         family.changed = family.changed or sums.changed
       end
     end
@@ -184,13 +204,33 @@ do
   waiting_of = function(family, warehouse, lines)
     local parts, seen = {}, {}
     for _, line in ipairs(lines) do
-      if not seen[line.sku] and not is_accounted_for(family.sums[line.sku], '', warehouse, ROUTE) then
+      local sums = not seen[line.sku] and family.sums[line.sku] -- of others nobody else has said anything
+      if sums and not is_accounted_for(sums, '', warehouse, ROUTE) then
         parts[#parts + 1] = '{"sku":"' .. line.sku .. '","warehouse":"' .. warehouse .. '"}'
       end
       seen[line.sku] = true
     end
     return #parts > 0 and ('[' .. table.concat(parts, ',') .. ']') or ''
   end
+end
+
+-- Books what a count found. Where that is what is there it is no move: the SKU's version stays, and so do the pages that show
+-- it. Gives what the count says of those instead, as the event's document: `skus`, {sku -> 1 if damaged ones were counted}.
+local function book_counts(shard, warehouse, lines, at)
+  local skus, agreed = {}, {}
+  for _, line in ipairs(lines) do
+    local stock = load_stock(shard, line.sku, warehouse)
+    if line.quantity == 0 and stock.counts[fields_of(warehouse).a] then
+      if not agreed[line.sku] then skus[#skus + 1], agreed[line.sku] = line.sku, 0 end
+      if line.source == 'd' or line.target == 'd' then agreed[line.sku] = 1 end
+    else
+      fact_move(shard, stock, warehouse, line.source, line.target, line.quantity, line.reason, nil, at)
+    end
+  end
+  if #skus == 0 then return nil end
+  for i, sku in ipairs(skus) do skus[i] = '"' .. sku .. '":' .. agreed[sku] end
+  -- Workers of the version before ask every document that has fields for `s` and `n`.
+  return '["count","' .. warehouse .. '",{"s":"","n":[],"skus":{' .. table.concat(skus, ',') .. '}}]'
 end
 
 -- ARGV 1 epoch  2 who  3 op, which is the document's family too  4 fingerprint  5 occurred_at in ms ('' for now)
@@ -228,15 +268,8 @@ local function book(keys, args, kind, outcome, lock_id, since, only_on_hand)
   if since and happened_since(shard, since, warehouse, lines, counted_at) then return { 'MOVED_SINCE', op } end
   local at = counted_at and counted_at + 1 or occurred_at -- of two counts the later one stands
   local shelves = only_on_hand and shelves_of(shard, lines, warehouse)
-  local asked
-  if family then
-    asked = book_reported(shard, kind, family, warehouse, lines, at)
-  else
-    for _, line in ipairs(lines) do
-      local stock = load_stock(shard, line.sku)
-      fact_move(shard, stock, warehouse, line.source, line.target, line.quantity, line.reason, nil, at)
-    end
-  end
+  local asked = family and book_reported(shard, kind, family, warehouse, lines, at)
+  local counted = not family and book_counts(shard, warehouse, lines, at) or nil
   local returned, exceeding
   if lock then
     returned, exceeding = note_returned(lock, asked)
@@ -253,13 +286,13 @@ local function book(keys, args, kind, outcome, lock_id, since, only_on_hand)
   local shortages = damaged_shortages(shard, warehouse)
   if shortages then return { 'INSUFFICIENT_DAMAGED', op, shortages } end
   if not counts_fit(shard) then return { 'QUANTITY_TOO_LARGE', op } end
-  local moved = #shard.moves > 0
+  local counts_or_moves = since or #shard.moves > 0
   local event = {
-    kind = moved and kind or 'told', op = op, fingerprint = fingerprint, occurred_at = occurred_at, family = family,
+    kind = counts_or_moves and kind or 'told', op = op, fingerprint = fingerprint, occurred_at = occurred_at, family = family,
   }
   local changes = lock and { r = returned } -- no answer shows it: the version stays
   if lock then event.lock_id, event.lock = lock_id, encode_changes(changes) end
-  event.document = args[7] ~= '' and args[7] or nil
+  event.document = args[7] ~= '' and args[7] or counted
   local waiting = family and waiting_of(family, warehouse, lines) or ''
   local position = commit(shard, event)
   if not position then return { 'NOT_READY', op } end

@@ -84,6 +84,9 @@ do
   end
 
   local EVENTS_MAX = 20000
+  local BYTES_MAX = 5000000 -- of all of those events
+  local DECODED_MAX = 1000000 -- and of those that need to be looked into
+  local CHUNK = 100
   local SHELVES = { a = 'a', l = 'a', d = 'd' }
   -- What never changes how much is on a shelf: their events need not be read.
   local INDOORS = {
@@ -100,19 +103,32 @@ do
     return false
   end
 
+  -- Whether one of these entries says so, or all that were read are too much; `read` counts their bytes.
+  local function any_touches(entries, skus, warehouse, at, read)
+    for _, entry in ipairs(entries) do
+      local body = entry[2][4]
+      read.all = read.all + #body
+      if not INDOORS[string.match(body, '^%[%d+,"([a-z_]+)"')] then
+        read.decoded = read.decoded + #body
+        if read.decoded > DECODED_MAX or touches(cjson.decode(body), skus, warehouse, at) then return true end
+      end
+      if read.all > BYTES_MAX then return true end
+    end
+    return false
+  end
+
   -- Whether something that happened before a count was booked behind `since`: whoever computed its difference
   -- could not know. True too if there is more than can be read.
   happened_since = function(shard, since, warehouse, lines, at)
     if since == '' or since == shard.last then return false end
-    local skus = {}
+    local skus, after, read = {}, since, { all = 0, decoded = 0 }
     for _, line in ipairs(lines) do skus[line.sku] = true end
-    local entries = redis.call('XRANGE', shard.tag .. 'outbox', '(' .. since, '+', 'COUNT', EVENTS_MAX)
-    if #entries == EVENTS_MAX then return true end
-    for _, entry in ipairs(entries) do
-      local body = entry[2][4]
-      local kind = string.match(body, '^%[%d+,"([a-z_]+)"')
-      if not INDOORS[kind] and touches(cjson.decode(body), skus, warehouse, at) then return true end
+    for _ = 1, EVENTS_MAX / CHUNK do
+      local entries = redis.call('XRANGE', shard.tag .. 'outbox', '(' .. after, '+', 'COUNT', CHUNK)
+      if any_touches(entries, skus, warehouse, at, read) then return true end
+      if #entries < CHUNK then return false end
+      after = entries[#entries][1]
     end
-    return false
+    return true
   end
 end

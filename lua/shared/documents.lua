@@ -10,7 +10,8 @@
 --   return:<id>, adjustment:<id>.
 
 local ROUTE = 'route'
-local load_family, load_whole_family, sums_to_change, claim_units, rebook, note_times
+local load_family, load_whole_family, sums_to_change, claim_units, rebook, note_times, assume_time
+local new_claim, ship_only_claim, unship_only_claim
 local arrivals_to_book, shipments_to_book, is_accounted_for, greatest_place, said_in_all, knows_family
 
 local function document_key(shard, family)
@@ -40,30 +41,31 @@ do
     return sums
   end
 
-  local function joined(rows, text_of_row)
-    local parts = {}
-    for i, row in ipairs(rows) do parts[i] = text_of_row(row) end
-    return '[' .. table.concat(parts, ',') .. ']'
-  end
-
-  local function text_of_units(units)
-    return text_of(units[1]) .. ',' .. text_of(units[2]) .. ',' .. text_of(units[3])
-  end
-
+  -- A document of thousands of lines says thousands of sums: so each row is put together in one go.
   local function encode_sums(sums)
-    return '[' .. joined(sums.claims, function(row)
-      return '["' .. row.document .. '","' .. row.warehouse .. '","' .. row.reporter .. '",' .. text_of_units(row.units) .. ']'
-    end) .. ',' .. joined(sums.booked, function(row)
-      return '["' .. row.document .. '","' .. row.warehouse .. '",' .. text_of_units(row.units) .. ']'
-    end) .. ',' .. joined(sums.assumed, function(row)
-      return '["' .. row.document .. '","' .. row.warehouse .. '",' .. row.state .. ',' .. text_of(row.units) .. ','
-        .. string.format('%d', row.at) .. ']'
-    end) .. ',"' .. sums.lead .. '",' .. text_of(sums.beyond) .. ']'
+    local claims, booked, assumed = {}, {}, {}
+    for i, row in ipairs(sums.claims) do
+      local units = row.units
+      claims[i] = '["' .. row.document .. '","' .. row.warehouse .. '","' .. row.reporter .. '",' .. text_of(units[1]) .. ','
+        .. text_of(units[2]) .. ',' .. text_of(units[3]) .. ']'
+    end
+    for i, row in ipairs(sums.booked) do
+      local units = row.units
+      booked[i] = '["' .. row.document .. '","' .. row.warehouse .. '",' .. text_of(units[1]) .. ',' .. text_of(units[2]) .. ','
+        .. text_of(units[3]) .. ']'
+    end
+    for i, row in ipairs(sums.assumed) do
+      assumed[i] = '["' .. row.document .. '","' .. row.warehouse .. '",' .. row.state .. ',' .. text_of(row.units) .. ','
+        .. text_of(row.at) .. ']'
+    end
+    return '[[' .. table.concat(claims, ',') .. '],[' .. table.concat(booked, ',') .. '],[' .. table.concat(assumed, ',')
+      .. '],"' .. sums.lead .. '",' .. text_of(sums.beyond) .. ']'
   end
 
-  -- The sums of SKUs of a family, as staged: {sku -> sums}. `is_new`: the family is not remembered.
+  -- The sums of SKUs of a family, as staged: {sku -> sums}. `texts`: those that are new and will not be looked at again, as
+  -- the JSON that is written: a document of thousands of lines has no time for more.
   load_family = function(shard, family, skus)
-    local loaded = { name = family, sums = {}, touched = {} }
+    local loaded = { name = family, sums = {}, touched = {}, texts = {} }
     local key = document_key(shard, family)
     for first = 1, #skus, UNPACK_MAX do
       local last = math.min(first + UNPACK_MAX - 1, #skus)
@@ -76,7 +78,7 @@ do
 
   -- All SKUs of a family.
   load_whole_family = function(shard, family)
-    local loaded = { name = family, sums = {}, touched = {} }
+    local loaded = { name = family, sums = {}, touched = {}, texts = {} }
     local got = redis.call('HGETALL', document_key(shard, family))
     for i = 1, #got, 2 do loaded.sums[got[i]] = decode_sums(got[i + 1]) end
     return loaded
@@ -89,12 +91,27 @@ do
 
   -- A SKU's sums, to be changed: they are written with the event.
   sums_to_change = function(family, sku)
-    if not family.sums[sku] then family.sums[sku] = new_sums() end
+    local text = family.texts[sku]
+    if text then
+      family.sums[sku], family.texts[sku] = decode_sums(text), nil
+    elseif not family.sums[sku] then
+      family.sums[sku] = new_sums()
+    end
     if not family.touched[sku] then
       family.touched[sku] = true
       family.touched[#family.touched + 1] = sku
     end
     return family.sums[sku]
+  end
+
+  -- A SKU's sums are what a route says of it now, and nobody has said anything before. `units`: good and damaged ones as JSON
+  -- ('' if it says nothing); `assumed`: the rows of assumed times as JSON.
+  new_claim = function(family, sku, document, warehouse, units, assumed)
+    local claim, booked = '', ''
+    if units ~= '' then claim = '["' .. document .. '","' .. warehouse .. '","' .. ROUTE .. '",' .. units .. ',0]' end
+    if units ~= '' and units ~= '0,0' then booked = '["","' .. warehouse .. '",' .. units .. ',0]' end
+    family.texts[sku], family.touched[sku] = '[[' .. claim .. '],[' .. booked .. '],[' .. assumed .. '],"",0]', true
+    family.touched[#family.touched + 1] = sku
   end
 
   -- The family's part of an event, and what to write: [family, {sku: sums, …}]; nil if nothing of it changed.
@@ -103,7 +120,7 @@ do
     local parts = {}
     family.set = {}
     for i, sku in ipairs(family.touched) do
-      local text = encode_sums(family.sums[sku])
+      local text = family.texts[sku] or encode_sums(family.sums[sku])
       parts[i] = '"' .. sku .. '":' .. text
       family.set[2 * i - 1], family.set[2 * i] = sku, text
     end
@@ -126,14 +143,31 @@ do
     for i = 1, 3 do units[i] = units[i] + sign * more[i] end
   end
 
+  -- Rows of sums are few, and looked through; of one SKU in many warehouses, or in many shipments, they are indexed.
+  local LOOKED_THROUGH_MAX = 8
+
+  local function find_claim(sums, document, warehouse, reporter)
+    local claims = sums.claims
+    if #claims <= LOOKED_THROUGH_MAX then
+      for _, claim in ipairs(claims) do
+        if claim.document == document and claim.warehouse == warehouse and claim.reporter == reporter then return claim end
+      end
+      return nil
+    end
+    local index = sums.claim_of or { count = 0 }
+    sums.claim_of = index
+    for i = index.count + 1, #claims do
+      local claim = claims[i]
+      index[claim.document .. '\n' .. claim.warehouse .. '\n' .. claim.reporter] = claim
+    end
+    index.count = #claims
+    return index[document .. '\n' .. warehouse .. '\n' .. reporter]
+  end
+
   -- Adds what a reporter says to what it has said before.
   claim_units = function(sums, document, warehouse, reporter, units)
-    for _, claim in ipairs(sums.claims) do
-      if claim.document == document and claim.warehouse == warehouse and claim.reporter == reporter then
-        add_units(claim.units, units, 1)
-        return
-      end
-    end
+    local claim = find_claim(sums, document, warehouse, reporter)
+    if claim then return add_units(claim.units, units, 1) end
     if is_nothing(units) then return end
     sums.claims[#sums.claims + 1] =
       { document = document, warehouse = warehouse, reporter = reporter, units = { units[1], units[2], units[3] } }
@@ -234,8 +268,24 @@ do
     return found
   end
 
+  -- The greatest sum, if all say it of one document in one warehouse, as most do; else nil.
+  local function most_of_one(claims)
+    local first = claims[1]
+    local most = first and first.units[1]
+    for i = 2, #claims do
+      local claim = claims[i]
+      if claim.document ~= first.document or claim.warehouse ~= first.warehouse then return nil end
+      most = math.max(most, claim.units[1])
+    end
+    return most
+  end
+
   -- What is to be booked of shipments, of which so many units were promised: [{document = '', warehouse, units}, …].
   shipments_to_book = function(claims, lead, promised)
+    local most = most_of_one(claims)
+    if most then
+      return most ~= 0 and { { document = '', warehouse = claims[1].warehouse, units = { most, 0, 0 } } } or {}
+    end
     local documents, reporters, warehouses, sums = {}, {}, {}, {}
     for _, claim in ipairs(claims) do
       if not documents[claim.document] then
@@ -253,8 +303,8 @@ do
       total = total + greatest[i].total
     end
     if total > promised then
-      local most = greatest_of(reporters, lead)
-      greatest = most.total >= promised and { most } or up_to(greatest, promised)
+      local said = greatest_of(reporters, lead)
+      greatest = said.total >= promised and { said } or up_to(greatest, promised)
     end
     for _, places in ipairs(greatest) do
       for _, warehouse in ipairs(places) do sums[warehouse] = sums[warehouse] + places.of[warehouse] end
@@ -275,6 +325,16 @@ do
   rebook = function(sums, booked)
     local before = { booked = sums.booked }
     sums.booked = booked
+    local old, new = before.booked[1], booked[1]
+    local one_place = not old or not new or (old.document == new.document and old.warehouse == new.warehouse)
+    if #before.booked <= 1 and #booked <= 1 and one_place then
+      local place, units = new or old, { 0, 0, 0 }
+      if new then add_units(units, new.units, 1) end
+      if old then add_units(units, old.units, -1) end
+      if is_nothing(units) then return {} end
+      sums.changed = true
+      return { { document = place.document, warehouse = place.warehouse, units = units } }
+    end
     local less, more, seen = {}, {}, {}
     local function note(document, warehouse)
       local name = document .. '\n' .. warehouse
@@ -291,6 +351,68 @@ do
     for _, one in ipairs(more) do less[#less + 1] = one end
     sums.changed = sums.changed or #less > 0
     return less
+  end
+
+  local take_assumed
+
+  -- The row of what is booked of shipments from a warehouse, or nil.
+  local function find_booked(sums, warehouse)
+    local booked = sums.booked
+    if #booked <= LOOKED_THROUGH_MAX then
+      for _, one in ipairs(booked) do
+        if one.warehouse == warehouse then return one end
+      end
+      return nil
+    end
+    local index = sums.booked_of
+    if not index or index.rows ~= booked then
+      index = { rows = booked, count = 0, of = {} }
+      sums.booked_of = index
+    end
+    for i = index.count + 1, #booked do index.of[booked[i].warehouse] = booked[i] end
+    index.count = #booked
+    return index.of[warehouse]
+  end
+
+  -- Claims and books units of a SKU whose shipments nobody but the routes has reported: all that they say is booked. `at`:
+  -- when that was, if nobody has said so.
+  ship_only_claim = function(family, sku, document, warehouse, quantity, at)
+    if not family.sums[sku] and not family.texts[sku] then
+      local units = text_of(quantity)
+      local assumed = at and ('["","' .. warehouse .. '",1,' .. units .. ',' .. text_of(at) .. ']') or ''
+      return new_claim(family, sku, document, warehouse, units .. ',0', assumed)
+    end
+    local sums = sums_to_change(family, sku)
+    local claims, booked = #sums.claims, find_booked(sums, warehouse)
+    claim_units(sums, document, warehouse, ROUTE, { quantity, 0, 0 })
+    if booked then
+      booked.units[1] = booked.units[1] + quantity
+    elseif #sums.booked == claims then -- each claim has a row, in their order
+      sums.booked[claims + 1] = { document = '', warehouse = warehouse, units = { quantity, 0, 0 } }
+    else
+      rebook(sums, shipments_to_book(sums.claims, sums.lead, math.huge))
+    end
+    sums.changed = true
+    if at then assume_time(sums, '', warehouse, 1, quantity, at) end
+  end
+
+  -- Takes such a claim back; false if it is not the routes' alone, or not of so many units, and nothing is taken back.
+  unship_only_claim = function(sums, document, warehouse, quantity)
+    for _, claim in ipairs(sums.claims) do
+      if claim.reporter ~= ROUTE or (claim.document == document and claim.warehouse ~= warehouse) then return false end
+    end
+    local claim, booked = find_claim(sums, document, warehouse, ROUTE), find_booked(sums, warehouse)
+    if not claim or claim.units[1] ~= quantity or not booked or booked.units[1] < quantity then return false end
+    claim.units[1], booked.units[1], sums.changed = 0, booked.units[1] - quantity, true
+    if booked.units[1] == 0 then
+      local kept = {}
+      for _, one in ipairs(sums.booked) do
+        if one ~= booked then kept[#kept + 1] = one end
+      end
+      sums.booked = kept
+    end
+    take_assumed(sums, '', warehouse, 1, quantity)
+    return true
   end
 
   -- Whether all that a reporter says of a document in a warehouse is booked, by whoever's word.
@@ -310,14 +432,14 @@ do
   local SHELF_OF_STATE = { 'a', 'd' }
 
   -- Units that were booked now because nobody had said when they moved.
-  local function assume_time(sums, document, warehouse, state, units, at)
+  assume_time = function(sums, document, warehouse, state, units, at)
     if units > 0 then
       sums.assumed[#sums.assumed + 1] = { document = document, warehouse = warehouse, state = state, units = units, at = at }
     end
   end
 
   -- Takes units of an assumed time out of the sums: [{units, at}, …].
-  local function take_assumed(sums, document, warehouse, state, units)
+  take_assumed = function(sums, document, warehouse, state, units)
     local kept, found = {}, {}
     for _, one in ipairs(sums.assumed) do
       local its = one.document == document and one.warehouse == warehouse and one.state == state

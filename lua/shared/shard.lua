@@ -55,6 +55,7 @@ local function enter(keys, args)
   return {
     meta_key = keys[1], tag = tag_of(keys[1]), epoch = meta.epoch, tip = meta.tip, last = meta.last,
     outbox_max = meta.outbox_max, now = now, now_text = now_text, who = args[2], stocks = {}, loaded = {}, moves = {},
+    fields = 0,
   }
 end
 

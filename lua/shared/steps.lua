@@ -115,7 +115,7 @@ local function request_of(lock)
   return decode_lines(lock.n), {}
 end
 
--- The lines of a lock that gave its stock back, sourced anew; or nil and the shortages as JSON.
+-- The lines of a lock that gave its stock back, sourced anew; or nil and what `source_lines` says.
 local function source_again(shard, lock, order)
   local lines, asked = request_of(lock)
   return source_lines(shard, lines, asked, order, {})
@@ -162,9 +162,20 @@ local function skus_of(lines)
   return skus
 end
 
+-- A SKU's lines are few, and looked through; those of one in many warehouses are indexed.
+local LOOKED_THROUGH_MAX = 8
+
 -- The one of a SKU's lines that a request's line means. nil and 'WAREHOUSE_REQUIRED' when several could be.
 local function find_line(lines, wanted)
   local found
+  if wanted.warehouse ~= '' and #lines > LOOKED_THROUGH_MAX then
+    if not lines.at then
+      lines.at = {}
+      for _, line in ipairs(lines) do lines.at[line.warehouse] = line end
+    end
+    found = lines.at[wanted.warehouse]
+    return found and found.quantity > found.deducted and found or nil
+  end
   for _, line in ipairs(lines) do
     local named = wanted.warehouse == '' or wanted.warehouse == line.warehouse
     if named and line.quantity > line.deducted then
@@ -219,14 +230,15 @@ end
 
 -- How much of each of the lock's lines a step takes: {line -> quantity}; all that is left without `wanted`.
 -- Or nil and an answer: WAREHOUSE_REQUIRED, then QUANTITY_EXCEEDS_LOCK with every line that does.
--- `takes_whole`: all that is left of a SKU needs no warehouse named.
-local function take_lines(lock, lines, wanted, takes_whole)
+-- `takes_whole`: all that is left of a SKU needs no warehouse named. `index`: {sku -> its lines}, if that is known.
+local function take_lines(lock, lines, wanted, takes_whole, index)
   local taken, exceeding = {}, {}
   if not wanted then
     for _, line in ipairs(lines) do taken[line] = line.quantity - line.deducted end
     return taken
   end
-  local found, index = {}, by_sku(lines)
+  local found = {}
+  index = index or by_sku(lines)
   if takes_whole then wanted = take_whole_skus(index, wanted, taken) end
   for i, want in ipairs(wanted) do
     local line, several = find_line(index[want.sku] or {}, want)

@@ -1,4 +1,5 @@
--- The counts of a SKU: read once, changed in memory, written by `commit`.
+-- The counts of a SKU: read once, changed in memory, written by `commit`. Of a SKU only what a command is about is read,
+-- where it says so: with thousands of lines in hundreds of warehouses the rest would cost more than the command.
 --
 -- {tag}stock:<sku>: v (version), and per warehouse <w>:a available, :l locked, :d damaged, :t in_transit,
 -- :b buffer. A zero is absent, but for :a, which says that the SKU is known in that warehouse.
@@ -7,7 +8,7 @@ local STATES = { 'a', 'l', 'd', 't', 'b' }
 
 -- The fields of a warehouse by state, and of each field the warehouse that it says the SKU is known in, or false: the
 -- warehouses of a shop are few, so most were met before.
-local FIELDS_MAX = 4096
+local FIELDS_MAX = 20480
 local fields_of_warehouses, known_by_fields, fields_met = {}, {}, 0
 
 local function meet(warehouse)
@@ -56,9 +57,73 @@ write_stock = function(stock)
   if gone then call_with('HDEL', stock.key, gone) end
 end
 
-local function load_stock(shard, sku)
+-- A SKU of which something was read has the `places` that were, one of which all was read has none.
+local function new_stock(shard, sku, places)
+  local stock = {
+    sku = sku, key = shard.tag .. 'stock:' .. sku, version = 0, known = false, counts = {}, touched = {}, places = places,
+  }
+  shard.stocks[sku] = stock
+  shard.loaded[#shard.loaded + 1] = stock
+  return stock
+end
+
+-- The rest of a SKU of which places were read: those stay as they are staged.
+local function read_rest(shard, stock)
+  local got, staged = redis.call('HGETALL', stock.key), { v = true }
+  for warehouse in pairs(stock.places) do
+    for _, field in pairs(fields_of(warehouse)) do staged[field] = true end
+  end
+  for i = 1, #got, 2 do
+    if not staged[got[i]] then stock.counts[got[i]] = tonumber(got[i + 1]) end
+  end
+  stock.known, stock.places = #got > 0, nil
+  shard.fields = shard.fields + #got
+end
+
+-- One warehouse of a SKU.
+local function read_place(stock, warehouse)
+  local f, counts = fields_of(warehouse), stock.counts
+  local got = redis.call('HMGET', stock.key, 'v', f.a, f.l, f.d, f.t, f.b)
+  if not next(stock.places) then stock.version, stock.known = tonumber(got[1] or 0), got[1] ~= false end
+  stock.places[warehouse] = true
+  if got[2] then counts[f.a] = tonumber(got[2]) end
+  if got[3] then counts[f.l] = tonumber(got[3]) end
+  if got[4] then counts[f.d] = tonumber(got[4]) end
+  if got[5] then counts[f.t] = tonumber(got[5]) end
+  if got[6] then counts[f.b] = tonumber(got[6]) end
+end
+
+-- What can be promised of a SKU, of which nothing was read, in several warehouses: read in one go, with nothing else of them.
+local function read_rooms(shard, sku, warehouses)
+  local stock, asked, rooms = new_stock(shard, sku, {}), { 'v' }, {}
+  for _, warehouse in ipairs(warehouses) do
+    local f, n = fields_of(warehouse), #asked
+    asked[n + 1], asked[n + 2] = f.a, f.b
+  end
+  local got = redis.call('HMGET', stock.key, unpack(asked))
+  shard.fields = shard.fields + 2 * #asked
+  stock.known = got[1] ~= false
+  for i, warehouse in ipairs(warehouses) do
+    rooms[warehouse] = math.max(0, tonumber(got[2 * i] or 0) - tonumber(got[2 * i + 1] or 0))
+  end
+  stock.rooms = rooms
+end
+
+-- A SKU: all of it; or, if a warehouse is named, at least what is there. `shard.fields` counts the fields that were read
+-- of whole SKUs and of several places at once, twice.
+local function load_stock(shard, sku, warehouse)
   local stock = shard.stocks[sku]
-  if stock then return stock end
+  if stock then
+    local places = stock.places
+    if not places or places[warehouse] then return stock end
+    if warehouse then read_place(stock, warehouse) else read_rest(shard, stock) end
+    return stock
+  end
+  if warehouse then
+    stock = new_stock(shard, sku, {})
+    read_place(stock, warehouse)
+    return stock
+  end
   local key, counts = shard.tag .. 'stock:' .. sku, {}
   local got = redis.call('HGETALL', key)
   stock = { sku = sku, key = key, version = 0, known = #got > 0, counts = counts, touched = {} }
@@ -68,17 +133,31 @@ local function load_stock(shard, sku)
   end
   shard.stocks[sku] = stock
   shard.loaded[#shard.loaded + 1] = stock
+  shard.fields = shard.fields + #got
   return stock
 end
 
-local function count_of(stock, warehouse, state)
-  return stock.counts[fields_of(warehouse)[state]] or 0
+-- The fields of a warehouse, whose counts are read by then.
+local function place_of(stock, warehouse)
+  if stock.places and not stock.places[warehouse] then read_place(stock, warehouse) end
+  return fields_of(warehouse)
 end
 
--- What can be promised of a warehouse: max(0, available - buffer).
-local function sellable_of(stock, warehouse)
-  local counts, fields = stock.counts, fields_of(warehouse)
-  return math.max(0, (counts[fields.a] or 0) - (counts[fields.b] or 0))
+local function count_of(stock, warehouse, state)
+  return stock.counts[place_of(stock, warehouse)[state]] or 0
+end
+
+-- Where a SKU that was read whole is known, in no order.
+local function warehouses_of(stock)
+  if not stock.warehouses then
+    local warehouses = {}
+    for field in pairs(stock.counts) do
+      local warehouse = known_in(field)
+      if warehouse then warehouses[#warehouses + 1] = warehouse end
+    end
+    stock.warehouses = warehouses
+  end
+  return stock.warehouses
 end
 
 -- The state of a warehouse as an event says it: [available, locked, damaged, in_transit, buffer].
@@ -91,8 +170,8 @@ end
 -- Stages one move and notes it for the event: the new version and the state after it.
 -- `to_warehouse`: where it leads, if that is another warehouse; then the event says the state after it there, too.
 local function move(shard, stock, warehouse, source, target, quantity, reason, to_warehouse)
-  local counts, here = stock.counts, fields_of(warehouse)
-  local there = to_warehouse and fields_of(to_warehouse) or here
+  local counts, here = stock.counts, stock.places and place_of(stock, warehouse) or fields_of(warehouse)
+  local there = to_warehouse and place_of(stock, to_warehouse) or here
   if here[source] then
     touch(stock, here, source)
     counts[here[source]] = (counts[here[source]] or 0) - quantity
@@ -121,14 +200,16 @@ end
 -- Moves what an order's sourced lines ask for to the locked units.
 local function take_stock(shard, lines)
   for _, line in ipairs(lines) do
-    move(shard, load_stock(shard, line.sku), line.warehouse, 'a', 'l', line.quantity)
+    move(shard, load_stock(shard, line.sku, line.warehouse), line.warehouse, 'a', 'l', line.quantity)
   end
 end
 
 local function give_back(shard, lines, taken)
   for _, line in ipairs(lines) do
     local quantity = taken[line] or 0
-    if quantity > 0 then move(shard, load_stock(shard, line.sku), line.warehouse, 'l', 'a', quantity) end
+    if quantity > 0 then
+      move(shard, load_stock(shard, line.sku, line.warehouse), line.warehouse, 'l', 'a', quantity)
+    end
   end
 end
 
@@ -148,7 +229,8 @@ end
 local function shelves_of(shard, lines, warehouse)
   local shelves, met = {}, {}
   for _, line in ipairs(lines) do
-    local stock, where = load_stock(shard, line.sku), warehouse or line.warehouse
+    local where = warehouse or line.warehouse
+    local stock = load_stock(shard, line.sku, where)
     if not met[line.sku .. '\n' .. where] then
       met[line.sku .. '\n' .. where] = true
       shelves[#shelves + 1] = { stock, where, on_hand_of(stock, where) }

@@ -6,6 +6,9 @@ WITH relation AS (
 ), part AS (
     SELECT class.oid, class.relname, class.relpersistence, inherits.inhparent
     FROM pg_inherits AS inherits JOIN pg_class AS class ON class.oid = inherits.inhrelid
+), owning AS (
+    -- Who migrates. Others have fewer rights on purpose (`sql/grants.sql`).
+    SELECT relowner AS owner FROM pg_class WHERE relname = 'alembic_version' AND relnamespace = $1::oid
 )
 SELECT format('%s %s', CASE relkind WHEN 'v' THEN 'view' ELSE 'table' END, relname) AS what, 'kind' AS part,
     CASE relkind
@@ -19,7 +22,8 @@ SELECT 'table ' || relname, 'storage', CASE relpersistence WHEN 'u' THEN 'unlogg
 FROM relation WHERE relkind <> 'v'
 UNION ALL
 SELECT 'table ' || relname, 'owner', CASE
-    WHEN pg_has_role(relowner, 'USAGE') THEN 'this user' ELSE pg_get_userbyid(relowner)::text
+    WHEN pg_has_role(relowner, 'USAGE') OR relowner = (SELECT owner FROM owning) THEN 'the owner of the ledger'
+    ELSE pg_get_userbyid(relowner)::text
 END
 FROM relation WHERE relkind <> 'v'
 UNION ALL
@@ -28,7 +32,8 @@ FROM relation WHERE relkind <> 'v'
 UNION ALL
 SELECT 'table ' || relation.relname, 'right of this user to ' || kind.name, 'GRANT ' || kind.name
 FROM relation CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) AS kind (name)
-WHERE relation.relkind <> 'v' AND has_table_privilege(relation.oid, kind.name)
+WHERE relation.relkind <> 'v'
+    AND (has_table_privilege(relation.oid, kind.name) OR NOT pg_has_role(relation.relowner, 'USAGE'))
 UNION ALL
 SELECT 'table ' || relation.relname, 'column ' || attribute.attname, concat_ws(' ',
     format_type(attribute.atttypid, attribute.atttypmod),

@@ -4,6 +4,9 @@ SELECT
         SELECT sku FROM move WHERE shard = $1 AND (epoch, n) > ($2, $3)
         UNION
         SELECT document_id FROM event WHERE shard = $1 AND (epoch, n) > ($2, $3) AND document_kind = 'counted'
+        UNION
+        SELECT agreed.sku FROM event CROSS JOIN LATERAL jsonb_object_keys(event.document -> 'skus') AS agreed (sku)
+        WHERE shard = $1 AND (epoch, n) > ($2, $3) AND document_kind = 'count'
     ) AS skus,
     array(
         SELECT lock_id FROM event WHERE shard = $1 AND (epoch, n) > ($2, $3) AND lock_id IS NOT NULL

@@ -163,7 +163,7 @@ class Service:
         file = self.log.with_name("open.csv")
         lines = [",".join(map(str, (*row, "")[:4])) for row in rows]
         file.write_text("\n".join(["sku,warehouse,quantity,buffer", *lines]) + "\n")
-        done = self.sellable("import-stock", str(file))
+        done = self.sellable("import-stock", str(file), "--new-warehouses")
         assert done.returncode == 0, done.stderr
 
     # What is behind it

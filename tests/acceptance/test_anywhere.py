@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -81,7 +82,7 @@ def test_a_hostile_environment_a_foreign_folder_and_one_busy_core(
     with busy_core(core):
         service = up(data=data, cwd=folder, command=pinned, env=HOSTILE).ready()
         assert "imported 1 rows (1 changed)" in run(folder, data, "import-stock", "stock.csv")
-        assert "locked           1" in run(folder, data, "replay", "orders.csv")
+        assert re.search(r"^locked +1$", run(folder, data, "replay", "orders.csv"), re.MULTILINE)
         for command in (["verify"], ["ledger", "check"], ["explain", "TEA"], ["lost", "list"]):
             run(folder, data, *command)
     assert service.stock("TEA")["north"]["on_hand"] == 7
@@ -112,6 +113,7 @@ def test_data_that_was_copied_while_it_was_used(up: Callable[..., Service], plac
     )
     assert lost.returncode == 1
     assert "was left behind by one that has ended, or was copied" in lost.stderr
+    (copy / "run.json").unlink()  # else it would be taken for what the second one writes
     second = up(data=copy).ready()
     assert second.lock("sold", ("kept", 5)).status_code == 201
     assert first.stock("kept")["north"]["locked"] == 0

@@ -80,7 +80,8 @@ def test_a_whole_life(urls: dict[str, str], tmp_path: Path) -> None:
         second = sellable(*serve, env=urls)
         assert second.returncode == 1
         assert second.stderr == (
-            f"sellable: the port {port} of 127.0.0.1 cannot be listened on: Address already in use\n"
+            f"sellable: the port {port} of 127.0.0.1 cannot be listened on: Address already in use: "
+            "stop what uses it, or choose another with --port (0 takes a free one)\n"
         )
         assert "serve.listens" in api.events()
         assert (worker.end(), api.end()) == (0, 0)

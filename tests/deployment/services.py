@@ -33,9 +33,12 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 HOST = "127.0.0.1"
 ENV = {
+    "PAGES_PASSWORD": "of-the-pages",
     "API_PASSWORD": "of-the-api",
     "WORKER_PASSWORD": "of-the-worker",
     "LEDGER_PASSWORD": "of-the-ledger",
+    "LEDGER_WRITER_PASSWORD": "of-the-writer",
+    "LEDGER_CLERK_PASSWORD": "of-the-clerk",
     "POSTGRES_PASSWORD": "of-postgres",
     "SELLABLE_API_KEYS": "shop:of-the-shop:read+checkout,wms:of-the-wms:read+warehouse,boss:of-the-boss:admin",
 }
@@ -202,12 +205,14 @@ class Deployment:
         )
 
     def environment(self, name: str) -> dict[str, str]:
-        """A part's environment, with the addresses of here."""
+        """A part's environment, with the addresses of here. Code of before knows the owner of the ledger alone."""
         service = self.services["api" if name == "api2" else name]
+        owner = f"//sellable:{ENV['LEDGER_PASSWORD']}@"
+        others = r"//sellable_(writer|clerk):[^@]*@" if self.code != this_code() else r"(?!)"
         return {
-            variable: text.replace("@redis:6379", f"@{HOST}:{self.ports['redis']}").replace(
-                "@postgres:5432", f"@{HOST}:{self.ports['postgres']}"
-            )
+            variable: re.sub(others, owner, text)
+            .replace("@redis:6379", f"@{HOST}:{self.ports['redis']}")
+            .replace("@postgres:5432", f"@{HOST}:{self.ports['postgres']}")
             for variable, text in service["environment"].items()
         }
 

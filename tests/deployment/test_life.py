@@ -165,7 +165,7 @@ def nothing_is_lost_in_silence(deployed: Deployment) -> None:
     listed = deployed.sellable("lost", "list").stdout.splitlines()
     assert f"{LOCKS} events of which nothing else is known" in listed[0]
     assert listed[-1] == f"{LOCKS} events lost, 0 counts set right"
-    assert f"sellable_lost_events {LOCKS}.0" in deployed.http.get("/metrics").text
+    until(lambda: f"sellable_lost_events {LOCKS}.0" in deployed.http.get("/metrics").text)
 
 
 @pytest.mark.tier

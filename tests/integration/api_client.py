@@ -24,16 +24,20 @@ from app.ledger.documents import MismatchRows
 from app.ledger.inbox import InboxRows
 from app.ledger.ledger import Ledger
 from app.ledger.lock_rows import LockRows
+from app.ledger.merging import MergeRows
 from app.ledger.openings import OpeningRows
 from app.ledger.past import PastRows
 from app.ledger.purchase_orders import PurchaseOrderRows
 from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.shipments import ShipmentRows
 from app.ledger.shortages import ShortageRows
+from app.ledger.skus import SkuRows
 from app.ledger.snapshots import Snapshots
+from app.ledger.warehouses import WarehouseRows
 from app.operations.adjustments import Adjustments
 from app.operations.availability import Availability
 from app.operations.buffers import Buffers
+from app.operations.codes import Codes
 from app.operations.compensations import Compensations
 from app.operations.durability import Durabilities
 from app.operations.exchanges import Exchanges
@@ -41,6 +45,7 @@ from app.operations.inbox import Inbox
 from app.operations.inbox_counts import InboxCounts
 from app.operations.lock_list import LockList
 from app.operations.locks import Locks
+from app.operations.merging import Merging
 from app.operations.mismatches import Mismatches
 from app.operations.once import Once
 from app.operations.openings import OpeningRow, Openings
@@ -51,11 +56,13 @@ from app.operations.purchase_orders import PurchaseOrders
 from app.operations.reconciliations import Reconciliations
 from app.operations.returns import Returns
 from app.operations.shortages import Shortages
+from app.operations.skus import Skus
 from app.operations.stock import StockCounts
 from app.operations.stock_takes import StockTakes
 from app.operations.transfers import Transfers
 from app.operations.unlocking import Unlocking
 from app.operations.voiding import Voiding
+from app.operations.warehouses import Warehouses
 from app.settings import Settings
 from tests import servers
 
@@ -174,6 +181,8 @@ def operations_on(
     ledger = Ledger(engine)
     once, past = Once(ledger), PastDocuments(hot, ledger, settings.horizon_seconds)
     stock_takes = StockTakes(hot, once, CountRows(engine), levels)
+    listed = Warehouses(WarehouseRows(engine), takes_any=settings.new_warehouses == "any")
+    codes = Codes(listed, Skus(hot, SkuRows(engine), levels))
     return Operations(
         locks=Locks(hot, ledger, levels, past),
         lock_list=LockList(hot, LockRows(engine), levels),
@@ -197,6 +206,7 @@ def operations_on(
             InboxCounts(hot, CountRows(engine), levels),
             past,
             levels,
+            codes,
             settings.rules,
             wait_seconds=settings.inbox_wait_seconds,
         ),
@@ -204,6 +214,8 @@ def operations_on(
         past=Past(hot, PastRows(engine), levels),
         reconciliations=Reconciliations(hot, Snapshots(engine, 0), ReconciliationRows(engine)),
         compensations=Compensations(hot, ReconciliationRows(engine), CountRows(engine), levels),
+        codes=codes,
+        merging=Merging(hot, MergeRows(engine), listed, levels),
     )
 
 
@@ -217,6 +229,8 @@ async def world_on(
     caller = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
     engine = database.open_engine(database_url)
     operations = operations_on(caller, settings, persisted, engine)
+    if database_url != NOWHERE:
+        await operations.codes.warehouses.add(servers.LISTED)
     await operations.openings.book(ROWS)
     app = create_app(operations, settings, health)
     async with httpx.AsyncClient(transport=AsIs(app), base_url="http://test") as http:

@@ -17,13 +17,14 @@ from app.commands import replay as replaying
 from app.commands.import_stock import import_stock
 from app.commands.reconcile import reconcile
 from app.commands.replay import replay
+from app.commands.warehouses import warehouses
 from app.errors import SellableError
 from app.operations.operations import Operations
 from tests.integration.warehouse import House
 
 CASES = Path(__file__).parents[1] / "cases"
 COMMANDS: dict[str, Callable[..., Awaitable[int]]] = {
-    "import_stock": import_stock, "reconcile": reconcile, "replay": replay,
+    "import_stock": import_stock, "reconcile": reconcile, "replay": replay, "warehouses": warehouses,
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ async def world(hot_client: redis.asyncio.Redis) -> AsyncIterator[World]:
 
 async def received(world: World, sku: str, units: int, warehouse: str = "north") -> None:
     line = {"sku": sku, "quantity": units, "reason": "received"}
-    body = {"adjustment_id": f"in-{sku}", "warehouse": warehouse, "lines": [line]}
+    body = {"adjustment_id": f"in-{sku}", "warehouse": warehouse, "lines": [line], "new_skus": True}
     assert (await world.http.post("/v1/adjustments", json=body)).status_code == 201
 
 
@@ -176,7 +176,10 @@ async def test_what_has_ended_is_over(world: World) -> None:
 
 async def test_a_request_needs_what_is_available_there(world: World) -> None:
     await received(world, "M", 50)
-    told = problem(await transfer(world, "T1", ("M", 51), ("X", 1)), 409, "insufficient_stock")
+    body = {"transfer_id": "T1", "from": "north", "to": "south", "new_skus": True}
+    both = [*units("M", 51), *units("X", 1)]
+    asked = await world.http.post("/v1/transfers", json=body | {"lines": both})
+    told = problem(asked, 409, "insufficient_stock")
     assert told["shortages"] == [
         {"sku": "M", "warehouse": "north", "requested": 51, "sellable": 50},
         {"sku": "X", "warehouse": "north", "requested": 1, "sellable": 0, "unknown": True},

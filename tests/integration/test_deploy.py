@@ -79,11 +79,40 @@ def test_the_image_is_built_from_what_there_is() -> None:
 
 def test_the_image_has_the_python_that_is_tested() -> None:
     """The oldest that is supported, which the checks are set to and CI has."""
-    images = re.findall(r"^FROM python:(\S+)-slim", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    images = re.findall(r"^FROM python:(\d+\.\d+)\.\d+-slim", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert {*images} == {project["tool"]["mypy"]["python_version"]}
     assert project["project"]["requires-python"] == f">={images[0]}"
     assert f"Python {images[0]} " in (ROOT / ".ci" / "run").read_text()
+
+
+def test_images_are_pinned_and_install_what_is_locked(compose: dict[str, Any]) -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    images = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
+    images += [compose["services"][name]["image"] for name in ("redis", "postgres")]
+    assert all(re.fullmatch(r"[a-z]+:\d+\.\d+(\.\d+)?(-[a-z-]+)?", image) for image in images), images
+    for command in re.findall(r"pip (?:install|wheel) [^\\&\n]*", dockerfile):
+        assert "--require-hashes" in command or "--no-deps" in command, command
+
+
+def test_the_locks_have_a_hash_of_everything_and_name_no_index() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    needed = {
+        "base": [*project["dependencies"], *extras["building"]],
+        "up": [*project["dependencies"], *extras["embedded"], *extras["building"]],
+        "dev": [*project["dependencies"], *extras["embedded"], *extras["building"], *extras["dev"][1:]],
+    }
+    for name, wanted in needed.items():
+        text = (ROOT / "requirements" / f"{name}.txt").read_text()
+        entries = [one for one in re.split(r"\n(?=\S)", text) if not one.startswith("#")]
+        assert all(
+            re.match(r"[a-z0-9._-]+(\[[a-z]+\])?==\S+", one) and "--hash=sha256:" in one for one in entries
+        )
+        assert "://" not in text
+        assert "index" not in text.replace("index-url", "")
+        locked = {re.split(r"[=\[]", one)[0] for one in entries}
+        assert {re.split(r"[^A-Za-z0-9._-]", one)[0].lower() for one in wanted} <= locked
 
 
 def test_the_users_are_those_that_the_code_declares() -> None:

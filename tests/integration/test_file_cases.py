@@ -88,7 +88,7 @@ async def on_hand(house: House, sku: str, warehouse: str) -> int | None:
 
 async def test_stock_files(clerk: Clerk) -> None:
     for name, options, code, stock, lines in IMPORTS:
-        said = await clerk.types("import-stock", str(CASES / name), *options)
+        said = await clerk.types("import-stock", str(CASES / name), "--new-warehouses", *options)
         assert said.code == code, (name, said)
         named = numbered(said.err)
         assert named.keys() == lines.keys(), (name, said.err)

@@ -378,11 +378,12 @@ def named(world: tuple[Loop, list[Api]], server: EmbeddedValkey) -> Iterator[Api
 
 RIGHT = (
     "localhost", "localhost:8080", "127.0.0.1", "127.8.8.8:1", "[::1]:80", "LocalHost", "shop.test", "SHOP.test:99",
-    "a.localhost", "other.test:8443",
+    "a.localhost", "other.test:8443", "localhost.", "api", "sellable:8080", "x",
 )  # fmt: skip
 WRONG = (
     "evil.test", "evil.test:8080", "127.0.0.1.evil.test", "localhost.evil.test", "", "10.0.0.1", "[::2]", "other.test",
-    "shop.test@evil.test", "127.0.0.1:80@evil", "localhost:80:80", "shop.test/evil", "2130706433",
+    "shop.test@evil.test", "127.0.0.1:80@evil", "localhost:80:80", "shop.test/evil", "2130706433", "0x7f000001",
+    "evil.",
 )  # fmt: skip
 ASKED = (
     HOT,

@@ -115,6 +115,9 @@ async def test_regrading_and_counting_in_any_order(house: House) -> None:
     earlier = {"occurred_at": TIME}
     for number, order in enumerate(itertools.permutations(range(3))):
         sku = f"S{number}"
+        order_line = {"sku": sku, "quantity": 10}
+        plan = {"purchase_order_id": sku, "warehouse": "north", "lines": [order_line]}
+        assert (await house.http.post("/v1/purchase-orders", json=plan)).status_code == 201
         events = [
             event("in", sku=sku, quantity=10, occurred_at="2026-01-01T00:00:00Z"),
             regraded("re", 3, "available", sku=sku, **earlier),

@@ -135,6 +135,37 @@ async def test_who_is_kept_apart_and_a_long_order_goes_alone(shard: Shard, line:
     assert answers == {"a": "LOCKED", "b": "LOCKED", "c": "INSUFFICIENT_STOCK"}
 
 
+def crowd(shard: Shard) -> list[Lock]:
+    """Orders of SKUs that are known in very many warehouses: three of them are more than one call should read."""
+    fields = [item for n in range(1_500) for item in (f"w{n}:a", 1)]
+    for n in range(4):
+        shard.wire.call("HSET", shard.keys.stock(f"crowded {n}"), "v", 1, *fields)
+    return [Lock(f"L{n}", (Line(f"crowded {n}", 1),), ttl_ms=None) for n in range(4)]
+
+
+def test_an_order_that_a_call_has_no_room_for_is_asked_for_alone(shard: Shard) -> None:
+    args = [argument for order in crowd(shard) for argument in calls.lock(order, NO_ORDER)]
+    answers = [answer[:2] for answer in shard.fcall("locks", "1", "who", *args)]
+    assert answers == [["LOCKED", "L0"], ["LOCKED", "L1"], ["LOCKED", "L2"], ["ASK_ALONE", "L3"]]
+
+
+async def test_an_order_that_found_no_room_is_answered_all_the_same(shard: Shard, line: RedisLine) -> None:
+    asked: Any = Asked(line)
+    answers: dict[str, Any] = {}
+    batches = LockBatches(asked, shard.keys, shard.library)
+    for order in crowd(shard):
+        name = order.lock_id
+        batches.call(
+            line.epoch,
+            "",
+            calls.lock(order, NO_ORDER),
+            lambda reply, name=name: answers.__setitem__(name, reply[0]),
+        )
+    await eventually(lambda: len(answers) == 4)
+    assert asked.functions == ["locks", "lock"]
+    assert set(answers.values()) == {"LOCKED"}
+
+
 def test_those_around_one_that_breaks_are_done_and_written_whole(shard: Shard) -> None:
     shard.do(STOCK)
     shard.wire.call("SET", shard.keys.stock("broken"), "no hash")

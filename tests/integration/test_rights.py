@@ -5,10 +5,15 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
+import redis.asyncio
+from redis.exceptions import NoPermissionError
 from structlog.testing import capture_logs
 
+from app.api.hot.asgi import HotAsgi
 from app.bootstrap import Stores, open_api, open_stores
+from app.domain.commands import OpeningRow
 from app.errors import ConfigurationError, NotReadyError
 from app.hotstore import durability, rights
 from app.hotstore.durability import Server
@@ -200,6 +205,44 @@ async def test_the_worker_s_line_needs_no_tracking(stores: Stores) -> None:
         await line.opened()
     finally:
         await line.close()
+
+
+# A user that can only read
+
+WRITES = [
+    "FCALL x 0", "HSET {s0}:meta epoch 9", "XADD {s0}:outbox * a b", "DEL {s0}:meta", "UNLINK {s0}:meta",
+    "SET {s0}:x 1", "XTRIM {s0}:outbox MAXLEN 0", "HDEL {s0}:meta epoch", "ZADD {s0}:due 1 x", "EVAL x 0",
+    "FUNCTION FLUSH", "CONFIG SET save x", "CONFIG GET save", "FLUSHALL", "ACL LIST", "GET elsewhere", "KEYS *",
+    "MONITOR", "SHUTDOWN", "REPLICAOF NO ONE", "SCRIPT KILL", "CLIENT KILL TYPE normal", "WAIT 0 1",
+]  # fmt: skip
+
+
+async def test_pages_are_served_by_a_user_that_cannot_write(stores: Stores) -> None:
+    await stores.hot.opening([OpeningRow("A", "north", 7)])
+    url = await set_user(stores, *rules_of(rights.of_pages()))
+    settings = Settings(redis_url=url, database_url=database_url_of(stores))
+    async with open_api(settings, pages_only=True) as served:
+        transport = httpx.ASGITransport(HotAsgi(served.app, served.hot))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+            assert (await http.get("/readyz")).status_code == 200
+            for _ in range(2):  # the second from the near cache
+                page = await http.get("/v1/availability/A")
+                assert (page.status_code, page.json()["sellable"]) == (200, 7)
+            assert (await http.get("/v1/availability?sku=A&sku=B")).json()["unknown"] == ["B"]
+            assert (await http.post("/v1/availability", json={"skus": ["A"]})).status_code == 200
+            body = {"lock_id": "L", "lines": [{"sku": "A", "quantity": 1}]}
+            for method, path in (
+                ("POST", "/v1/locks"),
+                ("POST", "/v1/locks/L/confirm"),
+                ("GET", "/v1/stock/A"),
+            ):
+                assert (await http.request(method, path, json=body)).status_code == 404, path
+            assert "/v1/locks" not in (await http.get("/openapi.json")).json()["paths"]
+    assert "errorstat_NOPERM" not in await stores.client.info("errorstats")
+    async with redis.asyncio.Redis.from_url(url) as client:
+        for command in WRITES:
+            with pytest.raises(NoPermissionError):
+                await client.execute_command(*command.split())
 
 
 @pytest.fixture(autouse=True)

@@ -238,7 +238,7 @@ async def test_of_an_ordinary_owner(postgres_server: EmbeddedPostgres, migrated:
         servers.execute(url, "REVOKE INSERT ON event FROM plain; ALTER TABLE drift OWNER TO another")
         servers.execute(url, "GRANT ALL ON drift TO plain")
         assert sorted(f"{one.what}: {one.detail}" for one in await Schema(engine).unlike()) == [
-            "table drift: owner must be this user, not another",
+            "table drift: owner must be the owner of the ledger, not another",
             "table event: right of this user to INSERT is missing: GRANT INSERT",
         ]
     finally:

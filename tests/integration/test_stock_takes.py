@@ -63,6 +63,45 @@ async def test_what_was_counted_is_what_is_there(
     assert await house.differences() == []
 
 
+async def test_a_count_that_agrees_leaves_every_page_as_it_is(house: House) -> None:
+    """The event says who counted what, and that it was counted is known: only where units differ, a page changes."""
+    await house.stores.hot.opening([OpeningRow("C", "north", 4)])
+    pages = {sku: await house.http.get(f"/v1/availability/{sku}") for sku in ("A", "B", "C")}
+    at = await now(house)
+    told = (await count(house, "T", at, ("A", 10, 0), ("B", 0), ("C", 3))).json()
+    assert [line["difference"] for line in told["lines"]] == [0, 0, -1]
+    for sku, page in pages.items():
+        again = await house.http.get(
+            f"/v1/availability/{sku}", headers={"If-None-Match": page.headers["etag"]}
+        )
+        assert again.status_code == (200 if sku == "C" else 304)
+    await house.caught_up()
+    repeated = await count(house, "T", at, ("A", 10, 0), ("B", 0), ("C", 3))
+    assert (repeated.status_code, repeated.json()) == (200, told)
+    assert await differences_after_late_facts(house, at) == []
+
+
+async def differences_after_late_facts(house: House, at: str) -> list[str]:
+    """What happened before a count changes nothing any more: as it is remembered, and as the ledger remembers it."""
+    ms = int(datetime.fromisoformat(at).timestamp() * 1000 + 0.5)
+    for n, lose in enumerate((None, house.stores.client.flushall)):
+        if lose is not None:
+            await house.caught_up()
+            await lose()
+            await house.ready()
+        for place in (Place.AVAILABLE, Place.DAMAGED):
+            line = Booking("A", Place.ADJUSTMENT, place, 5)
+            await house.stores.hot.adjust(Adjust(f"{place}{n}", "north", (line,), ms))
+        assert await shelf(house) == (10, 0)
+    return await house.differences()
+
+
+async def test_a_count_of_nothing_makes_a_sku_known(house: House) -> None:
+    assert (await count(house, "T", await now(house), ("new", 0))).status_code == 201
+    assert (await house.http.get("/v1/availability/new")).json()["sellable"] == 0
+    assert await house.differences() == []
+
+
 async def test_later_moves_stand(house: House) -> None:
     """Counted 12 where 10 should be; then 3 shipped and 4 came back: 13 now, and 4 were never counted away."""
     hot = house.stores.hot
@@ -206,7 +245,9 @@ async def test_more_damaged_taken_since_than_were_counted(house: House) -> None:
 
 
 async def test_a_sku_nobody_knew(house: House) -> None:
-    assert (await count(house, "T", await now(house), ("new", 4))).json()["lines"][0]["difference"] == 4
+    body = {"stock_take_id": "T", "warehouse": "north", "counted_at": await now(house), "new_skus": True}
+    found = await house.http.post("/v1/stock-takes", json=body | {"lines": [{"sku": "new", "on_hand": 4}]})
+    assert found.json()["lines"][0]["difference"] == 4
     assert await shelf(house, "new") == (4, 0)
 
 

@@ -39,6 +39,12 @@ class House:
             while not await persisted(self.stores):
                 await asyncio.sleep(0.01)
 
+    async def ready(self) -> None:
+        """Wait until the gate is open."""
+        async with asyncio.timeout(45):
+            while not await self.stores.gate.is_open():
+                await asyncio.sleep(0.01)
+
     async def differences(self) -> list[str]:
         """What `verify` and `ledger check` find."""
         await self.caught_up()

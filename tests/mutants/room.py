@@ -28,8 +28,10 @@ TESTS = (
     "tests/integration/test_functions_headers.py",
     "tests/integration/test_functions_arguments.py",
     "tests/integration/test_functions_gate.py",
+    "tests/integration/test_functions_rules.py",
     "tests/integration/test_scenarios.py",
     "tests/integration/test_lock_batches.py",
+    "tests/properties/test_choices.py",
     "tests/properties/test_linearizability.py",
 )
 

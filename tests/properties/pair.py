@@ -36,6 +36,7 @@ _SILENT = {
     Outcome.UNKNOWN_TRANSFER,
     Outcome.TRANSFER_NOT_OPEN,
     Outcome.QUANTITY_EXCEEDS_TRANSFER,
+    Outcome.TOO_MANY_CHOICES,
     Outcome.INSUFFICIENT_STOCK,
     Outcome.INSUFFICIENT_DAMAGED,
     Outcome.QUANTITY_TOO_LARGE,
@@ -131,6 +132,9 @@ class Projection:
                 kind, name, fields = entry.event.document
                 if kind == "purchase_order":
                     assert not fields
+                    continue
+                if kind == "count":
+                    assert set(fields["skus"].values()) <= {0, 1}
                     continue
                 if kind == "lock":
                     self._record(self.locks, entry, name, fields, opens=False)

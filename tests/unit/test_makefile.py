@@ -27,6 +27,7 @@ def checkout(tmp_path: Path) -> Path:
     (place / ".venv" / "bin").mkdir(parents=True)
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, place)
+    shutil.copytree(ROOT / "requirements", place / "requirements")
     python = place / ".venv" / "bin" / "python"
     python.write_text(TELLS)
     python.chmod(0o755)
@@ -96,3 +97,23 @@ def test_an_environment_whose_python_is_gone_is_made_and_filled_again(checkout: 
     said = make(checkout, "up", PYTHON=str(maker))
     assert '"-m", "pip", "install"' in said
     assert '"app/__main__.py", "up"' in said
+
+
+def test_what_is_installed_is_locked_unless_asked(checkout: Path) -> None:
+    """The stand-in for Python tells what pip was asked for."""
+    for target, lock, extra in (("up", "up", "embedded"), ("audit", "dev", "dev")):
+        stamps = [checkout / ".venv" / name for name in (".up", ".dev")]
+        for environ, expected in (
+            ({}, [["--require-hashes", "--requirement", f"requirements/{lock}.txt"],
+                  ["--no-deps", "--no-build-isolation", "--editable", "."]]),
+            ({"UNLOCKED": "yes"}, [["--editable", f".[{extra}]"]]),
+        ):  # fmt: skip
+            for stamp in stamps:
+                stamp.unlink(missing_ok=True)
+            calls = [
+                json.loads(line)[0]
+                for line in make(checkout, target, **environ).splitlines()
+                if line[:2] == "[["
+            ]
+            asked = [call[5:] for call in calls if call[:3] == ["-m", "pip", "install"]]
+            assert asked == expected

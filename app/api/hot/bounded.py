@@ -98,6 +98,8 @@ class BoundedProtocol(HttpToolsProtocol):
     hosts: Hosts | None = None
     """By which names the service may be called; None: by any."""
     connections_max = CONNECTIONS_MAX
+    admin_port = 0
+    """Where the application alone answers: it knows what is served there, the short way does not. 0: nowhere."""
     security: SecurityLog
     default_head: tuple[Any, bytes] = (None, b"")
 
@@ -106,6 +108,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self.url = b""  # uvicorn has neither before a request begins
         self.headers: list[tuple[bytes, bytes]] = []
         self.address = ""
+        # uvicorn sets these with the first byte; what is refused before that has none.
+        self.url = b""
+        self.headers = []
         self._is_between = True
         self._is_partial = False
         self._is_refused = False
@@ -128,6 +133,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.flow = Flow(transport, self.pipeline)
         self.address = str(self.client[0]) if self.client else ""
+        if self.admin_port and self.server and self.server[1] == self.admin_port:
+            self.limit_concurrency = CONNECTIONS_MAX  # with a limit, whatever it is, there is no short way
         now = self._begun_at = self.loop.time()
         self._idle_since = now - MOMENT_SECONDS  # the first request has its time from now on
         if len(self.connections) > self.connections_max:

@@ -9,12 +9,13 @@ from app.api.hot.checkout import Checkout
 from app.api.hot.handlers import HotCounts
 from app.api.hot.metrics import hand_over
 from app.api.hot.pages import PageBytes, Pages
-from app.api.hot.routes import HotRoutes
+from app.api.hot.routes import HotRoutes, PageRoutes
 from app.domain.words import Durability
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.line import Line
 from app.hotstore.near_cache import NearCache
+from app.hotstore.ranking import Ranking
 from app.hotstore.ring import Ring
 from app.settings import Settings
 from app.telemetry import Metrics
@@ -30,11 +31,14 @@ def build_hot(
     ring: Ring | None = None,
     on_shut: Callable[[], None] = lambda: None,
     keys: ApiKeys | None = None,
+    pages_only: bool = False,
+    ranking: Ranking | None = None,
+    is_open: Callable[[str], bool] = lambda _code: True,
 ) -> tuple[HotRoutes, Line]:
     """Return the hot routes and the line that they use, which is not started yet.
 
     `on_shut` is called when it may be another server, or another epoch, from now on. `keys` are those of the
-    settings, where others use them, too.
+    settings, where others use them, too. `is_open` says whether a code surely names a warehouse that takes promises.
     """
     keys = keys or ApiKeys(keys_of(settings))
     counts = HotCounts()
@@ -64,11 +68,12 @@ def build_hot(
         line,
         redis_keys,
         library(),
-        order=settings.order,
+        ranking=ranking or Ranking(settings.order),
+        is_open=is_open,
         ttl_seconds=settings.lock_ttl_seconds,
         durability=settings.durability,
         level=level,
         ring=ring,
     )
     metrics.collectors.append(partial(hand_over, counts=counts, cache=cache.counts))
-    return HotRoutes(pages, checkout, keys), line
+    return (PageRoutes if pages_only else HotRoutes)(pages, checkout, keys), line

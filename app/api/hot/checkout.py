@@ -15,6 +15,7 @@ from hiredis import ReplyError
 from app.api import problems
 from app.api.auth import ApiKeys
 from app.api.hot.handlers import Decline, HotCounts, HotRequest, Respond, send_problem
+from app.api.limits import lock_problem
 from app.api.problems import Problem, ProblemError
 from app.api.strict import decode_percent
 from app.api.views import wire_position
@@ -31,6 +32,7 @@ from app.hotstore.keys import Keys
 from app.hotstore.library import Library
 from app.hotstore.line import Line
 from app.hotstore.lock_batches import REFUSED_BY_GATE, LockBatches
+from app.hotstore.ranking import Ranking
 from app.hotstore.ring import Ring
 from app.hotstore.wire import meaning_of
 
@@ -85,7 +87,10 @@ _SPACED_COLON = re.compile(rb"[ \t\r\n]:")
 
 
 class Checkout:
-    """The handlers of checkout. `level` is what the hot store's own reply is worth now."""
+    """The handlers of checkout. `level` is what the hot store's own reply is worth now.
+
+    `is_open` says whether a code surely names a warehouse that takes promises.
+    """
 
     def __init__(
         self,
@@ -95,7 +100,8 @@ class Checkout:
         redis_keys: Keys,
         library: Library,
         *,
-        order: tuple[str, ...],
+        ranking: Ranking,
+        is_open: Callable[[str], bool],
         ttl_seconds: int,
         durability: Durability,
         level: Callable[[], Durability],
@@ -108,7 +114,8 @@ class Checkout:
         self._meta = redis_keys.meta
         self._library = library
         self._batches = LockBatches(line, redis_keys, library)
-        self._order = calls.ranked(order)
+        self._ranking = ranking
+        self._is_open = is_open
         self._ttl_seconds = ttl_seconds
         self._durability = durability
         self._level = level
@@ -126,7 +133,8 @@ class Checkout:
         if self._declines(request, body.durability, names):
             decline()
             return
-        self._run("lock", "/v1/locks", command, calls.lock(command, self._order), request, respond, decline)
+        args = calls.lock(command, self._ranking.order, self._ranking.candidates)
+        self._run("lock", "/v1/locks", command, args, request, respond, decline)
 
     def step(self, request: HotRequest, respond: Respond, decline: Decline) -> None:
         """POST /v1/locks/{lock_id}/confirm, /unlock and /deduct, of whole locks."""
@@ -150,14 +158,20 @@ class Checkout:
             commands.Line(
                 check_sku(line.sku),
                 line.quantity,
-                "" if line.warehouse is _UNSET else check_warehouse(line.warehouse),
+                "" if line.warehouse is _UNSET else self._known(line.warehouse),
             )
             for line in body.lines
         )
-        ranked = () if body.warehouses is _UNSET else tuple(map(check_warehouse, body.warehouses))
+        ranked = () if body.warehouses is _UNSET else tuple(map(self._known, body.warehouses))
         ttl_seconds = self._ttl_seconds if body.ttl_seconds is _UNSET else body.ttl_seconds
         ttl_ms = None if ttl_seconds is None else ttl_seconds * 1000
         return commands.Lock(check_id(body.lock_id), lines, ranked, ttl_ms)
+
+    def _known(self, warehouse: str) -> str:
+        """Return a code that surely names an open warehouse; any other is for the application, which asks again."""
+        if not self._is_open(check_warehouse(warehouse)):
+            raise ValueError("is not known to be open")
+        return warehouse
 
     def _step_of(
         self, name: bytes, lock_id: str, body: bytes
@@ -170,7 +184,7 @@ class Checkout:
         given = _confirm.decode(body) if body else _Confirm()
         if name == b"confirm":
             confirm = commands.Confirm(lock_id)
-            return confirm, calls.confirm(confirm, self._order), given.durability, 0
+            return confirm, calls.confirm(confirm, self._ranking.order), given.durability, 0
         if name == b"unlock":
             unlock = commands.Unlock(lock_id)
             return unlock, calls.unlock(unlock), given.durability, 0
@@ -202,15 +216,11 @@ class Checkout:
         decline: Decline,
     ) -> None:
         try:
-            key = self._keys.check(
-                request.header(b"authorization"), "checkout", request.address, is_counted=request.is_counted
-            )
+            who = self._admit(request, command)
         except ProblemError as error:
             request.who = error.who
             _send_problem(error.problem, respond, self._counts, route)
             return
-        who = request.who = key.name if key else ""
-        request.is_counted = True
         echo, epoch, began = args[0], self._line.epoch, perf_counter()
 
         def on_reply(reply: Any) -> None:
@@ -236,6 +246,19 @@ class Checkout:
         else:
             name = self._library.function(function)
             self._line.call(("FCALL", name, 1, self._meta, epoch, who, *args), on_reply)
+
+    def _admit(self, request: HotRequest, command: Command) -> str:
+        """Return the name of the key that calls; raise `ProblemError` if it may not, or not so much."""
+        key = self._keys.check(
+            request.header(b"authorization"), "checkout", request.address, is_counted=request.is_counted
+        )
+        request.is_counted = True
+        if key is None:
+            return ""
+        request.who = key.name
+        if type(command) is commands.Lock and (problem := lock_problem(self._keys, key, command)):
+            raise ProblemError(problem, who=key.name)
+        return key.name
 
     def _answer(
         self, function: str, route: str, command: Command, echo: object, reply: Any, respond: Respond

@@ -13,6 +13,8 @@ import httptools
 from app.api.problems import Problem
 
 _HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")
+_WITHOUT_DOT = re.compile(rb"[A-Za-z][A-Za-z0-9_-]*")
+"""A machine's or a container's name: no site of the internet has one without a dot."""
 _OPEN = frozenset({b"/livez", b"/readyz"})
 """Balancers ask these by whatever name."""
 KNOWN_MAX = 1_000
@@ -21,7 +23,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Hosts:
-    """Names that are right: loopback ones, and those of `allowed` (SELLABLE_ALLOWED_HOSTS)."""
+    """Names that are right: loopback ones, those without a dot, and those of `allowed` (SELLABLE_ALLOWED_HOSTS)."""
 
     def __init__(self, allowed: Sequence[str] = ()) -> None:
         self._allowed = frozenset(name.lower().encode() for name in allowed)
@@ -68,7 +70,9 @@ class Hosts:
         if not found:
             return False
         name = found[1].lower().rstrip(b".")
-        return name == b"localhost" or name.endswith(b".localhost") or self._is_named(host.lower(), name)
+        if name == b"localhost" or name.endswith(b".localhost") or _WITHOUT_DOT.fullmatch(found[1]):
+            return True
+        return self._is_named(host.lower(), name)
 
     def _is_named(self, host: bytes, name: bytes) -> bool:
         if name in self._allowed or host in self._allowed:

@@ -388,8 +388,12 @@ def protocol_class(
     hosts: Hosts | None = None,
     connections_max: int | None = None,
     security: SecurityLog | None = None,
+    admin_port: int = 0,
 ) -> type[HotProtocol]:
-    """Return the protocol class to give to uvicorn as `http`; `hosts`: by which names alone it may be called."""
+    """Return the protocol class to give to uvicorn as `http`; `hosts`: by which names alone it may be called.
+
+    At `admin_port` the application answers everything.
+    """
     members: dict[str, Any] = {
         "hot": hot,
         "heads": KnownHeads(),
@@ -397,6 +401,7 @@ def protocol_class(
         "waiting": Waiting(),
         "hosts": hosts,
         "security": security or SecurityLog(),
+        "admin_port": admin_port,
     }
     if connections_max is not None:
         members["connections_max"] = connections_max

@@ -38,3 +38,11 @@ class HotRoutes:
             if target.startswith(STEP) and target.endswith(_STEPS):
                 return self._checkout.step
         return None
+
+
+class PageRoutes(HotRoutes):
+    """Of a process that serves pages only."""
+
+    def match(self, method: bytes, target: bytes) -> Handler | None:
+        """Return the handler of a page; all else is the application's."""
+        return None if method == b"POST" else super().match(method, target)

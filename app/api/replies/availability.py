@@ -31,3 +31,6 @@ class AvailabilityListReply(Reply):
 
     items: list[AvailabilityReply]
     unknown: list[str]
+    hint: str = Field(
+        default="", description="only where an unknown SKU has a comma, and was maybe meant as several"
+    )

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Response
 from app.api.auth import Needs
 from app.api.bodies import AdjustmentBody
 from app.api.dependencies import Ops
-from app.api.openapi import WRITE, errors
+from app.api.openapi import UNKNOWN_SKU, WRITE, errors
 from app.api.replies.bookings import AdjustmentReply
 from app.api.strict import StrictRoute
 from app.api.views import of_adjustment
@@ -24,7 +24,13 @@ router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[De
     responses={
         200: {"model": AdjustmentReply, "description": "a repeat: the original answer"},
         **errors(
-            *WRITE, "adjustment_id_reused", "beyond_on_hand", "insufficient_damaged", "quantity_too_large"
+            *WRITE,
+            UNKNOWN_SKU,
+            "unknown_warehouse",
+            "adjustment_id_reused",
+            "beyond_on_hand",
+            "insufficient_damaged",
+            "quantity_too_large",
         ),
     },
 )
@@ -36,4 +42,5 @@ async def book_adjustment(body: AdjustmentBody, ops: Ops, write: Write) -> Respo
         body.durability,
         partial(of_adjustment, body),
         created=Outcome.ADJUSTED,
+        new_skus=body.new_skus,
     )

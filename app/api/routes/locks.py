@@ -18,7 +18,7 @@ from app.api.bodies import (
     UnlockManyBody,
     VoidBody,
 )
-from app.api.dependencies import Conf, IfMatch, Key, Ops, Who, level, moment_of, require_key
+from app.api.dependencies import Conf, IfMatch, Key, Limits, Ops, Who, level, moment_of, require_key
 from app.api.openapi import READ, WRITE, errors
 from app.api.replies.locks import LockListReply, LockReply, StepReply, UnlockedListReply
 from app.api.strict import StrictRoute
@@ -48,12 +48,22 @@ async def _step(write: Write, book: Operation[C], command: C, asked: Durability 
     response_model_exclude_unset=True,
     responses={
         200: {"model": StepReply, "description": "a repeat: the original answer, and current_status"},
-        **errors(*WRITE, "insufficient_stock", "lock_id_reused"),
+        **errors(
+            *WRITE,
+            "unknown_warehouse",
+            "warehouse_closed",
+            "too_many_choices",
+            "insufficient_stock",
+            "lock_id_reused",
+        ),
     },
 )
-async def create_lock(body: LockBody, ops: Ops, settings: Conf, write: Write) -> Response:
+async def create_lock(body: LockBody, ops: Ops, settings: Conf, write: Write, limits: Limits) -> Response:
     """Hold stock for one order: all lines or none. Repeating it with the same content is safe."""
     command = body.command(settings.lock_ttl_seconds)
+    limits.check_size(command.lines)
+    limits.check_time(command.ttl_ms)
+    limits.check_count()
     return await write.book(ops.locks.create, command, body.durability, of_step, created=Outcome.LOCKED)
 
 
@@ -97,7 +107,11 @@ async def read_lock(lock_id: LockIdInPath, ops: Ops, as_of: AsOf = None) -> Resp
     return json_response(of_lock(answer.lock))
 
 
-@router.post("/v1/locks/{lock_id}/confirm", response_model=StepReply, responses=errors(*_STEP))
+@router.post(
+    "/v1/locks/{lock_id}/confirm",
+    response_model=StepReply,
+    responses=errors(*_STEP, "too_many_choices"),
+)
 async def confirm_lock(
     lock_id: LockIdInPath,
     ops: Ops,
@@ -111,15 +125,19 @@ async def confirm_lock(
 
 
 @router.post("/v1/locks/{lock_id}/extend", response_model=StepReply, responses=errors(*_STEP))
-async def extend_lock(lock_id: LockIdInPath, body: ExtendBody, ops: Ops, write: Write, key: Key) -> Response:
+async def extend_lock(
+    lock_id: LockIdInPath, body: ExtendBody, ops: Ops, write: Write, key: Key, limits: Limits
+) -> Response:
     """Let a held lock expire later, counted from now."""
-    return await _step(write, ops.locks.extend, body.command(lock_id, key), body.durability)
+    command = body.command(lock_id, key)
+    limits.check_time(command.ttl_ms)
+    return await _step(write, ops.locks.extend, command, body.durability)
 
 
 @router.post(
     "/v1/locks/{lock_id}/unlock",
     response_model=StepReply,
-    responses=errors(*_STEP, "quantity_exceeds_lock"),
+    responses=errors(*_STEP, "unknown_warehouse", "quantity_exceeds_lock"),
 )
 async def unlock_lock(
     lock_id: LockIdInPath,
@@ -154,16 +172,26 @@ async def unlock_locks(body: UnlockManyBody, ops: Ops, settings: Conf, who: Who)
     response_model=StepReply,
     responses=errors(*_STEP, "insufficient_stock", "unavailable"),
 )
-async def reopen_lock(lock_id: LockIdInPath, body: ReopenBody, ops: Ops, write: Write, key: Key) -> Response:
+async def reopen_lock(
+    lock_id: LockIdInPath, body: ReopenBody, ops: Ops, write: Write, key: Key, limits: Limits
+) -> Response:
     """Hold the stock of an expired or released lock again, sourced anew from its request."""
-    return await _step(write, ops.locks.reopen, body.command(lock_id, key), body.durability)
+    command = body.command(lock_id, key)
+    limits.check_time(command.ttl_ms)
+    limits.check_count()
+    return await _step(write, ops.locks.reopen, command, body.durability)
 
 
 @router.post(
     "/v1/locks/{lock_id}/deduct",
     response_model=StepReply,
     responses=errors(
-        *_STEP, "quantity_exceeds_lock", "shipment_id_reused", "shipment_voided", "beyond_on_hand"
+        *_STEP,
+        "unknown_warehouse",
+        "quantity_exceeds_lock",
+        "shipment_id_reused",
+        "shipment_voided",
+        "beyond_on_hand",
     ),
 )
 async def deduct_lock(lock_id: LockIdInPath, body: DeductBody, ops: Ops, write: Write) -> Response:
@@ -201,10 +229,23 @@ async def void_shipment(
 @router.post(
     "/v1/locks/{lock_id}/replace",
     response_model=StepReply,
-    responses=errors(*_STEP, "insufficient_stock", "lock_changed"),
+    responses=errors(
+        *_STEP,
+        "unknown_warehouse",
+        "warehouse_closed",
+        "too_many_choices",
+        "insufficient_stock",
+        "lock_changed",
+    ),
 )
 async def replace_lock(
-    lock_id: LockIdInPath, body: ReplaceBody, ops: Ops, write: Write, key: Key, version: IfMatch
+    lock_id: LockIdInPath,
+    body: ReplaceBody,
+    ops: Ops,
+    write: Write,
+    key: Key,
+    version: IfMatch,
+    limits: Limits,
 ) -> Response:
     """Swap a lock's lines for others, in one step; of one that shipped in part, those that have not shipped.
 
@@ -212,4 +253,8 @@ async def replace_lock(
     another is given. Needs an Idempotency-Key. With If-Match it is refused if the lock was changed meanwhile.
     """
     require_key(key)
-    return await _step(write, ops.locks.replace, body.command(lock_id, key, version), body.durability)
+    command = body.command(lock_id, key, version)
+    limits.check_size(command.lines)
+    if command.renews:
+        limits.check_time(command.ttl_ms)
+    return await _step(write, ops.locks.replace, command, body.durability)

@@ -8,6 +8,7 @@ from pydantic import AfterValidator
 from app.api import problems
 from app.api.auth import Needs
 from app.api.bodies import CloseBody, PurchaseOrderBody, ReceiptBody
+from app.api.codes import check_codes, check_warehouses
 from app.api.cursors import cursor_of, parts_of
 from app.api.dependencies import Conf, MetricsOf, Ops, Who, level
 from app.api.openapi import READ, WRITE, errors
@@ -44,12 +45,14 @@ reading = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[D
             "model": PurchaseOrderWrittenReply,
             "description": "a repeat: the original answer, and current_status",
         },
-        **errors(*WRITE, "purchase_order_id_reused", "unavailable"),
+        **errors(*WRITE, "unknown_warehouse", "warehouse_closed", "purchase_order_id_reused", "unavailable"),
     },
 )
 async def create_purchase_order(body: PurchaseOrderBody, ops: Ops, who: Who) -> Response:
     """Note what was ordered from a supplier. A plan: no stock moves before a receipt."""
-    created = await ops.purchase_orders.create(body.plan(), who=who)
+    plan = body.plan()
+    await check_codes(ops.codes, plan)
+    created = await ops.purchase_orders.create(plan, who=who)
     if created.order is None:
         return problems.purchase_order_id_reused().response()
     told = of_created(created.order) | _KEPT
@@ -136,7 +139,7 @@ async def close_purchase_order(
 @reading.get(
     "/v1/expected",
     response_model=ExpectedListReply,
-    responses=errors(*READ, "unavailable"),
+    responses=errors(*READ, "unknown_warehouse", "unavailable"),
 )
 async def list_expected(
     ops: Ops,
@@ -147,6 +150,8 @@ async def list_expected(
 ) -> Response:
     """Return what open purchase orders still bring, by SKU, warehouse and time."""
     start = cast("tuple[str, str, int]", tuple(parts_of(after, (str, str, int)) if after else ("", "", 0)))
+    if warehouse is not None:
+        await check_warehouses(ops.codes, ("warehouse", warehouse))
     found = await ops.purchase_orders.expected(start, limit, sku=sku, warehouse=warehouse)
     following = None
     if len(found) == limit:

@@ -9,8 +9,9 @@ from fastapi.responses import StreamingResponse
 from app.api import problems
 from app.api.auth import Needs
 from app.api.bodies import TreatBody
+from app.api.codes import check_warehouses
 from app.api.cursors import cursor_of, parts_of
-from app.api.dependencies import MetricsOf, Ops, Who
+from app.api.dependencies import Caller, MetricsOf, Ops, Who
 from app.api.media import Media, media_of
 from app.api.openapi import BODY, READ, errors
 from app.api.reconciliations import (
@@ -125,6 +126,7 @@ async def begin_reconciliation(
     ops: Ops,
     who: Who,
     metrics: MetricsOf,
+    caller: Caller,
     *,
     warehouse: Annotated[Warehouse | None, Query(description="of a CSV or NDJSON body")] = None,
     as_of: Annotated[Moment | None, Query(description="of a CSV or NDJSON body; inclusive")] = None,
@@ -140,14 +142,16 @@ async def begin_reconciliation(
     asked = _asked(warehouse, as_of, rows, beside=media_of(request) is Media.JSON)
     options = options_of(request, names=names, form=form, codes=codes, accepts_last_line=accept_last_line)
     if asked is not None and (refused := await ops.reconciliations.check(asked)):
+        await check_warehouses(ops.codes, ("warehouse", asked.warehouse))
         return problems.of_refused_snapshot(refused, asked.warehouse).response()
     try:
-        with request.app.state.uploads.one(), Spool() as spool:
+        with request.app.state.uploads.one(caller), Spool() as spool:
             if asked is not None:
                 asked = asked._replace(is_partial=partial, adds_up=add_up)
             how = format_of(request, spool, asked, options, is_partial=partial, adds_up=add_up)
             told = await read_snapshot(request, how)
             if asked is None and (refused := await ops.reconciliations.check(told)):
+                await check_warehouses(ops.codes, ("warehouse", told.warehouse))
                 return problems.of_refused_snapshot(refused, told.warehouse).response()
             begun = await ops.reconciliations.begin(told, spool, who=who)
     except SnapshotError as error:
@@ -173,7 +177,9 @@ def _asked(warehouse: str | None, as_of: str | None, rows: int | None, *, beside
 
 
 @reading.get(
-    "/v1/reconciliations", response_model=ReconciliationListReply, responses=errors(*READ, "unavailable")
+    "/v1/reconciliations",
+    response_model=ReconciliationListReply,
+    responses=errors(*READ, "unknown_warehouse", "unavailable"),
 )
 async def list_reconciliations(
     ops: Ops,
@@ -182,6 +188,8 @@ async def list_reconciliations(
     warehouse: Annotated[Warehouse | None, Query()] = None,
 ) -> Response:
     """Return the reconciliations, newest first."""
+    if warehouse is not None:
+        await check_warehouses(ops.codes, ("warehouse", warehouse))
     found, cursor = await ops.reconciliations.before(after, limit, warehouse)
     following = str(cursor) if len(found) == limit else None
     return json_response({"items": [of_reconciliation(one) for one in found], "next": following})

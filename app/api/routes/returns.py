@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Response
 from app.api.auth import Needs
 from app.api.bodies import ReturnBody
 from app.api.dependencies import Ops
-from app.api.openapi import WRITE, errors
+from app.api.openapi import UNKNOWN_SKU, WRITE, errors
 from app.api.replies.bookings import ReturnReply
 from app.api.strict import StrictRoute
 from app.api.views import of_return
@@ -24,7 +24,13 @@ router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[De
     responses={
         200: {"model": ReturnReply, "description": "a repeat: the original answer"},
         **errors(
-            *WRITE, "unknown_lock", "return_id_reused", "quantity_exceeds_shipment", "quantity_too_large"
+            *WRITE,
+            UNKNOWN_SKU,
+            "unknown_warehouse",
+            "unknown_lock",
+            "return_id_reused",
+            "quantity_exceeds_shipment",
+            "quantity_too_large",
         ),
     },
 )
@@ -34,5 +40,10 @@ async def book_return(body: ReturnBody, ops: Ops, write: Write) -> Response:
     With a lock_id never more than was shipped for it.
     """
     return await write.book(
-        ops.returns.book, body.command(), body.durability, partial(of_return, body), created=Outcome.RETURNED
+        ops.returns.book,
+        body.command(),
+        body.durability,
+        partial(of_return, body),
+        created=Outcome.RETURNED,
+        new_skus=body.new_skus,
     )

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Depends, Response
 from app.api import problems
 from app.api.auth import Needs
 from app.api.bodies import StockTakeBody
+from app.api.codes import check_codes
 from app.api.dependencies import Conf, MetricsOf, Ops, Who, level
-from app.api.openapi import WRITE, errors
+from app.api.openapi import UNKNOWN_SKU, WRITE, errors
 from app.api.replies.bookings import StockTakeReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_stock_take
@@ -24,7 +25,15 @@ router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[De
     response_model_exclude_unset=True,
     responses={
         200: {"model": StockTakeReply, "description": "a repeat: the original answer"},
-        **errors(*WRITE, "stock_take_id_reused", "insufficient_damaged", "quantity_too_large", "unavailable"),
+        **errors(
+            *WRITE,
+            UNKNOWN_SKU,
+            "unknown_warehouse",
+            "stock_take_id_reused",
+            "insufficient_damaged",
+            "quantity_too_large",
+            "unavailable",
+        ),
     },
 )
 async def book_stock_take(
@@ -34,6 +43,7 @@ async def book_stock_take(
     take = body.take()
     if take.counted_at > time.time() * 1000:
         return problems.invalid(("counted_at", "must not be in the future")).response()
+    await check_codes(ops.codes, take, new_skus=body.new_skus)
     counted = await ops.stock_takes.book(take, level(body.durability, settings), who=who)
     answer = counted.told.answer
     metrics.count_outcome("stock_take", answer.outcome)

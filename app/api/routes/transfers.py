@@ -12,7 +12,7 @@ from app.api.bodies import (
     TransferShipBody,
 )
 from app.api.dependencies import Ops
-from app.api.openapi import READ, WRITE, errors
+from app.api.openapi import READ, UNKNOWN_SKU, WRITE, errors
 from app.api.replies.transfers import TransferReply, TransferStepReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_transfer, of_transfer_step
@@ -38,7 +38,14 @@ async def _step(write: Write, book: Operation[C], command: C, asked: Durability 
     response_model=TransferStepReply,
     responses={
         200: {"model": TransferStepReply, "description": "a repeat: the original answer, and current_status"},
-        **errors(*WRITE, "insufficient_stock", "transfer_id_reused"),
+        **errors(
+            *WRITE,
+            UNKNOWN_SKU,
+            "unknown_warehouse",
+            "warehouse_closed",
+            "insufficient_stock",
+            "transfer_id_reused",
+        ),
     },
 )
 async def request_transfer(body: TransferBody, ops: Ops, write: Write) -> Response:
@@ -49,6 +56,7 @@ async def request_transfer(body: TransferBody, ops: Ops, write: Write) -> Respon
         body.durability,
         of_transfer_step,
         created=Outcome.TRANSFER_REQUESTED,
+        new_skus=body.new_skus,
     )
 
 

@@ -1,4 +1,4 @@
-"""A reconciliation's differences as CSV, a page at a time."""
+"""A reconciliation's differences as CSV, a page at a time: a report for people, in which no cell is a formula."""
 
 import csv
 import io
@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 
 from app.domain.reconciliation import Discrepancy, Reconciliation
+from app.files.formulas import as_text
 from app.ledger.reconciliations import ReconciliationRows
 
 HEADER = ("sku", "state", "kind", "cause", "evidence", "expected", "counted", "difference", "treatment")
@@ -24,5 +25,5 @@ def _row(one: Discrepancy) -> tuple[object, ...]:
 
 def _lines(rows: Sequence[Sequence[object]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([as_text(cell) for cell in row] for row in rows)
     return text.getvalue()

@@ -1,0 +1,145 @@
+"""`make fuzz`: schemathesis with all of its checks against a real `sellable up`, without keys and with them.
+
+    python -m tests.fuzz [--seconds 300] [--seed N]
+
+It asks every operation of the OpenAPI page in turn, with what the page allows and what it does not, until its time
+is over. A failure is told once, with the request that showed it. What the page allows and the service refuses with
+422 is counted by its reason: rules that no schema can say, such as a time that is still to come, are among them.
+"""
+
+import argparse
+import random
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from schemathesis import GenerationMode
+from schemathesis.core.failures import FailureGroup
+
+from tests.acceptance.service import Service
+from tests.servers import scratch
+
+SECRET = "fuzzing-0123456789abcdef"
+KEYS = f"boss:{SECRET}:admin"
+EXAMPLES = 5
+"""Of an operation before it is the next one's turn."""
+COUNTED = "Schema-valid request rejected"
+BY_CHANCE = frozenset({"use_after_free", "ensure_resource_availability"})
+"""They follow what one call made into another call; here each call stands alone."""
+
+
+@dataclass
+class Found:
+    """What came of it: calls by status, and failures by operation and check, each with its text."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    failures: dict[tuple[str, str], str] = field(default_factory=dict)
+    refused: Counter[str] = field(default_factory=Counter)
+    operations: set[str] = field(default_factory=set)
+
+    def __str__(self) -> str:
+        lines = [f"{name}: {check}\n{text}" for (name, check), text in sorted(self.failures.items())]
+        lines += [f"  refused {count} x: {reason}" for reason, count in self.refused.most_common()]
+        counts = ", ".join(f"{count} x {status}" for status, count in sorted(self.statuses.items()))
+        lines.append(
+            f"{len(self.operations)} operations, {self.statuses.total():,} calls ({counts}): "
+            f"{len(self.failures)} failures"
+        )
+        return "\n".join(lines)
+
+
+@contextmanager
+def running(*, has_keys: bool) -> Iterator[str]:
+    """A service with a little in it; yields its URL."""
+    with scratch() as place:
+        env = {"SELLABLE_API_KEYS": KEYS} if has_keys else {}
+        service = Service(place / "data", log=place / "up.log", env=env)
+        try:
+            url = service.ready().where()["api"]
+            file = place / "stock.csv"
+            file.write_text("sku,warehouse,quantity\nA,north,1000000\nA,south,5\nA/12,north,7\nB,north,0\n")
+            assert service.sellable("import-stock", str(file)).returncode == 0
+            yield url
+        finally:
+            service.stop()
+
+
+def fuzz(url: str, *, has_keys: bool, seconds: float, chance: int) -> Found:
+    """Ask until the time is over."""
+    headers = {"Authorization": f"Bearer {SECRET}"} if has_keys else {}
+    schema = schemathesis.openapi.from_url(f"{url}/openapi.json", headers=headers)
+    operations = [found.ok() for found in schema.get_all_operations()]
+    found, until, numbers = Found(), time.monotonic() + seconds, random.Random(chance)
+    turns = [(one, mode) for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE) for one in operations]
+    for operation, mode in cycle(turns):
+        if time.monotonic() > until:
+            return found
+        if mode is GenerationMode.NEGATIVE and not operation.path.startswith("/v1/"):
+            continue  # these take nothing
+        found.operations.add(operation.label)
+        _ask(operation, mode, headers, found, numbers.randrange(2**32))
+    return found
+
+
+def _ask(operation: Any, mode: GenerationMode, headers: dict[str, str], found: Found, number: int) -> None:
+    excluded = [check for check in schemathesis.checks.CHECKS.get_all() if check.__name__ in BY_CHANCE]
+
+    @seed(number)
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: schemathesis.Case) -> None:
+        response = case.call(headers=headers)
+        found.statuses[response.status_code] += 1
+        try:
+            case.validate_response(response, headers=headers, excluded_checks=excluded)
+        except FailureGroup as group:
+            for failure in group.exceptions:
+                if failure.title == COUNTED and response.status_code == 422:
+                    found.refused[_reason(response)] += 1
+                    continue
+                body = getattr(response, "text", "")[:300]
+                asked = case.as_curl_command()[:600]
+                shown = f"  {failure.title}: {failure}\n  {asked}\n  -> {response.status_code} {body}"
+                found.failures.setdefault((operation.label, failure.title), shown)
+
+    ask()
+
+
+def _reason(response: Any) -> str:
+    """Why it was refused, without the places of lines."""
+    told = response.json()
+    first = (told.get("errors") or [{"field": told["code"], "message": ""}])[0]
+    return f"{re.sub(r'[0-9]+', 'N', first['field'])}: {first['message']}"
+
+
+def main() -> int:
+    """Fuzz, and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    asked = parser.parse_args()
+    failed = False
+    for has_keys in (False, True):
+        with running(has_keys=has_keys) as url:
+            found = fuzz(url, has_keys=has_keys, seconds=asked.seconds / 2, chance=asked.seed)
+        print(f"{'with' if has_keys else 'without'} keys, seed {asked.seed}: {found}", flush=True)
+        failed = failed or bool(found.failures)
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
