@@ -50,8 +50,8 @@ def errors(*codes: str) -> Responses:
     """Return the documented errors of a route, by status; those of any request are among them."""
     by_status: dict[int, list[str]] = {}
     for code in (*EDGE, *codes):
-        name, _, place = code.partition(ELSEWHERE)
-        status = problems.ELSEWHERE[name] if place else problems.TITLES[name][0]
+        name = code.removesuffix(ELSEWHERE)
+        status = problems.TITLES[name][0] if name == code else problems.ELSEWHERE[name]
         by_status.setdefault(status, []).append(f"`{name}`")
     return {
         status: {"model": ProblemReply, "description": ", ".join(found)}

@@ -186,7 +186,7 @@ async def test_unknown_then(house: House) -> None:
 async def test_a_sku_nobody_knew_yet_was_nowhere(house: House) -> None:
     at = await now(house)
     line = {"sku": "new", "quantity": 3, "reason": "found"}
-    body = {"adjustment_id": "a", "warehouse": "north", "lines": [line]}
+    body = {"adjustment_id": "a", "warehouse": "north", "lines": [line], "new_skus": True}
     assert (await house.http.post("/v1/adjustments", json=body)).status_code == 201
     told = await get(house, "/v1/stock/new", as_of=at)
     assert told == {"sku": "new", "version": 0, "warehouses": {}}
