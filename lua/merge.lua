@@ -6,11 +6,13 @@
 --   QUANTITY_TOO_LARGE, MERGED: {outcome, sku, position}.
 --
 -- merge_lock: the same of what an open lock holds there; its lines and its request name the other warehouse.
+-- KEYS  1 meta
 -- ARGV  3 lock_id, the others as above
 -- Event merge, moves locked -> locked of the other warehouse.
 -- Returns as merge_stock, and UNKNOWN_LOCK; MERGED with the lock.
 --
 -- merge_transfer: the same of what an open transfer has still to ship from there, or has on its way to there.
+-- KEYS  1 meta
 -- ARGV  3 transfer_id, the others as above
 -- Event merge, moves locked -> locked, in transit -> in transit of the other warehouse.
 -- Returns as merge_stock, and UNKNOWN_TRANSFER, and TRANSFER_NOT_OPEN (it leads from one of the two

@@ -40,7 +40,9 @@ class Skus:
             if missing:
                 await self._wait_for_ledger()
                 alike = await self._rows.alike({key_of(sku) for sku in missing})
-        return [UnknownCode(sku, alike.get(key_of(sku), [])[:NEAR_MAX]) for sku in missing]
+        # One that is in the ledger's list by now was booked since its counts were read.
+        found = [(sku, alike.get(key_of(sku), [])) for sku in missing]
+        return [UnknownCode(sku, near[:NEAR_MAX]) for sku, near in found if sku not in near]
 
     async def _without_stock(self, skus: Iterable[str]) -> list[str]:
         """Those of which the hot store has no counts: it has them of every SKU that was ever booked."""

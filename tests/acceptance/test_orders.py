@@ -17,7 +17,7 @@ SHARED = Path(os.environ.get("SELLABLE_SHARED_DATA", ROOT.parent / "shared" / "d
 
 
 def import_stock(service: Service, file: Path) -> str:
-    done = service.sellable("import-stock", str(file))
+    done = service.sellable("import-stock", str(file), "--new-warehouses")
     assert done.returncode == 0, done.stderr
     return done.stdout
 

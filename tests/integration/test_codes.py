@@ -124,7 +124,7 @@ UNKNOWN_WAREHOUSE: list[tuple[str, str, dict[str, Any] | None, str]] = [
     ("GET", "/v1/availability/A?warehouses=south,North", None, "warehouses"),
     ("GET", "/v1/expected?warehouse=North", None, "warehouse"),
     ("GET", "/v1/reconciliations?warehouse=North", None, "warehouse"),
-    ("POST", "/v1/reconciliations", {"warehouse": "North", "as_of": AT, "counts": []}, "warehouse"),
+    ("POST", "/v1/reconciliations", {"warehouse": "North", "as_of": AT, "counts": [{"sku": "A", "on_hand": 1}]}, "warehouse"),
 ]
 
 
@@ -513,6 +513,7 @@ async def test_an_import_makes_the_first_warehouses_only(clerk: Clerk, tmp_path:
     assert (await imports("X,moon,2\n", "--new-warehouses")).code == 0
     assert (await house.http.get("/v1/warehouses/moon")).json()["units"]["on_hand"] in {0, 2}
     # Where nothing but the demo was booked, a file makes those that it names, unless they look like one that is known.
+    await house.caught_up()
     servers.execute(house.stores.database_url, "DELETE FROM stock WHERE sku <> 'TEA-100'")
     listed = house.operations.codes.warehouses
     new, unknown = await listed.new_in_import(["hall", "NORTH"], demo_skus=["TEA-100"])

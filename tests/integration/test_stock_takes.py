@@ -42,6 +42,7 @@ async def count(house: House, take_id: str, counted_at: str, *units: tuple[Any, 
     """Units are (sku, on_hand, damaged)."""
     lines = [dict(zip(("sku", "on_hand", "damaged"), line, strict=False)) for line in units]
     body = {"stock_take_id": take_id, "warehouse": "north", "counted_at": counted_at, "lines": lines}
+    body["new_skus"] = True
     return await house.http.post("/v1/stock-takes", json=body)
 
 

@@ -77,6 +77,7 @@ async def test_no_reason_is_another_one_than_the_reason_none(house: House) -> No
 
 
 async def test_a_code_with_a_comma_can_be_asked_for(house: House) -> None:
+    assert (await house.http.put("/v1/warehouses/aisle 3, left")).status_code == 200
     await house.stores.hot.opening([OpeningRow("A", "aisle 3, left", 4), OpeningRow("x,y", "north", 1)])
     asked = [("warehouse", "aisle 3, left"), ("warehouse", "south"), ("warehouses", "south")]
     page = (await house.http.get("/v1/availability/A", params=asked)).json()
@@ -89,6 +90,8 @@ async def test_a_code_with_a_comma_can_be_asked_for(house: House) -> None:
 
 async def test_an_order_that_leaves_too_much_to_choose_says_what_to_do(house: House) -> None:
     codes = [f"w{number}" for number in range(100)]
+    for code in codes:
+        assert (await house.http.put(f"/v1/warehouses/{code}")).status_code == 200
     lines = [{"sku": f"sku {number}", "quantity": 1} for number in range(201)]
     locked = {"lock_id": "held", "lines": [{"sku": "A", "quantity": 1}]}
     assert (await house.http.post("/v1/locks", json=locked)).status_code == 201
