@@ -7,11 +7,11 @@ from app.operations.codes import Codes
 
 
 async def check_codes(codes: Codes, request: Writing, *, new_skus: bool = True) -> None:
-    """Raise `ProblemError` if a code in a request names nothing; `new_skus`: SKUs may be new."""
+    """Raise `ProblemError` if a code in a request names nothing, unless it is a repeat; `new_skus`: SKUs may be new."""
     named, open_ones = list(warehouses_in(request)), list(receivers_in(request))
     skus = [] if new_skus else list(skus_in(request))
     bad = await codes.bad_in(named, open_ones, skus) if named or skus else None
-    if bad is not None:
+    if bad is not None and not await codes.is_repeat(request):
         raise ProblemError(problems.of_codes(bad, {"warehouses": named, "closed": open_ones, "skus": skus}))
 
 

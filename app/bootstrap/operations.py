@@ -88,7 +88,8 @@ def operations_of(stores: Connections) -> Operations:
 
 def codes_of(stores: Connections, durabilities: Durabilities) -> Codes:
     """What knows which codes name a warehouse or a SKU."""
-    return Codes(stores.warehouses, Skus(stores.hot, SkuRows(stores.engine), durabilities))
+    known_skus = Skus(stores.hot, SkuRows(stores.engine), durabilities)
+    return Codes(stores.warehouses, known_skus, stores.hot, Ledger(stores.engine))
 
 
 def inbox_of(stores: Connections, durabilities: Durabilities) -> Inbox:

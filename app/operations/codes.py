@@ -1,10 +1,16 @@
 """Codes that a request names: whether they name anything, and what they were probably meant to be."""
 
+import contextlib
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.domain.codes import UnknownCode
+from app.domain.commands import Lock, Transfer
+from app.domain.outcomes import Outcome
+from app.errors import UnavailableError
+from app.hotstore.store import HotStore
+from app.ledger.ledger import Ledger
 from app.operations.skus import Skus
 from app.operations.warehouses import Warehouses
 
@@ -26,6 +32,8 @@ class Codes:
 
     warehouses: Warehouses
     known_skus: Skus
+    hot: HotStore
+    ledger: Ledger
 
     async def bad_in(
         self, warehouses: Iterable[Named], receivers: Iterable[Named] = (), skus: Iterable[Named] = ()
@@ -38,3 +46,18 @@ class Codes:
         if unknown := await self.known_skus.unknown_among(code for _, code in skus):
             return BadCodes(skus=unknown)
         return None
+
+    async def is_repeat(self, command: object) -> bool:
+        """Return whether a command's id was used before: its repeat is answered as before, whatever its codes name.
+
+        Without Postgres only locks and transfers are known.
+        """
+        match command:
+            case Lock(lock_id=lock_id):
+                return (await self.hot.read_lock(lock_id)).outcome is Outcome.READ
+            case Transfer(transfer_id=transfer_id):
+                return (await self.hot.read_transfer(transfer_id)).outcome is Outcome.READ
+        op = getattr(command, "op", "")
+        with contextlib.suppress(UnavailableError):
+            return bool(op) and op in await self.ledger.find_ops([op])
+        return False

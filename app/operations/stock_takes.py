@@ -42,6 +42,11 @@ class StockTake:
     lines: tuple[CountedLine, ...]
 
     @property
+    def op(self) -> str:
+        """The id under which a repeat is recognised."""
+        return _command(self, {}).op
+
+    @property
     def content(self) -> str:
         """What a repeat must have again, as one text."""
         lines = (f"{line.sku}\t{line.on_hand}\t{line.damaged}" for line in self.lines)

@@ -124,7 +124,12 @@ UNKNOWN_WAREHOUSE: list[tuple[str, str, dict[str, Any] | None, str]] = [
     ("GET", "/v1/availability/A?warehouses=south,North", None, "warehouses"),
     ("GET", "/v1/expected?warehouse=North", None, "warehouse"),
     ("GET", "/v1/reconciliations?warehouse=North", None, "warehouse"),
-    ("POST", "/v1/reconciliations", {"warehouse": "North", "as_of": AT, "counts": [{"sku": "A", "on_hand": 1}]}, "warehouse"),
+    (
+        "POST",
+        "/v1/reconciliations",
+        {"warehouse": "North", "as_of": AT, "counts": [{"sku": "A", "on_hand": 1}]},
+        "warehouse",
+    ),
 ]
 
 
@@ -209,7 +214,21 @@ async def test_a_closed_warehouse_promises_nothing_more(house: House) -> None:
     http = house.http
     held = await http.post("/v1/locks", json=LOCK | {"lock_id": "before"})
     assert held.json()["lines"][0]["warehouse"] == "north"
+    booked: list[tuple[str, dict[str, Any]]] = [
+        ("/v1/locks", LOCK | {"lock_id": "named", "warehouses": ["north"]}),
+        ("/v1/transfers", {"transfer_id": "before", "from": "south", "to": "north", "lines": [LINE]}),
+        ("/v1/purchase-orders", {"purchase_order_id": "before", "warehouse": "north", "lines": [LINE]}),
+        (
+            "/v1/adjustments",
+            {"adjustment_id": "b", "warehouse": "north", "lines": [LINE | {"reason": "found"}]},
+        ),
+    ]
+    for path, body in booked:
+        assert (await http.post(path, json=body)).status_code == 201, path
+    await house.caught_up()
     assert (await http.put("/v1/warehouses/north", json={"closed": True})).json()["closed"] is True
+    for path, body in booked:
+        assert (await http.post(path, json=body)).status_code == 200, path
     for method, path, body in (
         ("POST", "/v1/locks", LOCK | {"warehouses": ["north"]}),
         ("POST", "/v1/transfers", {"transfer_id": "t", "from": "south", "to": "north", "lines": [LINE]}),
