@@ -19,6 +19,7 @@ from app.hotstore.library import FAMILY, Library
 from app.hotstore.records import Record, arguments, fingerprint, sha1, weight
 from app.hotstore.rights import lacking
 from app.hotstore.scan import glob
+from app.hotstore.wire import one_connection
 
 CHUNK = 500
 """Records in one call: a function that sets them holds Redis for less than ten milliseconds."""
@@ -125,7 +126,7 @@ class Gate:
         Processes of several versions so work side by side, whichever of them opened the gate. All calls go over one
         connection, so they reach one server process.
         """
-        async with self._client.client() as one:
+        async with one_connection(self._client) as one:
             libraries = await one.function_list(library=f"{FAMILY}*")
             suffixes = [f"_{_name_of(library).removeprefix(FAMILY)}" for library in libraries]
             epochs = {suffix: await self._epoch_through(suffix, one) for suffix in suffixes}

@@ -6,7 +6,8 @@ with the same id.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import Redis
@@ -36,6 +37,19 @@ def connect(url: str, *, connections_max: int = 64) -> Redis:
     Raises `ConfigurationError` if the URL cannot be read.
     """
     return read_redis(url).client(connections_max=connections_max)
+
+
+@asynccontextmanager
+async def one_connection(client: Redis) -> AsyncIterator[Redis]:
+    """Give a client whose commands all go over one connection; it goes back to the pool whatever happens.
+
+    redis-py's own `async with client.client()` keeps it where the wait for it is cancelled.
+    """
+    one = client.client()
+    try:
+        yield await one.initialize()
+    finally:
+        await asyncio.shield(one.aclose())
 
 
 class FunctionCaller:

@@ -18,6 +18,7 @@ from app.hotstore.clock import HotClock
 from app.hotstore.durability import Server
 from app.hotstore.keys import Keys
 from app.hotstore.rights import lacking
+from app.hotstore.wire import one_connection
 from app.recovery.aof_rights import LOOKS_UP_RIGHTS, Replay, replay_of
 from app.turns import within
 
@@ -101,7 +102,7 @@ async def read_promises(client: Redis, keys: Keys) -> Promises:
 
     All of it over one connection: it is about one server. Where CONFIG is denied, what the worker states counts.
     """
-    async with client.client() as one:
+    async with one_connection(client) as one:
         info: Mapping[str, Any] = await one.info("server", "replication", "persistence", "memory")
         now_ms = await HotClock(one, keys).server_seconds() * 1000
         epoch, said = await one.hmget(keys.meta, ["epoch", "worker"])

@@ -2,10 +2,13 @@
 
 import json
 
+import pytest
+
 from tests.acceptance.service import Service
 from tests.servers import until
 
 
+@pytest.mark.tier
 def test_explain_tells_where_every_unit_is(service: Service) -> None:
     service.open_stock(("explained", "north", 20))
     assert service.lock("explained-1", ("explained", 3)).status_code == 201

@@ -171,6 +171,7 @@ def check_flat(service: Service, place: Path, *, few: int, many: int) -> None:
     assert many_bytes - few_bytes < GROWTH_BYTES_MAX
 
 
+@pytest.mark.tier
 def test_memory_stays_flat(service: Service, place: Path) -> None:
     check_flat(service, place, few=1_000, many=20_000)
 

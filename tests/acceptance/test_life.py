@@ -30,6 +30,7 @@ def refused(service: Service) -> str:
     return said
 
 
+@pytest.mark.tier
 def test_stopped_and_started_again(up: Callable[..., Service]) -> None:
     first = up().ready()
     first.open_stock(("kept", "north", 9, 2), ("kept", "south", 1))
@@ -176,6 +177,7 @@ def ledger_url(postgres_server: EmbeddedPostgres, database_url: str) -> str:
     return database_url
 
 
+@pytest.mark.tier
 @pytest.mark.parametrize("redis_server_of", REFUSED_SERVERS, ids=lambda server: server.__name__)
 def test_a_redis_that_will_not_do(
     redis_server_of: Callable[[], Iterator[str]], up: Callable[..., Service], ledger_url: str

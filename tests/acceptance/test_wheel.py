@@ -46,6 +46,7 @@ def test_it_carries_every_function_and_statement(wheel: Path) -> None:
     assert not [name for name in names if name.startswith(("tests", "docs", "lua", "sql"))]
 
 
+@pytest.mark.tier
 def test_it_runs_outside_the_checkout(wheel: Path, up: Callable[..., Service], place: Path) -> None:
     venv = place / "venv"
     run(sys.executable, "-m", "venv", "--without-pip", venv, cwd=place)

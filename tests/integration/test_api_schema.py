@@ -104,7 +104,9 @@ def url(valkey_url: str, postgres_server: EmbeddedPostgres, migrated: str) -> It
 
 @pytest.mark.timeout(180)  # it asks every route, on a machine that may be busy
 @pytest.mark.parametrize(
-    "mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=lambda mode: mode.value
+    "mode",
+    [GenerationMode.POSITIVE, pytest.param(GenerationMode.NEGATIVE, marks=pytest.mark.tier)],
+    ids=lambda mode: mode.value,
 )
 def test_the_page_holds(url: str, mode: GenerationMode) -> None:
     """Driven by hand: schemathesis' own pytest plugin lags behind pytest."""

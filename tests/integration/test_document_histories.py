@@ -27,7 +27,8 @@ from app.settings import Settings
 from tests.integration.test_documents import AT, forgotten, rebuilt
 from tests.integration.working import differences, drain
 
-HISTORIES = int(os.environ.get("SELLABLE_PROOF_EXAMPLES", "0")) or 4
+HISTORIES_HERE = 1
+HISTORIES = int(os.environ.get("SELLABLE_PROOF_EXAMPLES", "0")) or 8
 STOCKED = 100
 KINDS = ("receipt", "shipment", "adjustment", "return")
 Report = Callable[[], Awaitable[object]]
@@ -152,7 +153,8 @@ async def settled(stores: Stores, history: History) -> None:
         assert await history.say(source, event) is wanted, (history.name, source, event)
 
 
-async def test_random_histories_of_documents(stores: Stores) -> None:
-    for number in range(HISTORIES):
+@pytest.mark.parametrize("histories", [HISTORIES_HERE, pytest.param(HISTORIES, marks=pytest.mark.tier)])
+async def test_random_histories_of_documents(stores: Stores, histories: int) -> None:
+    for number in range(histories):
         await live(stores, f"{os.environ.get('SELLABLE_PROOF_SEED', 'any')}-{number}")
     assert await differences(stores) == []

@@ -331,6 +331,7 @@ async def test_the_ring_is_bounded() -> None:
     assert len(ring) == 1
 
 
+@pytest.mark.tier
 async def test_both_ways_into_an_api_process_fill_its_ring(stores: Stores) -> None:
     await stores.hot.opening([OpeningRow("A", "north", 10)])
     await drain(stores)

@@ -4,6 +4,8 @@ import resource
 import time
 from pathlib import Path
 
+import pytest
+
 from tests import servers
 from tests.hot import Reply, Wire, ask, served
 from tests.integration.test_hot_wire import HOT, MISSING, lock, lock_id, silent
@@ -15,6 +17,7 @@ def memory_bytes() -> int:
     return int(statm.read_text().split()[1]) * resource.getpagesize() if statm.exists() else 0
 
 
+@pytest.mark.tier
 def test_redis_says_nothing_for_five_seconds() -> None:
     with (
         servers.valkey() as server,

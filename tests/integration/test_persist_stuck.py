@@ -64,6 +64,7 @@ async def position(stores: Stores) -> tuple[int, int]:
 # Postgres
 
 
+@pytest.mark.tier
 @pytest.mark.parametrize("how", ["at the deadline", "by the server"])
 async def test_a_copy_whose_connection_ends(
     stores: Stores, monkeypatch: pytest.MonkeyPatch, how: str

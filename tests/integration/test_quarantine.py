@@ -400,6 +400,7 @@ async def by_command(stores: Stores, **more: Any) -> int:
         return await quarantine(action="drop", data_dir=Path("nowhere"), open_stores=opened, **more)
 
 
+@pytest.mark.tier
 async def test_an_unreadable_event_was_the_last_of_its_sku(stores: Stores) -> None:
     """Nothing of the SKU is parked: `verify` tells of it, and it can be dropped all the same."""
     await stores.hot.opening([OpeningRow(sku, "north", 10) for sku in "AB"])

@@ -485,6 +485,7 @@ async def test_an_append_only_file_that_lost_its_tail_is_behind(
     assert await differences(stores) == []
 
 
+@pytest.mark.tier
 async def test_a_promoted_replica_that_missed_the_tail_there_and_back(
     stores: Stores, redis_server: EmbeddedValkey
 ) -> None:

@@ -400,6 +400,7 @@ def test_servers_of_others_are_used(up: Callable[..., Up], place: Path) -> None:
     assert not (place / "demo").exists()
 
 
+@pytest.mark.tier
 @pytest.mark.parametrize("file", ["appendonly.aof.manifest", "appendonly.aof.1.incr.aof"])
 def test_a_broken_append_only_file_is_kept_aside(up: Callable[..., Up], file: str) -> None:
     one = up(env=NO_POSTGRES).ready()

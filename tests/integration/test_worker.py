@@ -259,6 +259,7 @@ PLANTED = [
 ]
 
 
+@pytest.mark.tier
 @pytest.mark.parametrize(("name", "plant", "named"), PLANTED, ids=[row[0] for row in PLANTED])
 async def test_verify_finds_what_is_planted(stores: Stores, name: str, plant: str, named: str) -> None:
     await some_traffic(stores)

@@ -43,6 +43,7 @@ def test_a_text_that_is_gone_is_an_error() -> None:
         mutated(Mutant("m", "lock.lua", "no such text", ""), "other text")
 
 
+@pytest.mark.tier
 @pytest.mark.parametrize("name", SAMPLE)
 def test_a_mutant_is_noticed(wire: Wire, name: str) -> None:
     mutant = next(mutant for mutant in MUTANTS if mutant.name == name)

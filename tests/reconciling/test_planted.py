@@ -55,6 +55,7 @@ async def show(house: House, skus: int, *, runs: int) -> None:
         )
 
 
+@pytest.mark.tier
 async def test_a_small_warehouse(house: House) -> None:
     await show(house, 3_000, runs=1)
 

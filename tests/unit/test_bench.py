@@ -254,6 +254,7 @@ def test_two_cores_carry_three_parties(monkeypatch):
     assert (apart.http, apart.databases, apart.load) == ((4,), (6,), (4,))
 
 
+@pytest.mark.tier
 def test_a_run_writes_its_figures(tmp_path):
     asked = ["--quick", "--only", "a", "--seconds", "0.2", "--dir", str(tmp_path), "--plots", str(tmp_path)]
     out = tmp_path / "bench.json"

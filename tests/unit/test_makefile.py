@@ -99,6 +99,7 @@ def test_an_environment_whose_python_is_gone_is_made_and_filled_again(checkout: 
     assert '"app/__main__.py", "up"' in said
 
 
+@pytest.mark.tier
 def test_what_is_installed_is_locked_unless_asked(checkout: Path) -> None:
     """The stand-in for Python tells what pip was asked for."""
     for target, lock, extra in (("up", "up", "embedded"), ("audit", "dev", "dev")):
