@@ -32,6 +32,7 @@ def test_explain_tells_where_every_unit_is(service: Service) -> None:
     assert then.stdout.splitlines()[1].split() == ["20", "north", "available"]
 
 
+@pytest.mark.tier
 def test_what_explain_refuses(service: Service) -> None:
     until(service.persisted)
     for arguments, code, sentence in (

@@ -191,6 +191,7 @@ def test_a_redis_that_will_not_do(
     assert done.stderr.startswith(f"sellable: {sentence}")
 
 
+@pytest.mark.tier
 def test_a_ledger_that_cannot_be_reached(up: Callable[..., Service], redis_server: EmbeddedValkey) -> None:
     urls = {"SELLABLE_REDIS_URL": redis_server.url, "SELLABLE_DATABASE_URL": NO_LEDGER}
     assert "sellable: Postgres cannot be reached: " in refused(up(env=urls))

@@ -86,6 +86,7 @@ def test_each_planted_difference_is_named(service: Service) -> None:
     service.verify()
 
 
+@pytest.mark.tier
 def test_what_cannot_be_compared_is_told_apart(service: Service) -> None:
     urls = {
         "SELLABLE_REDIS_URL": "redis://127.0.0.1:1/0",

@@ -40,6 +40,7 @@ async def run(data_dir: Path, *, locks: int, kill_worker: bool) -> int:
     service = json.loads((data_dir / "run.json").read_text())
     prefix = f"expiry-{time.time_ns()}"
     async with open_stores(service["redis"], service["database"]) as stores:
+        await stores.warehouses.add(["main"])
         await stores.hot.opening([OpeningRow(SKU, "main", locks * 10)])
         await _create(service["api"], prefix, locks)
         returned = await _kill_worker(data_dir) if kill_worker else None

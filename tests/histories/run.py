@@ -39,6 +39,7 @@ async def record(data_dir: Path, *, commands: int, clients: int, seed: int) -> R
     service = json.loads((data_dir / "run.json").read_text())
     where = urlsplit(service["api"])
     async with open_stores(service["redis"], service["database"]) as stores:
+        await stores.warehouses.add({row.warehouse for row in OPENING})
         await stores.hot.opening(OPENING)
         began = time.monotonic()
         history = await run_traffic(

@@ -337,6 +337,7 @@ async def test_which_refusals_are_waited_for(stores: Stores, state: str, away: b
     assert isinstance(caught.value, UnavailableError) is away
 
 
+@pytest.mark.tier
 async def test_a_batch_that_takes_too_long_is_tried_in_smaller_ones(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:

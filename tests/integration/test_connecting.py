@@ -147,6 +147,7 @@ WAYS: dict[str, Callable[[Both], AbstractAsyncContextManager[Urls]]] = {
 }
 
 
+@pytest.mark.tier
 @pytest.mark.parametrize("way", WAYS)
 async def test_every_level_is_reached(
     way: str, both: Both, stores: Stores, replica: EmbeddedValkey, tmp_path: Path,

@@ -164,6 +164,7 @@ def test_many_in_one_segment(apis: list[Api], count: int) -> None:
     assert len(both(apis, [COLD] * count + [BYE], whole)) == count + 1
 
 
+@pytest.mark.tier
 def test_hot_and_cold_mixed_come_in_order(apis: list[Api]) -> None:
     for mix in itertools.permutations([HOT, COLD, HEAD, MISSING, MANY], 4):
         answers = both(apis, [*mix, BYE], whole)
@@ -451,6 +452,7 @@ def test_clients_that_leave_at_any_moment(api: Api, server: EmbeddedValkey) -> N
     assert ask(api.port, HOT).status == 200
 
 
+@pytest.mark.tier
 def test_a_client_that_does_not_read(loop: Loop, api: Api) -> None:
     """What it is owed stays bounded, and comes when it reads again. (uvicorn's own reads on and on.)"""
     with Wire(api.port) as client:

@@ -222,6 +222,7 @@ async def test_a_call_that_is_no_call(house: House) -> None:
     problem(await post(b" " * (16 * 1_048_576 + 1)), 413, "payload_too_large")
 
 
+@pytest.mark.tier
 async def test_ten_thousand_events_in_one_call(house: House) -> None:
     lines = [json.dumps(event(f"e{i}", sku=f"S{i % 50}", quantity=1)) for i in range(9_998)]
     body = "\n".join([*lines[:5_000], "{nonsense", *lines[5_000:], lines[0], ""])

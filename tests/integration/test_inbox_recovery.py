@@ -100,6 +100,7 @@ async def test_a_lost_suffix_with_events_of_the_inbox_is_replayed(stores: Stores
         await repeats_and_goes_on(house, counts)
 
 
+@pytest.mark.tier
 async def test_a_truncated_file_with_events_of_the_inbox_is_replayed(
     stores: Stores, redis_server: EmbeddedValkey
 ) -> None:

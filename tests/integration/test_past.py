@@ -305,6 +305,7 @@ def prove(url: str, monkeypatch: pytest.MonkeyPatch, examples: int) -> None:
     assert balances > examples
 
 
+@pytest.mark.tier
 def test_as_of_is_the_moves_replayed(emptied_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     prove(emptied_database_url, monkeypatch, 20)
 

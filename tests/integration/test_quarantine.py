@@ -181,6 +181,7 @@ async def test_a_document_that_is_refused_waits_and_its_moves_do_not(stores: Sto
     ]
 
 
+@pytest.mark.tier
 async def test_poison_in_each_batch_does_not_slow_the_others_down_more_and_more(stores: Stores) -> None:
     """One in each batch of 50: whatever came before, no more is parked than is about its SKU."""
     stores = stores_with(stores, batch_events_max=50)
@@ -308,6 +309,7 @@ async def test_a_newer_format_is_left_to_a_newer_worker(stores: Stores) -> None:
     assert await fetch(stores, leased) == [(before.n,)]
 
 
+@pytest.mark.tier
 async def test_a_worker_goes_on_past_poison_under_load(stores: Stores) -> None:
     await stores.hot.opening([OpeningRow(f"S{i}", "north", 1_000) for i in range(10)])
     async with working(stores):
@@ -350,6 +352,7 @@ UNREADABLE: dict[str, bytes] = {
 }
 
 
+@pytest.mark.tier
 @pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
 async def test_an_event_that_cannot_be_read_is_kept_and_the_rest_goes_on(
     stores: Stores, body: bytes, capsys: pytest.CaptureFixture[str]

@@ -88,6 +88,7 @@ POSTGRES = {
 }
 
 
+@pytest.mark.tier
 @pytest.mark.parametrize(
     "sentences",
     [

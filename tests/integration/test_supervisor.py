@@ -292,6 +292,7 @@ def test_a_killed_supervisor_leaves_nothing_and_the_next_start_continues(up: Cal
         assert connection.get("kept") == b"1"
 
 
+@pytest.mark.tier
 def test_a_hurried_stop_leaves_nothing(up: Callable[..., Up]) -> None:
     one = up(env=NO_POSTGRES).ready()
     pids = one.pids()
@@ -306,6 +307,7 @@ def test_a_hurried_stop_leaves_nothing(up: Callable[..., Up]) -> None:
     assert all(gone(pid) for pid in pids if pid)
 
 
+@pytest.mark.tier
 @pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGHUP])
 def test_other_signals_stop_it_cleanly_too(up: Callable[..., Up], number: signal.Signals) -> None:
     one = up(env=NO_POSTGRES).ready()
@@ -339,6 +341,7 @@ def test_ctrl_c_in_the_first_moments_is_quiet(up: Callable[..., Up]) -> None:
     assert not (one.data / "postgres" / "data").exists()
 
 
+@pytest.mark.tier
 def test_a_full_disk_ends_nothing(up: Callable[..., Up]) -> None:
     """What runs after a restart is written down as soon as it can be."""
     one = up(env=NO_POSTGRES).ready()
@@ -390,6 +393,7 @@ def test_a_part_that_fails_stops_everything(up: Callable[..., Up], command: str)
     assert all(gone(pid) for pid, _, _ in leftovers)
 
 
+@pytest.mark.tier
 def test_servers_of_others_are_used(up: Callable[..., Up], place: Path) -> None:
     with servers.valkey() as other:
         one = up(env={"SELLABLE_REDIS_URL": other.url, **NO_POSTGRES}).ready()

@@ -275,6 +275,7 @@ async def test_verify_finds_what_is_planted(stores: Stores, name: str, plant: st
     assert any(named in line for line in found), (name, found)
 
 
+@pytest.mark.tier
 async def test_verify_raises_no_false_alarm_under_traffic(stores: Stores) -> None:
     async with working(stores), busy(stores, clients=4):
         found = [await differences(stores) for _ in range(5)]
