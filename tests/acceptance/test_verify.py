@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
+import pytest
+
 from tests.acceptance.service import Service, sellable
 from tests.servers import until
 
