@@ -558,15 +558,22 @@ class Fact:
 
     @property
     def family(self) -> str:
-        """The documents that the one it reports is compared with; '' if it reports none."""
+        """The documents that the one it reports is compared with; '' if there are none.
+
+        A receipt without an order is its reporter's own: its lines add up by themselves, unless they are known by more
+        than their event_id.
+        """
         match self.type:
             case "shipped":
                 return Deduct(self.document_id).family if self.document_id else ""
             case "transfer_shipped" | "transfer_received":
                 kind = TransferShip.kind if self.type == "transfer_shipped" else TransferReceive.kind
                 return f"{kind}:{self.document_id}" if self.document_id else ""
-            case "received" if self.told_id:
-                return f"receipt:{self.document_id or '{' + self.word_of}{{{self.told_id}"
+            case "received" if self.told_id and self.document_id:
+                return f"receipt:{self.document_id}{{{self.told_id}"
+            case "received":
+                is_kept = self.told_id and (self.line_id or self.totals)
+                return f"receipt:{{{self.word_of}{{{self.told_id}" if is_kept else ""
         return self.document_op
 
     @property

@@ -122,8 +122,8 @@ KEPT = {
 
 async def test_what_has_to_be_kept_is_refused(house: House, postgres_server: EmbeddedPostgres) -> None:
     """What would wait cannot be made durable: 503 says so. What was booked beside it is a duplicate afterwards."""
+    beside = [event(f"beside{i}", quantity=1) for i in range(len(KEPT))]  # before the count among those
     kept = [one | {"event_id": f"k{i}", "occurred_at": ago()} for i, one in enumerate(KEPT.values())]
-    beside = [event(f"beside{i}", quantity=1) for i in range(len(kept))]
     with away(postgres_server):
         for one, good in zip(kept, beside, strict=True):
             await refused(house, good, one)
