@@ -107,6 +107,7 @@ def run(service: Service, opening: list[Opening], rows: list[Row], stock: Path, 
     assert "no difference" in service.verify()
 
 
+@pytest.mark.tier
 def test_a_small_shop(service: Service, place: Path) -> None:
     opening, rows = generate("small-", orders=200, seed=1)
     stock, orders = write(place / "stock.csv", Opening, opening), write(place / "orders.csv", Row, rows)

@@ -122,7 +122,7 @@ def test_the_page_holds(url: str, mode: GenerationMode) -> None:
 
 def _ask(operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode) -> None:
     @settings(
-        max_examples=8,
+        max_examples=4,
         deadline=None,
         derandomize=True,
         database=None,

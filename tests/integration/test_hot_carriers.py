@@ -418,7 +418,7 @@ def written(draw: Any) -> bytes:
 
 
 @given(body=written(), step=st.sampled_from(["", "confirm", "unlock", "deduct"]))
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_body(apis: list[Api], body: bytes, step: str) -> None:
     same(apis, post("/v1/locks", body))
     if step:

@@ -127,6 +127,7 @@ async def is_lost(stores: Stores) -> None:
     assert await stores.recovery().ensure_open() is Finding.EMPTY
 
 
+@pytest.mark.tier
 @pytest.mark.parametrize("then", [stays, is_lost])
 async def test_events_of_the_inbox_are_carried_over(
     stores: Stores, then: Callable[[Stores], Awaitable[None]]

@@ -494,6 +494,7 @@ async def test_a_sku_that_was_made_anew_stops_no_other(stores: Stores) -> None:
     assert await differences(stores) == []
 
 
+@pytest.mark.tier
 async def test_a_sku_that_was_made_anew_comes_back_as_it_is_sold(stores: Stores) -> None:
     """A rebuild in between keeps what waits, and the drop goes on from there."""
     await make_anew(stores)
@@ -602,6 +603,7 @@ async def lose_the_tail(stores: Stores) -> None:
     await put_back_memory(stores, stores.client.copied)  # type: ignore[attr-defined]
 
 
+@pytest.mark.tier
 @pytest.mark.parametrize("lose", [lose_all, lose_the_tail])
 async def test_locks_and_transfers_that_wait_come_back_as_they_were(
     stores: Stores, lose: Callable[[Stores], Awaitable[None]]

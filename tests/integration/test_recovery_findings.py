@@ -280,6 +280,7 @@ async def test_carry_over_books_what_the_hot_store_holds(
     assert await differences(stores) == []
 
 
+@pytest.mark.tier
 async def test_a_branch_that_began_before_what_was_trimmed_is_a_fork(stores: Stores) -> None:
     """Postgres came from an older copy, and another memory went on from it; then the first home comes back.
 

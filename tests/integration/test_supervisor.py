@@ -249,6 +249,7 @@ async def test_a_killed_member_is_started_again(running: Up, role: str) -> None:
     }
 
 
+@pytest.mark.tier
 def test_a_second_one_on_the_same_directory_is_refused(running: Up) -> None:
     second = Up(running.data.parent)
     said = second.output()
@@ -374,6 +375,7 @@ def test_a_busy_port_is_refused(up: Callable[..., Up]) -> None:
     )
 
 
+@pytest.mark.tier
 def test_a_directory_that_cannot_be_written_is_refused(up: Callable[..., Up], place: Path) -> None:
     (place / "data").touch()
     one = up()
@@ -464,6 +466,7 @@ def test_a_redis_server_will_do(place: Path) -> None:
     server.stop()
 
 
+@pytest.mark.tier
 async def test_postgres_in_a_deep_directory_survives_a_kill(place: Path) -> None:
     server = EmbeddedPostgres(place / ("a long name, " * 8) / "postgres")
     server.start()

@@ -97,7 +97,7 @@ GET = b"GET /v1/availability/A HTTP/1.1\r\nHost: shop\r\n\r\n"
 POST = b"POST /v1/locks HTTP/1.1\r\nHost: shop\r\nContent-Length: 3\r\n\r\nabc"
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(st.lists(some_bytes(), max_size=12), some_bytes())
 @example([GET], GET.replace(b"1.1", b"1.0"))
 @example([GET], b"GET / HTTP/1.1\r\nHost: shop")
