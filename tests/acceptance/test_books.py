@@ -44,6 +44,7 @@ def test_what_explain_refuses(service: Service) -> None:
         assert (done.returncode, sentence in said) == (code, True), done.stderr
 
 
+@pytest.mark.tier
 def test_the_ledger_is_whole(service: Service) -> None:
     service.open_stock(("checked", "north", 20))
     until(service.persisted)

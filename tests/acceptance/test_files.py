@@ -90,6 +90,7 @@ def test_a_rerun_of_an_import_changes_nothing(service: Service, place: Path) -> 
         assert (done.returncode, done.stdout) == (0, f"imported 2 rows ({changed} changed), 0 bad lines\n")
 
 
+@pytest.mark.tier
 def test_a_rerun_does_not_sell_again_what_was_shipped(service: Service, place: Path) -> None:
     (place / "stock.csv").write_text("sku,warehouse,quantity\ncsv-gone,north,10\ncsv-here,north,3\n")
     (place / "orders.csv").write_text(

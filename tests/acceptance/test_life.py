@@ -214,6 +214,7 @@ def test_a_ledger_that_cannot_be_reached(up: Callable[..., Service], redis_serve
         ("DATABASE", "postgresql://h/x?sslmod=require", "SELLABLE_DATABASE_URL has a parameter 'sslmod'"),
     ],
 )
+@pytest.mark.tier
 def test_urls_that_cannot_be_read(variable: str, url: str, sentence: str) -> None:
     urls = {
         "SELLABLE_REDIS_URL": NOWHERE,

@@ -148,6 +148,7 @@ def test_requests_cut_at_every_byte(apis: list[Api]) -> None:
     assert [one[0] for one in both(apis, [lock(name), lock(name), BYE], bytewise)] == [201, 200, 200]
 
 
+@pytest.mark.tier
 def test_a_request_in_two_pieces_wherever_it_is_cut(apis: list[Api]) -> None:
     name = lock_id()
     data = HOT + lock(name) + BYE
@@ -489,6 +490,7 @@ def test_a_client_that_does_not_read_and_leaves(api: Api) -> None:
     servers.until(lambda: not api.server.server_state.tasks)
 
 
+@pytest.mark.tier
 def test_requests_that_wait_are_bounded(loop: Loop, api: Api, server: EmbeddedValkey) -> None:
     """Behind a lock that waits, no more is read than was under way."""
     with Wire(api.port) as client:

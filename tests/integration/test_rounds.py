@@ -83,6 +83,7 @@ class TestLive:
     def test_settings(self) -> Settings:
         return Settings(trim_margin_seconds=0, check_slice_seconds=0.005)
 
+    @pytest.mark.tier
     async def test_traffic_raises_no_false_alarm(self, stores: Stores) -> None:
         rounds = 0
         async with working(stores), busy(stores, clients=3, pause_seconds=0.005):

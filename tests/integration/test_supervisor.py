@@ -363,6 +363,7 @@ def members(one: Up) -> list[int]:
     return [pid for pid, _, _ in json.loads((one.data / "members.json").read_text()) if not gone(pid)]
 
 
+@pytest.mark.tier
 def test_a_busy_port_is_refused(up: Callable[..., Up]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -386,6 +387,7 @@ def test_a_directory_that_cannot_be_written_is_refused(up: Callable[..., Up], pl
 
 
 @pytest.mark.parametrize("command", ["migrate", "serve"])
+@pytest.mark.tier
 def test_a_part_that_fails_stops_everything(up: Callable[..., Up], command: str) -> None:
     one = up(env=NO_POSTGRES, failing=command)
     said = one.output()
