@@ -1,5 +1,6 @@
 """Rules of transfers and counts that show only where several reports of one thing meet."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -110,3 +111,30 @@ async def test_an_order_that_leaves_too_much_to_choose_says_what_to_do(house: Ho
         assert (answer.status_code, answer.json()["code"]) == (422, "too_many_choices"), answer.text
         assert "warehouse" in answer.json()["detail"]
     assert (await house.counts("A"))["on_hand"] == 10
+
+
+async def test_voiding_a_shipment_against_a_return_of_it(house: House) -> None:
+    """Goods that came back had left, and what never left cannot come back: one of the two is refused."""
+    for number in range(6):
+        lock_id = f"void-{number}"
+        locked = {"lock_id": lock_id, "lines": [{"sku": "A", "quantity": 1, "warehouse": "north"}]}
+        assert (await house.http.post("/v1/locks", json=locked)).status_code == 201
+        shipped = await house.http.post(f"/v1/locks/{lock_id}/deduct", json={"shipment_id": "s"})
+        assert shipped.status_code == 200
+        await house.caught_up()
+        before = await house.counts("A")
+        line = {"sku": "A", "quantity": 1, "condition": "sellable"}
+        back = {"return_id": f"back-{number}", "warehouse": "north", "lock_id": lock_id, "lines": [line]}
+        void = house.http.post(f"/v1/locks/{lock_id}/deduct/s/void", json={})
+        give_back = house.http.post("/v1/returns", json=back)
+        if number % 2:
+            voided, returned = await asyncio.gather(void, give_back)
+        else:
+            returned, voided = await asyncio.gather(give_back, void)
+        statuses = (voided.status_code, returned.status_code)
+        assert statuses in {(200, 409), (409, 201)}, (voided.text, returned.text)
+        assert (await house.counts("A"))["on_hand"] == before["on_hand"] + 1
+        if voided.status_code == 200:
+            assert (await house.http.post(f"/v1/locks/{lock_id}/unlock", json={})).status_code == 200
+    assert (await house.counts("A"))["locked"] == 0
+    assert await house.differences() == []
