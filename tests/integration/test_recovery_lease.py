@@ -13,7 +13,7 @@ from app.recovery import recovery as module
 from app.recovery.findings import Finding
 from tests import servers
 
-SHORT_SECONDS = 0.3
+SHORT_SECONDS = 1.5
 
 
 async def test_a_long_recovery_keeps_its_lease(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,6 +26,7 @@ async def test_a_long_recovery_keeps_its_lease(stores: Stores, monkeypatch: pyte
         end = time.monotonic() + 4 * SHORT_SECONDS
         while time.monotonic() < end:
             refusals.append(await others.take_lease("another", seconds=SHORT_SECONDS))
+            await asyncio.sleep(0.02)  # on a busy machine the extension has to get its turn
         return Finding.DIFFERENT
 
     monkeypatch.setattr(recovery, "_recover", long)
