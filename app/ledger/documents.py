@@ -21,6 +21,10 @@ async def store_documents(pg: Any, shard: int, documents: Mapping[tuple[str, str
 
 async def note_mismatches(pg: Any, shard: int, families: set[str], at: datetime) -> None:
     """Look at families of documents again."""
+    if not await pg.fetch(sql("contested_documents"), list(families)):
+        return
+    # Read again with the cases held: else one that a person decides on just now would be opened anew.
+    await pg.execute(sql("lock_mismatches"), list(families))
     found = await pg.fetch(sql("contested_documents"), list(families))
     by_family: dict[str, dict[str, Any]] = {}
     for row in found:
