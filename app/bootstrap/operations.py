@@ -89,7 +89,8 @@ def operations_of(stores: Connections) -> Operations:
 def codes_of(stores: Connections, durabilities: Durabilities) -> Codes:
     """What knows which codes name a warehouse or a SKU."""
     known_skus = Skus(stores.hot, SkuRows(stores.engine), durabilities)
-    return Codes(stores.warehouses, known_skus, stores.hot, Ledger(stores.engine))
+    plans = PurchaseOrderRows(stores.engine)
+    return Codes(stores.warehouses, known_skus, stores.hot, Ledger(stores.engine), plans)
 
 
 def inbox_of(stores: Connections, durabilities: Durabilities) -> Inbox:

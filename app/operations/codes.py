@@ -8,9 +8,11 @@ from typing import NamedTuple
 from app.domain.codes import UnknownCode
 from app.domain.commands import Lock, Transfer
 from app.domain.outcomes import Outcome
+from app.domain.purchase_orders import Plan
 from app.errors import UnavailableError
 from app.hotstore.store import HotStore
 from app.ledger.ledger import Ledger
+from app.ledger.purchase_orders import PurchaseOrderRows
 from app.operations.skus import Skus
 from app.operations.warehouses import Warehouses
 
@@ -34,6 +36,7 @@ class Codes:
     known_skus: Skus
     hot: HotStore
     ledger: Ledger
+    plans: PurchaseOrderRows
 
     async def bad_in(
         self, warehouses: Iterable[Named], receivers: Iterable[Named] = (), skus: Iterable[Named] = ()
@@ -59,5 +62,7 @@ class Codes:
                 return (await self.hot.read_transfer(transfer_id)).outcome is Outcome.READ
         op = getattr(command, "op", "")
         with contextlib.suppress(UnavailableError):
+            if isinstance(command, Plan):
+                return await self.plans.find(command.purchase_order_id) is not None
             return bool(op) and op in await self.ledger.find_ops([op])
         return False

@@ -182,7 +182,7 @@ def operations_on(
     once, past = Once(ledger), PastDocuments(hot, ledger, settings.horizon_seconds)
     stock_takes = StockTakes(hot, once, CountRows(engine), levels)
     listed = Warehouses(WarehouseRows(engine), takes_any=settings.new_warehouses == "any")
-    codes = Codes(listed, Skus(hot, SkuRows(engine), levels), hot, ledger)
+    codes = Codes(listed, Skus(hot, SkuRows(engine), levels), hot, ledger, PurchaseOrderRows(engine))
     return Operations(
         locks=Locks(hot, ledger, levels, past),
         lock_list=LockList(hot, LockRows(engine), levels),

@@ -51,8 +51,7 @@ reading = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[D
 async def create_purchase_order(body: PurchaseOrderBody, ops: Ops, who: Who) -> Response:
     """Note what was ordered from a supplier. A plan: no stock moves before a receipt."""
     plan = body.plan()
-    if await ops.purchase_orders.get(plan.purchase_order_id) is None:
-        await check_codes(ops.codes, plan)
+    await check_codes(ops.codes, plan)
     created = await ops.purchase_orders.create(plan, who=who)
     if created.order is None:
         return problems.purchase_order_id_reused().response()
