@@ -80,7 +80,8 @@ class Openings:
     async def book_unmoved(self, rows: Sequence[OpeningRow], *, who: str = "") -> Set:
         """Set at most 500 rows, but for those that have moved since their opening."""
         changed, refused = 0, list[Change]()
-        waiting = [replace(row, expected="new") for row in rows]
+        # Built by hand: `replace` takes longer than all else that is done with a row here.
+        waiting = [OpeningRow(row.sku, row.warehouse, row.on_hand, row.buffer, "new") for row in rows]
         for _ in range(TRIES_MAX):
             done, left_out = await self._book(waiting, who)
             changed += done
