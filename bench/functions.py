@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 import hiredis
 
 from app.domain.commands import Line as LockLine
-from app.domain.commands import Lock, OpeningRow
+from app.domain.commands import Lock, Opening, OpeningRow
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.store import HotStore
@@ -43,12 +43,12 @@ class Functions:
     def lock(self, skus: Sequence[str]) -> tuple[bytes, bytes]:
         """A lock of one unit of each SKU, before and after its id."""
         lines = tuple(LockLine(sku, 1) for sku in skus)
-        call = _recorded(self._hot.lock(Lock(ID_MARK, lines, ttl_ms=LOCK_TTL_MS)))
+        call = _recorded(self._hot.execute(Lock(ID_MARK, lines, ttl_ms=LOCK_TTL_MS)))
         return split_at_id(hiredis.pack_command(call))
 
     def opening(self, rows: Sequence[OpeningRow]) -> Call:
         """Stock for some SKUs, absolutely."""
-        return _recorded(self._hot.opening(rows))
+        return _recorded(self._hot.execute(Opening(rows)))
 
 
 def words_of(request: tuple[bytes, bytes], lock_id: str) -> list[bytes]:

@@ -31,6 +31,7 @@ from app.domain.commands import (
     Fact,
     Line,
     Lock,
+    Opening,
     OpeningRow,
     Receive,
     Reopen,
@@ -111,11 +112,11 @@ class Shop:
         """Put stock of each SKU into each warehouse, as an import does."""
         rows = [OpeningRow(sku, warehouse, on_hand, buffer) for sku in skus for warehouse in warehouses]
         for first in range(0, len(rows), ROWS_PER_CALL):
-            run(self.hot.opening(tuple(rows[first : first + ROWS_PER_CALL])))
+            run(self.hot.execute(Opening(tuple(rows[first : first + ROWS_PER_CALL]))))
 
     def lock(self, lines: tuple[Line, ...], *warehouses: str, lock_id: str = "L") -> None:
         """Hold an order."""
-        self.do(self.hot.lock(Lock(lock_id, lines, warehouses)), Outcome.LOCKED)
+        self.do(self.hot.execute(Lock(lock_id, lines, warehouses)), Outcome.LOCKED)
 
 
 def run(step: Coroutine[Any, Any, Any]) -> Any:
@@ -168,18 +169,18 @@ def named_lines(shop: Shop) -> None:
     """2,000 SKUs, each in ten warehouses, from the warehouses that the lines name."""
     shop.stock(SKUS[:LINES_MAX], WAREHOUSES[:10])
     shop.lock(named(4))
-    shop.do(shop.hot.lock(Lock("L", named(4))), Outcome.REPEATED)
-    shop.do(shop.hot.extend(Extend("L", "e", 60_000)), Outcome.EXTENDED)
-    shop.do(shop.hot.unlock(Unlock("L", "u", named(1))), Outcome.UNLOCKED)
-    shop.do(shop.hot.deduct(Deduct("L", "s1", named(1))), Outcome.DEDUCTED)
-    shop.do(shop.hot.deduct(Deduct("L", "s2", named(1), AT_MS)), Outcome.DEDUCTED)
-    shop.do(shop.hot.deduct(Deduct("L", "s2", named(1), AT_MS)), Outcome.REPEATED)
-    shop.do(shop.hot.void(Void("L", "s1", named(1))), Outcome.VOIDED)
-    shop.do(shop.hot.deduct(Deduct("L", "s3")), Outcome.DEDUCTED)
+    shop.do(shop.hot.execute(Lock("L", named(4))), Outcome.REPEATED)
+    shop.do(shop.hot.execute(Extend("L", "e", 60_000)), Outcome.EXTENDED)
+    shop.do(shop.hot.execute(Unlock("L", "u", named(1))), Outcome.UNLOCKED)
+    shop.do(shop.hot.execute(Deduct("L", "s1", named(1))), Outcome.DEDUCTED)
+    shop.do(shop.hot.execute(Deduct("L", "s2", named(1), AT_MS)), Outcome.DEDUCTED)
+    shop.do(shop.hot.execute(Deduct("L", "s2", named(1), AT_MS)), Outcome.REPEATED)
+    shop.do(shop.hot.execute(Void("L", "s1", named(1))), Outcome.VOIDED)
+    shop.do(shop.hot.execute(Deduct("L", "s3")), Outcome.DEDUCTED)
     back = moved(Place.CUSTOMER, Place.AVAILABLE)
-    shop.do(shop.hot.return_goods(Return("R", WAREHOUSES[0], back, lock_id="L")), Outcome.RETURNED)
+    shop.do(shop.hot.execute(Return("R", WAREHOUSES[0], back, lock_id="L")), Outcome.RETURNED)
     lock = Lock("L2", named(1))
-    shop.do(shop.hot.exchange(Exchange("X", WAREHOUSES[0], back, lock, lock_id="L")), Outcome.EXCHANGED)
+    shop.do(shop.hot.execute(Exchange("X", WAREHOUSES[0], back, lock, lock_id="L")), Outcome.EXCHANGED)
     shop.do(shop.hot.read_lock("L"))
 
 
@@ -188,11 +189,11 @@ def all_of_it(shop: Shop) -> None:
     """Steps about everything a lock has: confirmed, shipped and given back as a whole."""
     shop.stock(SKUS[:LINES_MAX], WAREHOUSES[:10])
     shop.lock(named())
-    shop.do(shop.hot.confirm(Confirm("L", "c")), Outcome.CONFIRMED)
-    shop.do(shop.hot.deduct(Deduct("L", "s")), Outcome.DEDUCTED)
-    shop.do(shop.hot.void(Void("L", "s", named())), Outcome.VOIDED)
-    shop.do(shop.hot.unlock(Unlock("L", "u")), Outcome.UNLOCKED)
-    shop.do(shop.hot.reopen(Reopen("L", "r", 60_000)), Outcome.REOPENED)
+    shop.do(shop.hot.execute(Confirm("L", "c")), Outcome.CONFIRMED)
+    shop.do(shop.hot.execute(Deduct("L", "s")), Outcome.DEDUCTED)
+    shop.do(shop.hot.execute(Void("L", "s", named())), Outcome.VOIDED)
+    shop.do(shop.hot.execute(Unlock("L", "u")), Outcome.UNLOCKED)
+    shop.do(shop.hot.execute(Reopen("L", "r", 60_000)), Outcome.REOPENED)
 
 
 @case
@@ -201,10 +202,10 @@ def ended(shop: Shop) -> None:
     shop.stock(SKUS[:LINES_MAX], WAREHOUSES[:10])
     lines = named(at="")
     for lock_id, again in (("L", Outcome.CONFIRMED), ("M", Outcome.REOPENED)):
-        shop.do(shop.hot.lock(Lock(lock_id, lines, ttl_ms=1)), Outcome.LOCKED)
+        shop.do(shop.hot.execute(Lock(lock_id, lines, ttl_ms=1)), Outcome.LOCKED)
         shop.client.hincrby(shop.keys.meta, "at", 10)
-        shop.do(shop.hot.expire(Expire(lock_id)), Outcome.EXPIRED)
-        step = shop.hot.confirm(Confirm("L", "c")) if lock_id == "L" else shop.hot.reopen(Reopen("M", "r"))
+        shop.do(shop.hot.execute(Expire(lock_id)), Outcome.EXPIRED)
+        step = shop.hot.execute(Confirm("L", "c")) if lock_id == "L" else shop.hot.execute(Reopen("M", "r"))
         shop.do(step, again)
 
 
@@ -214,29 +215,29 @@ def replaced(shop: Shop) -> None:
     shop.stock(SKUS, WAREHOUSES[:10])
     shop.lock(named(at=""))
     others = named(skus=SKUS[LINES_MAX:])
-    shop.do(shop.hot.replace(Replace("L", "1", others)), Outcome.REPLACED)
-    shop.do(shop.hot.replace(Replace("L", "2", named(3, skus=SKUS[LINES_MAX:], at=""))), Outcome.REPLACED)
+    shop.do(shop.hot.execute(Replace("L", "1", others)), Outcome.REPLACED)
+    shop.do(shop.hot.execute(Replace("L", "2", named(3, skus=SKUS[LINES_MAX:], at=""))), Outcome.REPLACED)
     half = SKUS[LINES_MAX : LINES_MAX + LINES_MAX // 2]
-    shop.do(shop.hot.deduct(Deduct("L", "s", named(1, skus=half, at=""))), Outcome.DEDUCTED)
-    shop.do(shop.hot.replace(Replace("L", "3", named(2, skus=half))), Outcome.REPLACED)
-    shop.do(shop.hot.replace(Replace("L", "4", named(9, at=""))), Outcome.TOO_MANY_LINES, Outcome.REPLACED)
+    shop.do(shop.hot.execute(Deduct("L", "s", named(1, skus=half, at=""))), Outcome.DEDUCTED)
+    shop.do(shop.hot.execute(Replace("L", "3", named(2, skus=half))), Outcome.REPLACED)
+    shop.do(shop.hot.execute(Replace("L", "4", named(9, at=""))), Outcome.TOO_MANY_LINES, Outcome.REPLACED)
 
 
 @case
 def chosen(shop: Shop) -> None:
     """Lines that name no warehouse: one serves all, several do, none does, and too many could."""
     shop.stock(SKUS[:201], WAREHOUSES[:100], 2)
-    shop.do(shop.hot.lock(Lock("whole", named(1, skus=SKUS[:200], at=""))), Outcome.LOCKED)
+    shop.do(shop.hot.execute(Lock("whole", named(1, skus=SKUS[:200], at=""))), Outcome.LOCKED)
     shop.do(
-        shop.hot.lock(Lock("split", named(9, skus=SKUS[:200], at=""))),
+        shop.hot.execute(Lock("split", named(9, skus=SKUS[:200], at=""))),
         Outcome.LOCKED,
         Outcome.TOO_MANY_CHOICES,
     )
-    shop.do(shop.hot.lock(Lock("short", named(900, skus=SKUS[:200], at=""))), Outcome.INSUFFICIENT_STOCK)
+    shop.do(shop.hot.execute(Lock("short", named(900, skus=SKUS[:200], at=""))), Outcome.INSUFFICIENT_STOCK)
     asked = WAREHOUSES[:100]
     lines = named(3, skus=SKUS[:200], at="")
-    shop.do(shop.hot.lock(Lock("asked", lines, asked)), Outcome.LOCKED, Outcome.TOO_MANY_CHOICES)
-    shop.do(shop.hot.lock(Lock("many", named(2, skus=SKUS[:201], at=""))), Outcome.TOO_MANY_CHOICES)
+    shop.do(shop.hot.execute(Lock("asked", lines, asked)), Outcome.LOCKED, Outcome.TOO_MANY_CHOICES)
+    shop.do(shop.hot.execute(Lock("many", named(2, skus=SKUS[:201], at=""))), Outcome.TOO_MANY_CHOICES)
 
 
 @case
@@ -245,11 +246,13 @@ def chosen_among_ten(shop: Shop) -> None:
     shop.stock(SKUS[:LINES_MAX], WAREHOUSES[:10], 10)
     for number, asked in enumerate(((), WAREHOUSES[:10])):
         lines = named(4, at="")
-        shop.do(shop.hot.lock(Lock(f"whole{number}", lines, asked)), Outcome.LOCKED)
+        shop.do(shop.hot.execute(Lock(f"whole{number}", lines, asked)), Outcome.LOCKED)
         lines = named(12, at="")
-        shop.do(shop.hot.lock(Lock(f"split{number}", lines, asked)), Outcome.LOCKED, Outcome.TOO_MANY_CHOICES)
+        shop.do(
+            shop.hot.execute(Lock(f"split{number}", lines, asked)), Outcome.LOCKED, Outcome.TOO_MANY_CHOICES
+        )
         lines = named(9_000, at="")
-        shop.do(shop.hot.lock(Lock(f"short{number}", lines, asked)), Outcome.INSUFFICIENT_STOCK)
+        shop.do(shop.hot.execute(Lock(f"short{number}", lines, asked)), Outcome.INSUFFICIENT_STOCK)
 
 
 @case
@@ -257,11 +260,11 @@ def in_100_warehouses(shop: Shop) -> None:
     """2,000 SKUs, each in a hundred warehouses; and lines that leave the choice."""
     shop.stock(SKUS[:LINES_MAX], WAREHOUSES[:100])
     shop.lock(named())
-    shop.do(shop.hot.deduct(Deduct("L", "s", named(1))), Outcome.DEDUCTED)
-    shop.do(shop.hot.lock(Lock("M", named(at=""))), Outcome.TOO_MANY_CHOICES)
-    shop.do(shop.hot.lock(Lock("M", named(at=""), WAREHOUSES[:100])), Outcome.TOO_MANY_CHOICES)
+    shop.do(shop.hot.execute(Deduct("L", "s", named(1))), Outcome.DEDUCTED)
+    shop.do(shop.hot.execute(Lock("M", named(at=""))), Outcome.TOO_MANY_CHOICES)
+    shop.do(shop.hot.execute(Lock("M", named(at=""), WAREHOUSES[:100])), Outcome.TOO_MANY_CHOICES)
     shop.do(
-        shop.hot.return_goods(Return("R", WAREHOUSES[0], moved(Place.CUSTOMER, Place.AVAILABLE))),
+        shop.hot.execute(Return("R", WAREHOUSES[0], moved(Place.CUSTOMER, Place.AVAILABLE))),
         Outcome.RETURNED,
     )
     run(shop.hot.read_stock(SKUS[:1_000]))
@@ -272,14 +275,14 @@ def one_sku_in_many(shop: Shop) -> None:
     """One SKU in 2,000 warehouses: as many lines of it."""
     shop.stock(SKUS[:1], WAREHOUSES)
     shop.lock(spread(4))
-    shop.do(shop.hot.unlock(Unlock("L", "u", spread(1))), Outcome.UNLOCKED)
-    shop.do(shop.hot.replace(Replace("L", "r", spread(2))), Outcome.REPLACED)
-    shop.do(shop.hot.deduct(Deduct("L", "s", spread(1))), Outcome.DEDUCTED)
-    shop.do(shop.hot.deduct(Deduct("L", "s2", spread(1), AT_MS)), Outcome.DEDUCTED)
-    shop.do(shop.hot.void(Void("L", "s", spread(1))), Outcome.VOIDED)
-    shop.do(shop.hot.fact(event("e", "shipped", 1, "L")), Outcome.BOOKED, Outcome.DISPUTED)
-    shop.do(shop.hot.deduct(Deduct("L", "s3")))
-    run(shop.hot.lock(Lock("M", (Line(SKUS[0], 5_000),))))
+    shop.do(shop.hot.execute(Unlock("L", "u", spread(1))), Outcome.UNLOCKED)
+    shop.do(shop.hot.execute(Replace("L", "r", spread(2))), Outcome.REPLACED)
+    shop.do(shop.hot.execute(Deduct("L", "s", spread(1))), Outcome.DEDUCTED)
+    shop.do(shop.hot.execute(Deduct("L", "s2", spread(1), AT_MS)), Outcome.DEDUCTED)
+    shop.do(shop.hot.execute(Void("L", "s", spread(1))), Outcome.VOIDED)
+    shop.do(shop.hot.execute(event("e", "shipped", 1, "L")), Outcome.BOOKED, Outcome.DISPUTED)
+    shop.do(shop.hot.execute(Deduct("L", "s3")))
+    run(shop.hot.execute(Lock("M", (Line(SKUS[0], 5_000),))))
 
 
 def event(number: str, kind: str, units: int, lock_id: str, sku: str = SKUS[0], **more: Any) -> Fact:
@@ -295,10 +298,10 @@ def reported_by_others(shop: Shop) -> None:
     shop.lock(named(3))
     for number in range(LINES_MAX):
         sku = SKUS[number]
-        shop.do(shop.hot.fact(event(f"e{number}", "shipped", 1, "L", sku)), Outcome.BOOKED)
-    shop.do(shop.hot.deduct(Deduct("L", "p", named(1))), Outcome.UNCHANGED)
-    shop.do(shop.hot.deduct(Deduct("L", "q", named(1))), Outcome.DEDUCTED)
-    shop.do(shop.hot.deduct(Deduct("L", "r", named(1), AT_MS)), Outcome.DEDUCTED)
+        shop.do(shop.hot.execute(event(f"e{number}", "shipped", 1, "L", sku)), Outcome.BOOKED)
+    shop.do(shop.hot.execute(Deduct("L", "p", named(1))), Outcome.UNCHANGED)
+    shop.do(shop.hot.execute(Deduct("L", "q", named(1))), Outcome.DEDUCTED)
+    shop.do(shop.hot.execute(Deduct("L", "r", named(1), AT_MS)), Outcome.DEDUCTED)
 
 
 @case
@@ -307,9 +310,9 @@ def many_shipments(shop: Shop) -> None:
     shop.stock(SKUS[:1], WAREHOUSES[:2])
     shop.lock((Line(SKUS[0], 2_000, WAREHOUSES[0]),))
     for number in range(500):
-        shop.do(shop.hot.fact(event(f"e{number}", "shipped", 1, "L", told_id=f"p{number}")))
-        shop.do(shop.hot.deduct(Deduct("L", f"p{number}", (Line(SKUS[0], 1, WAREHOUSES[0]),))))
-    shop.do(shop.hot.deduct(Deduct("L", "rest")))
+        shop.do(shop.hot.execute(event(f"e{number}", "shipped", 1, "L", told_id=f"p{number}")))
+        shop.do(shop.hot.execute(Deduct("L", f"p{number}", (Line(SKUS[0], 1, WAREHOUSES[0]),))))
+    shop.do(shop.hot.execute(Deduct("L", "rest")))
 
 
 @case
@@ -317,17 +320,17 @@ def books(shop: Shop) -> None:
     """Receipts, returns, adjustments and counts of 2,000 SKUs; and again what others reported."""
     shop.stock(SKUS[:LINES_MAX], WAREHOUSES[:10])
     w = WAREHOUSES[0]
-    shop.do(shop.hot.receive(Receive("R", w, received(), purchase_order_id="P")), Outcome.RECEIVED)
-    shop.do(shop.hot.receive(Receive("R1", w, received(), AT_MS)), Outcome.RECEIVED)
-    shop.do(shop.hot.receive(Receive("R1", w, received(), AT_MS)), Outcome.REPEATED)
-    shop.do(shop.hot.return_goods(Return("B", w, moved(Place.CUSTOMER, Place.DAMAGED))), Outcome.RETURNED)
+    shop.do(shop.hot.execute(Receive("R", w, received(), purchase_order_id="P")), Outcome.RECEIVED)
+    shop.do(shop.hot.execute(Receive("R1", w, received(), AT_MS)), Outcome.RECEIVED)
+    shop.do(shop.hot.execute(Receive("R1", w, received(), AT_MS)), Outcome.REPEATED)
+    shop.do(shop.hot.execute(Return("B", w, moved(Place.CUSTOMER, Place.DAMAGED))), Outcome.RETURNED)
     less = moved(Place.AVAILABLE, Place.ADJUSTMENT)
-    shop.do(shop.hot.adjust(Adjust("A", w, less, only_if_on_hand=True)), Outcome.ADJUSTED)
-    shop.do(shop.hot.adjust(Adjust("A1", w, moved(Place.AVAILABLE, Place.DAMAGED))), Outcome.ADJUSTED)
+    shop.do(shop.hot.execute(Adjust("A", w, less, only_if_on_hand=True)), Outcome.ADJUSTED)
+    shop.do(shop.hot.execute(Adjust("A1", w, moved(Place.AVAILABLE, Place.DAMAGED))), Outcome.ADJUSTED)
     for sku in SKUS[:LINES_MAX]:
         fact = event(f"r{sku}", "received", 5, "P", sku, told_id="R2", damaged=2)
-        shop.do(shop.hot.fact(fact), Outcome.BOOKED)
-    shop.do(shop.hot.receive(Receive("R2", w, received(), purchase_order_id="P")))
+        shop.do(shop.hot.execute(fact), Outcome.BOOKED)
+    shop.do(shop.hot.execute(Receive("R2", w, received(), purchase_order_id="P")))
 
 
 @case
@@ -343,15 +346,15 @@ def counts(shop: Shop) -> None:
         )
         lines = tuple(one for pair in zip(good, bad, strict=True) for one in pair)
         at = AT_MS - 100 + number
-        shop.do(shop.hot.count(Count(f"C{number}", w, lines, at, content="c", since="")), Outcome.ADJUSTED)
+        shop.do(shop.hot.execute(Count(f"C{number}", w, lines, at, content="c", since="")), Outcome.ADJUSTED)
     before = AT_MS - 1_000
-    shop.do(shop.hot.receive(Receive("R", w, received(), before)), Outcome.RECEIVED)
+    shop.do(shop.hot.execute(Receive("R", w, received(), before)), Outcome.RECEIVED)
     shop.lock(named())
-    shop.do(shop.hot.deduct(Deduct("L", "s", named(1), before)), Outcome.DEDUCTED)
-    shop.do(shop.hot.deduct(Deduct("L", "t", named(1))), Outcome.DEDUCTED)
-    shop.do(shop.hot.fact(event("t", "shipped", 1, "L", told_id="t")))
+    shop.do(shop.hot.execute(Deduct("L", "s", named(1), before)), Outcome.DEDUCTED)
+    shop.do(shop.hot.execute(Deduct("L", "t", named(1))), Outcome.DEDUCTED)
+    shop.do(shop.hot.execute(event("t", "shipped", 1, "L", told_id="t")))
     shop.do(
-        shop.hot.count(
+        shop.hot.execute(
             Count(
                 "C", w, moved(Place.ADJUSTMENT, Place.AVAILABLE, 0), AT_MS - 2_000, content="c", since=since
             )
@@ -372,7 +375,7 @@ def much_since(shop: Shop) -> None:
         )
     pipe.execute()
     lines = moved(Place.ADJUSTMENT, Place.AVAILABLE, 1)
-    shop.do(shop.hot.count(Count("C", WAREHOUSES[0], lines, AT_MS, content="c", since=since)))
+    shop.do(shop.hot.execute(Count("C", WAREHOUSES[0], lines, AT_MS, content="c", since=since)))
 
 
 @case
@@ -384,24 +387,20 @@ def transfers(shop: Shop) -> None:
     come = tuple(Arrival(sku, 1, 1, 1) for sku in SKUS[:LINES_MAX])
     a, b = WAREHOUSES[:2]
     for number in ("T", "C", "D"):
-        shop.do(shop.hot.transfer(Transfer(number, a, b, free)), Outcome.TRANSFER_REQUESTED)
+        shop.do(shop.hot.execute(Transfer(number, a, b, free)), Outcome.TRANSFER_REQUESTED)
     for number, at in (("T", None), ("D", AT_MS)):
-        shop.do(shop.hot.ship_transfer(TransferShip(number, "s", at, lines=part)), Outcome.TRANSFER_SHIPPED)
-        shop.do(
-            shop.hot.receive_transfer(TransferReceive(number, "r", at, lines=come)), Outcome.TRANSFER_RECEIVED
-        )
-    shop.do(shop.hot.ship_transfer(TransferShip("T", "t")), Outcome.TRANSFER_SHIPPED)
+        shop.do(shop.hot.execute(TransferShip(number, "s", at, lines=part)), Outcome.TRANSFER_SHIPPED)
+        shop.do(shop.hot.execute(TransferReceive(number, "r", at, lines=come)), Outcome.TRANSFER_RECEIVED)
+    shop.do(shop.hot.execute(TransferShip("T", "t")), Outcome.TRANSFER_SHIPPED)
     early = tuple(Arrival(sku, 3) for sku in SKUS[:LINES_MAX])
-    shop.do(shop.hot.receive_transfer(TransferReceive("T", "r2", lines=early)), Outcome.TRANSFER_RECEIVED)
-    shop.do(shop.hot.cancel_transfer(TransferCancel("C")), Outcome.TRANSFER_CANCELLED)
-    shop.do(shop.hot.close_transfer(TransferClose("D", in_transit="lost")), Outcome.TRANSFER_CLOSED)
-    shop.do(shop.hot.transfer(Transfer("E", a, b, free)), Outcome.TRANSFER_REQUESTED)
+    shop.do(shop.hot.execute(TransferReceive("T", "r2", lines=early)), Outcome.TRANSFER_RECEIVED)
+    shop.do(shop.hot.execute(TransferCancel("C")), Outcome.TRANSFER_CANCELLED)
+    shop.do(shop.hot.execute(TransferClose("D", in_transit="lost")), Outcome.TRANSFER_CLOSED)
+    shop.do(shop.hot.execute(Transfer("E", a, b, free)), Outcome.TRANSFER_REQUESTED)
     for number, sku in enumerate(SKUS[:LINES_MAX]):
-        shop.do(shop.hot.fact(event(f"i{number}", "transfer_received", 9, "E", sku, warehouse=b)))
-    shop.do(
-        shop.hot.ship_transfer(TransferShip("E", "s", AT_MS - 5)), Outcome.TRANSFER_SHIPPED, Outcome.UNCHANGED
-    )
-    shop.do(shop.hot.receive_transfer(TransferReceive("E", "r", lines=come)))
+        shop.do(shop.hot.execute(event(f"i{number}", "transfer_received", 9, "E", sku, warehouse=b)))
+    shop.do(shop.hot.execute(TransferShip("E", "s", AT_MS - 5)), Outcome.TRANSFER_SHIPPED, Outcome.UNCHANGED)
+    shop.do(shop.hot.execute(TransferReceive("E", "r", lines=come)))
 
 
 @case
@@ -409,7 +408,7 @@ def buffers(shop: Shop) -> None:
     """Buffers of 2,000 SKUs."""
     shop.stock(SKUS[:LINES_MAX], WAREHOUSES[:10])
     shop.do(
-        shop.hot.buffer(Buffer(WAREHOUSES[0], tuple(Line(sku, 7) for sku in SKUS[:LINES_MAX]))),
+        shop.hot.execute(Buffer(WAREHOUSES[0], tuple(Line(sku, 7) for sku in SKUS[:LINES_MAX]))),
         Outcome.BUFFERED,
     )
 
@@ -432,8 +431,8 @@ def accepted(shop: Shop) -> None:
             told_id="p",
             reporter=f"r{number}",
         )
-        shop.do(shop.hot.fact(one))
-    shop.do(shop.hot.accept(Accept("1", "deduct:L", SKUS[0], "r50")), Outcome.ADJUSTED)
+        shop.do(shop.hot.execute(one))
+    shop.do(shop.hot.execute(Accept("1", "deduct:L", SKUS[0], "r50")), Outcome.ADJUSTED)
 
 
 def measured(shop: Shop, about: Case) -> dict[str, float]:

@@ -9,12 +9,12 @@ import structlog
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.domain.ranking import Ranking
 from app.errors import ConfigurationError, UnavailableError
 from app.hotstore import wire
 from app.hotstore.gate import Gate
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
-from app.hotstore.ranking import Ranking
 from app.hotstore.replicas import Replicas
 from app.hotstore.rights import inner_commands, lacking
 from app.hotstore.store import HotStore

@@ -23,6 +23,6 @@ async def demo(
             if told.answer.outcome is not Outcome.LOCKED:
                 continue  # sold out: that happens in a demo too
             if confirm:
-                await operations.locks.confirm(confirm, "disk", who=catalogue.WHO)
+                await operations.locks.step(confirm, "disk", who=catalogue.WHO)
             if deduct:
-                await operations.locks.deduct(deduct, "disk", who=catalogue.WHO)
+                await operations.locks.step(deduct, "disk", who=catalogue.WHO)

@@ -105,3 +105,4 @@ class Answer:
     transfer: TransferView | None = None
     beyond_on_hand: tuple[Beyond, ...] = ()
     original_status: LockStatus | None = None
+    left_out: tuple[int, ...] = field(default=(), compare=False)

@@ -44,6 +44,7 @@ class Model(Accepts):
                 return self._opening(command) if isinstance(command, Opening) else self._buffer(command)
             case Transfer() | TransferStep():
                 return self._of_transfer(command, now)
+        raise AssertionError(command)
 
     def _of_document(self, command: Book | Fact | Accept, now: int) -> Answer:
         if isinstance(command, Book):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from app.domain.commands import Adjust, Booking
 from app.domain.events import Document
@@ -186,10 +186,10 @@ def standings(
     return found
 
 
-class Correction(Adjust):
+class Correction(Adjust, frozen=True, gc=False):
     """The adjustment that makes the ledger agree with a count, as of the time of the count."""
 
-    namespace = "reconciliation"
+    namespace: ClassVar[str] = "reconciliation"
 
     @property
     def document(self) -> Document | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from app.domain.commands import Line
+from app.domain.lines import Line
 
 EXACT_MAX = 8
 CHOICES_MAX = 20_000

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from hiredis import ReplyError
 
+from app.domain.arguments import Arguments
 from app.domain.outcomes import Outcome
-from app.hotstore.calls import Args
 from app.hotstore.connection import OnReply, hand_over
 from app.hotstore.keys import Keys
 from app.hotstore.library import Library
@@ -28,9 +28,9 @@ REFUSED_BY_GATE = frozenset({Outcome.NOT_READY, Outcome.UNKNOWN_LAYOUT, Outcome.
 
 
 class _Lock(NamedTuple):
-    """A lock that somebody asked for: what `calls.lock` made of it, and who gets the answer."""
+    """A lock that somebody asked for: what `Lock.arguments` made of it, and who gets the answer."""
 
-    args: Args
+    args: Arguments
     on_reply: OnReply
 
 
@@ -46,8 +46,8 @@ class LockBatches:
         self._waiting: dict[tuple[str, str], list[_Lock]] = {}
         self._gathering = False
 
-    def call(self, epoch: str, who: str, args: Args, on_reply: OnReply) -> None:
-        """Send a lock with the others of this turn; `args` as `calls.lock` makes them."""
+    def call(self, epoch: str, who: str, args: Arguments, on_reply: OnReply) -> None:
+        """Send a lock with the others of this turn; `args` as `Lock.arguments` makes them."""
         if len(args) > ARGUMENTS_MAX:
             self._send_one(epoch, who, _Lock(args, on_reply))
             return

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from app.domain.events import Position
+from app.domain.records import with_opened
 
 Kind = Literal["stock", "lock", "transfer", "op", "counted", "sequences", "document"]
 
@@ -38,8 +39,7 @@ def text_of(value: Any) -> str:
 def opened_fields(record: Mapping[str, Any], opened: Position) -> dict[str, str]:
     """Return the fields of a lock or transfer that the event at `opened` began."""
     fields = {name: value if type(value) is str else text_of(value) for name, value in record.items()}
-    fields["p"] = str(opened)
-    return fields
+    return with_opened(fields, opened)
 
 
 def weight(record: Record) -> int:

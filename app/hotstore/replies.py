@@ -6,6 +6,7 @@ from typing import NamedTuple
 import msgspec
 
 from app.domain.answers import Answer, Beyond, Excess, LockLine, LockView, TransferLine, TransferView
+from app.domain.commands import Command
 from app.domain.events import Counts
 from app.domain.outcomes import Outcome
 from app.domain.sourcing import Shortage
@@ -66,8 +67,15 @@ def beyond_of(text: str) -> tuple[Beyond, ...]:
     return tuple(_beyond.decode(text)) if text else ()
 
 
+def answer_to(command: Command, reply: Sequence[str]) -> Answer:
+    """Read the reply to a command."""
+    if command.shows == "rows":
+        return _rows_answer_of(reply)
+    return transfer_answer_of(reply) if command.shows == "transfer" else answer_of(reply)
+
+
 def answer_of(reply: Sequence[str]) -> Answer:
-    """Read the reply of a command."""
+    """Read a reply that shows a lock, or no document."""
     outcome = Outcome(reply[0])
     match outcome:
         case Outcome.INSUFFICIENT_STOCK | Outcome.INSUFFICIENT_DAMAGED | Outcome.UNKNOWN_SKU:
@@ -83,19 +91,12 @@ def answer_of(reply: Sequence[str]) -> Answer:
     return Answer(outcome, position=reply[2] if len(reply) > 2 else "", detail="".join(reply[3:4]))
 
 
-class Opened(NamedTuple):
-    """What became of an opening: how many rows changed something, and the indexes of those that were left out."""
-
-    answer: Answer
-    changed: int
-    left_out: tuple[int, ...]
-
-
-def opened_of(reply: Sequence[str]) -> Opened:
-    """Read the reply of an opening."""
-    answer = answer_of(reply)
-    left_out = tuple(_indexes.decode(reply[4])) if len(reply) > 4 else ()
-    return Opened(answer, int(answer.detail or "0"), left_out)
+def _rows_answer_of(reply: Sequence[str]) -> Answer:
+    """Read [_, '', position, how many rows changed something, numbers of those that were left out]."""
+    if len(reply) < 5:
+        return answer_of(reply)
+    left_out = tuple(_indexes.decode(reply[4]))
+    return Answer(Outcome(reply[0]), position=reply[2], detail=reply[3], left_out=left_out)
 
 
 def _lock_answer_of(outcome: Outcome, reply: Sequence[str]) -> Answer:
@@ -123,7 +124,7 @@ def _excesses_of(text: str) -> tuple[Excess, ...]:
 
 
 def transfer_answer_of(reply: Sequence[str]) -> Answer:
-    """Read the reply of a command about a transfer.
+    """Read a reply that shows a transfer.
 
     It shows one as [_, transfer_id, position, status, from, to, lines], and an eighth item says more of it.
     """

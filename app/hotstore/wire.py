@@ -80,7 +80,7 @@ class FunctionCaller:
             raise OutcomeUnknownError("the hot store did not answer in time")
         return reply
 
-    async def _call(self, *command: str | int) -> Any:
+    async def _call(self, *command: Any) -> Any:
         packed = hiredis.pack_command(
             command
         )  # redis-py's own takes ten times as long for thousands of arguments

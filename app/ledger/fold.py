@@ -13,6 +13,7 @@ import msgspec
 
 from app.domain.chain import Entry, Link, OutOfOrderError, UnreadableEventError, check_chain
 from app.domain.events import Counts, Document, Event, Move, Position, Reported, Told
+from app.domain.records import is_whole, opened_of, without_opened
 from app.domain.times import moment
 from app.domain.words import OUTSIDE, WORDS, Place
 from app.ledger.parking import Parking, Subject
@@ -64,11 +65,11 @@ class Records:
 
         `text`: the fields as JSON, if that was made.
         """
-        if "p" not in fields:
+        if not is_whole(fields):
             self.opened[record_id] = (*where, *where, at, text or json_of(fields))
             return
-        kept = {name: value for name, value in fields.items() if name != "p"}
-        self.carried[record_id] = (*Position.parse(fields["p"]), *where, at, json_of(kept))
+        opened, kept = opened_of(fields), without_opened(fields)
+        self.carried[record_id] = (*opened, *where, at, json_of(kept))
         self.opened.pop(record_id, None)
 
     def change(self, record_id: str, where: Position, at: datetime, fields: dict[str, Any]) -> None:
@@ -259,7 +260,7 @@ class Fold:
         """Fold what an event says of its lock, and of another document."""
         event = entry.event
         if event.lock_id is not None and event.lock is not None:
-            if event.kind in OPENS_LOCK or "p" in event.lock:
+            if event.kind in OPENS_LOCK or is_whole(event.lock):
                 self.locks.open(event.lock_id, entry.position, at, event.lock, lock)
             else:
                 self.locks.change(event.lock_id, entry.position, at, event.lock)
@@ -267,7 +268,8 @@ class Fold:
             return
         about, fields = event.document, event.document.fields
         if about.kind == "transfer":
-            note = self.transfers.open if event.kind == "transfer" or "p" in fields else self.transfers.change
+            opens = event.kind == "transfer" or is_whole(fields)
+            note = self.transfers.open if opens else self.transfers.change
             note(about.id, entry.position, at, fields)
         elif about.kind == "lock":  # what came back of it, by an exchange
             self.locks.change(about.id, entry.position, at, fields)

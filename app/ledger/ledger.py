@@ -5,12 +5,11 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.domain.answers import LockView, TransferLine, TransferView
+from app.domain.answers import LockView, TransferView
 from app.domain.documents import Sums
 from app.domain.events import Position
-from app.domain.words import TransferStatus
+from app.domain.records import LockRecord, TransferRecord
 from app.ledger import database
-from app.ledger.past import lock_view
 from app.ledger.queries import sql, statement
 
 
@@ -38,7 +37,7 @@ class Ledger:
         """Return the newest lock of this id, or None."""
         async with database.snapshot(self._engine) as connection:
             row = (await connection.execute(statement("find_lock"), {"lock_id": lock_id})).one_or_none()
-        return None if row is None else lock_view(row.lock_id, row.record)
+        return None if row is None else LockRecord.of(row.record).view(row.lock_id)
 
     async def find_ended(self, lock_id: str) -> EndedLock | None:
         """Return the newest lock of this id, if it has ended."""
@@ -69,10 +68,7 @@ class Ledger:
             row = (await connection.execute(statement("find_transfer"), values)).one_or_none()
         if row is None:
             return None
-        record = row.record
-        lines = tuple(TransferLine(*line) for line in record["n"])
-        status = TransferStatus(record["s"])
-        return TransferView(row.transfer_id, record["a"], record["b"], status, lines)
+        return TransferRecord.of(row.record).view(row.transfer_id)
 
     async def find_op(self, op: str) -> KnownOp | None:
         """Return what an id was used for, as `find_ops` does."""

@@ -6,9 +6,9 @@ from typing import NamedTuple
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.answers import LockView
+from app.domain.records import LockRecord
 from app.domain.words import OPEN_STATUSES, LockStatus
 from app.ledger import database
-from app.ledger.past import lock_view
 from app.ledger.queries import statement
 
 LOOKED_AT_MAX = 20_000
@@ -49,7 +49,7 @@ class LockRows:
         is_cut = bool(rows) and (len(rows) == items_max or rows[-1].lines_so_far >= LINES_MAX)
         goes_on = seen.looked_at == self._looked_at_max
         following = rows[-1].lock_id if is_cut else seen.until if goes_on else None
-        return LockPage([lock_view(row.lock_id, row.record) for row in rows], following)
+        return LockPage([LockRecord.of(row.record).view(row.lock_id) for row in rows], following)
 
     async def at_limit(self, limits: Mapping[str, int]) -> list[str]:
         """Return which keys have opened as many of the open locks as these limits say, or more.

@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.domain.answers import LockLine, LockView
+from app.domain.answers import LockView
 from app.domain.events import Counts, Position
 from app.domain.past import Document, Explanation, PastMove, Reach, StockThen, Units
+from app.domain.records import LockRecord, is_whole
 from app.domain.times import moment, ms_of
-from app.domain.words import BIGINT_MAX, OUTSIDE_WORDS, STATE_WORDS, LockStatus
+from app.domain.words import BIGINT_MAX, OUTSIDE_WORDS, STATE_WORDS
 from app.ledger import database
 from app.ledger.fold import OPENS_LOCK, merged
 from app.ledger.queries import statement
@@ -94,7 +95,7 @@ class PastRows:
             ended = (await connection.execute(statement("lock_before"), values)).one_or_none()
         record: dict[str, Any] | None = None
         for event in events:
-            if event.kind in OPENS_LOCK or "p" in event.fields:  # opened, or carried over whole
+            if event.kind in OPENS_LOCK or is_whole(event.fields):
                 record = merged({}, event.fields)
             elif record is not None:
                 record = merged(record, event.fields)
@@ -102,13 +103,7 @@ class PastRows:
             record = ended.record
         if record is None and events:
             raise LookupError(lock_id)
-        return None if record is None else lock_view(lock_id, record)
-
-
-def lock_view(lock_id: str, record: dict[str, Any]) -> LockView:
-    """Return what a lock's record shows."""
-    lines = tuple(LockLine(*line) for line in record["n"])
-    return LockView(lock_id, LockStatus(record["s"]), record.get("x"), lines, record["v"])
+        return None if record is None else LockRecord.of(record).view(lock_id)
 
 
 async def _knows(connection: AsyncConnection, sku: str) -> bool:

@@ -4,11 +4,12 @@ import json
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.chain import UNREADABLE, Entry
+from app.domain.commands import Acknowledged
 from app.domain.events import Counts, Event, Move, Position
 from app.domain.words import SCHEMA
 from app.ledger import database
@@ -29,47 +30,14 @@ class Correction(NamedTuple):
     after: Counts
 
 
-class Acknowledged(Protocol):
-    """A command that a process had answered; `moves` are [sku, warehouse, source, target, quantity]."""
-
-    @property
-    def position(self) -> Position:
-        """Where its event stood."""
-        ...
-
-    @property
-    def at_ms(self) -> int:
-        """When it was answered, by that process' clock."""
-        ...
-
-    @property
-    def kind(self) -> str:
-        """What kind of command it was."""
-        ...
-
-    @property
-    def lock_id(self) -> str | None:
-        """The lock it was about, if it was about one."""
-        ...
-
-    @property
-    def op(self) -> str | None:
-        """Its own id, if it had one."""
-        ...
-
-    @property
-    def moves(self) -> list[list[Any]]:
-        """What it moved, as far as known."""
-        ...
-
-
 def _event_of(one: Acknowledged) -> Event:
     """Return it as an event, without what the process was not told: versions and the counts it left."""
+    did = one.effect
     moves = [
         Move(sku, 0, warehouse, source, target, quantity, Counts())
-        for sku, warehouse, source, target, quantity in one.moves
+        for sku, warehouse, source, target, quantity in did.moves
     ]
-    return Event(SCHEMA, one.kind, one.at_ms, one.op, None, None, None, None, one.lock_id, None, moves)
+    return Event(SCHEMA, did.kind, one.at_ms, did.op, None, None, None, None, did.lock_id, None, moves)
 
 
 class RecoveryRows:
@@ -139,7 +107,7 @@ class RecoveryRows:
 
     async def file(self, named: Sequence[Acknowledged]) -> int:
         """Keep those commands that the ledger does not know, and return how many that were."""
-        rows = ((*one.position, one.lock_id, json.dumps(_event_of(one))) for one in named)
+        rows = ((*one.position, one.effect.lock_id, json.dumps(_event_of(one))) for one in named)
         async with database.driver_transaction(self._engine) as pg:
             done = await pg.execute(sql("file_lost_events"), self._shard, *database.columns(rows))
         return database.row_count(done)

@@ -19,5 +19,5 @@ class Adjustments:
 
     async def book(self, command: Adjust, wanted: Durability, *, who: str = "") -> Told:
         """Book the correction; raise what `HotStore` raises, and `UnavailableError` if it is old, without Postgres."""
-        answer = await self.past.known(command) or await self.hot.adjust(command, who)
+        answer = await self.past.known(command) or await self.hot.execute(command, who)
         return await self.durabilities.settle(answer, wanted)

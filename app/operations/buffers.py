@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.domain.commands import Buffer, OpeningRow
+from app.domain.commands import Buffer, Opening, OpeningRow
 from app.domain.outcomes import Outcome
 from app.domain.words import Durability
 from app.hotstore.store import HotStore
@@ -22,11 +22,11 @@ class Buffers:
 
         SKUs that were never booked become known first, with nothing on hand: whether they may was asked before.
         """
-        answer = await self.hot.buffer(command, who)
+        answer = await self.hot.execute(command, who)
         if answer.outcome is Outcome.UNKNOWN_SKU:
             new = sorted({shortage.sku for shortage in answer.shortages})
             rows = [OpeningRow(sku, command.warehouse, 0, expected="new") for sku in new]
             for first in range(0, len(rows), ROWS_MAX):
-                await self.hot.opening(rows[first : first + ROWS_MAX], who)
-            answer = await self.hot.buffer(command, who)
+                await self.hot.execute(Opening(rows[first : first + ROWS_MAX]), who)
+            answer = await self.hot.execute(command, who)
         return await self.durabilities.settle(answer, wanted)

@@ -114,7 +114,7 @@ class Compensations:
                 return Treated(one, Treatment.RESOLVED, "")
             if expected != one.expected:
                 return Treated(one, Treatment.OUTDATED, "")
-        answer = await self.hot.adjust(command, who)
+        answer = await self.hot.execute(command, who)
         if answer.outcome not in _BOOKED:
             return Treated(one, Treatment.APPLIED if undo else Treatment.REFUSED, "")
         return Treated(one, Treatment.UNDONE if undo else Treatment.APPLIED, answer.position)

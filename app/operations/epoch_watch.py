@@ -12,9 +12,10 @@ from typing import Protocol
 import structlog
 
 from app.addresses.reasons import sentence_of
+from app.domain.commands import Acknowledged
 from app.domain.events import Position
 from app.errors import SellableError
-from app.hotstore.ring import Acknowledged, Ring
+from app.hotstore.ring import Ring
 from app.operations.seen import Seen
 from app.waits import Waits
 

@@ -7,11 +7,12 @@ tries it again, and books it at last whatever is missing), or quarantined for a 
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import msgspec
 import structlog
+from msgspec import structs
 
 from app.domain.answers import Answer
 from app.domain.codes import UnknownCode, key_of
@@ -81,10 +82,10 @@ class _Item:
     def command(self) -> Fact:
         """What is asked of the hot store now: one that waits for a person, and a count, only take their turn."""
         if self.status is not None or self.is_count:
-            return replace(self.fact, mode="pass" if self.is_forced else "hold")
+            return structs.replace(self.fact, mode="pass" if self.is_forced else "hold")
         if self.is_forced:
             odd = _NO_ORDER if self.detail == _NO_ORDER else None
-            return replace(self.fact, mode="force", odd=odd)
+            return structs.replace(self.fact, mode="force", odd=odd)
         return self.fact
 
 
@@ -178,8 +179,8 @@ class Inbox:
         row = await self.rows.find(source, event_id)
         if row is None or row.status not in _KEPT:
             return None
-        command = replace(self._item_of(row).fact, mode="drop", odd=reason)
-        answer = await self.hot.fact(command, who)
+        command = structs.replace(self._item_of(row).fact, mode="drop", odd=reason)
+        answer = await self.hot.execute(command, who)
         status = Status.DROPPED if answer.outcome is Outcome.DROPPED else Status.DUPLICATE
         await self.rows.change([(source, event_id, status, reason)])
         return Result(event_id, status, reason)
@@ -293,7 +294,7 @@ class Inbox:
             before = len(waiting)
             for first in range(0, len(waiting), CHUNK):
                 chunk = waiting[first : first + CHUNK]
-                answers = await asyncio.gather(*(self.hot.fact(item.command, who) for item in chunk))
+                answers = await asyncio.gather(*(self.hot.execute(item.command, who) for item in chunk))
                 for item, answer in zip(chunk, answers, strict=True):
                     _note_answer(item, answer)
             waiting = [item for item in waiting if item.waits_early]
@@ -321,7 +322,7 @@ class Inbox:
                     return
                 if recalled[named]:
                     item.status = None
-                    _note_answer(item, await self.hot.fact(item.command, who))
+                    _note_answer(item, await self.hot.execute(item.command, who))
 
     async def _count(self, items: Sequence[_Item], who: str) -> None:
         if not items:

@@ -21,8 +21,7 @@ Counting = tuple[str, str, int]
 """What was counted, where, and when (ms)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counted(Count):
+class Counted(Count, frozen=True, gc=False):
     """What one event counted: known by the event's id, and of its content."""
 
     event: Fact | None = None
@@ -118,7 +117,7 @@ class InboxCounts:
             return
         bookings = tuple(bookings_of(fact.sku, item.difference, damaged=event.damaged is not None))
         command = Counted("", fact.warehouse, bookings, fact.occurred_at, since=last, event=fact)
-        item.answer = await self.hot.count(command, who)
+        item.answer = await self.hot.execute(command, who)
 
 
 _SAME_TIME = "on_hand: this SKU was counted in this warehouse at this very time"

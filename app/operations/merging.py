@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.domain.answers import Answer
-from app.domain.commands import TransferClose
+from app.domain.commands import MergeLock, MergeStock, MergeTransfer, TransferClose
 from app.domain.outcomes import Outcome
 from app.errors import SellableError
 from app.hotstore.store import HotStore
@@ -87,13 +87,13 @@ class Merging:
     async def _move(self, one: Left, code: str, into: str, who: str) -> Answer:
         reason = f"merged {code} into {into}"
         if one.kind == "lock":
-            return await self.hot.merge_lock(one.id, code, into, reason, who)
+            return await self.hot.execute(MergeLock(one.id, code, into, reason), who)
         if one.kind == "sku":
-            return await self.hot.merge_stock(one.id, code, into, reason, who)
+            return await self.hot.execute(MergeStock(one.id, code, into, reason), who)
         if {one.source, one.destination} == {code, into}:
             close = TransferClose(one.id, in_transit="returned_to_source", reason=reason)
-            return await self.hot.close_transfer(close, who)
-        return await self.hot.merge_transfer(one.id, code, into, reason, who)
+            return await self.hot.execute(close, who)
+        return await self.hot.execute(MergeTransfer(one.id, code, into, reason), who)
 
 
 def _is_moved(one: Left, answer: Answer) -> bool:

@@ -79,11 +79,11 @@ class Mismatches:
         """Take the word in the hot store, which may have forgotten what it is about."""
         await self.past.rehydrate([command.family])
         kind, _, name = command.family.partition(":")
-        answer = await self.hot.accept(command, who)
+        answer = await self.hot.execute(command, who)
         if answer.outcome is Outcome.UNKNOWN_LOCK and kind == "deduct" and await self.past.recall_lock(name):
-            return await self.hot.accept(command, who)
+            return await self.hot.execute(command, who)
         if answer.outcome is Outcome.UNKNOWN_TRANSFER and await self.past.recall_transfer(name):
-            return await self.hot.accept(command, who)
+            return await self.hot.execute(command, who)
         if answer.outcome in {Outcome.UNKNOWN_LOCK, Outcome.UNKNOWN_TRANSFER, Outcome.UNKNOWN_SKU}:
             raise SellableError(f"nothing is known of {command.family} any more")
         return answer

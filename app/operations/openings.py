@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import NamedTuple
 
-from app.domain.commands import OpeningRow
+from msgspec import structs
+
+from app.domain.commands import Opening, OpeningRow
 from app.domain.outcomes import Outcome
 from app.domain.times import time_text
 from app.errors import LedgerBehindError, SellableError
@@ -89,7 +91,7 @@ class Openings:
                 return Set(changed, refused)
             found = await self._changes([waiting[index] for index in left_out])
             refused += [change for change in found if change.refusal]
-            waiting = [replace(one.row, expected=one.before) for one in found if not one.refusal]
+            waiting = [structs.replace(one.row, expected=one.before) for one in found if not one.refusal]
         raise LedgerBehindError("what is on hand changes faster than it can be compared with its opening")
 
     async def book_counted(self, rows: Sequence[OpeningRow], at_ms: int, *, who: str = "") -> Set:
@@ -111,10 +113,10 @@ class Openings:
     # Absolutely
 
     async def _book(self, rows: Sequence[OpeningRow], who: str) -> tuple[int, Sequence[int]]:
-        answer, changed, left_out = await self.hot.opening(rows, who)
+        answer = await self.hot.execute(Opening(rows), who)
         if answer.outcome not in {Outcome.OPENED, Outcome.UNCHANGED}:
             raise SellableError(f"the opening was refused: {answer.outcome}")
-        return changed, left_out
+        return int(answer.detail), answer.left_out
 
     async def _before(self, rows: Sequence[OpeningRow]) -> list[Change]:
         return [change for change, _ in await self._found(rows)]
@@ -178,7 +180,7 @@ class Openings:
         for _ in range(TRIES_MAX if named else 0):
             found = await self._before(named)
             as_they_are = [
-                replace(one.row, on_hand=one.before or 0, expected=one.before or 0) for one in found
+                structs.replace(one.row, on_hand=one.before or 0, expected=one.before or 0) for one in found
             ]
             _, left_out = await self._book(as_they_are, who)
             named = [named[index] for index in left_out]

@@ -91,7 +91,7 @@ class PurchaseOrders:
             return None
         command = Receive(receipt_id, order.warehouse, lines, occurred_at, purchase_order_id)
         # An id stands for one receipt for ever: the ledger knows those of before the hot store's horizon.
-        answer = await self.past.known(command) or await self.hot.receive(command, who)
+        answer = await self.past.known(command) or await self.hot.execute(command, who)
         told = await self.durabilities.settle(answer, wanted)
         if told.durability is None:
             return Received(told, order, None)

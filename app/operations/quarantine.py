@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from app.domain.commands import Compensate
 from app.domain.events import Position
 from app.domain.outcomes import Outcome
 from app.errors import SellableError, UnavailableError
@@ -92,7 +93,7 @@ class Quarantine:
         op = f"drop:{sku}:{first}:{parts}"
         known = await self.rows.versions(sku)
         version = max(known.values(), default=0) + parts
-        answer = await self.hot.compensate(sku, op, reason, who, version=version, warehouses=sorted(known))
+        answer = await self.hot.execute(Compensate(sku, op, reason, version, tuple(sorted(known))), who)
         if answer.outcome not in {Outcome.COMPENSATED, Outcome.REPEATED}:
             raise SellableError(f"the hot store does not know SKU {sku}: {answer.outcome}")
         try:

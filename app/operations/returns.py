@@ -23,7 +23,7 @@ class Returns:
 
         A lock that is past the horizon is held against as the ledger knows it.
         """
-        answer = await self.past.known(command) or await self.hot.return_goods(command, who)
+        answer = await self.past.known(command) or await self.hot.execute(command, who)
         if answer.outcome is Outcome.UNKNOWN_LOCK and await self.past.recall_lock(command.lock_id):
-            answer = await self.hot.return_goods(command, who)
+            answer = await self.hot.execute(command, who)
         return await self.durabilities.settle(answer, wanted)

@@ -100,7 +100,7 @@ class Shortages:
             if not units:
                 return Resolved(lock_id, Broken.UNCHANGED, 0), position
             line = Line(case.sku, units, case.warehouse)
-            answer = await self.hot.unlock(Unlock(lock_id, "", (line,), REASON), who)
+            answer = await self.hot.execute(Unlock(lock_id, "", (line,), REASON), who)
             if answer.outcome is Outcome.UNLOCKED:
                 return Resolved(lock_id, Broken.UNLOCKED, units), answer.position
         raise NotReadyError(f"the lock {lock_id} changes faster than it can be read")

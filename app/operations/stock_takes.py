@@ -93,7 +93,7 @@ class StockTakes:
             last = await self.hot.read_last()
             await self.durabilities.wait_for_ledger(last)
             differences = await self._differences(take)
-            answer = await self.hot.count(_command(take, differences, last), who)
+            answer = await self.hot.execute(_command(take, differences, last), who)
             if answer.outcome is not Outcome.MOVED_SINCE:
                 return answer, differences
         raise LedgerBehindError("more happened before the count, while it was booked, than can be followed")

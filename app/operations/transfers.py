@@ -1,26 +1,15 @@
 """Transfers: stock goes from one warehouse to another, and is promised, on the way or there at every moment."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from app.domain.answers import Answer
-from app.domain.commands import (
-    Transfer,
-    TransferCancel,
-    TransferClose,
-    TransferReceive,
-    TransferShip,
-    TransferStep,
-)
+from app.domain.commands import Transfer, TransferStep
 from app.domain.outcomes import Outcome
 from app.domain.words import Durability
 from app.hotstore.store import HotStore
 from app.ledger.ledger import Ledger
 from app.operations.durability import Durabilities, Told
 from app.operations.past_documents import PastDocuments
-
-S = TypeVar("S", bound=TransferStep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +26,7 @@ class Transfers:
 
     async def request(self, command: Transfer, wanted: Durability, *, who: str = "") -> Told:
         """Promise stock at the source, all lines or none. Never reads the ledger."""
-        return await self.durabilities.settle(await self.hot.transfer(command, who), wanted)
+        return await self.durabilities.settle(await self.hot.execute(command, who), wanted)
 
     async def get(self, transfer_id: str) -> Answer:
         """Return READ with the transfer, from the ledger once the hot store has forgotten it, or UNKNOWN_TRANSFER.
@@ -50,28 +39,11 @@ class Transfers:
         transfer = await self.ledger.find_transfer(transfer_id)
         return Answer(Outcome.READ, transfer=transfer) if transfer else answer
 
-    async def ship(self, command: TransferShip, wanted: Durability, *, who: str = "") -> Told:
-        """Book what left the source: it is on the way."""
-        return await self._step(self.hot.ship_transfer, command, wanted, who)
-
-    async def receive(self, command: TransferReceive, wanted: Durability, *, who: str = "") -> Told:
-        """Book what arrived, and what was lost."""
-        return await self._step(self.hot.receive_transfer, command, wanted, who)
-
-    async def cancel(self, command: TransferCancel, wanted: Durability, *, who: str = "") -> Told:
-        """Give back what has not shipped."""
-        return await self._step(self.hot.cancel_transfer, command, wanted, who)
-
-    async def close(self, command: TransferClose, wanted: Durability, *, who: str = "") -> Told:
-        """Give back what has not shipped, and give up what is on the way if that is said."""
-        return await self._step(self.hot.close_transfer, command, wanted, who)
-
-    async def _step(
-        self, step: Callable[[S, str], Awaitable[Answer]], command: S, wanted: Durability, who: str
-    ) -> Told:
-        answer = await step(command, who)
+    async def step(self, command: TransferStep, wanted: Durability, *, who: str = "") -> Told:
+        """Take a step in a transfer's life."""
+        answer = await self.hot.execute(command, who)
         if answer.outcome is Outcome.UNKNOWN_TRANSFER and await self.past.recall_transfer(
             command.transfer_id
         ):
-            answer = await step(command, who)
+            answer = await self.hot.execute(command, who)
         return await self.durabilities.settle(answer, wanted)

@@ -9,11 +9,11 @@ from app.domain.answers import Answer
 from app.domain.commands import Remember, Unlock
 from app.domain.events import Position
 from app.domain.outcomes import Outcome
+from app.domain.records import LockRecord, status_of
 from app.domain.words import Durability, LockStatus
 from app.errors import NotReadyError, UnavailableError
 from app.hotstore.store import HotStore
 from app.ledger.ledger import EndedLock, Ledger
-from app.ledger.past import lock_view
 from app.operations.durability import LASTING, Durabilities, Told
 
 CHUNK = 256
@@ -43,7 +43,7 @@ class Unlocking:
 
     async def one(self, command: Unlock, wanted: Durability, *, who: str = "") -> Told:
         """Give back all that is left of a lock; an id that no lock has is remembered as released."""
-        answer: Answer | None = await self.hot.unlock(command, who)
+        answer: Answer | None = await self.hot.execute(command, who)
         if answer and answer.outcome is Outcome.UNKNOWN_LOCK:
             (answer,) = await self._of_unknown([command.lock_id], who, remember=True)
         return await self.durabilities.settle(answer or Answer(Outcome.UNKNOWN_LOCK), wanted)
@@ -75,7 +75,7 @@ class Unlocking:
         known = {lock_id: _answer_of_ended(lock_id, lock) for lock_id, lock in ended.items()}
         if not remember:
             return [known.get(lock_id, Answer(Outcome.UNKNOWN_LOCK)) for lock_id in lock_ids]
-        shipped = {one for one in known if ended[one].record["s"] == LockStatus.DEDUCTED}
+        shipped = {one for one in known if status_of(ended[one].record) == LockStatus.DEDUCTED}
         new = [lock_id for lock_id in lock_ids if lock_id not in shipped]
         noted = dict(zip(new, await self._each(self._remember, new, who), strict=True))
         return [noted[lock_id] if lock_id in noted else known[lock_id] for lock_id in lock_ids]
@@ -94,11 +94,11 @@ class Unlocking:
         return answers
 
     async def _unlock(self, lock_id: str, who: str) -> Answer:
-        return await self.hot.unlock(Unlock(lock_id), who)
+        return await self.hot.execute(Unlock(lock_id), who)
 
     async def _remember(self, lock_id: str, who: str) -> Answer:
         for _ in range(TRIES_MAX):
-            answer = await self.hot.remember(Remember(lock_id), who)
+            answer = await self.hot.execute(Remember(lock_id), who)
             if answer.outcome is not Outcome.UNCHANGED:
                 return answer
             answer = await self._unlock(lock_id, who)  # it was created meanwhile
@@ -109,8 +109,8 @@ class Unlocking:
 
 def _answer_of_ended(lock_id: str, lock: EndedLock) -> Answer:
     """Return what the hot store would answer if it had the lock still."""
-    view = lock_view(lock_id, lock.record)
-    if lock.record.get("e") == "unlock":
+    view = LockRecord.of(lock.record).view(lock_id)
+    if LockRecord.of(lock.record).ended_by == "unlock":
         return Answer(Outcome.UNCHANGED, view)
     expired = view.status is LockStatus.EXPIRED
     return Answer(Outcome.LOCK_EXPIRED if expired else Outcome.LOCK_NOT_HELD, view)

@@ -1,6 +1,8 @@
 """Voiding shipments that never left: what one took is read from the ledger, and taken back in the hot store."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import structs
 
 from app.domain.answers import Answer
 from app.domain.commands import Void
@@ -50,8 +52,8 @@ class Voiding:
                 return Answer(Outcome.SHIPMENT_REPORTED)
             raise UnknownShipmentError(command.key)
         lines = () if shipment.is_voided else shipment.lines
-        whole = replace(command, lines=lines, occurred_at=shipment.occurred_at)
-        answer = await self.hot.void(whole, who)
+        whole = structs.replace(command, lines=lines, occurred_at=shipment.occurred_at)
+        answer = await self.hot.execute(whole, who)
         if answer.outcome is Outcome.UNKNOWN_LOCK and await self.past.recall_lock(command.lock_id):
-            answer = await self.hot.void(whole, who)
+            answer = await self.hot.execute(whole, who)
         return answer

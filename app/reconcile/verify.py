@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from app.domain.events import Counts, Position
+from app.domain.events import Counts
+from app.domain.records import opened_of, status_of, without_opened
 from app.domain.words import OPEN_STATUSES, STATE_WORDS, TRANSFER_ENDED, TransferStatus
 from app.errors import RefusedError
 from app.hotstore.replies import Stock
@@ -355,11 +356,11 @@ def _compare_records(
     if here is None and there is None:
         return []  # forgotten between two reads
     if here is None or there is None:
-        if there is not None and there.record["s"] not in kind.open_statuses:
+        if there is not None and status_of(there.record) not in kind.open_statuses:
             return []  # ended and forgotten
-        figures = ("none" if here is None else here["s"], "none" if there is None else there.record["s"])
+        figures = [("none" if one is None else status_of(one)) for one in (here, there and there.record)]
         return [Difference(what, "status", "hot store", figures[0], "projection", figures[1])]
-    opened = Position.parse(here.pop("p", "0-0"))
+    opened, here = opened_of(here), without_opened(here)
     if opened != there.opened:
         return [Difference(what, "opened at", "hot store", str(opened), "projection", str(there.opened))]
     return [

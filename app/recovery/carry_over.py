@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from app.domain.events import Counts
+from app.domain.records import ENDED_BY_BACKFILL
 from app.domain.words import Place
 from app.hotstore.gate import CHUNK, Carried, Gate
 from app.hotstore.records import Kind, Record, text_of
@@ -26,11 +27,6 @@ _log = structlog.get_logger()
 
 REASON = "carry over"
 _COUNTED = (Place.AVAILABLE, Place.LOCKED, Place.DAMAGED, Place.IN_TRANSIT)
-_ENDED: dict[Kind, dict[str, str]] = {
-    "lock": {"s": "released", "e": "carry_over"},
-    "transfer": {"s": "cancelled"},
-}
-"""What the ledger is told of a document that it holds open and the hot store has forgotten: it ended."""
 
 
 class CarryOver:
@@ -215,7 +211,7 @@ def _document_step(kind: Kind, one: str, record: Mapping[str, Any]) -> Carried:
 def _ended(kind: Kind, record: Record) -> dict[str, Any]:
     fields = {name: _value_of(name, value) for name, value in record.fields.items()}
     fields.pop("x", None)
-    return fields | _ENDED[kind]
+    return fields | ENDED_BY_BACKFILL[kind]
 
 
 def _value_of(name: str, value: int | str) -> Any:

@@ -11,14 +11,15 @@ import structlog
 from redis.asyncio import Redis
 
 from app.domain.chain import Entry
+from app.domain.commands import Acknowledged, Effect, Moved
 from app.domain.events import Counts, Document, Position
+from app.domain.records import LockRecord, opened_of, status_of
 from app.domain.words import OPEN_STATUSES, Place
 from app.hotstore import outbox
 from app.hotstore.gate import CHUNK, Claims, Gate
 from app.hotstore.keys import Keys
 from app.hotstore.records import Record
 from app.hotstore.replies import Stock
-from app.hotstore.ring import Acknowledged
 from app.hotstore.scan import Scan
 from app.ledger.recovery_rows import Correction, RecoveryRows
 from app.ledger.snapshot_rows import LedgerTip, SnapshotRows, Touched
@@ -86,13 +87,13 @@ class Fork:
             records = await self._scan.locks(ids)
             async with self._rows.snapshot() as rows:
                 known = {
-                    (one.id, one.fields["p"])
+                    (one.id, opened_of(one.fields))
                     async for one in document_records("lock", rows.named_locks(list(records)))
                 }
             lost = [
                 _open_lock(lock_id, record, claims.at_ms)
                 for lock_id, record in records.items()
-                if record["s"] in OPEN_STATUSES and (lock_id, record["p"]) not in known
+                if status_of(record) in OPEN_STATUSES and (lock_id, opened_of(record)) not in known
             ]
             named += await self._rows.file(lost) if lost else 0
         if named:
@@ -203,11 +204,11 @@ def _note_document(touched: Touched, document: Document) -> None:
 
 def _open_lock(lock_id: str, record: Mapping[str, Any], at_ms: int) -> Acknowledged:
     """A lock as if it had just been made: with what it still holds."""
-    moves = [
-        [sku, warehouse, Place.AVAILABLE.value, Place.LOCKED.value, quantity - deducted]
-        for sku, warehouse, quantity, deducted in record["n"]
-    ]
-    return Acknowledged(Position.parse(record["p"]), at_ms, "lock", lock_id, None, moves)
+    moves = (
+        Moved(line.sku, line.warehouse, Place.AVAILABLE.value, Place.LOCKED.value, line.outstanding)
+        for line in LockRecord.of(record).lines
+    )
+    return Acknowledged(opened_of(record), at_ms, Effect("lock", lock_id, moves=tuple(moves)))
 
 
 async def _gathered(records: AsyncIterator[Record]) -> dict[str, Record]:

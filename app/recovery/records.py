@@ -1,12 +1,12 @@
 """From the ledger's rows to the hot store's records, field by field."""
 
-import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from app.domain.events import Counts, Document, Event, Move, Position, Told
+from app.domain.records import is_whole, lock_answer, status_of, transfer_answer, with_opened
 from app.domain.words import COUNTED, LETTERS
 from app.hotstore.gate import Step
 from app.hotstore.records import Kind, Record, opened_fields, text_of
@@ -103,15 +103,10 @@ def op_text(
 
 def _answer(lock: Mapping[str, Any] | None, document: Mapping[str, Any] | None) -> str:
     """Return what a repeat is told, as the function had kept it: nothing where the record itself is the answer."""
-    if document and document.get("s"):  # of a transfer: what a receipt or a count says is no record
-        return text_of([document["s"], document["n"]])
-    if lock is None or "s" not in lock:  # a return of a lock needs no answer
-        return ""
-    beyond = lock.get("m")
-    if lock["s"] in _ENDED and not beyond:
-        return ""
-    answer = [lock["s"], lock.get("x"), lock["n"], lock["v"]]
-    return text_of([*answer, json.loads(beyond)] if beyond else answer)
+    if document and status_of(document):  # of a transfer: what a receipt or a count says is no record
+        return text_of(transfer_answer(document))
+    answer = None if lock is None else lock_answer(lock)
+    return "" if answer is None else text_of(answer)
 
 
 def step_of(row: Any) -> Step:
@@ -189,8 +184,8 @@ def _changed(
 ) -> Record:
     """What changed; a record that is opened, or carried over whole, begins anew."""
     fields = {name: text_of(value) for name, value in changes.items() if value is not None}
-    whole = opens or "p" in changes
+    whole = opens or is_whole(changes)
     if opens:
-        fields["p"] = str(position)
+        fields = with_opened(fields, position)
     gone = [name for name, value in changes.items() if value is None]
     return Record(kind, record_id, fields, gone, fresh=whole)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from app.domain.events import Counts, Event, Position
+from app.domain.records import is_whole, with_opened
 from app.domain.words import COUNTED
 from app.hotstore.gate import CHUNK, Gate
 from app.hotstore.records import Kind, Record, text_of
@@ -120,13 +121,13 @@ class Waiting:
 
 def _changes_of(event: Event, source: Unrestorable) -> Iterable[_Change]:
     if event.lock_id is not None and event.lock is not None:
-        opens = event.kind in OPENS_LOCK or "p" in event.lock
+        opens = event.kind in OPENS_LOCK or is_whole(event.lock)
         yield _Change(source.position, "lock", event.lock_id, event.lock, opens, source)
     document = event.document
     if document is not None and document.kind == "lock":
         yield _Change(source.position, "lock", document.id, document.fields, opens=False, source=source)
     if document is not None and document.kind == "transfer":
-        opens = event.kind in OPENS_TRANSFER or "p" in document.fields
+        opens = event.kind in OPENS_TRANSFER or is_whole(document.fields)
         yield _Change(source.position, "transfer", document.id, document.fields, opens, source)
 
 
@@ -134,7 +135,7 @@ def _after(now: Fields | None, change: _Change) -> Fields | None:
     """Return a record after a change; None if that cannot be known: then it stays as it was."""
     if change.fields is None or (now is None and not change.opens):
         return None
-    after: Fields = {"p": str(change.position)} if change.opens or now is None else dict(now)
+    after: Fields = with_opened({}, change.position) if change.opens or now is None else dict(now)
     for name, value in change.fields.items():
         if value is None:
             after.pop(name, None)

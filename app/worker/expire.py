@@ -35,7 +35,7 @@ class Sweeper:
         now_max = int(self._clock.hot_seconds * 1000)  # the clock may jump between this look and the function
         due = await self._store.read_due(BATCH_LOCKS_MAX)
         answers = await asyncio.gather(
-            *(self._store.expire(Expire(lock_id, now_max), WHO) for lock_id in due)
+            *(self._store.execute(Expire(lock_id, now_max), WHO) for lock_id in due)
         )
         expired = sum(answer.outcome is Outcome.EXPIRED for answer in answers)
         if expired:

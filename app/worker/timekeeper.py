@@ -79,6 +79,6 @@ class Timekeeper:
         """
         found = await self._locks.after(self._clock.hot_seconds + self._ahead_seconds_max)
         for lock_id, expires_at, ttl_ms in found:
-            await self._store.extend(Extend(lock_id, ttl_ms=ttl_ms), WHO, expires_at=expires_at)
+            await self._store.execute(Extend(lock_id, ttl_ms=ttl_ms, expires_at=expires_at), WHO)
         if found:
             _log.warning("clock.locks_mended", locks=len(found))

@@ -22,7 +22,7 @@ from app.bootstrap import Stores, open_api, open_ledger, open_stores
 from app.commands.ledger import ledger
 from app.commands.lost import lost
 from app.commands.verify import verify
-from app.domain.commands import OpeningRow
+from app.domain.commands import Opening, OpeningRow
 from app.embedded import accounts, process
 from app.embedded import postgres as embedded
 from app.embedded.postgres import EmbeddedPostgres
@@ -213,7 +213,7 @@ async def begun(stand: Stand) -> Stand:
     """Ten units of A, and the locks a0, a1, a2."""
     await stand.run("sellable migrate")
     async with stand.running() as life:
-        await life.stores.hot.opening([OpeningRow("A", "north", 20)])
+        await life.stores.hot.execute(Opening([OpeningRow("A", "north", 20)]))
         await life.lock("a0", "a1", "a2")
         await life.caught_up()
     return stand
@@ -347,7 +347,7 @@ async def test_an_upgrade_of_postgres(
         stand.begin()
         await stand.run("sellable migrate")
         async with stand.running() as life:
-            await life.stores.hot.opening([OpeningRow("A", "north", 20)])
+            await life.stores.hot.execute(Opening([OpeningRow("A", "north", 20)]))
             await life.lock("a0", "a1")
             await life.caught_up()
         await stand.run(blocks("Upgrade Postgres")[0])
@@ -372,7 +372,7 @@ async def test_an_upgrade_of_redis(
         stand.begin()
         await stand.run("sellable migrate")
         async with stand.running() as life:
-            await life.stores.hot.opening([OpeningRow("A", "north", 20)])
+            await life.stores.hot.execute(Opening([OpeningRow("A", "north", 20)]))
             await life.lock("a0", "a1")
         old.stop()
         new = EmbeddedValkey(place / "redis")

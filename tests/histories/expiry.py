@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from app.bootstrap import Stores, open_stores
-from app.domain.commands import OpeningRow
+from app.domain.commands import Opening, OpeningRow
 from tests.histories.client import Client, Reply
 
 SKU = "EXPIRES"
@@ -41,7 +41,7 @@ async def run(data_dir: Path, *, locks: int, kill_worker: bool) -> int:
     prefix = f"expiry-{time.time_ns()}"
     async with open_stores(service["redis"], service["database"]) as stores:
         await stores.warehouses.add(["main"])
-        await stores.hot.opening([OpeningRow(SKU, "main", locks * 10)])
+        await stores.hot.execute(Opening([OpeningRow(SKU, "main", locks * 10)]))
         await _create(service["api"], prefix, locks)
         returned = await _kill_worker(data_dir) if kill_worker else None
         times = await _released(stores, service["database"], prefix, locks)

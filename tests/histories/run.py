@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from app.bootstrap import open_stores
-from app.domain.commands import OpeningRow
+from app.domain.commands import Opening, OpeningRow
 from tests.histories.check import Checker, Row, Verdict
 from tests.histories.traffic import SKUS, WAREHOUSES, Call, run_traffic
 
@@ -40,7 +40,7 @@ async def record(data_dir: Path, *, commands: int, clients: int, seed: int) -> R
     where = urlsplit(service["api"])
     async with open_stores(service["redis"], service["database"]) as stores:
         await stores.warehouses.add({row.warehouse for row in OPENING})
-        await stores.hot.opening(OPENING)
+        await stores.hot.execute(Opening(OPENING))
         began = time.monotonic()
         history = await run_traffic(
             where.hostname or "", where.port or 0, commands=commands, clients=clients, seed=seed

@@ -308,7 +308,7 @@ async def test_expiry(world: World) -> None:
 async def test_an_expired_lock_at_confirm(world: World) -> None:
     await world.lock("L1", ("A/12", 3))
     await world.hot.hset("{s0}:lock:L1", "x", "1")
-    await world.operations.locks.hot.expire(Expire("L1"))
+    await world.operations.locks.hot.execute(Expire("L1"))
     await world.lock("L2", ("A/12", 2))
     told = problem(await world.step("L1", "confirm"), 409, "lock_expired")
     assert told["shortages"] == [{"sku": "A/12", "requested": 3, "sellable": 2}]

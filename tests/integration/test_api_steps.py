@@ -441,7 +441,7 @@ async def expire(world: World, lock_id: str = "L") -> Any:
     """The sweeper's step on a lock that is overdue."""
     await world.hot.hset(f"{{s0}}:lock:{lock_id}", "x", "1")
     await world.hot.zadd("{s0}:due", {lock_id: 1})
-    return await world.operations.locks.hot.expire(Expire(lock_id))
+    return await world.operations.locks.hot.execute(Expire(lock_id))
 
 
 # Races
@@ -474,7 +474,7 @@ async def test_reopening_against_the_sweeper(world: World) -> None:
     for _ in range(10):
         await expire(world)
         reopened, swept = await asyncio.gather(
-            world.step("L", "reopen", {"ttl_seconds": 60}), world.operations.locks.hot.expire(Expire("L"))
+            world.step("L", "reopen", {"ttl_seconds": 60}), world.operations.locks.hot.execute(Expire("L"))
         )
         assert reopened.json()["status"] == "held"
         assert swept.outcome == "NOT_DUE"

@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.bootstrap import Stores
-from app.domain.commands import Deduct, Line, Lock, OpeningRow, Unlock
+from app.domain.commands import Deduct, Line, Lock, Opening, OpeningRow, Unlock
 from app.domain.outcomes import Outcome
 from app.embedded.postgres import EmbeddedPostgres
 from app.errors import NotReadyError, UnavailableError
@@ -86,16 +86,16 @@ async def words(stores: Stores) -> dict[str, Any]:
 async def test_a_full_outbox_refuses_new_obligations_only(stores: Stores) -> None:
     stores = with_settings(stores, outbox_max=10)
     backlog = duty_of(stores, "backlog")
-    await stores.hot.opening([OpeningRow("A", "north", 100)])
-    await stores.hot.lock(Lock("one", (Line("A", 1),)))
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 100)]))
+    await stores.hot.execute(Lock("one", (Line("A", 1),)))
     await backlog.run_once()
     assert (await words(stores))["level"] == "ok"
     for i in range(7):
-        assert (await stores.hot.lock(Lock(f"L{i}", (Line("A", 1),)))).outcome is Outcome.LOCKED
-    assert (await stores.hot.lock(Lock("full", (Line("A", 1),)))).outcome is Outcome.BACKLOG_FULL
-    assert (await stores.hot.deduct(Deduct("one", "s"))).outcome is Outcome.DEDUCTED
+        assert (await stores.hot.execute(Lock(f"L{i}", (Line("A", 1),)))).outcome is Outcome.LOCKED
+    assert (await stores.hot.execute(Lock("full", (Line("A", 1),)))).outcome is Outcome.BACKLOG_FULL
+    assert (await stores.hot.execute(Deduct("one", "s"))).outcome is Outcome.DEDUCTED
     for i in range(7):
-        assert (await stores.hot.unlock(Unlock(f"L{i}"))).outcome is Outcome.UNLOCKED
+        assert (await stores.hot.execute(Unlock(f"L{i}"))).outcome is Outcome.UNLOCKED
     with capture_logs() as logs:
         await backlog.run_once()
     assert ((await words(stores))["level"], (await words(stores))["entries"]) == ("hard", 18)
@@ -110,7 +110,7 @@ async def test_a_full_outbox_refuses_new_obligations_only(stores: Stores) -> Non
         pass
     await backlog.run_once()
     assert (await words(stores))["level"] == "ok"
-    assert (await stores.hot.lock(Lock("full", (Line("A", 1),)))).outcome is Outcome.LOCKED
+    assert (await stores.hot.execute(Lock("full", (Line("A", 1),)))).outcome is Outcome.LOCKED
 
 
 async def test_that_no_worker_was_heard_of_is_told_once_it_is_known(stores: Stores) -> None:
@@ -126,10 +126,10 @@ async def test_what_stands_still_is_told_whatever_the_worker_says(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seen in the hot store itself: a lock that is overdue, events that are not persisted, words that are old."""
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     await duty_of(stores, "backlog").run_once()
     monkeypatch.setattr("app.hotstore.words.STANDS_STILL_SECONDS", 0)
-    await stores.hot.lock(Lock("short", (Line("A", 1),), ttl_ms=1))
+    await stores.hot.execute(Lock("short", (Line("A", 1),), ttl_ms=1))
     with capture_logs() as logs:
         await stands_still(stores, "nothing expires: a lock should have expired")
         await stands_still(stores, "nothing is persisted: the ledger has not gone on")
@@ -201,8 +201,8 @@ async def test_a_disk_that_is_nearly_full_refuses_new_obligations(stores: Stores
     assert room.bytes > 0
     stores = with_settings(stores, disk_free_bytes_min=2**60)
     await duty_of(stores, "backlog").run_once()
-    await stores.hot.opening([OpeningRow("A", "north", 100)])
-    assert (await stores.hot.lock(Lock("L", (Line("A", 1),)))).outcome is Outcome.BACKLOG_FULL
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 100)]))
+    assert (await stores.hot.execute(Lock("L", (Line("A", 1),)))).outcome is Outcome.BACKLOG_FULL
     await stores.words.refresh()
     assert "the disk under the append-only file" in stores.words.notes()[0]
 
@@ -295,7 +295,7 @@ async def locked_up(stores: Stores, server: EmbeddedPostgres) -> AsyncIterator[N
 async def test_nothing_is_lost_while_postgres_cannot(
     stores: Stores, postgres_server: EmbeddedPostgres, trouble: Any
 ) -> None:
-    await stores.hot.opening([OpeningRow("A", "north", 1_000)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 1_000)]))
 
     async def waits() -> bool:
         await stores.words.refresh()
@@ -310,7 +310,9 @@ async def test_nothing_is_lost_while_postgres_cannot(
             await until(lambda: persisted(stores))
             async with trouble(stores, postgres_server):
                 for i in range(20):
-                    assert (await stores.hot.lock(Lock(f"L{i}", (Line("A", 1),)))).outcome is Outcome.LOCKED
+                    assert (
+                        await stores.hot.execute(Lock(f"L{i}", (Line("A", 1),)))
+                    ).outcome is Outcome.LOCKED
                 await until(waits)
             await until(lambda: persisted(stores))
             await until(at_ease)
@@ -342,9 +344,9 @@ async def test_a_batch_that_takes_too_long_is_tried_in_smaller_ones(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.ledger.database.TRANSACTION_SECONDS_MAX", 0.2)
-    await stores.hot.opening([OpeningRow("A", "north", 1_000)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 1_000)]))
     for i in range(30):
-        await stores.hot.lock(Lock(f"L{i}", (Line("A", 1),)))
+        await stores.hot.execute(Lock(f"L{i}", (Line("A", 1),)))
     await fetch(
         stores,
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"

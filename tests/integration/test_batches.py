@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.bootstrap import Stores
 from app.domain.chain import Entry, Link
-from app.domain.commands import Line, Lock, OpeningRow, Unlock
+from app.domain.commands import Line, Lock, Opening, OpeningRow, Unlock
 from app.domain.events import Position
 from app.errors import NotReadyError
 from app.hotstore import outbox
@@ -191,10 +191,10 @@ async def test_sums_that_were_left_behind_are_made_anew(
 
 
 async def test_forgetting_ends_at_the_first_event_that_is_not_past(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     for number in range(3):
-        await stores.hot.lock(Lock(f"L{number}", (Line("A", 1),)))
-        await stores.hot.unlock(Unlock(f"L{number}"))
+        await stores.hot.execute(Lock(f"L{number}", (Line("A", 1),)))
+        await stores.hot.execute(Unlock(f"L{number}"))
     await drain(stores)
     capped = Horizon(stores.engine, 0, seconds=86_400, entries_max=3)
     batch = await capped.next_batch()

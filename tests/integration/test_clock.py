@@ -3,7 +3,7 @@
 import time
 
 from app.bootstrap import Stores
-from app.domain.commands import Extend, Line, Lock, OpeningRow, Replace
+from app.domain.commands import Extend, Line, Lock, Opening, OpeningRow, Replace
 from app.domain.outcomes import Outcome
 from app.worker.clock import PAUSE_SECONDS_MAX, ClockWatch
 from app.worker.expire import Sweeper
@@ -73,8 +73,8 @@ async def test_small_corrections_are_followed() -> None:
 
 async def test_a_jump_releases_no_lock(stores: Stores) -> None:
     """The server's clock is a day ahead of the worker's: the lock is overdue by the one, and stays held."""
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
-    await stores.hot.lock(Lock("held", (Line("A", 1),), ttl_ms=50))
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
+    await stores.hot.execute(Lock("held", (Line("A", 1),), ttl_ms=50))
     world = World()
     sweeper = Sweeper(stores.hot, world.watch(), interval_seconds=0.1)
     while not await stores.hot.read_due(10):
@@ -90,8 +90,8 @@ async def test_a_jump_releases_no_lock(stores: Stores) -> None:
 
 async def test_a_jump_after_the_look_releases_no_lock(stores: Stores) -> None:
     """The clock was right when the sweeper looked at it, and a day ahead when it asked for what is due."""
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
-    await stores.hot.lock(Lock("held", (Line("A", 1),), ttl_ms=60_000))
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
+    await stores.hot.execute(Lock("held", (Line("A", 1),), ttl_ms=60_000))
     world = World()
     world.hot = world.ledger = time.time()
     sweeper = Sweeper(stores.hot, world.watch(), interval_seconds=0.1)
@@ -103,11 +103,11 @@ async def test_a_jump_after_the_look_releases_no_lock(stores: Stores) -> None:
 
 async def test_a_clock_that_was_ahead_is_set_back(stores: Stores) -> None:
     """As after a jump that is over: the shard's clock is a day ahead, and a lock was made meanwhile."""
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
-    before = await stores.hot.lock(Lock("before", (Line("A", 1),), ttl_ms=60_000))
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
+    before = await stores.hot.execute(Lock("before", (Line("A", 1),), ttl_ms=60_000))
     await stores.client.hset(stores.keys.meta, "at", str(int((time.time() + DAY_SECONDS) * 1000)))
-    meanwhile = await stores.hot.lock(Lock("meanwhile", (Line("A", 1),), ttl_ms=900_000))
-    await stores.hot.lock(Lock("for ever", (Line("A", 1),), ttl_ms=None))
+    meanwhile = await stores.hot.execute(Lock("meanwhile", (Line("A", 1),), ttl_ms=900_000))
+    await stores.hot.execute(Lock("for ever", (Line("A", 1),), ttl_ms=None))
     assert meanwhile.lock.expires_at > (time.time() + DAY_SECONDS) * 1000
     (keeper,) = [duty for duty in stores.duties() if duty.name == "clock"]
     await drain(stores)
@@ -119,7 +119,7 @@ async def test_a_clock_that_was_ahead_is_set_back(stores: Stores) -> None:
     assert abs(after.expires_at - (time.time() + 900) * 1000) < 60_000
     assert (await stores.hot.read_lock("before")).lock.expires_at == before.lock.expires_at
     assert await stores.hot.read_due(10) == []
-    new = await stores.hot.lock(Lock("new", (Line("A", 1),), ttl_ms=1))
+    new = await stores.hot.execute(Lock("new", (Line("A", 1),), ttl_ms=1))
     assert new.lock.expires_at < (time.time() + 60) * 1000
     await drain(stores)
     for _ in range(3):
@@ -132,21 +132,21 @@ async def test_a_clock_that_was_ahead_is_set_back(stores: Stores) -> None:
 
 async def test_what_else_happens_to_a_lock_does_not_change_what_it_was_promised(stores: Stores) -> None:
     """Replaced while the clock was ahead, or after it: a lock is held as long as the promise of its expiry says."""
-    await stores.hot.opening([OpeningRow("A", "north", 90)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 90)]))
     for lock_id in ("made before", "extended meanwhile"):
-        await stores.hot.lock(Lock(lock_id, (Line("A", 1),), ttl_ms=60_000))
+        await stores.hot.execute(Lock(lock_id, (Line("A", 1),), ttl_ms=60_000))
     before = (await stores.hot.read_lock("made before")).lock.expires_at
     await stores.client.hset(stores.keys.meta, "at", str(int((time.time() + DAY_SECONDS) * 1000)))
     for lock_id in ("made meanwhile", "extended since"):
-        await stores.hot.lock(Lock(lock_id, (Line("A", 1),), ttl_ms=600_000))
-    await stores.hot.replace(Replace("made before", "key-1", (Line("A", 2),)))
-    await stores.hot.extend(Extend("extended meanwhile", "key-2", 600_000))
+        await stores.hot.execute(Lock(lock_id, (Line("A", 1),), ttl_ms=600_000))
+    await stores.hot.execute(Replace("made before", "key-1", (Line("A", 2),)))
+    await stores.hot.execute(Extend("extended meanwhile", "key-2", 600_000))
     (keeper,) = [duty for duty in stores.duties() if duty.name == "clock"]
     await drain(stores)
     await keeper.run_once()  # sets the clock back
-    await stores.hot.replace(Replace("made meanwhile", "key-3", (Line("A", 2),)))
+    await stores.hot.execute(Replace("made meanwhile", "key-3", (Line("A", 2),)))
     await drain(stores)
-    await stores.hot.extend(Extend("extended since", "key-4", 3_600_000))  # the ledger does not know it yet
+    await stores.hot.execute(Extend("extended since", "key-4", 3_600_000))  # the ledger does not know it yet
     for _ in range(2):
         await keeper.run_once()
         await drain(stores)
@@ -163,7 +163,7 @@ async def test_what_else_happens_to_a_lock_does_not_change_what_it_was_promised(
 
 async def test_a_server_that_is_behind_is_left_to_a_person(stores: Stores) -> None:
     """Its own clock went back a day: nothing here may make it go on."""
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     (keeper,) = [duty for duty in stores.duties() if duty.name == "clock"]
     timekeeper = keeper.run_once.__self__
 
@@ -174,4 +174,4 @@ async def test_a_server_that_is_behind_is_left_to_a_person(stores: Stores) -> No
     timekeeper._ledger_seconds = shard_seconds  # Postgres says that the shard's clock is right
     await keeper.run_once()
     assert (await stores.hot.read_stock(["A"]))[0] == "1"
-    assert (await stores.hot.lock(Lock("x", (Line("A", 1),)))).outcome is Outcome.LOCKED
+    assert (await stores.hot.execute(Lock("x", (Line("A", 1),)))).outcome is Outcome.LOCKED

@@ -16,9 +16,9 @@ from app.api.hot.checkout import _lock
 from app.bootstrap import Stores
 from app.domain.codes import UnknownCode, key_of
 from app.domain.commands import OpeningRow
+from app.domain.ranking import Ranking
 from app.domain.warehouses import Warehouse
 from app.hotstore.keys import Keys
-from app.hotstore.ranking import Ranking
 from app.ledger import database
 from app.ledger.warehouses import WarehouseRows
 from app.operations.warehouses import Warehouses

@@ -39,9 +39,9 @@ async def treatments(house: House, told: dict[str, Any]) -> dict[str, int]:
 
 
 async def test_proposed_approved_undone(house: House) -> None:
-    await house.stores.hot.lock(Lock("L", (Line("A", 2, "north"),)))
+    await house.stores.hot.execute(Lock("L", (Line("A", 2, "north"),)))
     at = await now_ms(house)
-    await house.stores.hot.deduct(Deduct("L", "s"))
+    await house.stores.hot.execute(Deduct("L", "s"))
     told = await reconciled(house, "sku,on_hand,damaged\nA,4,5\nNEW,40,0\n", at)
     assert await treatments(house, told) == {"proposed": 3}
     assert await shelf(house) == (8, 0)
@@ -86,7 +86,7 @@ async def test_the_adjustment_says_why_and_when(house: House) -> None:
 
 async def test_a_policy_by_cause_and_size(house: House) -> None:
     for sku in ("C", "D"):
-        await house.stores.hot.receive(
+        await house.stores.hot.execute(
             Receive(sku, "north", (Booking(sku, Place.SUPPLIER, Place.AVAILABLE, 9),))
         )
     lines = "sku,on_hand\nA,8\nB,3\nC,109\nD,110\n#rows=4\n"  # -2, +3, +100, +101
@@ -130,7 +130,7 @@ async def test_nothing_is_applied_when_far_too_many_differ(stores: Stores) -> No
 
 
 async def test_less_than_is_promised_opens_a_shortage(house: House) -> None:
-    await house.stores.hot.lock(Lock("L", (Line("A", 8, "north"),)))
+    await house.stores.hot.execute(Lock("L", (Line("A", 8, "north"),)))
     told = await reconciled(house, "sku,on_hand\nA,5\n", await now_ms(house))
     await step(house, told, "approve")
     await house.caught_up()
@@ -146,18 +146,18 @@ async def test_what_came_late_is_not_booked_twice(house: House) -> None:
     told = await reconciled(house, "sku,on_hand\nA,14\nB,20\n", at)
     for sku, units in (("A", 4), ("B", 6)):
         line = Booking(sku, Place.SUPPLIER, Place.AVAILABLE, units)
-        await house.stores.hot.receive(Receive(f"late {sku}", "north", (line,), at - 1))
+        await house.stores.hot.execute(Receive(f"late {sku}", "north", (line,), at - 1))
     assert await step(house, told, "approve") == [("A", "on_hand", "resolved"), ("B", "on_hand", "outdated")]
     assert (await shelf(house), await shelf(house, "B")) == ((14, 0), (6, 0))
 
 
 async def test_what_cannot_be_booked_is_refused(house: House) -> None:
     there = (Booking("A", Place.ADJUSTMENT, Place.DAMAGED, 5),)
-    await house.stores.hot.adjust(Adjust("a", "north", there))
+    await house.stores.hot.execute(Adjust("a", "north", there))
     at = await now_ms(house)
     told = await reconciled(house, "sku,on_hand,damaged\nA,10,0\n", at)
     gone = (Booking("A", Place.DAMAGED, Place.ADJUSTMENT, 2),)
-    await house.stores.hot.adjust(Adjust("b", "north", gone))
+    await house.stores.hot.execute(Adjust("b", "north", gone))
     assert await step(house, told, "approve") == [("A", "damaged", "refused")]
     assert await shelf(house) == (10, 3)
 

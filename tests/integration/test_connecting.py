@@ -16,7 +16,7 @@ from app.addresses.reasons import postgres_sentence, redis_sentence
 from app.bootstrap import Stores, open_api, open_ledger, open_stores
 from app.commands.ledger import ledger
 from app.commands.verify import verify
-from app.domain.commands import OpeningRow
+from app.domain.commands import Opening, OpeningRow
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.hotstore import wire
@@ -153,7 +153,7 @@ async def test_every_level_is_reached(
     way: str, both: Both, stores: Stores, replica: EmbeddedValkey, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    await stores.hot.opening([OpeningRow("A", "north", 100)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 100)]))
     await stores.client.config_set("repl-diskless-sync-delay", 0)
     async with WAYS[way](both) as urls:
         settings = Settings(redis_url=urls.redis, database_url=urls.database, durability_wait_seconds=20)

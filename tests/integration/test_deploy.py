@@ -23,6 +23,7 @@ from app.domain.commands import (
     Extend,
     Line,
     Lock,
+    Opening,
     OpeningRow,
     Replace,
     Return,
@@ -189,23 +190,23 @@ async def everything_of_a_shop(settings: Settings) -> None:
 
 async def every_command(api: Stores) -> None:
     hot = api.hot
-    await hot.opening([OpeningRow("A", "north", 50, 2)])
+    await hot.execute(Opening([OpeningRow("A", "north", 50, 2)]))
     line = (Line("A", 2),)
-    assert (await hot.lock(Lock("one", line))).outcome is Outcome.LOCKED
-    assert (await hot.extend(Extend("one", "k1", 60_000))).outcome is Outcome.EXTENDED
-    assert (await hot.replace(Replace("one", "k2", (Line("A", 3),)))).outcome is Outcome.REPLACED
-    assert (await hot.confirm(Confirm("one"))).outcome is Outcome.CONFIRMED
-    assert (await hot.deduct(Deduct("one", "s1", (Line("A", 1),)))).outcome is Outcome.DEDUCTED
-    assert (await hot.unlock(Unlock("one"))).outcome is Outcome.UNLOCKED
-    assert (await hot.lock(Lock("two", line, ttl_ms=1))).outcome is Outcome.LOCKED
+    assert (await hot.execute(Lock("one", line))).outcome is Outcome.LOCKED
+    assert (await hot.execute(Extend("one", "k1", 60_000))).outcome is Outcome.EXTENDED
+    assert (await hot.execute(Replace("one", "k2", (Line("A", 3),)))).outcome is Outcome.REPLACED
+    assert (await hot.execute(Confirm("one"))).outcome is Outcome.CONFIRMED
+    assert (await hot.execute(Deduct("one", "s1", (Line("A", 1),)))).outcome is Outcome.DEDUCTED
+    assert (await hot.execute(Unlock("one"))).outcome is Outcome.UNLOCKED
+    assert (await hot.execute(Lock("two", line, ttl_ms=1))).outcome is Outcome.LOCKED
     async with asyncio.timeout(10):
         while not await hot.read_due(10):
             pass
-    assert (await hot.expire(Expire("two"))).outcome is Outcome.EXPIRED
+    assert (await hot.execute(Expire("two"))).outcome is Outcome.EXPIRED
     damaged = (Booking("A", Place.CUSTOMER, Place.DAMAGED, 1),)
-    assert (await hot.return_goods(Return("r1", "north", damaged))).outcome is Outcome.RETURNED
+    assert (await hot.execute(Return("r1", "north", damaged))).outcome is Outcome.RETURNED
     lost = (Booking("A", Place.AVAILABLE, Place.ADJUSTMENT, 1, "lost"),)
-    assert (await hot.adjust(Adjust("a1", "north", lost))).outcome is Outcome.ADJUSTED
+    assert (await hot.execute(Adjust("a1", "north", lost))).outcome is Outcome.ADJUSTED
     assert (await hot.read_lock("one")).lock is not None
     _, (stock,) = await hot.read_stock(["A"])
     assert stock is not None

@@ -106,7 +106,7 @@ class History:
                 order = (f"P-{self.name}", "R", lines, "disk")
                 await self.operations.purchase_orders.receive(*order, occurred_at=None)
             case "shipment":
-                await self.operations.locks.deduct(Deduct(f"L-{self.name}", "S", (Line(sku, units),)), "disk")
+                await self.operations.locks.step(Deduct(f"L-{self.name}", "S", (Line(sku, units),)), "disk")
             case "adjustment":
                 lines = (Booking(sku, Place.AVAILABLE, Place.ADJUSTMENT, units, "lost"),)
                 await self.operations.adjustments.book(Adjust(f"J-{self.name}", "north", lines), "disk")

@@ -63,7 +63,7 @@ async def forgotten_and_rebuilt(stores: Stores) -> None:
 async def archived(stores: Stores) -> None:
     """The month of all that was told so far leaves the ledger; no lock of then may be open."""
     for (lock_id,) in await fetch(stores, "SELECT lock_id FROM lock WHERE status = 'partly_deducted'"):
-        await stores.hot.unlock(Unlock(lock_id))
+        await stores.hot.execute(Unlock(lock_id))
     await drain(stores)
     await forgotten(stores)
     now = datetime.now(UTC)

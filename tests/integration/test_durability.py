@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.bootstrap import Stores, open_stores
-from app.domain.commands import Line, Lock, OpeningRow
+from app.domain.commands import Line, Lock, Opening, OpeningRow
 from app.domain.outcomes import Outcome
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
@@ -34,7 +34,7 @@ def test_settings() -> Settings:
 
 @pytest.fixture
 async def operations(stores: Stores) -> Operations:
-    await stores.hot.opening(ROWS)
+    await stores.hot.execute(Opening(ROWS))
     return stores.operations()
 
 
@@ -87,7 +87,7 @@ async def test_the_replicas_are_asked_about_writes_of_other_connections(
     stores: Stores, following: EmbeddedValkey
 ) -> None:
     with stopped(following.pid):
-        await stores.hot.opening(ROWS)
+        await stores.hot.execute(Opening(ROWS))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(stores.replicas.held(), 0.2)
     held = await stores.replicas.held()
@@ -181,7 +181,7 @@ async def test_after_an_epoch_ended_the_event_itself_is_looked_for(
     lost = await operations.locks.create(Lock("lost", (Line("A", 1),)), "disk")
     await stores.client.flushall()
     await stores.recovery().ensure_open()
-    await stores.hot.opening(ROWS)
+    await stores.hot.execute(Opening(ROWS))
     while await persist.run_once():
         pass
     durabilities = operations.locks.durabilities

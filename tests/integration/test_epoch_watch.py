@@ -13,12 +13,15 @@ from structlog.testing import capture_logs
 from app.api.hot.asgi import HotAsgi
 from app.bootstrap import Stores, open_api, open_stores
 from app.domain.commands import (
+    Acknowledged,
     Booking,
+    Confirm,
     Count,
     Deduct,
     Fact,
     Line,
     Lock,
+    Opening,
     OpeningRow,
     Receive,
     Transfer,
@@ -32,7 +35,7 @@ from app.errors import NotReadyError, OutcomeUnknownError
 from app.hotstore.connection import Connection
 from app.hotstore.line import Line as RedisLine
 from app.hotstore.line import LineCaller
-from app.hotstore.ring import Acknowledged, Ring
+from app.hotstore.ring import Ring
 from app.hotstore.store import HotStore
 from app.ledger.drift import DriftRows
 from app.ledger.recovery_rows import RecoveryRows
@@ -59,16 +62,16 @@ def ringed(stores: Stores) -> tuple[HotStore, Ring, EpochWatch]:
 
 async def test_a_flush_s_losses_are_named(stores: Stores, capsys: pytest.CaptureFixture[str]) -> None:
     store, ring, watch = ringed(stores)
-    await store.opening([OpeningRow("A", "north", 10), OpeningRow("B", "south", 5)])
-    await store.lock(Lock("kept", (Line("A", 1),)))
+    await store.execute(Opening([OpeningRow("A", "north", 10), OpeningRow("B", "south", 5)]))
+    await store.execute(Lock("kept", (Line("A", 1),)))
     await drain(stores)
     await watch.look()
     assert len(ring) == 0
-    await store.lock(Lock("gone", (Line("A", 2), Line("B", 1))))
-    await store.deduct(Deduct("kept", "s1"))
-    await store.unlock(Unlock("gone", "key", (Line("A", 1),)))
-    await store.receive(Receive("r1", "north", (Booking("A", Place.SUPPLIER, Place.AVAILABLE, 4),)))
-    await store.unlock(Unlock("gone", "key", (Line("A", 1),)))  # a repeat is no event
+    await store.execute(Lock("gone", (Line("A", 2), Line("B", 1))))
+    await store.execute(Deduct("kept", "s1"))
+    await store.execute(Unlock("gone", "key", (Line("A", 1),)))
+    await store.execute(Receive("r1", "north", (Booking("A", Place.SUPPLIER, Place.AVAILABLE, 4),)))
+    await store.execute(Unlock("gone", "key", (Line("A", 1),)))  # a repeat is no event
     await stores.client.flushall()
     assert await stores.recovery().ensure_open() is Finding.EMPTY
     await watch.look()
@@ -116,13 +119,13 @@ async def listed(stores: Stores, capsys: pytest.CaptureFixture[str]) -> list[str
 
 async def four_locks(store: HotStore) -> None:
     for i in range(4):
-        await store.lock(Lock(f"L{i}", (Line("A", 1),)))
+        await store.execute(Lock(f"L{i}", (Line("A", 1),)))
 
 
 async def test_a_lost_tail_is_listed_by_number_where_nobody_can_name_it(
     stores: Stores, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     await drain(stores)
     before = watching(stores)
     await before.look()
@@ -154,12 +157,12 @@ async def test_of_a_lost_tail_only_what_nobody_named_is_listed_by_number(
     ring = Ring(100)
     named = HotStore(stores.hot._caller, stores.keys, stores.hot._library, ring=ring)
     watch = watching(stores, ring)
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     await drain(stores)
-    await stores.hot.lock(Lock("who knows", (Line("A", 1),)))
-    await stores.hot.lock(Lock("nobody", (Line("A", 1),)))
-    await named.lock(Lock("one", (Line("A", 1),)))
-    await named.lock(Lock("two", (Line("A", 1),)))
+    await stores.hot.execute(Lock("who knows", (Line("A", 1),)))
+    await stores.hot.execute(Lock("nobody", (Line("A", 1),)))
+    await named.execute(Lock("one", (Line("A", 1),)))
+    await named.execute(Lock("two", (Line("A", 1),)))
     await watch.look()
     await stores.client.flushall()
     await stores.recovery().ensure_open()
@@ -174,7 +177,7 @@ async def test_of_a_lost_tail_only_what_nobody_named_is_listed_by_number(
 
 async def test_nothing_is_missing_where_the_memory_is_whole_or_was_carried_over(stores: Stores) -> None:
     watch = watching(stores)
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     await four_locks(stores.hot)
     for _ in range(2):
         await watch.look()
@@ -186,7 +189,7 @@ async def test_nothing_is_missing_where_the_memory_is_whole_or_was_carried_over(
     await drain(stores)
     assert await file_missing(stores) == []
     assert await fetch(stores, "SELECT count(*) FROM seen") == [(0,)]
-    await stores.hot.lock(Lock("more", (Line("A", 1),)))
+    await stores.hot.execute(Lock("more", (Line("A", 1),)))
     for _ in range(2):
         await watch.look()
     await stores.client.execute_command("XTRIM", stores.keys.outbox, "MAXLEN", 0)
@@ -198,7 +201,7 @@ async def test_nothing_is_missing_where_the_memory_is_whole_or_was_carried_over(
 async def test_a_ledger_from_an_older_copy_beside_a_lost_memory_is_no_silent_loss(stores: Stores) -> None:
     """What a living process has seen persisted, and what then is not there any more, is missed too."""
     watch = watching(stores)
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     await four_locks(stores.hot)
     await drain(stores)
     await watch.look()
@@ -249,20 +252,20 @@ WMS: list[tuple[str, dict[str, Any], str]] = [
 async def test_what_a_warehouse_told_is_named(stores: Stores, capsys: pytest.CaptureFixture[str]) -> None:
     """Its events under their own ids, counts with their differences, openings with what they set."""
     store, ring, watch = ringed(stores)
-    await store.opening([OpeningRow("A", "north", 10)])
-    await store.lock(Lock("kept", (Line("A", 1),)))
-    await store.transfer(Transfer("T", "north", "south", (Line("A", 2),)))
+    await store.execute(Opening([OpeningRow("A", "north", 10)]))
+    await store.execute(Lock("kept", (Line("A", 1),)))
+    await store.execute(Transfer("T", "north", "south", (Line("A", 2),)))
     await drain(stores)
     await watch.look()
     expected = []
     for number, (kind, says, line) in enumerate(WMS):
         fact = {"warehouse": "north", "sku": "A", "occurred_at": int(time.time() * 1000)} | says
-        answer = await store.fact(Fact("wms", f"e{number}", kind, **fact))
+        answer = await store.execute(Fact("wms", f"e{number}", kind, **fact))
         assert answer.outcome in {Outcome.BOOKED, Outcome.DROPPED}
         expected.append(line.format(id=f" (event:wms{{e{number})", a="A in north", b="A in south"))
     found = (Booking("A", Place.ADJUSTMENT, Place.AVAILABLE, 3),)
-    await store.count(Count("C", "north", found))
-    await store.opening([OpeningRow("A", "north", 20), OpeningRow("B", "south", 5, 1)])
+    await store.execute(Count("C", "north", found))
+    await store.execute(Opening([OpeningRow("A", "north", 20), OpeningRow("B", "south", 5, 1)]))
     expected.append("count (stock-take:C): 3 A in north, adjustment -> available")
     expected.append("opening (to 20 A in north, 5 B in south): no units")
     await stores.client.flushall()
@@ -278,8 +281,8 @@ async def test_what_a_warehouse_told_is_named(stores: Stores, capsys: pytest.Cap
 
 async def test_nothing_is_named_that_the_ledger_or_a_branch_knows(stores: Stores) -> None:
     store, ring, watch = ringed(stores)
-    await store.opening([OpeningRow("A", "north", 10)])
-    await store.lock(Lock("one", (Line("A", 1),)))
+    await store.execute(Opening([OpeningRow("A", "north", 10)]))
+    await store.execute(Lock("one", (Line("A", 1),)))
     await stores.client.function_flush()
     assert await stores.recovery().ensure_open() is Finding.SAME
     await drain(stores)
@@ -314,18 +317,18 @@ class OpenedBetween:
 async def test_what_is_lost_is_named_though_the_epoch_changes_between_two_questions() -> None:
     epochs, ring = OpenedBetween(), Ring(100)
     watch = EpochWatch(epochs, nobody, ring=ring)
-    ring.add("confirm", ["CONFIRMED", "L1", "1-9", "confirmed", "", "[]"], ["L1", "", ""])
+    ring.add(Confirm("L1"), ["CONFIRMED", "L1", "1-9", "confirmed", "", "[]", "2"])
     await watch.look()
     await watch.look()
-    assert [one.lock_id for one in epochs.filed] == ["L1"]
+    assert [one.effect.lock_id for one in epochs.filed] == ["L1"]
     assert len(ring) == 0
 
 
 async def test_the_ring_is_bounded() -> None:
-    ring = Ring(3)
+    ring, holds = Ring(3), Lock("x", (Line("A", 1),))
     for n in range(5):
-        ring.add("lock", ["LOCKED", "x", f"1-{n}", "held", "", "[]"], [])
-    ring.add("lock", ["REPEATED", "x", "1-9", "held", "", "[]"], [])
+        ring.add(holds, ["LOCKED", "x", f"1-{n}", "held", "", "[]", "1"])
+    ring.add(holds, ["REPEATED", "x", "1-9", "held", "", "[]", "1"])
     assert [one.position.n for one in ring.before(2)] == [2, 3, 4]
     ring.drop(Position(1, 3))
     assert len(ring) == 1
@@ -333,7 +336,7 @@ async def test_the_ring_is_bounded() -> None:
 
 @pytest.mark.tier
 async def test_both_ways_into_an_api_process_fill_its_ring(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     await drain(stores)
     settings = Settings(redis_url=stores.redis_url, database_url=_url_of(stores))
     async with open_api(settings) as served:
@@ -369,7 +372,7 @@ async def test_a_process_leaves_a_memory_of_an_earlier_epoch(stores: Stores) -> 
     line.start()
     try:
         await until(lambda: _true(line.epoch))
-        await store.opening([OpeningRow("A", "north", 10)])
+        await store.execute(Opening([OpeningRow("A", "north", 10)]))
 
         async def leave(epoch_min: int) -> None:
             store.leave(epoch_min)
@@ -378,13 +381,13 @@ async def test_a_process_leaves_a_memory_of_an_earlier_epoch(stores: Stores) -> 
         rows = RecoveryRows(stores.engine, 0)
         watch = EpochWatch(rows, leave)
         await watch.look()
-        await store.lock(Lock("here", (Line("A", 1),)))
+        await store.execute(Lock("here", (Line("A", 1),)))
         await rows.add_epoch(7, await rows.tip(), home="another", finding="new_home")
         await watch.look()
         for _ in range(2):
             await until(lambda: _true(line._connection))
             with pytest.raises((NotReadyError, OutcomeUnknownError)):
-                await store.lock(Lock("not here", (Line("A", 1),)))
+                await store.execute(Lock("not here", (Line("A", 1),)))
         assert not line.epoch
     finally:
         await line.close()
@@ -397,7 +400,7 @@ async def _true(value: object) -> bool:
 
 async def test_postgres_away_does_not_stop_locks(stores: Stores) -> None:
     store, _, watch = ringed(stores)
-    await store.opening([OpeningRow("A", "north", 10)])
+    await store.execute(Opening([OpeningRow("A", "north", 10)]))
     await watch.look()
 
     async def away() -> int:
@@ -406,14 +409,14 @@ async def test_postgres_away_does_not_stop_locks(stores: Stores) -> None:
     watch._epochs.newest_noted_epoch = away
     with pytest.raises(OSError, match="away"):
         await watch.look()
-    assert (await store.lock(Lock("one", (Line("A", 1),)))).outcome == "LOCKED"
+    assert (await store.execute(Lock("one", (Line("A", 1),)))).outcome == "LOCKED"
 
 
 async def test_a_worker_writes_nothing_of_an_old_home(stores: Stores) -> None:
     """It read the entries before the new epoch was noted, and comes to write them after."""
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     await drain(stores)
-    await stores.hot.lock(Lock("tail", (Line("A", 1),)))
+    await stores.hot.execute(Lock("tail", (Line("A", 1),)))
     from app.hotstore import outbox  # noqa: PLC0415
 
     writer = Writer(stores.engine, 0)
@@ -457,7 +460,7 @@ async def test_a_new_home_is_opened_only_when_the_old_one_s_replies_are_over(
         await sleep(0)
 
     monkeypatch.setattr("app.recovery.recovery.asyncio.sleep", quick)
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     await stores.client.function_flush()
     assert await stores.recovery().ensure_open() is Finding.SAME  # the same process: nobody else can answer
     assert 3.0 not in waited
@@ -472,7 +475,7 @@ async def test_a_new_home_is_opened_only_when_the_old_one_s_replies_are_over(
 async def test_a_restart_on_its_own_data_is_no_new_home(
     stores: Stores, redis_server: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     redis_server.stop(immediate=True)
     redis_server.start()
     await stores.client.connection_pool.disconnect()

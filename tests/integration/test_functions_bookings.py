@@ -1,8 +1,7 @@
 """The functions that book receipts, returns, adjustments, exchanges, openings and buffers, as a table."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from app.domain.answers import Excess
 from app.domain.commands import (

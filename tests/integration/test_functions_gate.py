@@ -225,10 +225,10 @@ def test_the_typed_methods_carry_on_in_the_new_epoch(stocked: Shard) -> None:
 
 
 async def test_the_hot_store_says_that_it_is_not_ready(stocked: Shard, store: HotStore) -> None:
-    assert (await store.lock(Lock("M", (Line("A", 1),)))).outcome is Outcome.LOCKED
+    assert (await store.execute(Lock("M", (Line("A", 1),)))).outcome is Outcome.LOCKED
     stocked.wire.call("FLUSHALL")
     with pytest.raises(NotReadyError):
-        await store.lock(Lock("N", (Line("A", 1),)))
+        await store.execute(Lock("N", (Line("A", 1),)))
     with pytest.raises(NotReadyError):
         await store.read_stock(["A"])
     assert store.epoch == ""
@@ -428,24 +428,24 @@ async def test_with_full_memory_new_obligations_stop_and_the_rest_goes_on(
     try:
         before = everything(stocked)
         with pytest.raises(HotStoreFullError):
-            await store.lock(Lock("M", (Line("A", 1),)))
+            await store.execute(Lock("M", (Line("A", 1),)))
         with pytest.raises(HotStoreFullError):
-            await store.replace(Replace("L", "k", (Line("A", 6),)))
+            await store.execute(Replace("L", "k", (Line("A", 6),)))
         with pytest.raises(HotStoreFullError):
-            await store.transfer(Transfer("T2", "north", "south", (Line("A", 1),)))
+            await store.execute(Transfer("T2", "north", "south", (Line("A", 1),)))
         with pytest.raises(HotStoreFullError):
-            await store.exchange(Exchange("X", "north", (BACK,), Lock("M", (Line("A", 1),))))
+            await store.execute(Exchange("X", "north", (BACK,), Lock("M", (Line("A", 1),))))
         assert everything(stocked) == before
-        assert (await store.unlock(Unlock("L0"))).outcome is Outcome.UNLOCKED
-        assert (await store.confirm(Confirm("L1"))).outcome is Outcome.CONFIRMED
-        assert (await store.deduct(Deduct("L1", "s"))).outcome is Outcome.DEDUCTED
-        assert (await store.expire(Expire("L2"))).outcome is Outcome.EXPIRED
-        assert (await store.extend(Extend("L3", "", 5))).outcome is Outcome.EXTENDED
+        assert (await store.execute(Unlock("L0"))).outcome is Outcome.UNLOCKED
+        assert (await store.execute(Confirm("L1"))).outcome is Outcome.CONFIRMED
+        assert (await store.execute(Deduct("L1", "s"))).outcome is Outcome.DEDUCTED
+        assert (await store.execute(Expire("L2"))).outcome is Outcome.EXPIRED
+        assert (await store.execute(Extend("L3", "", 5))).outcome is Outcome.EXTENDED
         some = TransferShip("T", "s", None, (Line("A", 1),))
-        assert (await store.ship_transfer(some)).outcome is Outcome.TRANSFER_SHIPPED
-        assert (await store.cancel_transfer(TransferCancel("T"))).outcome is Outcome.TRANSFER_CANCELLED
+        assert (await store.execute(some)).outcome is Outcome.TRANSFER_SHIPPED
+        assert (await store.execute(TransferCancel("T"))).outcome is Outcome.TRANSFER_CANCELLED
         arrived = TransferReceive("T", "r", None, (Arrival("A", 1),))
-        assert (await store.receive_transfer(arrived)).outcome is Outcome.TRANSFER_RECEIVED
+        assert (await store.execute(arrived)).outcome is Outcome.TRANSFER_RECEIVED
         assert (await store.forget_transfer("T", [])).outcome is Outcome.FORGOTTEN
         for function in ("receive", "return", "adjust", "opening", "buffer"):
             assert stocked.fcall(function, "1", "who", *plain(function))[0].endswith("ED")
@@ -511,7 +511,7 @@ async def test_a_shipment_s_event_says_what_is_left_at_both_ends(busy: Shard, cl
 
 
 async def stocked_steps(shard: Shard) -> None:
-    shard.finish(shard.store.unlock(Unlock("L", "k", (Line("A", 1),), 'the "customer"\nsaid so'), "clerk"))
+    shard.finish(shard.store.execute(Unlock("L", "k", (Line("A", 1),), 'the "customer"\nsaid so'), "clerk"))
     shard.do(Confirm("L"))
     shard.set_clock(START_MS + 7)
     shard.do(Deduct("L", "s"))

@@ -1,8 +1,7 @@
 """Events of warehouse systems as a table: what was done before, the event, and what it comes to."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from app.domain.commands import Accept, Count, Deduct, Line, Receive
 from app.domain.events import Counts

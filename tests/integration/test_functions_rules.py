@@ -3,15 +3,16 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from app.domain.commands import (
     Adjust,
     Arrival,
     Booking,
+    Compensate,
     Confirm,
     Count,
     Exchange,
@@ -62,7 +63,9 @@ def limited(shard: Shard, request: pytest.FixtureRequest) -> Iterator[Shard]:
 
 
 def compensate(shard: Shard, op: str, version: int, *warehouses: str) -> Any:
-    return shard.finish(shard.store.compensate("A", op, "why", version=version, warehouses=warehouses))
+    return shard.finish(
+        shard.store.execute(Compensate("A", op, "why", version=version, warehouses=warehouses))
+    )
 
 
 def last_moves(shard: Shard) -> list[Any]:
@@ -119,10 +122,10 @@ def test_an_expiry_that_was_changed_meanwhile_is_left_alone(shard: Shard) -> Non
     shard.do(TEN)
     shard.do(Lock("L", (Line("A", 1),), ttl_ms=100))
     before = everything(shard)
-    missed = shard.finish(shard.store.extend(Extend("L", ttl_ms=500), expires_at=START_MS + 99))
+    missed = shard.finish(shard.store.execute(Extend("L", ttl_ms=500, expires_at=START_MS + 99)))
     assert missed.outcome is O.UNCHANGED
     assert everything(shard) == before
-    met = shard.finish(shard.store.extend(Extend("L", ttl_ms=500), expires_at=START_MS + 100))
+    met = shard.finish(shard.store.execute(Extend("L", ttl_ms=500, expires_at=START_MS + 100)))
     assert (met.outcome, met.lock and met.lock.expires_at) == (O.EXTENDED, START_MS + 500)
 
 
@@ -221,7 +224,7 @@ def test_only_held_locks_are_due_after_a_repair(
 def count_since(shard: Shard, since: str) -> Outcome:
     lines = (Booking("A", Place.ADJUSTMENT, Place.AVAILABLE, 0),)
     command = Count(f"T{since}", N, lines, START_MS, since=since)
-    return Outcome(shard.finish(shard.store.count(command)).outcome)
+    return Outcome(shard.finish(shard.store.execute(command)).outcome)
 
 
 @pytest.mark.parametrize("limited", [{"EVENTS_MAX": 6, "CHUNK": 2}], indirect=True)

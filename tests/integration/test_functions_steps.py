@@ -1,9 +1,9 @@
 """Steps that change what was, or open it again: the same table for the functions and the model."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from app.domain.answers import Beyond, Excess
 from app.domain.commands import (

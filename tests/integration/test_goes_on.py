@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.bootstrap import Stores
-from app.domain.commands import Booking, Line, Lock, OpeningRow, Receive
+from app.domain.commands import Booking, Line, Lock, Opening, OpeningRow, Receive
 from app.domain.events import Position
 from app.domain.words import Place
 from app.errors import NotReadyError
@@ -39,7 +39,7 @@ async def received(stores: Stores) -> list[tuple[Any, ...]]:
 
 async def test_a_receipt_beside_a_poisonous_one_is_booked_whole(stores: Stores) -> None:
     """Written part by part, its good and its damaged units are two moves of one SKU."""
-    await stores.hot.opening([OpeningRow("S1", "north", 100), OpeningRow("S2", "north", 1)])
+    await stores.hot.execute(Opening([OpeningRow("S1", "north", 100), OpeningRow("S2", "north", 1)]))
     key = stores.keys.stock("S1")
     version = int(await stores.client.hincrby(key, "v", 2))
     await stores.client.hset(key, mapping={"north:a": 110, "north:d": 2})
@@ -53,14 +53,14 @@ async def test_a_receipt_beside_a_poisonous_one_is_booked_whole(stores: Stores) 
 
 
 async def test_a_receipt_that_was_parked_is_booked_once(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow("S1", "north", 100)])
+    await stores.hot.execute(Opening([OpeningRow("S1", "north", 100)]))
     await drain(stores)
     await execute(
         stores, "ALTER TABLE stock ADD CONSTRAINT mended CHECK (sku <> 'S1' OR available < 105) NOT VALID"
     )
     lines = (booked("S1", Place.AVAILABLE, 10), booked("S1", Place.DAMAGED, 2))
     try:
-        await stores.hot.receive(Receive("R1", "north", lines, purchase_order_id="PO1"))
+        await stores.hot.execute(Receive("R1", "north", lines, purchase_order_id="PO1"))
         await drain(stores)
         assert await parked(stores) == {"S1": 2}
     finally:
@@ -76,9 +76,9 @@ async def test_a_receipt_that_was_parked_is_booked_once(stores: Stores) -> None:
 
 
 async def test_a_worker_that_stood_still_does_not_take_the_cursor_back(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     for i in range(3):
-        await stores.hot.lock(Lock(f"L{i}", (Line("A", 1),)))
+        await stores.hot.execute(Lock(f"L{i}", (Line("A", 1),)))
     await drain(stores)
     horizon = Horizon(stores.engine, 0, seconds=0, entries_max=0)
     for cursor in (Position(1, 2), Position(1, 4), Position(1, 3), Position(0, 9)):
@@ -90,10 +90,10 @@ async def test_a_worker_that_stood_still_does_not_take_the_cursor_back(stores: S
 
 
 async def test_a_text_that_names_a_lock_and_a_transfer_parks_both(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow("S1", "north", 100)])
+    await stores.hot.execute(Opening([OpeningRow("S1", "north", 100)]))
     text = b'[3,"x",0,null,null,null,null,null,"L1",{"s":"held"},[],["transfer","T1",{}],7]'
     where = await plant_text(stores, text)
-    await stores.hot.lock(Lock("L9", (Line("S1", 1),)))
+    await stores.hot.execute(Lock("L9", (Line("S1", 1),)))
     await drain(stores)
     assert await parked(stores) == {where: 1, "lock L1": 1, "transfer T1": 1}
     assert await fetch(stores, "SELECT lock_id FROM lock") == [("L9",)]
@@ -104,20 +104,20 @@ LONG = "".join(chr(0x4E00 + n * 7919 % 20_000) for n in range(3000))
 
 
 async def test_a_text_that_names_a_sku_longer_than_any_index_holds_is_parked(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow("S1", "north", 100)])
+    await stores.hot.execute(Opening([OpeningRow("S1", "north", 100)]))
     where = await plant_text(
         stores, f'[3,"x",0,null,null,null,null,null,null,null,[["{LONG}",1]],7]'.encode()
     )
-    await stores.hot.lock(Lock("L9", (Line("S1", 1),)))
+    await stores.hot.execute(Lock("L9", (Line("S1", 1),)))
     await drain(stores)
     assert await parked(stores) == {where: 1, LONG[:NAME_LENGTH_MAX]: 1}
     assert await fetch(stores, "SELECT lock_id FROM lock") == [("L9",)]
 
 
 async def test_an_event_with_a_name_longer_than_any_index_holds_stops_nothing_else(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow("S1", "north", 100)])
+    await stores.hot.execute(Opening([OpeningRow("S1", "north", 100)]))
     await plant(stores, await move_of(stores, "S1"), await move_of(stores, LONG), op=LONG, fingerprint="f")
-    await stores.hot.lock(Lock("L9", (Line("S1", 1),)))
+    await stores.hot.execute(Lock("L9", (Line("S1", 1),)))
     await drain(stores)
     assert await parked(stores) == {LONG[:NAME_LENGTH_MAX]: 1}
     assert await fetch(stores, "SELECT sku, available FROM stock") == [("S1", 104)]
@@ -144,9 +144,9 @@ A_PARKED_MOVE = """
 async def test_what_was_written_while_the_lease_was_asked_for_is_seen(
     stores: Stores, monkeypatch: pytest.MonkeyPatch, meanwhile: str, written: Position | None
 ) -> None:
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     await drain(stores)
-    await stores.hot.lock(Lock("L", (Line("A", 1),)))
+    await stores.hot.execute(Lock("L", (Line("A", 1),)))
     entries = await outbox.read_after(stores.client, stores.keys, Position(1, 1), entries_max=10)
     waits = "AND (SELECT pg_advisory_xact_lock(7)) IS NOT NULL FOR UPDATE"
     slow = sql("lease_position").replace("FOR UPDATE", waits)
@@ -182,13 +182,13 @@ def persisting(stores: Stores) -> Persist:
 
 
 async def test_an_older_copy_without_this_month_is_written_again(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow("A", "north", 100)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 100)]))
     persist = persisting(stores)
     while await persist.run_once():
         pass
     await without_months(stores)
     for i in range(3):
-        await stores.hot.lock(Lock(f"L{i}", (Line("A", 1),)))
+        await stores.hot.execute(Lock(f"L{i}", (Line("A", 1),)))
     for _ in range(4):  # it finds no position at first
         await persist.run_once()
     assert await parked(stores) == {}
@@ -198,7 +198,7 @@ async def test_an_older_copy_without_this_month_is_written_again(stores: Stores)
 
 async def test_a_month_that_goes_under_a_writer_is_no_poison(stores: Stores) -> None:
     """It is tried again, and the months are made anew."""
-    await stores.hot.opening([OpeningRow("A", "north", 100), OpeningRow("B", "north", 100)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 100), OpeningRow("B", "north", 100)]))
     entries = await outbox.read_after(stores.client, stores.keys, Position(0, 0), entries_max=10)
     poison = await plant(stores, await move_of(stores, "A"), await move_of(stores, "B", quantity=2**70))
     writer = QuarantiningWriter(stores.engine, 0)
@@ -220,9 +220,9 @@ async def test_a_month_that_goes_under_a_writer_is_no_poison(stores: Stores) -> 
 
 async def lose_an_entry(stores: Stores) -> None:
     """Of two SKUs, and a lock whose only event it is."""
-    await stores.hot.opening([OpeningRow("A", "north", 100), OpeningRow("B", "north", 100)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 100), OpeningRow("B", "north", 100)]))
     for i in range(6):
-        await stores.hot.lock(Lock(f"L{i}", (Line("B" if i == 2 else "A", 1),)))
+        await stores.hot.execute(Lock(f"L{i}", (Line("B" if i == 2 else "A", 1),)))
     assert await stores.client.xdel(stores.keys.outbox, "1-4") == 1
 
 
@@ -244,7 +244,7 @@ async def test_a_lost_entry_is_carried_over_once(stores: Stores) -> None:
     async with working(stores):
         await until(lambda: fetch(stores, "SELECT 1 FROM epoch WHERE finding = 'carry_over'"))
         await until(stores.gate.is_open)
-        await stores.hot.lock(Lock("after", (Line("A", 1),)))
+        await stores.hot.execute(Lock("after", (Line("A", 1),)))
         await until(lambda: fetch(stores, last))
     assert await differences(stores) == []
     assert await faults(stores) == []

@@ -92,8 +92,8 @@ async def send(house: House, events: list[dict[str, Any]]) -> list[str]:
 
 async def stock_up(house: House, number: int) -> None:
     sku, hot = f"P{number}", house.stores.hot
-    await hot.lock(Lock(f"L{number}", (LockLine(sku, 4, "north"),), ttl_ms=None))
-    await hot.transfer(Transfer(f"T{number}", "north", "south", (LockLine(sku, 5),)))
+    await hot.execute(Lock(f"L{number}", (LockLine(sku, 4, "north"),), ttl_ms=None))
+    await hot.execute(Transfer(f"T{number}", "north", "south", (LockLine(sku, 5),)))
 
 
 async def live_all(house: House, kinds: Sequence[dict[str, Any]], orders: Sequence[Sequence[int]]) -> None:

@@ -49,7 +49,7 @@ APPLIED = [("applied", "")]
 
 
 async def before(house: House) -> None:
-    await house.stores.hot.lock(Lock("L", (Line("A", 2, "north"),), ttl_ms=None))
+    await house.stores.hot.execute(Lock("L", (Line("A", 2, "north"),), ttl_ms=None))
     assert [status for status, _ in await send(house, *FIRST)] == ["applied", "applied", "parked"]
     await house.caught_up()
 
@@ -137,7 +137,7 @@ async def test_events_of_the_inbox_are_carried_over(
         await before(house)
         await copy_of_ledger(stores)
         await after(house)
-        await stores.hot.lock(Lock("last", (Line("A", 1, "south"),)))
+        await stores.hot.execute(Lock("last", (Line("A", 1, "south"),)))
         await house.caught_up()
         counts = await house.counts("A")
     await put_back_ledger(stores)

@@ -13,7 +13,7 @@ from app.api.limits import LockCounts, count_problem
 from app.api.problems import ProblemError
 from app.api.uploads import UPLOADS_MAX, Uploads
 from app.bootstrap import Stores
-from app.domain.commands import Line, Lock, OpeningRow, Unlock
+from app.domain.commands import Line, Lock, Opening, OpeningRow, Unlock
 from app.ledger.lock_rows import LockRows
 from tests import servers
 from tests.hot import Api, served
@@ -99,9 +99,9 @@ async def test_a_key_that_holds_all_that_it_may_makes_no_more_locks(stores: Stor
     keys = ApiKeys(read_api_keys(text))
     a, b = (keys.find(f"Bearer {secret}".encode()) for secret in (LIMITED, FREE))
     counts = LockCounts(keys, LockRows(stores.engine).at_limit)
-    await stores.hot.opening([OpeningRow("A", "north", 50)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 50)]))
     for number, who in enumerate(["a", "a", "b", "boss", "boss"]):
-        await stores.hot.lock(Lock(f"L{number}", (Line("A", 1),)), who=who)
+        await stores.hot.execute(Lock(f"L{number}", (Line("A", 1),)), who=who)
     await drain(stores)
     await counts.refresh()
     assert keys.holding_all == {"a"}
@@ -109,7 +109,7 @@ async def test_a_key_that_holds_all_that_it_may_makes_no_more_locks(stores: Stor
     assert problem is not None
     assert (problem.status, problem.headers["RateLimit-Policy"]) == (429, '"open-locks";q=2')
     assert count_problem(keys, b) is None
-    await stores.hot.unlock(Unlock("L0"))
+    await stores.hot.execute(Unlock("L0"))
     await drain(stores)
     await counts.refresh()
     assert count_problem(keys, a) is None

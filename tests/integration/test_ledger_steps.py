@@ -19,6 +19,7 @@ from app.domain.commands import (
     Deduct,
     Line,
     Lock,
+    Opening,
     OpeningRow,
     Remember,
     Reopen,
@@ -38,7 +39,6 @@ from app.recovery.findings import Finding
 from tests.integration.test_recovery_findings import memory_of
 from tests.integration.warehouse import House, problem
 from tests.integration.working import differences, drain, fetch
-from tests.properties.rig import _METHODS
 from tests.recovery import copy_of_memory, put_back_memory
 
 N, S = "north", "south"
@@ -75,11 +75,13 @@ AGAIN = (*(step for step in (*BEFORE, *STEPS) if getattr(step, "key", "")), Lock
 
 
 async def do(hot: HotStore, steps: Sequence[Command]) -> list[Answer]:
-    return [await _METHODS[type(step)](hot, step) for step in steps]
+    return [await hot.execute(step) for step in steps]
 
 
 async def begin(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow("A", N, 20, 2), OpeningRow("A", S, 10), OpeningRow("B", N, 9)])
+    await stores.hot.execute(
+        Opening([OpeningRow("A", N, 20, 2), OpeningRow("A", S, 10), OpeningRow("B", N, 9)])
+    )
     await do(stores.hot, BEFORE)
     await drain(stores)
 
@@ -114,7 +116,7 @@ async def test_what_a_fork_took_is_named_with_its_units(stores: Stores) -> None:
     await put_back_memory(stores, copy)
     await stores.client.hset(stores.keys.meta, "tip", "another")
     assert await stores.recovery().ensure_open() in {Finding.FORK, Finding.DIFFERENT}
-    answer = await stores.hot.reopen(Reopen("back", "o1", 60_000))
+    answer = await stores.hot.execute(Reopen("back", "o1", 60_000))
     assert (answer.outcome, answer.lock and answer.lock.status) == ("REPEATED", "held")
     assert await differences(stores) == []
 
@@ -143,7 +145,7 @@ async def test_the_expiry_that_a_step_promised_while_the_clock_was_ahead(stores:
 async def listed(house: House) -> House:
     """One lock in each state, and one whose id came before its request."""
     hot = house.operations.locks.hot
-    await hot.opening([OpeningRow("A", N, 50), OpeningRow("B", N, 50)])
+    await hot.execute(Opening([OpeningRow("A", N, 50), OpeningRow("B", N, 50)]))
     steps: list[Command] = [Lock(one, (Line("A", 2, N),)) for one in ("a", "b", "c", "d", "e", "g/1")]
     steps += [Confirm("b"), Deduct("c", "s", (Line("A", 1),)), Deduct("d", "s"), Unlock("e"), Remember("f")]
     steps += [Lock("h", (Line("B", 1, N), Line("A", 1, N)), ttl_ms=1)]

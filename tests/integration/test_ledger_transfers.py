@@ -8,6 +8,7 @@ from app.domain.commands import (
     Arrival,
     Line,
     Lock,
+    Opening,
     OpeningRow,
     Transfer,
     TransferCancel,
@@ -33,14 +34,14 @@ RECEIPT = TransferReceive("T", "r1", None, (Arrival("A", 20, 3, 2),))
 async def some_transfers(stores: Stores) -> list[Answer]:
     """T is under way with all kinds of steps, `done` has arrived, `off` was cancelled."""
     hot = stores.hot
-    await hot.opening([OpeningRow("A", N, 100, 5), OpeningRow("A", S, 1), OpeningRow("B", N, 9)])
-    await hot.lock(Lock("order", (Line("A", 7, N),), ttl_ms=None))
-    told = [await hot.transfer(MOVE), await hot.ship_transfer(SHIPMENT), await hot.receive_transfer(RECEIPT)]
-    await hot.transfer(Transfer("done", S, N, (Line("A", 1),)))
-    await hot.ship_transfer(TransferShip("done", "s1"))
-    await hot.receive_transfer(TransferReceive("done", "r1", None, (Arrival("A", 1),)))
-    await hot.transfer(Transfer("off", N, S, (Line("B", 1),)))
-    await hot.cancel_transfer(TransferCancel("off"))
+    await hot.execute(Opening([OpeningRow("A", N, 100, 5), OpeningRow("A", S, 1), OpeningRow("B", N, 9)]))
+    await hot.execute(Lock("order", (Line("A", 7, N),), ttl_ms=None))
+    told = [await hot.execute(MOVE), await hot.execute(SHIPMENT), await hot.execute(RECEIPT)]
+    await hot.execute(Transfer("done", S, N, (Line("A", 1),)))
+    await hot.execute(TransferShip("done", "s1"))
+    await hot.execute(TransferReceive("done", "r1", None, (Arrival("A", 1),)))
+    await hot.execute(Transfer("off", N, S, (Line("B", 1),)))
+    await hot.execute(TransferCancel("off"))
     return told
 
 
@@ -89,7 +90,7 @@ async def test_a_rebuilt_store_remembers_transfers_and_their_ids(stores: Stores)
     assert {key: await stores.client.get(key) for key in await stores.client.keys("*:op:*")} == ops
     hot = stores.hot
     for again, first in zip(
-        [await hot.transfer(MOVE), await hot.ship_transfer(SHIPMENT), await hot.receive_transfer(RECEIPT)],
+        [await hot.execute(MOVE), await hot.execute(SHIPMENT), await hot.execute(RECEIPT)],
         told,
         strict=True,
     ):
@@ -98,7 +99,7 @@ async def test_a_rebuilt_store_remembers_transfers_and_their_ids(stores: Stores)
             first.transfer,
             first.position,
         )
-    rest = await hot.ship_transfer(TransferShip("T", "s2"))
+    rest = await hot.execute(TransferShip("T", "s2"))
     assert rest.transfer is not None
     assert rest.transfer.status == "shipped"
     await drain(stores)
@@ -180,7 +181,7 @@ async def test_what_has_ended_leaves_the_hot_store(stores: Stores) -> None:
     for key in (keys.transfer("T"), keys.op("transfer_ship:T{s1"), keys.op("transfer_receive:T{r1")):
         assert not await _gone(stores, key)
     assert await differences(stores) == []
-    again = await stores.hot.transfer(Transfer("done", N, S, (Line("A", 2),)))
+    again = await stores.hot.execute(Transfer("done", N, S, (Line("A", 2),)))
     assert again.outcome is Outcome.TRANSFER_REQUESTED  # the id is free again, for another transfer
     await drain(stores)
     assert await differences(stores) == []

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from app.bootstrap import open_stores
 from app.domain.commands import Line as OrderLine
-from app.domain.commands import Lock, OpeningRow
+from app.domain.commands import Lock, Opening, OpeningRow
 from app.embedded.valkey import EmbeddedValkey
 from app.errors import ConfigurationError, NotReadyError, OutcomeUnknownError, UnavailableError
 from app.hotstore import line as module
@@ -108,8 +108,8 @@ async def test_it_finds_the_open_epoch_and_answers(
     async with running(server.url) as line:
         await eventually(lambda: line.is_fresh)
         assert line.epoch == "1"
-        await store_on(line).opening([OpeningRow("A", "north", 3)])
-        answer = await store_on(line).lock(LOCK)
+        await store_on(line).execute(Opening([OpeningRow("A", "north", 3)]))
+        answer = await store_on(line).execute(LOCK)
         assert answer.outcome == "LOCKED"
         assert await client.hget(Keys().stock("A"), "north:l") == "1"
 
@@ -377,13 +377,13 @@ async def test_missing_functions_and_a_shut_gate_are_noticed(
         await eventually(lambda: not line.epoch)
         assert line.shuts > shuts
         with pytest.raises(NotReadyError):
-            await store_on(line).lock(LOCK)
+            await store_on(line).execute(LOCK)
         await open_gate(client, Keys(), epoch=2)
         await eventually(lambda: line.epoch == "2")
         await Gate(client, Keys(), library()).shut(fence=2)
         await eventually(lambda: not line.epoch)
         with pytest.raises(NotReadyError):
-            await store_on(line).lock(LOCK)
+            await store_on(line).execute(LOCK)
         await open_gate(client, Keys(), epoch=3)
         await eventually(lambda: line.is_fresh and line.epoch == "3")
 
@@ -462,10 +462,11 @@ async def test_a_cancelled_caller_of_the_store_shifts_nothing(
     async with running(through(server, proxy), seconds=10.0) as line:
         await eventually(lambda: line.is_fresh)
         store = store_on(line)
-        await store.opening([OpeningRow("A", "north", 10_000)])
+        await store.execute(Opening([OpeningRow("A", "north", 10_000)]))
         for turn in range(10):
             calls: list[asyncio.Task[Any]] = [
-                asyncio.create_task(store.lock(Lock(f"L{turn}-{i}", (OrderLine("A", 1),)))) for i in range(30)
+                asyncio.create_task(store.execute(Lock(f"L{turn}-{i}", (OrderLine("A", 1),))))
+                for i in range(30)
             ]
             await asyncio.sleep(0.003 if turn % 2 else 0)
             for one in calls[::3]:

@@ -10,7 +10,7 @@ from hiredis import ReplyError
 
 from app.domain.chain import tip_after
 from app.domain.commands import Line, Lock, Opening, OpeningRow
-from app.hotstore import calls
+from app.domain.ranking import Ranking
 from app.hotstore.line import Line as RedisLine
 from app.hotstore.lock_batches import LOCKS_PER_CALL_MAX, LockBatches
 from tests.integration.function_cases import everything
@@ -22,7 +22,7 @@ pytest_plugins = ["tests.properties.fixtures"]
 SKUS = ("A", "B", "C")
 WAREHOUSES = ("north", "south")
 STOCK = Opening(tuple(OpeningRow(sku, warehouse, 6, 1) for sku in SKUS for warehouse in WAREHOUSES))
-NO_ORDER = calls.ranked(())
+UNRANKED = Ranking()
 
 
 def some_orders(rng: random.Random) -> list[Lock]:
@@ -62,7 +62,7 @@ def test_each_is_answered_as_if_it_were_alone(shard: Shard) -> None:
         for together in (False, True):
             shard.reset()
             shard.do(STOCK)
-            args = [calls.lock(order, NO_ORDER) for order in orders]
+            args = [order.arguments(UNRANKED) for order in orders]
             if together:
                 answers = shard.fcall("locks", "1", "who", *(argument for one in args for argument in one))
             else:
@@ -74,7 +74,7 @@ def test_each_is_answered_as_if_it_were_alone(shard: Shard) -> None:
 def test_nothing_is_done_when_one_cannot_be_read(shard: Shard) -> None:
     shard.do(STOCK)
     before = everything(shard)
-    good = calls.lock(Lock("good", (Line("A", 1),)), NO_ORDER)
+    good = Lock("good", (Line("A", 1),)).arguments(UNRANKED)
     bad = [*good[:-2], "nan", ""]
     assert shard.fcall("locks", "1", "who", *good, *bad)[0] == "INVALID_ARGUMENT"
     assert shard.fcall("locks", "2", "who", *good, *good)[0] == "STALE_EPOCH"
@@ -112,7 +112,7 @@ async def test_those_of_one_turn_share_a_call(shard: Shard, line: RedisLine) -> 
     answers: dict[Any, Any] = {}
     batches = LockBatches(asked, shard.keys, shard.library)
     for n in range(LOCKS_PER_CALL_MAX + 1):
-        args = calls.lock(Lock(f"L{n}", (Line("A", 1),)), NO_ORDER)
+        args = Lock(f"L{n}", (Line("A", 1),)).arguments(UNRANKED)
         batches.call(line.epoch, "", args, lambda reply, n=n: answers.__setitem__(n, reply))
     await eventually(lambda: len(answers) == LOCKS_PER_CALL_MAX + 1)
     assert asked.functions == ["locks", "flush", "lock"]
@@ -128,7 +128,7 @@ async def test_who_is_kept_apart_and_a_long_order_goes_alone(shard: Shard, line:
     batches = LockBatches(asked, shard.keys, shard.library)
     long = tuple(Line(f"no {n}", 1) for n in range(60))
     for name, who, lines in (("a", "x", None), ("b", "y", None), ("c", "x", long)):
-        args = calls.lock(Lock(name, lines or (Line("A", 1),)), NO_ORDER)
+        args = Lock(name, lines or (Line("A", 1),)).arguments(UNRANKED)
         batches.call(line.epoch, who, args, lambda reply, name=name: answers.__setitem__(name, reply[0]))
     await eventually(lambda: len(answers) == 3)
     assert asked.functions == ["lock", "lock", "lock"]
@@ -144,7 +144,7 @@ def crowd(shard: Shard) -> list[Lock]:
 
 
 def test_an_order_that_a_call_has_no_room_for_is_asked_for_alone(shard: Shard) -> None:
-    args = [argument for order in crowd(shard) for argument in calls.lock(order, NO_ORDER)]
+    args = [argument for order in crowd(shard) for argument in order.arguments(UNRANKED)]
     answers = [answer[:2] for answer in shard.fcall("locks", "1", "who", *args)]
     assert answers == [["LOCKED", "L0"], ["LOCKED", "L1"], ["LOCKED", "L2"], ["ASK_ALONE", "L3"]]
 
@@ -158,7 +158,7 @@ async def test_an_order_that_found_no_room_is_answered_all_the_same(shard: Shard
         batches.call(
             line.epoch,
             "",
-            calls.lock(order, NO_ORDER),
+            order.arguments(UNRANKED),
             lambda reply, name=name: answers.__setitem__(name, reply[0]),
         )
     await eventually(lambda: len(answers) == 4)
@@ -170,7 +170,7 @@ def test_those_around_one_that_breaks_are_done_and_written_whole(shard: Shard) -
     shard.do(STOCK)
     shard.wire.call("SET", shard.keys.stock("broken"), "no hash")
     orders = [Lock(f"L{n}", (Line(sku, 1),), ttl_ms=1000) for n, sku in enumerate(("A", "B", "broken", "C"))]
-    args = [argument for order in orders for argument in calls.lock(order, NO_ORDER)]
+    args = [argument for order in orders for argument in order.arguments(UNRANKED)]
     first, second, broken, fourth = shard.fcall("locks", "1", "who", *args)
     assert isinstance(broken, ReplyError)
     assert str(broken).startswith("WRONGTYPE")
@@ -185,7 +185,7 @@ def test_those_around_one_that_breaks_are_done_and_written_whole(shard: Shard) -
 def test_those_of_one_call_fill_the_outbox_one_by_one(shard: Shard) -> None:
     shard.reset(outbox_max=4)
     shard.do(STOCK)  # the opening of the epoch, and this
-    args = [argument for n in range(4) for argument in calls.lock(Lock(f"L{n}", (Line("A", 1),)), NO_ORDER)]
+    args = [argument for n in range(4) for argument in Lock(f"L{n}", (Line("A", 1),)).arguments(UNRANKED)]
     answers = [answer[0] for answer in shard.fcall("locks", "1", "who", *args)]
     assert answers == ["LOCKED", "LOCKED", "BACKLOG_FULL", "BACKLOG_FULL"]
 
@@ -195,7 +195,7 @@ def test_refusals_leave_nothing_behind(shard: Shard) -> None:
     shard.wire.call("HSET", shard.keys.meta, "at", 0)  # so that the time of now would be seen
     before = everything(shard)
     args = [
-        argument for name in ("L1", "L2") for argument in calls.lock(Lock(name, (Line("A", 99),)), NO_ORDER)
+        argument for name in ("L1", "L2") for argument in Lock(name, (Line("A", 99),)).arguments(UNRANKED)
     ]
     assert [answer[0] for answer in shard.fcall("locks", "1", "who", *args)] == ["INSUFFICIENT_STOCK"] * 2
     assert everything(shard) == before
@@ -208,7 +208,7 @@ async def test_one_that_breaks_the_call_breaks_no_other(shard: Shard, line: Redi
     answers: dict[int, Any] = {}
     batches = LockBatches(line, shard.keys, shard.library)
     for n in range(3):
-        args = calls.lock(Lock(f"L{n}", (Line("broken" if n == broken else "A", 1),)), NO_ORDER)
+        args = Lock(f"L{n}", (Line("broken" if n == broken else "A", 1),)).arguments(UNRANKED)
         batches.call(line.epoch, "", args, lambda reply, n=n: answers.__setitem__(n, reply))
     await eventually(lambda: len(answers) == 3)
     failed = answers.pop(broken)

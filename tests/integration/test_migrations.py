@@ -11,7 +11,7 @@ import pytest
 
 from app import resources
 from app.bootstrap import Stores, open_stores, open_worker
-from app.domain.commands import OpeningRow
+from app.domain.commands import Opening, OpeningRow
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.errors import ConfigurationError
@@ -167,7 +167,7 @@ async def test_facts_cannot_be_edited_by_their_owner(
     async with stores_on(redis_server, owner_url) as stores:
         await stores.migrate()
         await stores.recovery().ensure_open()
-        await stores.hot.opening([OpeningRow("A", "north", 3)])
+        await stores.hot.execute(Opening([OpeningRow("A", "north", 3)]))
         (persist,) = [duty for duty in stores.duties() if duty.name == "persist"]
         while await persist.run_once():
             pass

@@ -13,7 +13,7 @@ import redis.asyncio
 from app.api.auth import ApiKeys
 from app.api.hot.handlers import HotCounts, HotRequest
 from app.api.hot.pages import Pages
-from app.domain.commands import OpeningRow
+from app.domain.commands import Opening, OpeningRow
 from app.embedded.valkey import EmbeddedValkey
 from app.hotstore import wire
 from app.hotstore.connection import Connection
@@ -104,7 +104,7 @@ def wms(hot_client: redis.asyncio.Redis) -> HotStore:
 
 
 async def put(wms: HotStore, sku: str, units: int) -> None:
-    await wms.opening([OpeningRow(sku, "north", units)])
+    await wms.execute(Opening([OpeningRow(sku, "north", units)]))
 
 
 # What is kept
@@ -222,7 +222,7 @@ async def test_readers_of_one_sku_share_one_read(wms: HotStore, through: str, pr
 
 
 async def test_its_size_is_bounded(wms: HotStore, redis_server: EmbeddedValkey) -> None:
-    await wms.opening([OpeningRow(f"S{i}", "north", i) for i in range(50)])
+    await wms.execute(Opening([OpeningRow(f"S{i}", "north", i) for i in range(50)]))
     async with shop_on(redis_server.url, entries_max=10) as shop:
         for i in range(50):
             await shop.until(f"S{i}", i)

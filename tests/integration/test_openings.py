@@ -59,16 +59,6 @@ def steps(s: str) -> dict[str, tuple[tuple[Any, ...], int, bool]]:
     }  # fmt: skip
 
 
-async def do(house: House, step: Any) -> None:
-    hot = house.stores.hot
-    methods = {
-        Lock: hot.lock, Unlock: hot.unlock, Confirm: hot.confirm, Deduct: hot.deduct, Buffer: hot.buffer,
-        Return: hot.return_goods, Receive: hot.receive, Adjust: hot.adjust, Transfer: hot.transfer,
-        TransferShip: hot.ship_transfer, TransferReceive: hot.receive_transfer,
-    }  # fmt: skip
-    await methods[type(step)](step)
-
-
 async def test_what_has_moved_since_its_opening(house: House) -> None:
     openings, cases = house.operations.openings, list(steps(""))
     skus = {name: f"S{number}" for number, name in enumerate(cases)}
@@ -76,7 +66,7 @@ async def test_what_has_moved_since_its_opening(house: House) -> None:
     for name, sku in skus.items():
         done, on_hand, moved = steps(sku)[name]
         for step in done:
-            await do(house, step)
+            await house.stores.hot.execute(step)
         same = await openings.book_unmoved([OpeningRow(sku, N, on_hand)])
         assert (same.changed, same.refused) == (0, []), name
         row = OpeningRow(sku, N, 12, 1)
@@ -95,7 +85,7 @@ async def test_what_has_moved_since_its_opening(house: House) -> None:
 async def test_rows_that_are_new_the_same_or_moved_beside_each_other(house: House) -> None:
     openings = house.operations.openings
     await openings.book([OpeningRow("M", N, 5), OpeningRow("U", N, 5)])
-    await do(house, Adjust("a", N, (Booking("M", Place.ADJUSTMENT, Place.AVAILABLE, 1),)))
+    await house.stores.hot.execute(Adjust("a", N, (Booking("M", Place.ADJUSTMENT, Place.AVAILABLE, 1),)))
     rows = [
         OpeningRow(*row) for row in (("A", N, 10), ("NEW", N, 3), ("M", N, 5), ("U", N, 7), ("A", "new", 0))
     ]
@@ -114,7 +104,9 @@ async def test_what_happens_while_it_is_compared_is_not_overwritten(house: House
     async def ship() -> None:
         nonlocal left
         for number in range(60):
-            await do(house, Adjust(f"h{number}", N, (Booking("H", Place.AVAILABLE, Place.CUSTOMER, 1),)))
+            await house.stores.hot.execute(
+                Adjust(f"h{number}", N, (Booking("H", Place.AVAILABLE, Place.CUSTOMER, 1),))
+            )
             left += 1
 
     async def list_again() -> None:
@@ -140,7 +132,7 @@ async def test_as_of_a_time_it_is_a_stock_take(house: House) -> None:
     openings = house.operations.openings
     at = await now_ms(house)
     for step in steps("A")["a shipment"][0]:
-        await do(house, step)
+        await house.stores.hot.execute(step)
     rows = [
         OpeningRow("A", N, 9, 3),
         OpeningRow("B", N, 0),

@@ -38,15 +38,15 @@ async def get(house: House, path: str, **params: Any) -> dict[str, Any]:
 async def live_a_little(house: House) -> list[str]:
     """Some orders and a transfer of SKU A; returns a moment before, between and after."""
     hot, moments = house.stores.hot, [await now(house)]
-    await hot.lock(Lock("order/1", (Line("A", 4, "north"),)))
+    await hot.execute(Lock("order/1", (Line("A", 4, "north"),)))
     moments.append(await now(house))
-    await hot.confirm(Confirm("order/1"))
-    await hot.deduct(Deduct("order/1", "s1", (Line("A", 3, "north"),)))
+    await hot.execute(Confirm("order/1"))
+    await hot.execute(Deduct("order/1", "s1", (Line("A", 3, "north"),)))
     moments.append(await now(house))
-    await hot.transfer(Transfer("T", "south", "west", (Line("A", 2),)))
-    await hot.ship_transfer(TransferShip("T", "s"))
+    await hot.execute(Transfer("T", "south", "west", (Line("A", 2),)))
+    await hot.execute(TransferShip("T", "s"))
     moments.append(await now(house))
-    await hot.receive_transfer(TransferReceive("T", "r", None, (Arrival("A", 1, 1),)))
+    await hot.execute(TransferReceive("T", "r", None, (Arrival("A", 1, 1),)))
     moments.append(await now(house))
     return moments
 
@@ -194,7 +194,7 @@ async def test_a_sku_nobody_knew_yet_was_nowhere(house: House) -> None:
 
 async def test_a_ledger_that_is_behind_says_nothing(stores: Stores) -> None:
     operations = stores.operations()  # nobody carries events into the ledger
-    await stores.hot.lock(Lock("L", (Line("A", 1),)))
+    await stores.hot.execute(Lock("L", (Line("A", 1),)))
     impatient = replace(operations.past.durabilities, wait_seconds=0.05)
     operations = replace(operations, past=replace(operations.past, durabilities=impatient))
     with pytest.raises(UnavailableError, match="behind"):

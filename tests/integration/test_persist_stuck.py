@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.bootstrap import Stores
-from app.domain.commands import Line, Lock, OpeningRow
+from app.domain.commands import Line, Lock, Opening, OpeningRow
 from app.domain.events import Position
 from app.errors import NewerSchemaError, UnavailableError
 from app.hotstore import outbox, wire
@@ -53,7 +53,7 @@ async def ends(work: "asyncio.Task[bool]", seconds: float = 10) -> None:
 
 async def locks(stores: Stores, *names: str) -> None:
     for name in names:
-        await stores.hot.lock(Lock(name, (Line("A", 1),)))
+        await stores.hot.execute(Lock(name, (Line("A", 1),)))
 
 
 async def position(stores: Stores) -> tuple[int, int]:
@@ -71,7 +71,7 @@ async def test_a_copy_whose_connection_ends(
 ) -> None:
     """asyncpg waits there until more may be written, and is told of nothing else."""
     for i in range(40):
-        await stores.hot.opening([OpeningRow(f"S{i}-{j}", "north", 5) for j in range(500)])
+        await stores.hot.execute(Opening([OpeningRow(f"S{i}-{j}", "north", 5) for j in range(500)]))
     duty = persisting(stores, batch=1)
     while await duty.run_once():  # the months are made
         if (await position(stores))[1] > 1:
@@ -103,7 +103,7 @@ async def test_a_worker_that_froze_in_the_middle_of_a_copy(
     """No time-out of the server's ends it, and it has the position."""
     monkeypatch.setattr(writer, "FROZEN_SECONDS", 0.5)
     monkeypatch.setattr(persist, "REFUSED_SECONDS", 0.2)
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     await Writer(stores.engine, 0).position()
     has_lease, thaw = asyncio.Event(), asyncio.Event()
 
@@ -132,7 +132,7 @@ async def test_a_worker_that_froze_in_the_middle_of_a_copy(
 
 async def test_a_ledger_that_went_back_while_nothing_came(stores: Stores) -> None:
     """What it has no more is not trimmed, but written again."""
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     await drain(stores)
     ((tip,),) = await fetch(stores, "SELECT tip FROM position")
     before = await fetch(
@@ -167,7 +167,7 @@ async def test_an_answer_that_got_lost_is_not_waited_for(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(persist, "READ_SECONDS_MAX", 0.5)
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     target = stores.client.connection_pool.connection_kwargs
     async with proxied(target["host"], target["port"]) as proxy:
         client = wire.connect(f"redis://:{target.get('password') or ''}@127.0.0.1:{proxy.port}")
@@ -199,7 +199,7 @@ async def test_an_answer_that_got_lost_is_not_waited_for(
 
 async def test_a_batch_on_its_way_is_over_before_a_restarted_memory_is_compared(stores: Stores) -> None:
     """It would come in between: what the ledger got then, the memory that was opened would not know."""
-    await stores.hot.opening([OpeningRow("A", "north", 100)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 100)]))
     await drain(stores)
     at_crash = await copy_of_memory(stores)
     await locks(stores, "L1", "L2", "L3")
@@ -236,7 +236,7 @@ async def test_batches_are_bounded_by_their_moves_too(
     monkeypatch.setattr(persist, "MOVES_MAX", 100)
     monkeypatch.setattr(persist, "FOLD_EVENTS", 1)
     for i in range(12):
-        await stores.hot.opening([OpeningRow(f"S{i}-{j}", "north", 5) for j in range(40)])
+        await stores.hot.execute(Opening([OpeningRow(f"S{i}-{j}", "north", 5) for j in range(40)]))
     written = []
 
     class Noting(QuarantiningWriter):
@@ -256,7 +256,7 @@ async def test_the_outbox_is_trimmed_however_many_batches_a_margin_has(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(persist, "MARKS_MAX", 5)
-    await stores.hot.opening([OpeningRow("A", "north", 10_000)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10_000)]))
     duty = persisting(stores, margin=0.2)
     async with asyncio.timeout(30):
         while True:
@@ -269,7 +269,7 @@ async def test_the_outbox_is_trimmed_however_many_batches_a_margin_has(
 
 
 async def test_a_newer_event_first_in_line_is_told_and_not_passed_over(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow("A", "north", 100)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 100)]))
     duty = persisting(stores)
     await duty.run_once()
     await locks(stores, *(f"L{n}" for n in range(persist.FOLD_EVENTS)))

@@ -267,7 +267,7 @@ async def test_an_event_of_before_has_no_document() -> None:
 async def test_the_event_carries_its_order_into_the_ledger(house: House) -> None:
     await create(house)
     await receive(house, "R1", ("A", 1))
-    await house.stores.hot.receive(
+    await house.stores.hot.execute(
         Receive("R2", "north", (Booking("A", Place.SUPPLIER, Place.AVAILABLE, 1),))
     )
     await house.caught_up()
@@ -280,14 +280,14 @@ async def test_the_event_carries_its_order_into_the_ledger(house: House) -> None
 
 async def test_a_rebuilt_store_remembers_receipts(stores: Stores) -> None:
     receipt = Receive("R1", "north", (Booking("A", Place.SUPPLIER, Place.AVAILABLE, 3),), None, "P1")
-    told = await stores.hot.receive(receipt)
+    told = await stores.hot.execute(receipt)
     await drain(stores)
     key = stores.keys.op(receipt.op)
     kept = await stores.client.get(key)
     await stores.client.flushall()
     assert await stores.recovery().ensure_open() is Finding.EMPTY
     assert await stores.client.get(key) == kept
-    again = await stores.hot.receive(receipt)
+    again = await stores.hot.execute(receipt)
     assert (again.outcome, again.position) == (Outcome.REPEATED, told.position)
     assert await differences(stores) == []
 

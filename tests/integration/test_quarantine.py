@@ -18,11 +18,13 @@ from app.domain.chain import tip_after
 from app.domain.commands import (
     Adjust,
     Booking,
+    Compensate,
     Confirm,
     Deduct,
     Extend,
     Line,
     Lock,
+    Opening,
     OpeningRow,
     Replace,
     Transfer,
@@ -111,12 +113,12 @@ async def faults(stores: Stores) -> list[str]:
 async def test_one_poisonous_move_stops_its_sku_and_nothing_else(
     stores: Stores, poison: dict[str, Any]
 ) -> None:
-    await stores.hot.opening([OpeningRow(f"S{i}", "north", 100) for i in range(40)])
+    await stores.hot.execute(Opening([OpeningRow(f"S{i}", "north", 100) for i in range(40)]))
     for i in range(20):
-        await stores.hot.lock(Lock(f"before-{i}", (Line(f"S{i}", 1),)))
+        await stores.hot.execute(Lock(f"before-{i}", (Line(f"S{i}", 1),)))
     where = await plant(stores, await move_of(stores, "S0"), await move_of(stores, "S1", **poison))
     for i in range(20):
-        await stores.hot.lock(Lock(f"after-{i}", (Line("S1", 1), Line(f"S{i + 2}", 1))))
+        await stores.hot.execute(Lock(f"after-{i}", (Line("S1", 1), Line(f"S{i + 2}", 1))))
     with capture_logs() as logs:
         await drain(stores)
     assert await parked(stores) == {"S1": 21}
@@ -132,12 +134,12 @@ async def test_one_poisonous_move_stops_its_sku_and_nothing_else(
 
 
 async def test_beside_what_is_parked_batches_are_written_as_they_were_folded(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow("A", "north", 100), OpeningRow("B", "north", 100)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 100), OpeningRow("B", "north", 100)]))
     await plant(stores, await move_of(stores, "A", reason="a\0b"))
     (persist,) = [duty for duty in stores.duties() if duty.name == "persist"]
 
     async def lock_both(name: str) -> list[str]:
-        await stores.hot.lock(Lock(name, (Line("A", 1), Line("B", 1))))
+        await stores.hot.execute(Lock(name, (Line("A", 1), Line("B", 1))))
         with capture_logs() as logs:
             while await persist.run_once():
                 pass
@@ -151,10 +153,10 @@ async def test_beside_what_is_parked_batches_are_written_as_they_were_folded(sto
 
 
 async def test_events_whose_own_columns_are_refused_keep_their_moves(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     await plant(stores, await move_of(stores, "A"), who="a\0b")
     await plant(stores, recorded_at=10**18)
-    await stores.hot.opening([OpeningRow("A", "north", 20)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 20)]))
     await drain(stores)
     assert await parked(stores) == {}
     assert await faults(stores) == []
@@ -166,12 +168,12 @@ async def test_events_whose_own_columns_are_refused_keep_their_moves(stores: Sto
 
 
 async def test_a_document_that_is_refused_waits_and_its_moves_do_not(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
-    await stores.hot.lock(Lock("L", (Line("A", 2),)))
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
+    await stores.hot.execute(Lock("L", (Line("A", 2),)))
     await stores.client.hset(stores.keys.lock("L"), "v", 2)
     await plant(stores, lock_id="L", lock={"v": 2, "q": "a\0b"}, kind="extend")
-    await stores.hot.confirm(Confirm("L"))
-    await stores.hot.deduct(Deduct("L", "s"))
+    await stores.hot.execute(Confirm("L"))
+    await stores.hot.execute(Deduct("L", "s"))
     await drain(stores)
     assert await parked(stores) == {"lock L": 3}
     assert await fetch(stores, "SELECT available, locked FROM stock") == [(8, 0)]
@@ -185,12 +187,12 @@ async def test_a_document_that_is_refused_waits_and_its_moves_do_not(stores: Sto
 async def test_poison_in_each_batch_does_not_slow_the_others_down_more_and_more(stores: Stores) -> None:
     """One in each batch of 50: whatever came before, no more is parked than is about its SKU."""
     stores = stores_with(stores, batch_events_max=50)
-    await stores.hot.opening([OpeningRow(f"S{i}", "north", 1_000) for i in range(100)])
+    await stores.hot.execute(Opening([OpeningRow(f"S{i}", "north", 1_000) for i in range(100)]))
     shares = []
     for batch in range(5):
         await plant(stores, await move_of(stores, f"S{batch}", quantity=2**70))
         for i in range(49):
-            await stores.hot.lock(Lock(f"{batch}-{i}", (Line(f"S{8 + i}", 1), Line(f"S{i % 5}", 1))))
+            await stores.hot.execute(Lock(f"{batch}-{i}", (Line(f"S{8 + i}", 1), Line(f"S{i % 5}", 1))))
         await drain(stores)
         booked = "SELECT count(*) FROM move WHERE NOT (sku = ANY ('{S0,S1,S2,S3,S4}'))"
         shares.append((await fetch(stores, booked))[0][0])
@@ -206,15 +208,15 @@ def stores_with(stores: Stores, **settings: Any) -> Stores:
 
 async def refuse_the_sku(stores: Stores) -> str:
     """A SKU that the ledger refuses until somebody mends it there."""
-    await stores.hot.opening(
-        [OpeningRow("A", "north", 10), OpeningRow("A", "south", 3), OpeningRow("B", "north", 10)]
+    await stores.hot.execute(
+        Opening([OpeningRow("A", "north", 10), OpeningRow("A", "south", 3), OpeningRow("B", "north", 10)])
     )
     await drain(stores)
     await fetch(
         stores, "ALTER TABLE stock ADD CONSTRAINT mended CHECK (sku <> 'A' OR available <> 8) NOT VALID"
     )
-    where = (await stores.hot.lock(Lock("L", (Line("A", 2, "north"), Line("B", 1))))).position
-    await stores.hot.deduct(Deduct("L", "s1", (Line("A", 1, "north"),)))
+    where = (await stores.hot.execute(Lock("L", (Line("A", 2, "north"), Line("B", 1))))).position
+    await stores.hot.execute(Deduct("L", "s1", (Line("A", 1, "north"),)))
     await drain(stores)
     assert await parked(stores) == {"A": 2}
     return where
@@ -236,7 +238,7 @@ async def test_retry_books_what_was_parked_in_order_once_it_can(stores: Stores) 
     assert (again.booked, again.left) == (2, None)
     with pytest.raises(SellableError, match="nothing is parked of 'A'"):
         await stores.quarantine().retry("A")
-    await stores.hot.deduct(Deduct("L", "s2"))
+    await stores.hot.execute(Deduct("L", "s2"))
     await drain(stores)
     assert await parked(stores) == {}
     assert await differences(stores) == []
@@ -264,14 +266,14 @@ async def test_drop_leaves_an_event_that_books_the_difference(
             await run("drop", subject="A", reason=" ")
         with pytest.raises(SellableError, match="no move of SKU B"):
             await run("drop", subject="B", reason="why not")
-        await stores.hot.lock(Lock("M", (Line("A", 1, "north"),)))
+        await stores.hot.execute(Lock("M", (Line("A", 1, "north"),)))
         await drain(stores)
         async with working(stores):
             assert await run("drop", subject="A", reason='the "label" was wrong') == 0
     finally:
         await mend(stores)
     assert "3 moves dropped" in capsys.readouterr().out
-    await stores.hot.deduct(Deduct("L", "s2"))
+    await stores.hot.execute(Deduct("L", "s2"))
     await drain(stores)
     assert await parked(stores) == {}
     assert await differences(stores) == []
@@ -285,7 +287,7 @@ async def test_drop_leaves_an_event_that_books_the_difference(
 async def test_a_drop_that_is_refused_as_well_waits_behind_the_others(stores: Stores) -> None:
     try:
         await refuse_the_sku(stores)
-        assert (await stores.hot.compensate("A", "drop:1", "why not")).outcome == "COMPENSATED"
+        assert (await stores.hot.execute(Compensate("A", "drop:1", "why not"))).outcome == "COMPENSATED"
         await drain(stores)
         assert await parked(stores) == {"A": 2 + 2 * 4}
     finally:
@@ -296,7 +298,7 @@ async def test_a_drop_that_is_refused_as_well_waits_behind_the_others(stores: St
 
 
 async def test_a_newer_format_is_left_to_a_newer_worker(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     before = Position.parse(await stores.hot.read_last())
     await plant(stores, schema=SCHEMA + 1)
     (persist,) = [duty for duty in stores.duties() if duty.name == "persist"]
@@ -311,11 +313,11 @@ async def test_a_newer_format_is_left_to_a_newer_worker(stores: Stores) -> None:
 
 @pytest.mark.tier
 async def test_a_worker_goes_on_past_poison_under_load(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow(f"S{i}", "north", 1_000) for i in range(10)])
+    await stores.hot.execute(Opening([OpeningRow(f"S{i}", "north", 1_000) for i in range(10)]))
     async with working(stores):
         for n in range(5):
             await asyncio.gather(
-                *(stores.hot.lock(Lock(f"{n}-{i}", (Line(f"S{i % 10}", 1),))) for i in range(40))
+                *(stores.hot.execute(Lock(f"{n}-{i}", (Line(f"S{i % 10}", 1),))) for i in range(40))
             )
             await plant(stores, await move_of(stores, "S3", quantity=2**70))
         await until(lambda: persisted(stores))
@@ -326,11 +328,11 @@ async def test_a_worker_goes_on_past_poison_under_load(stores: Stores) -> None:
 @pytest.mark.parametrize("poison", POISONS.values(), ids=POISONS)
 async def test_a_rebuild_does_not_forget_what_is_parked(stores: Stores, poison: dict[str, Any]) -> None:
     """What waits in quarantine happened: it must not be for sale again because the hot store was lost."""
-    await stores.hot.opening(
-        [OpeningRow(sku, place, 10) for sku in ("S0", "S1") for place in ("north", "south")]
+    await stores.hot.execute(
+        Opening([OpeningRow(sku, place, 10) for sku in ("S0", "S1") for place in ("north", "south")])
     )
     await plant(stores, await move_of(stores, "S1", **poison))
-    await stores.hot.lock(
+    await stores.hot.execute(
         Lock("L", (Line("S1", 15, "north"), Line("S1", 2, "south"), Line("S0", 3, "south")))
     )
     await drain(stores)
@@ -340,7 +342,9 @@ async def test_a_rebuild_does_not_forget_what_is_parked(stores: Stores, poison: 
     stores.hot.epoch = ""
     await stores.recovery().ensure_open()
     assert {sku: await stores.client.hgetall(stores.keys.stock(sku)) for sku in ("S0", "S1")} == before
-    assert (await stores.hot.lock(Lock("M", (Line("S1", 1, "north"),)))).outcome is Outcome.INSUFFICIENT_STOCK
+    assert (
+        await stores.hot.execute(Lock("M", (Line("S1", 1, "north"),)))
+    ).outcome is Outcome.INSUFFICIENT_STOCK
 
 
 UNREADABLE: dict[str, bytes] = {
@@ -358,15 +362,15 @@ async def test_an_event_that_cannot_be_read_is_kept_and_the_rest_goes_on(
     stores: Stores, body: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It moved 5 units of A, which it does not say. B and C never stand still; A does from its next move on."""
-    await stores.hot.opening([OpeningRow(sku, "north", 10) for sku in "ABC"])
-    await stores.hot.lock(Lock("before", (Line("A", 1), Line("B", 1))))
+    await stores.hot.execute(Opening([OpeningRow(sku, "north", 10) for sku in "ABC"]))
+    await stores.hot.execute(Lock("before", (Line("A", 1), Line("B", 1))))
     await move_of(stores, "A")
     where = await plant_text(stores, body)
     with capture_logs() as logs:
-        await stores.hot.lock(Lock("one", (Line("B", 1),)))
+        await stores.hot.execute(Lock("one", (Line("B", 1),)))
         await drain(stores)
         assert await parked(stores) == {where: 1}
-        await stores.hot.lock(Lock("two", (Line("A", 1), Line("C", 1))))
+        await stores.hot.execute(Lock("two", (Line("A", 1), Line("C", 1))))
         await drain(stores)
     assert await parked(stores) == {where: 1, "A": 1}
     told = [(log["part"], log["subject"]) for log in logs if log["event"] == "ledger.quarantined"]
@@ -385,7 +389,7 @@ async def test_an_event_that_cannot_be_read_is_kept_and_the_rest_goes_on(
     assert await differences(stores) == [f"event {where} events parked: in quarantine 1, to be expected 0"]
     assert await by_command(stores, subject=where, reason="seen by a person") == 0
     assert "its text is kept" in capsys.readouterr().out
-    await stores.hot.lock(Lock("three", (Line("A", 1),)))
+    await stores.hot.execute(Lock("three", (Line("A", 1),)))
     await drain(stores)
     assert await parked(stores) == {}
     assert await differences(stores) == []
@@ -406,7 +410,7 @@ async def by_command(stores: Stores, **more: Any) -> int:
 @pytest.mark.tier
 async def test_an_unreadable_event_was_the_last_of_its_sku(stores: Stores) -> None:
     """Nothing of the SKU is parked: `verify` tells of it, and it can be dropped all the same."""
-    await stores.hot.opening([OpeningRow(sku, "north", 10) for sku in "AB"])
+    await stores.hot.execute(Opening([OpeningRow(sku, "north", 10) for sku in "AB"]))
     await drain(stores)
     await move_of(stores, "A")
     where = await plant_text(stores, b"[3,")
@@ -424,14 +428,14 @@ async def test_an_unreadable_event_was_the_last_of_its_sku(stores: Stores) -> No
 
 async def test_what_an_unreadable_event_names_is_parked_at_once(stores: Stores) -> None:
     """A quantity that is a text: JSON, and no event; but whose SKU and lock it is about can be read."""
-    await stores.hot.opening([OpeningRow(sku, "north", 10) for sku in "AB"])
-    await stores.hot.lock(Lock("L", (Line("A", 1),)))
+    await stores.hot.execute(Opening([OpeningRow(sku, "north", 10) for sku in "AB"]))
+    await stores.hot.execute(Lock("L", (Line("A", 1),)))
     where = await plant(
         stores, await move_of(stores, "A", quantity="five"), lock_id="L", lock={"v": 2, "s": "held"}
     )
     await drain(stores)
     assert await parked(stores) == {where: 1, "A": 1, "lock L": 1}
-    await stores.hot.deduct(Deduct("L", "s1"))
+    await stores.hot.execute(Deduct("L", "s1"))
     await drain(stores)
     assert await parked(stores) == {where: 1, "A": 2, "lock L": 2}
     async with working(stores):
@@ -440,9 +444,9 @@ async def test_what_an_unreadable_event_names_is_parked_at_once(stores: Stores) 
 
 async def test_a_gap_that_nothing_explains_stops_its_sku(stores: Stores) -> None:
     """The chain of events has none, so it is the SKU's record in the hot store that somebody has changed."""
-    await stores.hot.opening([OpeningRow("A", "north", 10), OpeningRow("B", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10), OpeningRow("B", "north", 10)]))
     await move_of(stores, "A")
-    await stores.hot.lock(Lock("L", (Line("A", 1), Line("B", 2))))
+    await stores.hot.execute(Lock("L", (Line("A", 1), Line("B", 2))))
     with capture_logs() as logs:
         await drain(stores)
     assert await parked(stores) == {"A": 1}
@@ -457,27 +461,29 @@ async def test_a_gap_that_nothing_explains_stops_its_sku(stores: Stores) -> None
 
 async def make_anew(stores: Stores) -> None:
     """A SKU's record is lost in the hot store, and one of its warehouses imported again."""
-    await stores.hot.opening(
-        [
-            OpeningRow("A", "north", 100),
-            OpeningRow("A", "south", 5),
-            OpeningRow("A", "west", 7),
-            OpeningRow("B", "north", 100),
-        ]
+    await stores.hot.execute(
+        Opening(
+            [
+                OpeningRow("A", "north", 100),
+                OpeningRow("A", "south", 5),
+                OpeningRow("A", "west", 7),
+                OpeningRow("B", "north", 100),
+            ]
+        )
     )
     for i in range(5):
-        await stores.hot.lock(Lock(f"gone-{i}", (Line("A", 1),)))
-        await stores.hot.unlock(Unlock(f"gone-{i}"))
+        await stores.hot.execute(Lock(f"gone-{i}", (Line("A", 1),)))
+        await stores.hot.execute(Unlock(f"gone-{i}"))
     await drain(stores)
     await stores.client.delete(stores.keys.stock("A"))
-    await stores.hot.opening([OpeningRow("A", "north", 90)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 90)]))
 
 
 async def test_a_sku_that_was_made_anew_stops_no_other(stores: Stores) -> None:
     """Its versions begin again, and are behind what the ledger has."""
     await make_anew(stores)
     for i in range(3):
-        await stores.hot.lock(Lock(f"L{i}", (Line("A", 1), Line("B", 1))))
+        await stores.hot.execute(Lock(f"L{i}", (Line("A", 1), Line("B", 1))))
     async with working(stores):
         await until(lambda: fetch(stores, "SELECT 1 FROM stock WHERE sku = 'B' AND locked = 3"))
         assert await parked(stores) == {"A": 4}
@@ -488,7 +494,7 @@ async def test_a_sku_that_was_made_anew_stops_no_other(stores: Stores) -> None:
     assert await faults(stores) == []
     rows = await fetch(stores, "SELECT warehouse, available, locked FROM stock WHERE sku = 'A' ORDER BY 1")
     assert rows == [("north", 87, 3), ("south", 0, 0), ("west", 0, 0)]
-    await stores.hot.deduct(Deduct("L1", "s1"))
+    await stores.hot.execute(Deduct("L1", "s1"))
     await drain(stores)
     assert await parked(stores) == {}
     assert await differences(stores) == []
@@ -498,12 +504,12 @@ async def test_a_sku_that_was_made_anew_stops_no_other(stores: Stores) -> None:
 async def test_a_sku_that_was_made_anew_comes_back_as_it_is_sold(stores: Stores) -> None:
     """A rebuild in between keeps what waits, and the drop goes on from there."""
     await make_anew(stores)
-    await stores.hot.lock(Lock("L", (Line("A", 1),)))
+    await stores.hot.execute(Lock("L", (Line("A", 1),)))
     await drain(stores)
     assert await stores.recovery().ensure_open(force_rebuild=True) is Finding.SAME
     (stock,) = (await stores.hot.read_stock(["A"]))[1]
     assert stock.warehouses["north"].available == 89
-    await stores.hot.lock(Lock("M", (Line("A", 1),)))
+    await stores.hot.execute(Lock("M", (Line("A", 1),)))
     async with working(stores):
         assert await by_command(stores, subject="A", reason="its record was lost") == 0
     assert await differences(stores) == []
@@ -513,8 +519,8 @@ async def test_a_sku_that_was_made_anew_comes_back_as_it_is_sold(stores: Stores)
 async def test_a_drop_whose_versions_do_not_come_next_stops_nobody(stores: Stores) -> None:
     """As an API of before says it, which does not ask the ledger how far it is."""
     await make_anew(stores)
-    assert (await stores.hot.compensate("A", "drop:1", "why not")).outcome == "COMPENSATED"
-    await stores.hot.lock(Lock("L", (Line("B", 1),)))
+    assert (await stores.hot.execute(Compensate("A", "drop:1", "why not"))).outcome == "COMPENSATED"
+    await stores.hot.execute(Lock("L", (Line("B", 1),)))
     await drain(stores)
     assert await parked(stores) == {"A": 1 + 4}
     assert await fetch(stores, "SELECT locked FROM stock WHERE sku = 'B'") == [(1,)]
@@ -558,20 +564,20 @@ async def accept_documents(stores: Stores) -> None:
 async def park_documents(stores: Stores) -> None:
     """Locks and transfers whose beginning, or whose later steps, wait in quarantine."""
     hot = stores.hot
-    await hot.opening([OpeningRow("A", "north", 100), OpeningRow("A", "south", 1)])
-    await hot.lock(Lock("known", (Line("A", 2),), ttl_ms=900_000))
-    await hot.transfer(Transfer("T known", "north", "south", (Line("A", 4),)))
+    await hot.execute(Opening([OpeningRow("A", "north", 100), OpeningRow("A", "south", 1)]))
+    await hot.execute(Lock("known", (Line("A", 2),), ttl_ms=900_000))
+    await hot.execute(Transfer("T known", "north", "south", (Line("A", 4),)))
     await drain(stores)
     await refuse_documents(stores, "known", "new", "short", "T known", "T new")
-    await hot.replace(Replace("known", "key-1", (Line("A", 3),)))
-    await hot.confirm(Confirm("known"))
-    await hot.deduct(Deduct("known", "s1", (Line("A", 1),)))
-    await hot.lock(Lock("new", (Line("A", 5),), ttl_ms=900_000))
-    await hot.extend(Extend("new", "key-2", 1_800_000))
-    await hot.lock(Lock("short", (Line("A", 1),)))
-    await hot.unlock(Unlock("short"))
-    await hot.ship_transfer(TransferShip("T known", "s1", None, (Line("A", 3),)))
-    await hot.transfer(Transfer("T new", "north", "south", (Line("A", 2),)))
+    await hot.execute(Replace("known", "key-1", (Line("A", 3),)))
+    await hot.execute(Confirm("known"))
+    await hot.execute(Deduct("known", "s1", (Line("A", 1),)))
+    await hot.execute(Lock("new", (Line("A", 5),), ttl_ms=900_000))
+    await hot.execute(Extend("new", "key-2", 1_800_000))
+    await hot.execute(Lock("short", (Line("A", 1),)))
+    await hot.execute(Unlock("short"))
+    await hot.execute(TransferShip("T known", "s1", None, (Line("A", 3),)))
+    await hot.execute(Transfer("T new", "north", "south", (Line("A", 2),)))
     await drain(stores)
     assert set(await parked(stores)) == {
         "lock known", "lock new", "lock short", "transfer T known", "transfer T new",
@@ -582,15 +588,15 @@ async def repeat_documents(stores: Stores) -> None:
     """Nothing of it happens twice, and each goes on."""
     hot = stores.hot
     for again in (
-        await hot.deduct(Deduct("known", "s1", (Line("A", 1),))),
-        await hot.lock(Lock("new", (Line("A", 5),), ttl_ms=900_000)),
-        await hot.lock(Lock("short", (Line("A", 1),))),
-        await hot.ship_transfer(TransferShip("T known", "s1", None, (Line("A", 3),))),
-        await hot.transfer(Transfer("T new", "north", "south", (Line("A", 2),))),
+        await hot.execute(Deduct("known", "s1", (Line("A", 1),))),
+        await hot.execute(Lock("new", (Line("A", 5),), ttl_ms=900_000)),
+        await hot.execute(Lock("short", (Line("A", 1),))),
+        await hot.execute(TransferShip("T known", "s1", None, (Line("A", 3),))),
+        await hot.execute(Transfer("T new", "north", "south", (Line("A", 2),))),
     ):
         assert again.outcome is Outcome.REPEATED
-    assert (await hot.deduct(Deduct("known", "s2"))).outcome is Outcome.DEDUCTED
-    assert (await hot.confirm(Confirm("new"))).outcome is Outcome.CONFIRMED
+    assert (await hot.execute(Deduct("known", "s2"))).outcome is Outcome.DEDUCTED
+    assert (await hot.execute(Confirm("new"))).outcome is Outcome.CONFIRMED
 
 
 async def lose_all(stores: Stores) -> None:
@@ -627,11 +633,11 @@ async def test_locks_and_transfers_that_wait_come_back_as_they_were(
 
 async def test_a_tail_that_was_lost_of_a_sku_that_waits_is_replayed_too(stores: Stores) -> None:
     """The ledger has booked none of it, and the hot store has lost it: it must not be for sale again."""
-    await stores.hot.opening([OpeningRow("S1", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("S1", "north", 10)]))
     await drain(stores)
     copy = await copy_of_memory(stores)
     await plant(stores, await move_of(stores, "S1", reason="a\0b"))
-    await stores.hot.lock(Lock("L", (Line("S1", 14),)))
+    await stores.hot.execute(Lock("L", (Line("S1", 14),)))
     await drain(stores)
     before = await memory(stores)
     await put_back_memory(stores, copy)
@@ -641,7 +647,7 @@ async def test_a_tail_that_was_lost_of_a_sku_that_waits_is_replayed_too(stores: 
 
 async def test_ids_of_events_that_are_kept_raw_only_are_not_forgotten(stores: Stores) -> None:
     """Its caller could not be stored: the event is in the ledger without its id."""
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     booking = Booking("A", Place.ADJUSTMENT, Place.AVAILABLE, 5, "found")
     adjust = Adjust("adjustment", "north", (booking,))
     ids = {"op": adjust.op, "fingerprint": adjust.fingerprint}
@@ -650,17 +656,17 @@ async def test_ids_of_events_that_are_kept_raw_only_are_not_forgotten(stores: St
     assert await fetch(stores, "SELECT op FROM event WHERE kind = 'adjust'") == [(None,)]
     await lose_all(stores)
     await stores.recovery().ensure_open()
-    assert (await stores.hot.adjust(adjust)).outcome is Outcome.REPEATED
+    assert (await stores.hot.execute(adjust)).outcome is Outcome.REPEATED
     assert (await stores.hot.read_stock(["A"]))[1][0].warehouses["north"].available == 15
 
 
 async def test_what_cannot_be_set_again_is_listed(stores: Stores, capsys: pytest.CaptureFixture[str]) -> None:
     """A lock whose beginning nobody can read, what came of it then, and units that nobody knows of."""
-    await stores.hot.opening([OpeningRow(sku, "north", 10) for sku in "AB"])
+    await stores.hot.execute(Opening([OpeningRow(sku, "north", 10) for sku in "AB"]))
     await drain(stores)
     first = await plant(stores, lock_id="L", lock={"v": 1, "s": "held", "f": "f", "n": "[]"}, who=7)
     await stores.client.hset(stores.keys.lock("L"), mapping={"v": 1, "s": "held", "f": "f", "n": "[]"})
-    await stores.hot.confirm(Confirm("L"))
+    await stores.hot.execute(Confirm("L"))
     await move_of(stores, "B")
     second = await plant_text(stores, b"[3,")
     await drain(stores)
@@ -678,7 +684,7 @@ async def test_what_cannot_be_set_again_is_listed(stores: Stores, capsys: pytest
         (second, "unreadable", None, "unrestorable"),
     ]
     assert "confirm of lock L" in await told(stores, capsys, as_json=False)
-    again = await stores.hot.lock(Lock("M", (Line("B", 1),)))
+    again = await stores.hot.execute(Lock("M", (Line("B", 1),)))
     assert again.outcome is Outcome.LOCKED
     await drain(stores)  # the worker goes on
     assert await faults(stores) == []
@@ -686,7 +692,7 @@ async def test_what_cannot_be_set_again_is_listed(stores: Stores, capsys: pytest
 
 async def test_a_branch_with_an_event_that_cannot_be_read_is_kept_and_rebuilt(stores: Stores) -> None:
     """What it touched is not known: the whole memory is set after the ledger."""
-    await stores.hot.opening([OpeningRow(sku, "north", 10) for sku in "AB"])
+    await stores.hot.execute(Opening([OpeningRow(sku, "north", 10) for sku in "AB"]))
     await drain(stores)
     at_fork = await copy_of_memory(stores)
     await move_of(stores, "A")
@@ -694,7 +700,7 @@ async def test_a_branch_with_an_event_that_cannot_be_read_is_kept_and_rebuilt(st
     branch = await copy_of_memory(stores)
     await put_back_memory(stores, at_fork)
     await stores.recovery().ensure_open()
-    await stores.hot.lock(Lock("other", (Line("B", 2),)))
+    await stores.hot.execute(Lock("other", (Line("B", 2),)))
     await drain(stores)
     await put_back_memory(stores, branch)
     assert await stores.recovery().ensure_open() is Finding.FORK

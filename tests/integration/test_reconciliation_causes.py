@@ -45,7 +45,7 @@ async def house(stores: Stores) -> AsyncIterator[House]:
 
 
 async def receive(house: House, receipt_id: str, units: int, at: int | None = None, sku: str = "A") -> None:
-    await house.stores.hot.receive(Receive(receipt_id, "north", (Booking(sku, *IN, units),), at))
+    await house.stores.hot.execute(Receive(receipt_id, "north", (Booking(sku, *IN, units),), at))
 
 
 async def only(house: House, at: int, on_hand: int, damaged: int | None = None) -> dict[str, Any]:
@@ -110,23 +110,23 @@ async def test_two_alike_at_other_times_are_two(house: House) -> None:
 
 async def test_still_in_transit(house: House) -> None:
     hot = house.stores.hot
-    await hot.transfer(Transfer("T", "south", "north", (Line("A", 4),)))
-    await hot.ship_transfer(TransferShip("T", "s"))
+    await hot.execute(Transfer("T", "south", "north", (Line("A", 4),)))
+    await hot.execute(TransferShip("T", "s"))
     at = await now_ms(house)
     one = await only(house, at, 14)
     assert (one["cause"], one["evidence"]) == ("in_transit", {"transfers": ["T"]})
     assert await cause(house, at, 15) == "unexplained"
-    await hot.receive_transfer(TransferReceive("T", "r", None, (Arrival("A", 4, 0, 0),)))
+    await hot.execute(TransferReceive("T", "r", None, (Arrival("A", 4, 0, 0),)))
     assert await cause(house, await now_ms(house), 18) != "in_transit"
 
 
 async def test_shipped_after_the_cut(house: House) -> None:
     hot = house.stores.hot
-    await hot.lock(Lock("L", (Line("A", 3, "north"),)))
+    await hot.execute(Lock("L", (Line("A", 3, "north"),)))
     at = await now_ms(house)
     await receive(house, "r", 1)
-    await hot.deduct(Deduct("L", "s1", (Line("A", 1),)))
-    await hot.deduct(Deduct("L", "s2", (Line("A", 2),)))
+    await hot.execute(Deduct("L", "s1", (Line("A", 1),)))
+    await hot.execute(Deduct("L", "s2", (Line("A", 2),)))
     for on_hand, found in ((9, "s1"), (7, "s2"), (8, "s2")):  # the first, both, the second alone
         one = await only(house, at, on_hand)
         assert (one["cause"], one["evidence"]["events"]) == ("shipped_after_cut", [f"deduct:L{{{found}"])
@@ -135,7 +135,9 @@ async def test_shipped_after_the_cut(house: House) -> None:
 
 async def test_counted_before_a_known_move(house: House) -> None:
     await receive(house, "r1", 4)
-    await house.stores.hot.adjust(Adjust("a", "north", (Booking("A", Place.AVAILABLE, Place.ADJUSTMENT, 1),)))
+    await house.stores.hot.execute(
+        Adjust("a", "north", (Booking("A", Place.AVAILABLE, Place.ADJUSTMENT, 1),))
+    )
     at = await now_ms(house)
     one = await only(house, at, 10)
     assert (one["cause"], one["evidence"]) == ("count_before_move", {"events": ["receipt:r1"], "units": 3})
@@ -152,9 +154,9 @@ async def test_counted_after_a_move(house: House) -> None:
 
 async def test_a_shipment_that_nobody_told(house: House) -> None:
     hot = house.stores.hot
-    await hot.lock(Lock("L1", (Line("A", 3, "north"),)))
-    await hot.confirm(Confirm("L1"))
-    await hot.lock(Lock("L2", (Line("A", 2, "north"),)))  # nobody has paid it: no reason to ship
+    await hot.execute(Lock("L1", (Line("A", 3, "north"),)))
+    await hot.execute(Confirm("L1"))
+    await hot.execute(Lock("L2", (Line("A", 2, "north"),)))  # nobody has paid it: no reason to ship
     at = await now_ms(house)
     one = await only(house, at, 7)
     assert (one["cause"], one["evidence"]) == ("event_missing", {"type": "shipped", "lock_ids": ["L1"]})
@@ -172,7 +174,7 @@ async def test_a_receipt_that_nobody_told(house: House) -> None:
 
 
 async def test_a_transfer_that_left_untold(house: House) -> None:
-    await house.stores.hot.transfer(Transfer("T", "north", "south", (Line("A", 4),)))
+    await house.stores.hot.execute(Transfer("T", "north", "south", (Line("A", 4),)))
     one = await only(house, await now_ms(house), 6)
     assert one["cause"] == "event_missing"
     assert one["evidence"] == {"type": "transfer_shipped", "transfer_ids": ["T"]}

@@ -9,7 +9,7 @@ import httpx
 
 from app.api.app import create_app
 from app.bootstrap import Stores
-from app.domain.commands import Adjust, Booking, Deduct, Line, Lock, OpeningRow, Receive
+from app.domain.commands import Adjust, Booking, Deduct, Line, Lock, Opening, OpeningRow, Receive
 from app.domain.reconciliation import Status
 from app.domain.words import Place
 from app.ledger import database
@@ -28,10 +28,10 @@ async def test_what_agrees_differs_in_nothing(house: House) -> None:
 
 async def test_as_of_its_time_not_of_now(house: House) -> None:
     hot = house.stores.hot
-    await hot.lock(Lock("L", (Line("A", 3, "north"),)))
+    await hot.execute(Lock("L", (Line("A", 3, "north"),)))
     at = await now_ms(house)
-    await hot.deduct(Deduct("L", "s"))
-    await hot.receive(Receive("r", "north", (Booking("B", Place.SUPPLIER, Place.AVAILABLE, 7),)))
+    await hot.execute(Deduct("L", "s"))
+    await hot.execute(Receive("r", "north", (Booking("B", Place.SUPPLIER, Place.AVAILABLE, 7),)))
     assert (await reconciled(house, "sku,on_hand\nA,10\n", at))["discrepancies"] == []
     assert (await reconciled(house, "sku,on_hand\nA,7\nB,7\n", await now_ms(house)))["discrepancies"] == []
 
@@ -40,13 +40,13 @@ async def test_the_time_is_inclusive(house: House) -> None:
     at = await now_ms(house)
     for number, occurred_at in enumerate((at - 1, at, at + 1)):
         line = Booking("A", Place.ADJUSTMENT, Place.AVAILABLE, 10**number)
-        await house.stores.hot.adjust(Adjust(f"a{number}", "north", (line,), occurred_at))
+        await house.stores.hot.execute(Adjust(f"a{number}", "north", (line,), occurred_at))
     assert (await reconciled(house, "sku,on_hand\nA,21\n", at))["discrepancies"] == []
 
 
 async def test_each_kind(house: House) -> None:
     hot = house.stores.hot
-    await hot.receive(Receive("r", "north", (
+    await hot.execute(Receive("r", "north", (
         Booking("C", Place.SUPPLIER, Place.AVAILABLE, 4), Booking("D", Place.SUPPLIER, Place.DAMAGED, 6),
     )))  # fmt: skip
     told = await reconciled(
@@ -69,7 +69,7 @@ async def test_each_kind(house: House) -> None:
 
 async def test_damaged_units_count_where_somebody_counted_them(house: House) -> None:
     lines = (Booking("A", Place.AVAILABLE, Place.DAMAGED, 2),)
-    await house.stores.hot.adjust(Adjust("a", "north", lines))
+    await house.stores.hot.execute(Adjust("a", "north", lines))
     at = await now_ms(house)
     assert (await reconciled(house, "sku,on_hand\nA,8\n", at))["discrepancies"] == []
     assert (await reconciled(house, "sku,on_hand,damaged\nA,8,\nB,0,0\n", at))["discrepancies"] == []
@@ -301,10 +301,10 @@ async def taken_in(stores: Stores, on_hand: int, at: int) -> Begun:
 async def test_it_waits_until_the_ledger_has_all_up_to_the_request(stores: Stores) -> None:
     """No worker runs: nothing is compared before the ledger has what the hot store had when it was asked."""
     (persist,) = [duty for duty in stores.duties() if duty.name == "persist"]
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     while await persist.run_once():
         pass
-    await stores.hot.opening([OpeningRow("A", "north", 12)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 12)]))
     begun = await taken_in(stores, 12, 2**41)
     assert await stores.reconcile().run_once() is None
     while await persist.run_once():
@@ -318,7 +318,7 @@ async def test_it_waits_until_the_ledger_has_all_up_to_the_request(stores: Store
 
 async def test_a_snapshot_that_did_not_survive_fails_and_may_come_again(stores: Stores) -> None:
     """Its table is unlogged: a crash of Postgres empties it."""
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     (persist,) = [duty for duty in stores.duties() if duty.name == "persist"]
     while await persist.run_once():
         pass
@@ -341,7 +341,7 @@ async def test_a_snapshot_that_did_not_survive_fails_and_may_come_again(stores: 
 
 
 async def test_two_at_once_are_one(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     begun = await asyncio.gather(*(taken_in(stores, 9, 2**41) for _ in range(4)))
     assert len({one.reconciliation_id for one in begun}) == 1
     assert sum(one.new for one in begun) == 1

@@ -18,6 +18,7 @@ from app.domain.commands import (
     Deduct,
     Line,
     Lock,
+    Opening,
     OpeningRow,
     Receive,
     Transfer,
@@ -63,14 +64,14 @@ async def memory_of(stores: Stores) -> dict[str, object]:
 
 async def more_traffic(stores: Stores) -> None:
     hot = stores.hot
-    await hot.opening([OpeningRow("New", "east", 7)])
-    await hot.lock(Lock("four", (Line("B", 1), Line("New", 2))))
-    await hot.unlock(Unlock("two", "key-1", (Line("A", 1),), 'the "customer"'))
-    await hot.deduct(Deduct("one", "s2"))
-    await hot.transfer(Transfer("T", "east", "north", (Line("New", 3),)))
-    await hot.ship_transfer(TransferShip("T", "s1", None, (Line("New", 2),)))
-    await hot.receive_transfer(TransferReceive("T", "r1", None, (Arrival("New", 1, damaged=1),)))
-    await hot.receive(
+    await hot.execute(Opening([OpeningRow("New", "east", 7)]))
+    await hot.execute(Lock("four", (Line("B", 1), Line("New", 2))))
+    await hot.execute(Unlock("two", "key-1", (Line("A", 1),), 'the "customer"'))
+    await hot.execute(Deduct("one", "s2"))
+    await hot.execute(Transfer("T", "east", "north", (Line("New", 3),)))
+    await hot.execute(TransferShip("T", "s1", None, (Line("New", 2),)))
+    await hot.execute(TransferReceive("T", "r1", None, (Arrival("New", 1, damaged=1),)))
+    await hot.execute(
         Receive("r9", "south", (Booking("A", Place.SUPPLIER, Place.AVAILABLE, 6),), None, "PO-1")
     )
 
@@ -144,8 +145,8 @@ async def fork(stores: Stores) -> None:
     branch = await copy_of_memory(stores)
     await put_back_memory(stores, at_fork)
     assert await found(stores) is Finding.SAME
-    await stores.hot.lock(Lock("other", (Line("B", 2),), ttl_ms=None))
-    await stores.hot.confirm(Confirm("two", "key-2"))
+    await stores.hot.execute(Lock("other", (Line("B", 2),), ttl_ms=None))
+    await stores.hot.execute(Confirm("two", "key-2"))
     await drain(stores)
     await put_back_memory(stores, branch)
 
@@ -173,7 +174,7 @@ async def test_fork_the_ledger_s_branch_wins_and_the_other_is_listed(
     assert [row[:2] for row in corrected] == [
         ("A", "north"), ("A", "south"), ("B", "north"), ("New", "east"), ("New", "north"),
     ]  # fmt: skip
-    again = await stores.hot.lock(Lock("four", (Line("B", 1),)))
+    again = await stores.hot.execute(Lock("four", (Line("B", 1),)))
     assert again.outcome is Outcome.LOCKED
     await drain(stores)
     assert await differences(stores) == []
@@ -205,7 +206,7 @@ async def told(stores: Stores, capsys: pytest.CaptureFixture[str], *, as_json: b
 async def test_a_fork_is_mended_without_touching_the_rest(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await stores.hot.opening([OpeningRow("Far", "west", 1)])
+    await stores.hot.execute(Opening([OpeningRow("Far", "west", 1)]))
     await fork(stores)
 
     def rebuilds(*_args):
@@ -229,14 +230,14 @@ async def test_a_fork_of_which_an_entry_was_lost_is_rebuilt(stores: Stores) -> N
     await some_traffic(stores)
     await drain(stores)
     at_fork = await copy_of_memory(stores)
-    await stores.hot.opening([OpeningRow("Lost", "east", 7)])
-    await stores.hot.lock(Lock("four", (Line("B", 1),)))
+    await stores.hot.execute(Opening([OpeningRow("Lost", "east", 7)]))
+    await stores.hot.execute(Lock("four", (Line("B", 1),)))
     _, (entry_id, _) = await stores.client.xrevrange(stores.keys.outbox, count=2)
     assert await stores.client.xdel(stores.keys.outbox, entry_id) == 1
     branch = await copy_of_memory(stores)
     await put_back_memory(stores, at_fork)
     assert await found(stores) is Finding.SAME
-    await stores.hot.lock(Lock("other", (Line("A", 1),)))
+    await stores.hot.execute(Lock("other", (Line("A", 1),)))
     await drain(stores)
     await put_back_memory(stores, branch)
     assert await found(stores) is Finding.FORK
@@ -252,7 +253,7 @@ async def go_back_and_trim(stores: Stores) -> None:
     await copy_of_ledger(stores)
     await more_traffic(stores)
     await drain(stores)
-    await stores.hot.lock(Lock("late", (Line("B", 1),)))
+    await stores.hot.execute(Lock("late", (Line("B", 1),)))
     await drain(stores)
     await put_back_ledger(stores)
 
@@ -296,13 +297,13 @@ async def test_a_branch_that_began_before_what_was_trimmed_is_a_fork(stores: Sto
         assert await found(stores) is Finding.SAME
         await more_traffic(stores)
         await drain(stores)
-    await stores.hot.lock(Lock("late", (Line("B", 1),)))
+    await stores.hot.execute(Lock("late", (Line("B", 1),)))
     await drain(stores)
     first_home = await copy_of_memory(stores)
     await put_back_ledger(stores)
     await put_back_memory(stores, beginning)
     assert await found(stores) is Finding.SAME  # epoch 2 again
-    await stores.hot.lock(Lock("at the other", (Line("B", 2),), ttl_ms=None))
+    await stores.hot.execute(Lock("at the other", (Line("B", 2),), ttl_ms=None))
     await drain(stores)
     await put_back_memory(stores, first_home)
     assert await found(stores) is Finding.FORK
@@ -360,7 +361,7 @@ async def test_a_carry_over_that_breaks_off_goes_on(stores: Stores, monkeypatch:
 async def test_a_ledger_that_went_back_beneath_a_running_store_is_noticed(stores: Stores) -> None:
     await go_back_and_trim(stores)
     async with working(stores):
-        await stores.hot.lock(Lock("after", (Line("B", 1),)))
+        await stores.hot.execute(Lock("after", (Line("B", 1),)))
 
         async def carried() -> bool:
             rows = await fetch(stores, "SELECT count(*) FROM event WHERE kind = 'carry_over'")
@@ -401,11 +402,11 @@ async def test_a_lock_that_ended_in_the_gap_is_not_open_any_more(stores: Stores)
     await some_traffic(stores)
     await drain(stores)
     await copy_of_ledger(stores)
-    await stores.hot.deduct(Deduct("one", "s2"))
-    await stores.hot.unlock(Unlock("two"))
+    await stores.hot.execute(Deduct("one", "s2"))
+    await stores.hot.execute(Unlock("two"))
     await drain(stores)
     await stores.hot.forget("one", ["deduct:one{s1", "deduct:one{s2"])
-    await stores.hot.unlock(Unlock("three"))
+    await stores.hot.execute(Unlock("three"))
     await drain(stores)
     await put_back_ledger(stores)
     await stores.client.function_flush()
@@ -496,14 +497,14 @@ async def test_a_promoted_replica_that_missed_the_tail_there_and_back(
     with servers.valkey() as second, redis.Redis.from_url(second.url) as replica:
         await _follow(redis_server, replica)
         replica.replicaof("NO", "ONE")  # from here on it misses everything
-        await stores.hot.lock(Lock("in the ledger", (Line("B", 1),)))
+        await stores.hot.execute(Lock("in the ledger", (Line("B", 1),)))
         await drain(stores)
-        await stores.hot.lock(Lock("only at A", (Line("B", 1),)))
+        await stores.hot.execute(Lock("only at A", (Line("B", 1),)))
         url = stores.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         async with open_stores(second.url, url, settings=quick) as moved:
             assert await moved.recovery().ensure_open() is Finding.BEHIND
             assert (await moved.hot.read_lock("in the ledger")).lock.status == "held"
-            await moved.hot.lock(Lock("at B", (Line("B", 1),)))
+            await moved.hot.execute(Lock("at B", (Line("B", 1),)))
             await drain(moved)
             assert await differences(moved) == []
         await stores.client.function_flush()

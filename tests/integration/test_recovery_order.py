@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.bootstrap import Stores
-from app.domain.commands import Line, Lock, OpeningRow
+from app.domain.commands import Line, Lock, Opening, OpeningRow
 from app.errors import NotReadyError, OutcomeUnknownError
 from app.hotstore.gate import Gate
 from app.ledger.recovery_rows import RecoveryRows
@@ -58,7 +58,7 @@ async def test_nobody_writes_from_the_first_question_to_the_last(
     async def meanwhile(self: RecoveryRows) -> Any:
         name = f"meanwhile-{len(answered)}"
         try:
-            answered.append((await stores.hot.lock(Lock(name, (Line("B", 1),)))).outcome)
+            answered.append((await stores.hot.execute(Lock(name, (Line("B", 1),)))).outcome)
         except NotReadyError:
             answered.append("refused")
         return await tip(self)
@@ -109,7 +109,7 @@ async def test_a_rest_is_left_to_the_worker_only_by_a_memory_that_continues_the_
     monkeypatch.setattr(module, "DRAIN_SECONDS_MAX", -1.0)
     await some_traffic(stores)
     assert await after_a_restart(stores) is Finding.AHEAD
-    await stores.hot.lock(Lock("four", (Line("B", 1),)))
+    await stores.hot.execute(Lock("four", (Line("B", 1),)))
     await stores.client.hset(stores.keys.meta, "tip", "0123456789abcdef")  # damaged: it has to be made anew
     assert await after_a_restart(stores) is Finding.DIFFERENT
     assert await locks_of(stores) == {"one", "two", "three", "four"}
@@ -148,12 +148,12 @@ STEPS = [
 
 async def test_a_rebuild_that_breaks_off_anywhere_is_gone_on_with(stores: Stores) -> None:
     """The next worker finds what it is at, and nothing is lost. Each call of each step, before and after it."""
-    await stores.hot.opening([OpeningRow("B", "north", 10_000)])
+    await stores.hot.execute(Opening([OpeningRow("B", "north", 10_000)]))
     acknowledged: set[str] = set()
     for owner, step in STEPS:
         for nth in range(1, 20):
             lock_id = f"{owner.__name__}.{step} {nth}"
-            await stores.hot.lock(Lock(lock_id, (Line("B", 1),), ttl_ms=None))
+            await stores.hot.execute(Lock(lock_id, (Line("B", 1),), ttl_ms=None))
             acknowledged.add(lock_id)
             if not await _break_off(stores, owner, step, nth):
                 break
@@ -196,7 +196,7 @@ async def test_a_recovery_that_was_overtaken_lists_and_changes_nothing(
     async def overtaken(self: Recovery, *args: Any) -> Finding:
         monkeypatch.setattr(Recovery, "_compare", compare)
         assert await by_command(stores) is Finding.SAME
-        await stores.hot.lock(Lock("meanwhile", (Line("B", 1),)))
+        await stores.hot.execute(Lock("meanwhile", (Line("B", 1),)))
         return Finding.DIFFERENT
 
     monkeypatch.setattr(Recovery, "_compare", overtaken)
@@ -217,7 +217,7 @@ async def full_load(stores: Stores, acknowledged: set[str], clients: int = 16) -
             n += 1
             lock_id = f"{client}-{n}"
             try:
-                await stores.hot.lock(Lock(lock_id, (Line("B", 1),), ttl_ms=None))
+                await stores.hot.execute(Lock(lock_id, (Line("B", 1),), ttl_ms=None))
                 acknowledged.add(lock_id)
             except (NotReadyError, OutcomeUnknownError):
                 await asyncio.sleep(0.005)
@@ -232,7 +232,7 @@ async def full_load(stores: Stores, acknowledged: set[str], clients: int = 16) -
 
 async def test_rebuilds_under_load_with_two_workers_lose_nothing(stores: Stores) -> None:
     """Two at once: one has the lease, the other is told so."""
-    await stores.hot.opening([OpeningRow("B", "north", 1_000_000)])
+    await stores.hot.execute(Opening([OpeningRow("B", "north", 1_000_000)]))
     acknowledged: set[str] = set()
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(working(stores))

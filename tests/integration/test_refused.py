@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from app.bootstrap import Stores, open_api, open_ledger, open_stores
 from app.commands.ledger import ledger
 from app.commands.verify import verify
-from app.domain.commands import Line, Lock, OpeningRow
+from app.domain.commands import Line, Lock, Opening, OpeningRow
 from app.domain.outcomes import Outcome
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
@@ -110,14 +110,14 @@ async def test_a_postgres_that_refuses_us(
     async with open_stores(settings=Settings()) as stores:
         await stores.migrate()
         await stores.recovery().ensure_open()
-        await stores.hot.opening([OpeningRow("A", "north", 10)])
+        await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
         async with working(stores):
             await until(lambda: persisted(stores))
             for number, sentence in enumerate(sentences):
                 begin, end = POSTGRES[sentence]
                 with capture_logs() as logs:
                     servers.execute(superuser, begin)
-                    lock = await stores.hot.lock(Lock(f"L{number}", (Line("A", 1),)))
+                    lock = await stores.hot.execute(Lock(f"L{number}", (Line("A", 1),)))
                     assert lock.outcome is Outcome.LOCKED, "locks go on"
                     await until(partial(says, logs, "persist", sentence))
                     await until(partial(in_words, stores, sentence))
@@ -172,7 +172,7 @@ async def test_the_watch_on_a_ledger_says_once_that_it_is_refused(stores: Stores
         settings=settings,
     ) as refused:
         operations = refused.operations()
-        await stores.hot.opening([OpeningRow("A", "north", 10)])
+        await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
         with capture_logs() as logs:
             assert (
                 await operations.locks.create(Lock("L", (Line("A", 1),)), "ledger")
@@ -238,7 +238,7 @@ REDIS = {
 
 
 async def test_a_redis_that_refuses_us(stores: Stores, redis_server: EmbeddedValkey) -> None:
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     async with (
         user(redis_server) as (admin, url),
         open_stores(url, _url(stores), settings=Settings()) as shop,
@@ -262,7 +262,7 @@ async def test_a_rebuild_that_redis_refuses_leaves_a_gate_that_is_opened_again(
     stores: Stores, redis_server: EmbeddedValkey
 ) -> None:
     """It had noted an epoch by then: every process left the memory, and nobody opened it for a new one."""
-    await stores.hot.opening([OpeningRow("A", "north", 10)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 10)]))
     async with (
         user(redis_server) as (admin, url),
         open_stores(url, _url(stores), settings=Settings()) as shop,
@@ -274,7 +274,7 @@ async def test_a_rebuild_that_redis_refuses_leaves_a_gate_that_is_opened_again(
         noted = await newest_epoch(shop)
         shop.hot.leave(noted)
         assert await shop.recovery().ensure_open() is Finding.SAME
-        assert (await shop.hot.lock(Lock("L", (Line("A", 1),)))).outcome is Outcome.LOCKED
+        assert (await shop.hot.execute(Lock("L", (Line("A", 1),)))).outcome is Outcome.LOCKED
 
 
 async def newest_epoch(stores: Stores) -> int:

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from app.bootstrap import Stores, open_api, open_stores
-from app.domain.commands import OpeningRow
+from app.domain.commands import Opening, OpeningRow
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
 from app.errors import ConfigurationError
@@ -79,8 +79,8 @@ async def test_two_installations_on_one_redis(stores: Stores, database_url: str)
         await second.check()
         assert await second.recovery().ensure_open() is Finding.EMPTY
         assert await stores.recovery().ensure_open() is Finding.SAME
-        await second.hot.opening([OpeningRow("A", "north", 1)])
-        await stores.hot.opening([OpeningRow("A", "north", 2)])
+        await second.hot.execute(Opening([OpeningRow("A", "north", 1)]))
+        await stores.hot.execute(Opening([OpeningRow("A", "north", 2)]))
         assert await second.recovery().ensure_open(force_rebuild=True) is Finding.SAME
         for one, on_hand in ((stores, 2), (second, 1)):
             (stock,) = (await one.hot.read_stock(["A"]))[1]
@@ -183,7 +183,7 @@ async def test_a_process_that_starts_without_the_hot_store_serves_as_soon_as_it_
                 await until(lambda: says(http, "memory is empty"))
                 async with open_stores(server.url, database_url, settings=Settings()) as stores:
                     await stores.recovery().ensure_open()
-                    await stores.hot.opening([OpeningRow("A", "north", 1)])
+                    await stores.hot.execute(Opening([OpeningRow("A", "north", 1)]))
                 await until(lambda: says(http, "ready"))
                 assert (await http.post("/v1/locks", json=lock)).status_code == 201
                 served.leave()

@@ -17,8 +17,8 @@ BACK = (Booking("A", Place.CUSTOMER, Place.AVAILABLE, 1),)
 async def traffic(stores: Stores) -> None:
     """Orders that last long and others that do not, and documents that several report."""
     hot = stores.hot
-    await hot.lock(Lock("long", (Line("A", 3, "north"),), ttl_ms=None))
-    await hot.deduct(Deduct("long", "p1", (Line("A", 1, "north"),)))
+    await hot.execute(Lock("long", (Line("A", 3, "north"),), ttl_ms=None))
+    await hot.execute(Deduct("long", "p1", (Line("A", 1, "north"),)))
     await some_traffic(stores)
     for number, type_ in enumerate(("received", "returned", "adjusted", "shipped")):
         document = {"received": "P", "shipped": "long"}.get(type_, "")
@@ -36,11 +36,11 @@ async def traffic(stores: Stores) -> None:
                 told_id=told,
                 line_id="1",
             )
-            await hot.fact(event)
-    await hot.receive(Receive("d1", "north", (Booking("A", Place.SUPPLIER, Place.AVAILABLE, 1),), None, "P"))
+            await hot.execute(event)
+    await hot.execute(Receive("d1", "north", (Booking("A", Place.SUPPLIER, Place.AVAILABLE, 1),), None, "P"))
     await more_traffic(stores)
-    await hot.exchange(Exchange("x", "north", BACK, Lock("swapped", (Line("A", 1),)), None, "long"))
-    await hot.unlock(Unlock("long"))
+    await hot.execute(Exchange("x", "north", BACK, Lock("swapped", (Line("A", 1),)), None, "long"))
+    await hot.execute(Unlock("long"))
 
 
 @pytest.mark.parametrize("entries_kept", [0, 3, 12, 24, 1_000])

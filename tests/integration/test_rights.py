@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from app.api.hot.asgi import HotAsgi
 from app.bootstrap import Stores, open_api, open_stores
-from app.domain.commands import OpeningRow
+from app.domain.commands import Opening, OpeningRow
 from app.errors import ConfigurationError, NotReadyError
 from app.hotstore import durability, rights
 from app.hotstore.durability import Server
@@ -218,7 +218,7 @@ WRITES = [
 
 
 async def test_pages_are_served_by_a_user_that_cannot_write(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow("A", "north", 7)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 7)]))
     url = await set_user(stores, *rules_of(rights.of_pages()))
     settings = Settings(redis_url=url, database_url=database_url_of(stores))
     async with open_api(settings, pages_only=True) as served:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.bootstrap import Stores, tools
-from app.domain.commands import Line, Lock, OpeningRow, Unlock
+from app.domain.commands import Line, Lock, Opening, OpeningRow, Unlock
 from app.errors import NotReadyError
 from app.ledger.drift import BookFigures, DriftRows
 from app.ledger.partitions import Partitions
@@ -107,8 +107,8 @@ async def test_a_shut_gate_is_no_drift(stores: Stores) -> None:
 async def test_a_ledger_that_is_behind_is_no_drift(stores: Stores, quick: None) -> None:
     await some_traffic(stores)
     await drain(stores)
-    await stores.hot.opening([OpeningRow("B", "north", 9)])
-    await stores.hot.unlock(Unlock("two"))  # nobody carries them into the ledger
+    await stores.hot.execute(Opening([OpeningRow("B", "north", 9)]))
+    await stores.hot.execute(Unlock("two"))  # nobody carries them into the ledger
     await whole_round(stores.rounds())
     assert await fetch(stores, "SELECT * FROM drift") == []
     await stores.client.hincrby(stores.keys.stock("B"), "v", 1)
@@ -121,9 +121,9 @@ async def test_a_slice_ends_where_its_skus_have_enough_moves(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.reconcile.verify.SLICE_MOVES", 4)
-    await stores.hot.opening([OpeningRow(sku, "north", 9) for sku in "ABCDEFG"])
+    await stores.hot.execute(Opening([OpeningRow(sku, "north", 9) for sku in "ABCDEFG"]))
     for number in range(6):
-        await stores.hot.lock(Lock(f"L{number}", (Line("C", 1),)))
+        await stores.hot.execute(Lock(f"L{number}", (Line("C", 1),)))
     await drain(stores)
     slices = [part.looked_at async for part in stores.verify(lambda _what, _count: None).slices()]
     skus = [tuple(name.removeprefix("SKU ") for name in part) for part in slices if part and "SKU" in part[0]]

@@ -22,19 +22,19 @@ from tests.integration.warehouse import House, house_on, problem
 @pytest.fixture
 async def house(stores: Stores) -> AsyncIterator[House]:
     async with house_on(stores) as house:
-        await stores.hot.buffer(Buffer("north", (Line("A", 0),)))
+        await stores.hot.execute(Buffer("north", (Line("A", 0),)))
         yield house
 
 
 async def adjust(house: House, number: int, units: int, warehouse: str = "north") -> None:
     places = (Place.AVAILABLE, Place.ADJUSTMENT) if units < 0 else (Place.ADJUSTMENT, Place.AVAILABLE)
     line = Booking("A", *places, abs(units))
-    await house.stores.hot.adjust(Adjust(f"a{number}", warehouse, (line,)))
+    await house.stores.hot.execute(Adjust(f"a{number}", warehouse, (line,)))
 
 
 async def locked(house: House, *locks: tuple[str, int]) -> None:
     for lock_id, units in locks:
-        await house.stores.hot.lock(Lock(lock_id, (Line("A", units, "north"),), ttl_ms=None))
+        await house.stores.hot.execute(Lock(lock_id, (Line("A", units, "north"),), ttl_ms=None))
 
 
 async def cases(house: House) -> list[dict[str, Any]]:
@@ -64,7 +64,7 @@ async def test_a_loss_below_what_is_promised_opens_a_case_that_closes_by_itself(
     assert [(one["units"], one["shortage_id"]) for one in await cases(house)] == [(5, case["shortage_id"])]
     assert await house.differences() == []
     line = (Booking("A", Place.SUPPLIER, Place.AVAILABLE, 5),)
-    await house.stores.hot.receive(Receive("R", "north", line))
+    await house.stores.hot.execute(Receive("R", "north", line))
     assert await cases(house) == []
     await adjust(house, 4, -1)
     (again,) = await cases(house)
@@ -75,8 +75,8 @@ async def test_a_loss_below_what_is_promised_opens_a_case_that_closes_by_itself(
 async def test_resolving_breaks_promises_until_nothing_is_short(house: House) -> None:
     await locked(house, ("L1", 3), ("L2", 4))
     other = Lock("L3", (Line("A", 2, "north"), Line("A", 1, "south")), ttl_ms=None)
-    await house.stores.hot.lock(other)
-    await house.stores.hot.deduct(Deduct("L1", "s", (Line("A", 1, "north"),)))
+    await house.stores.hot.execute(other)
+    await house.stores.hot.execute(Deduct("L1", "s", (Line("A", 1, "north"),)))
     await adjust(house, 1, -4)
     (case,) = await cases(house)
     assert (case["units"], case["suggested"]) == (3, ["L3", "L2"])
@@ -107,7 +107,7 @@ async def test_what_lasts_only_a_moment_is_no_case(stores: Stores) -> None:
         await house.caught_up()
     await locked(house, ("L1", 9))
     await adjust(house, 1, -5)
-    await stores.hot.unlock(Unlock("L1"))
+    await stores.hot.execute(Unlock("L1"))
     async with house_on(stores) as house:
         assert await cases(house) == []
         async with database.driver_transaction(stores.engine) as pg:

@@ -18,6 +18,7 @@ from app.domain.commands import (
     Deduct,
     Line,
     Lock,
+    Opening,
     OpeningRow,
     Return,
     Transfer,
@@ -66,7 +67,7 @@ async def test_what_was_counted_is_what_is_there(
 
 async def test_a_count_that_agrees_leaves_every_page_as_it_is(house: House) -> None:
     """The event says who counted what, and that it was counted is known: only where units differ, a page changes."""
-    await house.stores.hot.opening([OpeningRow("C", "north", 4)])
+    await house.stores.hot.execute(Opening([OpeningRow("C", "north", 4)]))
     pages = {sku: await house.http.get(f"/v1/availability/{sku}") for sku in ("A", "B", "C")}
     at = await now(house)
     told = (await count(house, "T", at, ("A", 10, 0), ("B", 0), ("C", 3))).json()
@@ -92,7 +93,7 @@ async def differences_after_late_facts(house: House, at: str) -> list[str]:
             await house.ready()
         for place in (Place.AVAILABLE, Place.DAMAGED):
             line = Booking("A", Place.ADJUSTMENT, place, 5)
-            await house.stores.hot.adjust(Adjust(f"{place}{n}", "north", (line,), ms))
+            await house.stores.hot.execute(Adjust(f"{place}{n}", "north", (line,), ms))
         assert await shelf(house) == (10, 0)
     return await house.differences()
 
@@ -106,10 +107,10 @@ async def test_a_count_of_nothing_makes_a_sku_known(house: House) -> None:
 async def test_later_moves_stand(house: House) -> None:
     """Counted 12 where 10 should be; then 3 shipped and 4 came back: 13 now, and 4 were never counted away."""
     hot = house.stores.hot
-    await hot.lock(Lock("L", (Line("A", 3, "north"),)))
+    await hot.execute(Lock("L", (Line("A", 3, "north"),)))
     at = await now(house)
-    await hot.deduct(Deduct("L", "s"))
-    await hot.return_goods(Return("r", "north", (Booking("A", Place.CUSTOMER, Place.AVAILABLE, 4),)))
+    await hot.execute(Deduct("L", "s"))
+    await hot.execute(Return("r", "north", (Booking("A", Place.CUSTOMER, Place.AVAILABLE, 4),)))
     told = (await count(house, "T", at, ("A", 12, 1))).json()
     assert (told["lines"][0]["difference"], told["lines"][0]["damaged_difference"]) == (2, 1)
     assert await shelf(house) == (13, 1)
@@ -120,10 +121,10 @@ async def test_what_was_transferred_since_stands(house: House) -> None:
     """The end that a move's second warehouse is counts too: 10 and 5 were there before 4 went from north to south."""
     hot = house.stores.hot
     before = await now(house)
-    await hot.transfer(Transfer("T", "north", "south", (Line("A", 4),)))
-    await hot.ship_transfer(TransferShip("T", "s"))
+    await hot.execute(Transfer("T", "north", "south", (Line("A", 4),)))
+    await hot.execute(TransferShip("T", "s"))
     under_way = await now(house)
-    await hot.receive_transfer(TransferReceive("T", "r", None, (Arrival("A", 2, 1, 1),)))
+    await hot.execute(TransferReceive("T", "r", None, (Arrival("A", 2, 1, 1),)))
     after = await now(house)
     await house.caught_up()
     shelves = CountRows(house.stores.engine)
@@ -164,7 +165,7 @@ async def test_the_time_of_counting_is_inclusive(house: House) -> None:
     ms = int(datetime.fromisoformat(at).timestamp() * 1000 + 0.5)
     for number, occurred_at in enumerate((ms - 1, ms, ms + 1)):
         line = Booking("A", Place.ADJUSTMENT, Place.AVAILABLE, 10**number)
-        await house.stores.hot.adjust(Adjust(f"a{number}", "north", (line,), occurred_at))
+        await house.stores.hot.execute(Adjust(f"a{number}", "north", (line,), occurred_at))
     told = (await count(house, "T", at, ("A", 21))).json()
     assert told["lines"][0]["difference"] == 0
     assert await shelf(house) == (121, 0)
@@ -230,7 +231,7 @@ async def test_a_repeat_lacks_what_left_the_ledger(house: House) -> None:
 
 
 async def test_a_count_below_what_is_promised_is_a_shortage(house: House) -> None:
-    await house.stores.hot.lock(Lock("L", (Line("A", 8, "north"),)))
+    await house.stores.hot.execute(Lock("L", (Line("A", 8, "north"),)))
     assert (await count(house, "T", await now(house), ("A", 5))).status_code == 201
     counts = await house.counts("A")
     assert (counts["available"], counts["locked"], counts["sellable"]) == (-3, 8, 0)
@@ -240,7 +241,7 @@ async def test_more_damaged_taken_since_than_were_counted(house: House) -> None:
     await count(house, "T1", await now(house), ("A", 10, 2))
     at = await now(house)
     away = (Booking("A", Place.DAMAGED, Place.ADJUSTMENT, 2),)
-    await house.stores.hot.adjust(Adjust("a", "north", away))
+    await house.stores.hot.execute(Adjust("a", "north", away))
     problem(await count(house, "T2", at, ("A", 10, 1)), 409, "insufficient_damaged")
     assert await shelf(house) == (10, 0)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.commands import OpeningRow
+from app.domain.commands import Opening, OpeningRow
 from tests.integration.warehouse import House, now
 
 
@@ -79,7 +79,9 @@ async def test_no_reason_is_another_one_than_the_reason_none(house: House) -> No
 
 async def test_a_code_with_a_comma_can_be_asked_for(house: House) -> None:
     assert (await house.http.put("/v1/warehouses/aisle 3, left")).status_code == 200
-    await house.stores.hot.opening([OpeningRow("A", "aisle 3, left", 4), OpeningRow("x,y", "north", 1)])
+    await house.stores.hot.execute(
+        Opening([OpeningRow("A", "aisle 3, left", 4), OpeningRow("x,y", "north", 1)])
+    )
     asked = [("warehouse", "aisle 3, left"), ("warehouse", "south"), ("warehouses", "south")]
     page = (await house.http.get("/v1/availability/A", params=asked)).json()
     assert (page["sellable"], sorted(page["warehouses"])) == (9, ["aisle 3, left", "south"])

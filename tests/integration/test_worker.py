@@ -15,6 +15,7 @@ from app.domain.commands import (
     Exchange,
     Line,
     Lock,
+    Opening,
     OpeningRow,
     Return,
     Unlock,
@@ -73,7 +74,7 @@ async def test_the_outbox_is_trimmed_and_the_position_published(stores: Stores) 
 async def test_two_workers_persist_everything_once(stores: Stores) -> None:
     async with working(stores), working(stores):
         for i in range(50):
-            await stores.hot.opening([OpeningRow(f"S{i}", "north", i)])
+            await stores.hot.execute(Opening([OpeningRow(f"S{i}", "north", i)]))
         await until(lambda: fetch(stores, "SELECT 1 FROM position WHERE n = 50"))
     assert await fetch(stores, "SELECT count(*) FROM event") == [(51,)]
 
@@ -121,22 +122,22 @@ async def test_a_restart_opens_a_new_epoch_and_loses_nothing(
 
 async def test_a_rebuilt_store_remembers_locks_and_ids(stores: Stores) -> None:
     await some_traffic(stores)
-    partly = await stores.hot.unlock(Unlock("two", "key-1", (Line("A", 1),), "half"))
+    partly = await stores.hot.execute(Unlock("two", "key-1", (Line("A", 1),), "half"))
     await drain(stores)
     await stores.client.flushall()
     assert await stores.recovery().ensure_open() is Finding.EMPTY
-    again = await stores.hot.lock(Lock("one", (Line("A", 9),)))
+    again = await stores.hot.execute(Lock("one", (Line("A", 9),)))
     assert (again.outcome, again.current_status) == (Outcome.REPEATED, "partly_deducted")
     assert sum(line.quantity for line in again.lock.lines) == 9
-    repeated = await stores.hot.deduct(Deduct("one", "s1", (Line("A", 3, "north"),)))
+    repeated = await stores.hot.execute(Deduct("one", "s1", (Line("A", 3, "north"),)))
     assert repeated.outcome is Outcome.REPEATED
-    unlocked = await stores.hot.unlock(Unlock("two", "key-1", (Line("A", 1),), "half"))
+    unlocked = await stores.hot.execute(Unlock("two", "key-1", (Line("A", 1),), "half"))
     assert (unlocked.outcome, unlocked.lock, unlocked.position) == (
         Outcome.REPEATED,
         partly.lock,
         partly.position,
     )
-    returned = await stores.hot.return_goods(
+    returned = await stores.hot.execute(
         Return("r1", "north", (Booking("A", Place.CUSTOMER, Place.DAMAGED, 1),))
     )
     assert returned.outcome is Outcome.REPEATED
@@ -148,11 +149,9 @@ async def test_returns_of_a_lock_and_exchanges_are_remembered_too(stores: Stores
     await some_traffic(stores)
     back = Booking("A", Place.CUSTOMER, Place.AVAILABLE, 2)
     swap = Exchange("x1", "south", (back,), Lock("new", (Line("B", 2),), ttl_ms=None))
-    assert (
-        await stores.hot.return_goods(Return("r2", "north", (back,), lock_id="one"))
-    ).outcome == "RETURNED"
-    assert (await stores.hot.exchange(swap)).outcome is Outcome.EXCHANGED
-    await stores.hot.confirm(Confirm("new"))
+    assert (await stores.hot.execute(Return("r2", "north", (back,), lock_id="one"))).outcome == "RETURNED"
+    assert (await stores.hot.execute(swap)).outcome is Outcome.EXCHANGED
+    await stores.hot.execute(Confirm("new"))
     await drain(stores)
     assert await differences(stores) == []
     before = {key: await stores.client.dump(key) for key in await stores.client.keys("*:op:*")}
@@ -161,11 +160,9 @@ async def test_returns_of_a_lock_and_exchanges_are_remembered_too(stores: Stores
     assert await stores.recovery().ensure_open() is Finding.EMPTY
     assert {key: await stores.client.dump(key) for key in await stores.client.keys("*:op:*")} == before
     assert {key: await stores.client.hgetall(key) for key in records} == records
-    assert (await stores.hot.exchange(swap)).current_status == "confirmed"
-    assert (
-        await stores.hot.return_goods(Return("r2", "north", (back,), lock_id="one"))
-    ).outcome == "REPEATED"
-    more = await stores.hot.return_goods(Return("r3", "north", (back,), lock_id="one"))
+    assert (await stores.hot.execute(swap)).current_status == "confirmed"
+    assert (await stores.hot.execute(Return("r2", "north", (back,), lock_id="one"))).outcome == "REPEATED"
+    more = await stores.hot.execute(Return("r3", "north", (back,), lock_id="one"))
     assert more.outcome is Outcome.QUANTITY_EXCEEDS_SHIPMENT  # 3 shipped, 2 came back
     await drain(stores)
     assert await differences(stores) == []
@@ -176,7 +173,7 @@ async def test_a_branch_the_ledger_does_not_continue_is_kept_and_rebuilt(stores:
     await some_traffic(stores)
     await drain(stores)
     for lock_id in ("booked", "gone", "lost"):
-        last = (await stores.hot.lock(Lock(lock_id, (Line("B", 1),)))).position
+        last = (await stores.hot.execute(Lock(lock_id, (Line("B", 1),)))).position
         if lock_id == "gone":
             await stores.client.xdel(stores.keys.outbox, last)
     await stores.client.hset(stores.keys.meta, "tip", "0123456789abcdef")
@@ -283,9 +280,9 @@ async def test_verify_raises_no_false_alarm_under_traffic(stores: Stores) -> Non
 
 
 async def test_overdue_locks_expire_once_each(stores: Stores) -> None:
-    await stores.hot.opening([OpeningRow("A", "north", 300)])
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 300)]))
     for i in range(100):
-        await stores.hot.lock(Lock(f"o{i}", (Line("A", 1),), ttl_ms=50))
+        await stores.hot.execute(Lock(f"o{i}", (Line("A", 1),), ttl_ms=50))
     async with working(stores):
         await until(
             lambda: fetch(
@@ -307,7 +304,7 @@ class TestForget:
     async def test_ids_beyond_the_horizon_leave_the_hot_store(self, stores: Stores) -> None:
         await some_traffic(stores)
         for i in range(1_100):
-            await stores.hot.opening([OpeningRow("C", "north", i)])
+            await stores.hot.execute(Opening([OpeningRow("C", "north", i)]))
         await drain(stores)
         async with working(stores):
             await until(lambda: _gone(stores, stores.keys.op("return:r1")))

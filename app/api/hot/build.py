@@ -10,12 +10,12 @@ from app.api.hot.handlers import HotCounts
 from app.api.hot.metrics import hand_over
 from app.api.hot.pages import PageBytes, Pages
 from app.api.hot.routes import HotRoutes, PageRoutes
+from app.domain.ranking import Ranking
 from app.domain.words import Durability
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
 from app.hotstore.line import Line
 from app.hotstore.near_cache import NearCache
-from app.hotstore.ranking import Ranking
 from app.hotstore.ring import Ring
 from app.settings import Settings
 from app.telemetry import Metrics

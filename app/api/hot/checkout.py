@@ -24,15 +24,15 @@ from app.domain import commands
 from app.domain.answers import Answer
 from app.domain.codes import check_id, check_sku, check_warehouse
 from app.domain.outcomes import AGAIN, WRITTEN, Outcome
+from app.domain.ranking import Ranking
 from app.domain.times import time_text
 from app.domain.words import LINES_MAX, QUANTITY_MAX, Durability
 from app.errors import NotReadyError, OutcomeUnknownError, SellableError
-from app.hotstore import calls, replies
+from app.hotstore import replies
 from app.hotstore.keys import Keys
 from app.hotstore.library import Library
 from app.hotstore.line import Line
 from app.hotstore.lock_batches import REFUSED_BY_GATE, LockBatches
-from app.hotstore.ranking import Ranking
 from app.hotstore.ring import Ring
 from app.hotstore.wire import meaning_of
 
@@ -133,8 +133,7 @@ class Checkout:
         if self._declines(request, body.durability, names):
             decline()
             return
-        args = calls.lock(command, self._ranking.order, self._ranking.candidates)
-        self._run("lock", "/v1/locks", command, args, request, respond, decline)
+        self._run("/v1/locks", command, request, respond, decline)
 
     def step(self, request: HotRequest, respond: Respond, decline: Decline) -> None:
         """POST /v1/locks/{lock_id}/confirm, /unlock and /deduct, of whole locks."""
@@ -145,12 +144,10 @@ class Checkout:
         except ValueError:
             decline()
             return
-        if found is None or self._declines(request, found[2], found[3]):
+        if found is None or self._declines(request, found[1], found[2]):
             decline()
             return
-        command, args = found[0], found[1]
-        step = name.decode()
-        self._run(step, f"/v1/locks/{{lock_id}}/{step}", command, args, request, respond, decline)
+        self._run(f"/v1/locks/{{lock_id}}/{name.decode()}", found[0], request, respond, decline)
 
     def _lock_of(self, body: _Lock) -> commands.Lock:
         """Return the command, every text checked; raise `ValueError` at the first that is wrong."""
@@ -175,19 +172,16 @@ class Checkout:
 
     def _step_of(
         self, name: bytes, lock_id: str, body: bytes
-    ) -> tuple[Command, calls.Args, Durability | msgspec.UnsetType, int] | None:
-        """Return command, arguments, the level asked for, and how many names the body should have had."""
+    ) -> tuple[Command, Durability | msgspec.UnsetType, int] | None:
+        """Return the command, the level asked for, and how many names the body should have had."""
         if name == b"deduct":
             ship = _deduct.decode(body)
-            deduct = commands.Deduct(lock_id, check_id(ship.shipment_id))
-            return deduct, calls.deduct(deduct), ship.durability, 1
+            return commands.Deduct(lock_id, check_id(ship.shipment_id)), ship.durability, 1
         given = _confirm.decode(body) if body else _Confirm()
         if name == b"confirm":
-            confirm = commands.Confirm(lock_id)
-            return confirm, calls.confirm(confirm, self._ranking.order), given.durability, 0
+            return commands.Confirm(lock_id), given.durability, 0
         if name == b"unlock":
-            unlock = commands.Unlock(lock_id)
-            return unlock, calls.unlock(unlock), given.durability, 0
+            return commands.Unlock(lock_id), given.durability, 0
         return None
 
     def _declines(self, request: HotRequest, durability: Durability | msgspec.UnsetType, names: int) -> bool:
@@ -206,14 +200,7 @@ class Checkout:
         return request.body.count(b'":') != names or _SPACED_COLON.search(request.body) is not None
 
     def _run(
-        self,
-        function: str,
-        route: str,
-        command: Command,
-        args: calls.Args,
-        request: HotRequest,
-        respond: Respond,
-        decline: Decline,
+        self, route: str, command: Command, request: HotRequest, respond: Respond, decline: Decline
     ) -> None:
         try:
             who = self._admit(request, command)
@@ -221,7 +208,8 @@ class Checkout:
             request.who = error.who
             _send_problem(error.problem, respond, self._counts, route)
             return
-        echo, epoch, began = args[0], self._line.epoch, perf_counter()
+        function, subject = command.function, command.subject
+        epoch, began = self._line.epoch, perf_counter()
 
         def on_reply(reply: Any) -> None:
             if type(reply) is list and reply[0] == Outcome.STALE_EPOCH:
@@ -233,14 +221,15 @@ class Checkout:
                 decline()  # the hot store may have forgotten it: the application asks the ledger
                 return
             try:
-                if self._ring is not None and type(reply) is list and reply[1] == echo:
-                    self._ring.add(function, reply, args)
-                self._answer(function, route, command, echo, reply, respond)
+                if self._ring is not None and type(reply) is list and reply[1] == subject:
+                    self._ring.add(command, reply)
+                self._answer(route, command, reply, respond)
             except Exception:  # noqa: BLE001 - whatever it is, somebody waits for an answer
                 _log.exception("a request failed", method="POST", route=route)
                 _send_problem(problems.internal_error(), respond, self._counts, route)
             self._counts.latencies[route].observe(perf_counter() - began)
 
+        args = command.arguments(self._ranking)
         if function == "lock":
             self._batches.call(epoch, who, args, on_reply)
         else:
@@ -260,27 +249,23 @@ class Checkout:
             raise ProblemError(problem, who=key.name)
         return key.name
 
-    def _answer(
-        self, function: str, route: str, command: Command, echo: object, reply: Any, respond: Respond
-    ) -> None:
-        status = _DONE.get(reply[0]) if type(reply) is list and reply[1] == echo else None
+    def _answer(self, route: str, command: Command, reply: Any, respond: Respond) -> None:
+        status = _DONE.get(reply[0]) if type(reply) is list and reply[1] == command.subject else None
         if status is None:
-            self._refuse(function, route, command, echo, reply, respond)
+            self._refuse(route, command, reply, respond)
             return
         body = _step_body(reply, self._level())
-        self._counts.count_outcome(function, reply[0])
+        self._counts.count_outcome(command.function, reply[0])
         self._counts.count("POST", route, status)
         respond(status, b"content-length: %d\r\ncontent-type: application/json\r\n" % len(body), body)
 
-    def _refuse(
-        self, function: str, route: str, command: Command, echo: object, reply: Any, respond: Respond
-    ) -> None:
+    def _refuse(self, route: str, command: Command, reply: Any, respond: Respond) -> None:
         try:
-            answer = _answer_of(reply, echo)
+            answer = _answer_of(reply, command)
         except SellableError as error:
             _send_problem(problems.of_error(error), respond, self._counts, route)
             return
-        self._counts.count_outcome(function, answer.outcome)
+        self._counts.count_outcome(command.function, answer.outcome)
         _send_problem(problems.of_answer(answer, command), respond, self._counts, route)
 
 
@@ -313,7 +298,7 @@ def _more_of_step(reply: list[str]) -> str:
     return text + (f',"original_status":"{original}"' if original else "")
 
 
-def _answer_of(reply: Any, echo: object) -> Answer:
+def _answer_of(reply: Any, command: Command) -> Answer:
     """Return the answer, or raise what the reply means: it did not run, or nobody knows."""
     if isinstance(reply, ReplyError):
         raise meaning_of(reply)
@@ -321,9 +306,9 @@ def _answer_of(reply: Any, echo: object) -> Answer:
         raise reply
     if reply[0] in REFUSED_BY_GATE:
         raise NotReadyError("the hot store's memory was not checked yet")
-    if reply[1] != echo:  # an answer about something else belongs to another call
-        raise OutcomeUnknownError(f"the hot store answered about {reply[1]!r}, not {echo!r}")
-    return replies.answer_of(reply)
+    if reply[1] != command.subject:  # an answer about something else belongs to another call
+        raise OutcomeUnknownError(f"the hot store answered about {reply[1]!r}, not {command.subject!r}")
+    return replies.answer_to(command, reply)
 
 
 def _send_problem(problem: Problem, respond: Respond, counts: HotCounts, route: str) -> None:

@@ -121,7 +121,7 @@ async def confirm_lock(
 ) -> Response:
     """Make a lock last: the order is paid. An expired lock takes its stock again, if it is there."""
     body = body or ConfirmBody()
-    return await _step(write, ops.locks.confirm, body.command(lock_id, key), body.durability)
+    return await _step(write, ops.locks.step, body.command(lock_id, key), body.durability)
 
 
 @router.post("/v1/locks/{lock_id}/extend", response_model=StepReply, responses=errors(*_STEP))
@@ -131,7 +131,7 @@ async def extend_lock(
     """Let a held lock expire later, counted from now."""
     command = body.command(lock_id, key)
     limits.check_time(command.ttl_ms)
-    return await _step(write, ops.locks.extend, command, body.durability)
+    return await _step(write, ops.locks.step, command, body.durability)
 
 
 @router.post(
@@ -150,7 +150,7 @@ async def unlock_lock(
     body = body or UnlockBody()
     if body.lines:
         require_key(key)
-    unlock = ops.unlocking.one if body.remember else ops.locks.unlock
+    unlock = ops.unlocking.one if body.remember else ops.locks.step
     return await _step(write, unlock, body.command(lock_id, key), body.durability)
 
 
@@ -179,7 +179,7 @@ async def reopen_lock(
     command = body.command(lock_id, key)
     limits.check_time(command.ttl_ms)
     limits.check_count()
-    return await _step(write, ops.locks.reopen, command, body.durability)
+    return await _step(write, ops.locks.step, command, body.durability)
 
 
 @router.post(
@@ -196,7 +196,7 @@ async def reopen_lock(
 )
 async def deduct_lock(lock_id: LockIdInPath, body: DeductBody, ops: Ops, write: Write) -> Response:
     """Take what shipped off the shelf; repeatable by its shipment_id. The first deduct confirms."""
-    return await _step(write, ops.locks.deduct, body.command(lock_id), body.durability)
+    return await _step(write, ops.locks.step, body.command(lock_id), body.durability)
 
 
 @router.post(
@@ -257,4 +257,4 @@ async def replace_lock(
     limits.check_size(command.lines)
     if command.renews:
         limits.check_time(command.ttl_ms)
-    return await _step(write, ops.locks.replace, command, body.durability)
+    return await _step(write, ops.locks.step, command, body.durability)

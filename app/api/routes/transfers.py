@@ -85,7 +85,7 @@ async def ship_transfer(
     write: Write,
 ) -> Response:
     """Take what left the source off its shelf: it is on the way. Repeatable by its shipment_id."""
-    return await _step(write, ops.transfers.ship, body.command(transfer_id), body.durability)
+    return await _step(write, ops.transfers.step, body.command(transfer_id), body.durability)
 
 
 @router.post(
@@ -100,7 +100,7 @@ async def receive_transfer(
     write: Write,
 ) -> Response:
     """Book what arrived at the destination, and what was lost on the way. Repeatable by its receipt_id."""
-    return await _step(write, ops.transfers.receive, body.command(transfer_id), body.durability)
+    return await _step(write, ops.transfers.step, body.command(transfer_id), body.durability)
 
 
 @router.post("/v1/transfers/{transfer_id}/cancel", response_model=TransferStepReply, responses=errors(*_STEP))
@@ -112,7 +112,7 @@ async def cancel_transfer(
 ) -> Response:
     """Give back what has not shipped; what has is still to be received. Repeating it gives the same answer."""
     body = body or TransferCancelBody()
-    return await _step(write, ops.transfers.cancel, TransferCancel(transfer_id), body.durability)
+    return await _step(write, ops.transfers.step, TransferCancel(transfer_id), body.durability)
 
 
 @router.post(
@@ -131,4 +131,4 @@ async def close_transfer(
     Repeating it gives the same answer.
     """
     body = body or TransferCloseBody()
-    return await _step(write, ops.transfers.close, body.command(transfer_id), body.durability)
+    return await _step(write, ops.transfers.step, body.command(transfer_id), body.durability)

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
+from app.domain.arguments import Arguments
 from app.domain.warehouses import Warehouse, by_rank
-from app.hotstore import calls
-from app.hotstore.calls import Args
 
 _NOWHERE = ("",)
 """No warehouse is called this: where all are closed, nothing can be promised anywhere."""
@@ -18,14 +17,19 @@ class Ranking:
 
     def __init__(self, order: Sequence[str] = ()) -> None:
         self._setting = tuple(order)
-        self.order: Args = calls.ranked(order)
+        self.order: Arguments = ranked(order)
         self.candidates: tuple[str, ...] = ()
 
     def follow(self, listed: Sequence[Warehouse]) -> None:
         """Take over the list as it is now."""
         first = list(self._setting) or by_rank(listed)
-        self.order = calls.ranked(first)
+        self.order = ranked(first)
         closed = {one.code for one in listed if one.closed}
         codes = sorted(one.code for one in listed)
-        ranked = [code for code in dict.fromkeys((*first, *codes)) if code not in closed]
-        self.candidates = (tuple(ranked) or _NOWHERE) if closed else ()
+        left = [code for code in dict.fromkeys((*first, *codes)) if code not in closed]
+        self.candidates = (tuple(left) or _NOWHERE) if closed else ()
+
+
+def ranked(order: Sequence[str]) -> Arguments:
+    """Return warehouses in rank order as functions take them: a count, then codes."""
+    return [len(order), *order]
