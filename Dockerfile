@@ -2,7 +2,7 @@ FROM python:3.11.14-slim-bookworm AS build
 WORKDIR /src
 COPY requirements requirements
 RUN pip install --no-cache-dir --require-hashes --requirement requirements/base.txt
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY app app
 COPY lua lua
 COPY sql sql

@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from app import __version__
 from app.api import problems
 from app.api.admin import AdminDoor
 from app.api.api_keys import keys_of
@@ -88,7 +89,7 @@ def create_app(
     """
     app = FastAPI(
         title="Sellable",
-        version="0.1.0",
+        version=__version__,
         description=description(),
         redirect_slashes=False,
         openapi_url=None,  # `add_docs` serves it, and the pages about it
