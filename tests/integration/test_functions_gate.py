@@ -23,6 +23,8 @@ from app.domain.commands import (
     Opening,
     OpeningRow,
     Receive,
+    Remember,
+    Reopen,
     Replace,
     Return,
     Transfer,
@@ -30,6 +32,7 @@ from app.domain.commands import (
     TransferReceive,
     TransferShip,
     Unlock,
+    Void,
 )
 from app.domain.events import Position
 from app.domain.outcomes import Outcome
@@ -435,10 +438,15 @@ async def test_with_full_memory_new_obligations_stop_and_the_rest_goes_on(
             await store.execute(Transfer("T2", "north", "south", (Line("A", 1),)))
         with pytest.raises(HotStoreFullError):
             await store.execute(Exchange("X", "north", (BACK,), Lock("M", (Line("A", 1),))))
+        with pytest.raises(HotStoreFullError):
+            await store.execute(Reopen("L3"))
+        with pytest.raises(HotStoreFullError):
+            await store.execute(Remember("to come"))
         assert everything(stocked) == before
         assert (await store.execute(Unlock("L0"))).outcome is Outcome.UNLOCKED
         assert (await store.execute(Confirm("L1"))).outcome is Outcome.CONFIRMED
         assert (await store.execute(Deduct("L1", "s"))).outcome is Outcome.DEDUCTED
+        assert (await store.execute(Void("L1", "s", (Line("A", 1, "north"),)))).outcome is Outcome.VOIDED
         assert (await store.execute(Expire("L2"))).outcome is Outcome.EXPIRED
         assert (await store.execute(Extend("L3", "", 5))).outcome is Outcome.EXTENDED
         some = TransferShip("T", "s", None, (Line("A", 1),))

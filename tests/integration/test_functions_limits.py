@@ -18,6 +18,8 @@ from app.domain.commands import (
     Opening,
     OpeningRow,
     Receive,
+    Remember,
+    Reopen,
     Replace,
     Return,
     Transfer,
@@ -87,6 +89,8 @@ def test_a_count_never_leaves_what_lua_prints_exactly(shard: Shard, command: Any
         (Replace("L", "k", (Line("A", 99, N),)), O.BACKLOG_FULL),
         (Replace("L", "k", (Line("A", 3, N),)), O.REPLACED),
         (Confirm("over"), O.BACKLOG_FULL),
+        (Reopen("over"), O.BACKLOG_FULL),
+        (Remember("to come"), O.BACKLOG_FULL),
         (Confirm("L"), O.CONFIRMED),
         (Extend("L", "", 9), O.EXTENDED),
         (Unlock("L"), O.UNLOCKED),
@@ -145,3 +149,11 @@ def test_the_books_carry_units_beyond_32_bits(shard: Shard) -> None:
         assert shard.do(Receive(f"r{number}", N, (big,))).outcome is O.RECEIVED
     assert shard.do(Lock("L", (Line("A", 9_999_999_999, N),) * 2)).outcome is O.LOCKED
     assert counts_of(shard, "A", N) == Counts(9_999_999_999, 19_999_999_998)
+
+
+def test_lines_times_warehouses_that_are_asked_for_are_bounded(shard: Shard) -> None:
+    """Nobody has any of it: with a few warehouses that is said, with more of them looking would take too long."""
+    lines = tuple(Line(f"S{n}", 1) for n in range(2_000))
+    for warehouses, outcome in ((10, O.INSUFFICIENT_STOCK), (11, O.TOO_MANY_CHOICES)):
+        asked = tuple(f"w{n}" for n in range(warehouses))
+        assert shard.do(Lock("L", lines, asked)).outcome is outcome
