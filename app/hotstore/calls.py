@@ -37,16 +37,15 @@ from app.domain.commands import (
 Args = list[str | int]
 
 
-def lock(command: Lock, order: Args, candidates: Sequence[str] = ()) -> Args:
-    """`order` is the default rank of warehouses: a count, then codes. `candidates`: from where, if it names none."""
+def lock(command: Lock, order: Args) -> Args:
+    """`order` is what `ranked` returns."""
     args: Args = [command.lock_id, command.fingerprint, _optional(command.ttl_ms)]
-    asked = command.warehouses or candidates
-    args += [len(asked), *asked, *order, *_lines(command.lines)]
+    args += [len(command.warehouses), *command.warehouses, *order, *_lines(command.lines)]
     return args
 
 
 def confirm(command: Confirm, order: Args) -> Args:
-    """`order` is the default rank of warehouses, for an expired lock that is sourced again."""
+    """`order` is what `ranked` returns, for an expired lock that is sourced again."""
     return [*_step(command), *order]
 
 
@@ -74,7 +73,7 @@ def void(command: Void) -> Args:
 
 
 def replace(command: Replace, order: Args) -> Args:
-    """`order` is the default rank of warehouses."""
+    """`order` is what `ranked` returns."""
     ttl: str | int = ""
     if command.renews:
         ttl = "never" if command.ttl_ms is None else command.ttl_ms
@@ -83,7 +82,7 @@ def replace(command: Replace, order: Args) -> Args:
 
 
 def reopen(command: Reopen, order: Args) -> Args:
-    """No expiry is ''; `order` is the default rank of warehouses."""
+    """No expiry is ''; `order` is what `ranked` returns."""
     return [*_step(command), _optional(command.ttl_ms), *order]
 
 
@@ -109,13 +108,12 @@ def book(command: Book) -> Args:
     return [*args, command.lock_id] if isinstance(command, Return) and command.lock_id else args
 
 
-def exchange(command: Exchange, order: Args, candidates: Sequence[str] = ()) -> Args:
-    """The return first, then the lock; `order` and `candidates` as of `lock`."""
+def exchange(command: Exchange, order: Args) -> Args:
+    """The return first, then the lock; `order` as of `lock`."""
     new = command.lock
     args: Args = [new.lock_id, command.op, command.fingerprint, new.fingerprint, _optional(new.ttl_ms)]
     args += [_optional(command.occurred_at), command.warehouse, *_bookings(command.returned)]
-    asked = new.warehouses or candidates
-    args += [len(asked), *asked, *order, *_lines(new.lines)]
+    args += [len(new.warehouses), *new.warehouses, *order, *_lines(new.lines)]
     return [*args, command.lock_id] if command.lock_id else args
 
 
@@ -210,9 +208,9 @@ def compensate(sku: str, op: str, reason: str, version: int, warehouses: Sequenc
     return [op, "compensate", _json(reason), sku, version, *warehouses]
 
 
-def ranked(order: Sequence[str]) -> Args:
-    """Warehouses in rank order: a count, then codes."""
-    return [len(order), *order]
+def ranked(order: Sequence[str], closed: Sequence[str] = ()) -> Args:
+    """The default rank of warehouses, then those that promise nothing new: of each a count, then codes."""
+    return [len(order), *order, len(closed), *closed]
 
 
 def _optional(number: int | None) -> str | int:

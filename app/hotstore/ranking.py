@@ -6,26 +6,18 @@ from app.domain.warehouses import Warehouse, by_rank
 from app.hotstore import calls
 from app.hotstore.calls import Args
 
-_NOWHERE = ("",)
-"""No warehouse is called this: where all are closed, nothing can be promised anywhere."""
-
 
 class Ranking:
     """The setting's order if there is one, else the ranks of the list; warehouses without one follow by code.
 
-    While any is closed, an order that names no warehouses may be taken from `candidates` alone; () for all.
+    Nothing new is promised in those that are closed, whatever a lock asked for when it was made.
     """
 
-    def __init__(self, order: Sequence[str] = ()) -> None:
+    def __init__(self, order: Sequence[str] = (), closed: Sequence[str] = ()) -> None:
         self._setting = tuple(order)
-        self.order: Args = calls.ranked(order)
-        self.candidates: tuple[str, ...] = ()
+        self.order: Args = calls.ranked(order, closed)
 
     def follow(self, listed: Sequence[Warehouse]) -> None:
         """Take over the list as it is now."""
-        first = list(self._setting) or by_rank(listed)
-        self.order = calls.ranked(first)
-        closed = {one.code for one in listed if one.closed}
-        codes = sorted(one.code for one in listed)
-        ranked = [code for code in dict.fromkeys((*first, *codes)) if code not in closed]
-        self.candidates = (tuple(ranked) or _NOWHERE) if closed else ()
+        closed = sorted(one.code for one in listed if one.closed)
+        self.order = calls.ranked(list(self._setting) or by_rank(listed), closed)

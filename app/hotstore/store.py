@@ -86,9 +86,7 @@ class HotStore:
 
     async def lock(self, command: Lock, who: str = "") -> Answer:
         """Hold stock for an order, all lines or none."""
-        return await self._write(
-            "lock", who, calls.lock(command, self._ranking.order, self._ranking.candidates)
-        )
+        return await self._write("lock", who, calls.lock(command, self._ranking.order))
 
     async def confirm(self, command: Confirm, who: str = "") -> Answer:
         """Make a lock last; take its stock again if it had expired."""
@@ -136,7 +134,7 @@ class HotStore:
 
     async def exchange(self, command: Exchange, who: str = "") -> Answer:
         """Book what came back and hold other stock instead, both or neither."""
-        args = calls.exchange(command, self._ranking.order, self._ranking.candidates)
+        args = calls.exchange(command, self._ranking.order)
         return await self._write("exchange", who, args)
 
     async def adjust(self, command: Adjust, who: str = "") -> Answer:

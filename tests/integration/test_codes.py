@@ -512,6 +512,44 @@ async def test_a_code_that_should_never_have_been_is_merged(clerk: Clerk) -> Non
     assert await house.differences() == []
 
 
+async def test_no_step_takes_stock_from_a_closed_warehouse(house: House) -> None:
+    """Whatever the lock asked for when it was made; what it holds there it keeps."""
+    http = house.http
+    of = {"lines": [LINE], "warehouses": ["north", "south"]}
+    for name in ("grows", "reopens", "any", "away"):
+        made = await http.post(
+            "/v1/locks", json=(of if name != "any" else {"lines": [LINE]}) | {"lock_id": name}
+        )
+        assert made.json()["lines"][0]["warehouse"] == "north"
+    named = {"lock_id": "only", "lines": [LINE | {"warehouse": "north"}]}
+    assert (await http.post("/v1/locks", json=named)).status_code == 201
+    for name in ("reopens", "any", "only"):
+        assert (await http.post(f"/v1/locks/{name}/unlock")).status_code == 200
+    await http.put("/v1/warehouses/north", json={"closed": True})
+
+    async def steps(name: str, step: str, **body: Any) -> Any:
+        return await http.post(
+            f"/v1/locks/{name}/{step}", json=body, headers={"Idempotency-Key": name + step}
+        )
+
+    def places(answer: Any) -> list[tuple[str, int]]:
+        assert answer.status_code == 200, answer.text
+        return [(line["warehouse"], line["quantity"]) for line in answer.json()["lines"]]
+
+    assert places(await steps("grows", "replace", lines=[{"sku": "A", "quantity": 2}])) == [
+        ("north", 1),
+        ("south", 1),
+    ]
+    assert places(await steps("away", "replace", lines=[LINE], warehouses=["south"])) == [("south", 1)]
+    problem(await steps("grows", "replace", lines=[LINE | {"warehouse": "north"}]), 409, "warehouse_closed")
+    for name in ("reopens", "any"):
+        assert places(await steps(name, "reopen", ttl_seconds=900)) == [("south", 1)]
+        await steps(name, "unlock")
+    refused = problem(await steps("only", "reopen", ttl_seconds=900), 409, "insufficient_stock")
+    assert refused["shortages"] == [{"sku": "A", "warehouse": "north", "requested": 1, "sellable": 0}]
+    assert await house.differences() == []
+
+
 async def test_an_import_makes_the_first_warehouses_only(clerk: Clerk, tmp_path: Path) -> None:
     house, file = clerk.house, tmp_path / "stock.csv"
 
@@ -561,10 +599,7 @@ async def test_the_short_way_knows_the_list() -> None:
     ranking.follow(
         [Warehouse("a"), Warehouse("b", rank=2), Warehouse("c", rank=1), Warehouse("d", rank=0, closed=True)]
     )
-    assert ranking.order == [3, "d", "c", "b"]
-    assert ranking.candidates == ("c", "b", "a")
-    ranking.follow([Warehouse("a", closed=True)])
-    assert ranking.candidates == ("",)
+    assert ranking.order == [3, "d", "c", "b", 1, "d"]
     ranking.follow([Warehouse("a")])
-    assert (ranking.order, ranking.candidates) == ([0], ())
+    assert ranking.order == [0, 0]
     await line.close()

@@ -133,7 +133,7 @@ class Checkout:
         if self._declines(request, body.durability, names):
             decline()
             return
-        args = calls.lock(command, self._ranking.order, self._ranking.candidates)
+        args = calls.lock(command, self._ranking.order)
         self._run("lock", "/v1/locks", command, args, request, respond, decline)
 
     def step(self, request: HotRequest, respond: Respond, decline: Decline) -> None:
