@@ -575,6 +575,10 @@ async def test_an_import_makes_the_first_warehouses_only(clerk: Clerk, tmp_path:
     listed = house.operations.codes.warehouses
     new, unknown = await listed.new_in_import(["hall", "NORTH"], demo_skus=["TEA-100"])
     assert (new, unknown) == (["hall"], [UnknownCode("NORTH", ["north"])])
+    new, unknown = await listed.new_in_import(["Hall", "hall", "attic"], demo_skus=["TEA-100"])
+    assert (new, unknown) == (["attic"], [UnknownCode("Hall", ["hall"]), UnknownCode("hall", ["Hall"])])
+    said = await imports("X,Moon,2\n", "--new-warehouses", "--dry-run")
+    assert "warehouse 'Moon' is new, and looks like 'moon'\n" in said.err
 
 
 async def test_the_short_way_knows_the_list() -> None:
