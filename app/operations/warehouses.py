@@ -18,6 +18,8 @@ REFRESH_SECONDS = 5.0
 ASK_SECONDS_MAX = 2.0
 PAUSE_SECONDS = 1.0
 """After a question that was not answered: those that come meanwhile do not wait for the next one."""
+KNOWN_SECONDS = REFRESH_SECONDS + ASK_SECONDS_MAX + PAUSE_SECONDS
+"""When a change of the list is known to every process that reaches Postgres."""
 
 
 class Warehouses:

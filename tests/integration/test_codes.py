@@ -4,7 +4,8 @@ import asyncio
 import itertools
 import json
 import random
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -471,8 +472,8 @@ async def test_a_code_that_should_never_have_been_is_merged(clerk: Clerk) -> Non
     assert {one.status_code for one in done} <= {200, 201}, [one.text for one in done]
     told = await send(house, {"event_id": "d", "type": "shipped", "quantity": 3, "sku": "D", **there})
     assert told[0]["status"] == "applied"  # two more than there were
-    said = await clerk.types("warehouses", "merge", "nroth", "--into", "north")
-    assert said == (0, "merged nroth into north: 3 SKUs, 2 locks, 3 transfers, 1 purchase orders\n", "")
+    merged = await house.operations.merging.merge("nroth", "north", known_seconds=0)
+    assert merged == (3, 2, 3, 1, 0)
     nothing = dict.fromkeys(
         ("on_hand", "available", "locked", "damaged", "in_transit", "buffer", "sellable"), 0
     )
@@ -501,8 +502,7 @@ async def test_a_code_that_should_never_have_been_is_merged(clerk: Clerk) -> Non
         "status"
     ] == "shipped"
     # Again: nothing is left. And what cannot be.
-    said = await clerk.types("warehouses", "merge", "nroth", "--into", "north")
-    assert said.out == "merged nroth into north: 0 SKUs, 0 locks, 0 transfers, 0 purchase orders\n"
+    assert await house.operations.merging.merge("nroth", "north", known_seconds=0) == (0, 0, 0, 0, 0)
     for arguments in (("moon", "--into", "north"), ("north", "--into", "moon"), ("north", "--into", "north")):
         said = await clerk.types("warehouses", "merge", *arguments)
         assert (said.code, said.err.count("\n")) == (1, 1), said
@@ -510,6 +510,58 @@ async def test_a_code_that_should_never_have_been_is_merged(clerk: Clerk) -> Non
     assert "south: 1 SKUs, " in said.out
     assert "nroth" not in said.out
     assert await house.differences() == []
+
+
+@pytest.mark.tier
+async def test_a_warehouse_is_merged_beside_traffic_and_broken_off(clerk: Clerk) -> None:
+    """By another process, which reads its list when it is its turn; and the merge is killed twice before it may end."""
+    house = clerk.house
+    listed = Warehouses(WarehouseRows(house.stores.engine), takes_any=False)
+    await house.http.put("/v1/warehouses/nroth")
+    skus = [f"T{n}" for n in range(40)]
+    await house.operations.openings.book(
+        [OpeningRow(sku, where, 500) for sku in skus for where in ("nroth", "north")]
+    )
+    keeping = asyncio.create_task(listed.keep())
+    async with house_on(replace(house.stores, warehouses=listed), rows=()) as other:
+        traffic = asyncio.create_task(_names_in_vain(other, skus))
+        try:
+            for seconds in (0.05, 0.3):
+                await asyncio.sleep(0.2)
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(house.operations.merging.merge("nroth", "north"), seconds)
+            said = await clerk.types("warehouses", "merge", "nroth", "--into", "north")
+        finally:
+            done = await traffic
+            keeping.cancel()
+    assert said.code == 0
+    assert "merged nroth into north: 40 SKUs, " in said.out
+    assert min(done.values()) > 0, done
+    for sku in skus:
+        places = (await house.http.get(f"/v1/stock/{sku}")).json()["warehouses"]
+        assert set(places["nroth"].values()) == {0}, (sku, places)
+    assert await house.differences() == []
+
+
+async def _names_in_vain(house: House, skus: Sequence[str]) -> Counter[str]:
+    """Book in a warehouse until its code is refused each time, and return how many of each were booked."""
+    done, refused, rng = Counter[str](), 0, random.Random(3)
+    for n in itertools.count():
+        at = {"sku": rng.choice(skus), "quantity": 1}
+        there = {"warehouse": "nroth", "lines": [at]}
+        calls: dict[str, dict[str, Any]] = {
+            "/v1/locks": {"lock_id": f"T{n}", "lines": [at | {"warehouse": "nroth"}], "ttl_seconds": None},
+            "/v1/returns": there | {"return_id": f"T{n}", "lines": [at | {"condition": "sellable"}]},
+            "/v1/transfers": {"transfer_id": f"T{n}", "from": "nroth", "to": "south", "lines": [at]},
+        }
+        for path, body in calls.items():
+            status = (await house.http.post(path, json=body)).status_code
+            done[path] += status == 201
+            refused = refused + 1 if status == 422 else 0
+        await house.http.post("/v1/locks", json={"lock_id": f"F{n}", "lines": [at], "ttl_seconds": None})
+        if refused > 30:
+            return done
+    return done
 
 
 async def test_no_step_takes_stock_from_a_closed_warehouse(house: House) -> None:
