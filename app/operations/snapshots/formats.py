@@ -310,8 +310,10 @@ class JsonBody:
 
 def _whole(value: object, noun: str) -> int:
     """Return a count; programs write 3 as 3.0."""
-    if isinstance(value, float | Decimal) and abs(value) <= QUANTITY_MAX and value == int(value):
-        value = int(value)
+    if isinstance(value, float | Decimal):
+        number = float(value)
+        if number.is_integer() and abs(number) <= QUANTITY_MAX:
+            value = int(number)
     if type(value) is not int:
         raise ValueError(f"{noun} {shown(str(value))} is not a whole number")
     return bounded(value, noun)
