@@ -1,6 +1,7 @@
 -- confirm: the order is paid; its lock no longer expires.
 -- KEYS  1 meta
--- ARGV  1 epoch  2 who  3 lock_id  4 op  5 fingerprint  6… the default order of warehouses (a count, then codes)
+-- ARGV  1 epoch  2 who  3 lock_id  4 op  5 fingerprint
+--       6… the default order of warehouses (a count, then codes)  … closed ones (a count, then codes)
 -- Event confirm; moves available -> locked when an expired lock takes its stock again.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
 --   REPEATED, ID_REUSED, UNKNOWN_LOCK, UNCHANGED (it is confirmed, or partly or wholly shipped),
@@ -23,7 +24,7 @@ local function retake(shard, lock, order, event)
 end
 
 local function confirm(keys, args)
-  local order = read_list(args, 6)
+  local order = read_order_of_warehouses(args, 6)
   local shard, lock, answer = begin_step(keys, args, order)
   if answer then return answer end
   if lock.s == 'confirmed' or lock.s == 'partly_deducted' or lock.s == 'deducted' then

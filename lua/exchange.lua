@@ -4,7 +4,8 @@
 -- ARGV  1 epoch  2 who  3 lock_id (of the new lock)  4 op (of the exchange)  5 fingerprint  6 the lock's fingerprint
 --       7 the lock's ttl in ms ('' for no expiry)  8 occurred_at of the return in ms ('' for now)
 --       9 warehouse of the return  10… returned lines (a count, then sku, source, target, quantity, reason or '')
---       … ranked warehouses (a count, then codes)  … the default order (a count, then codes)
+--       … ranked warehouses (a count, then codes)
+--       … the default order (a count, then codes)  … closed warehouses (a count, then codes)
 --       … the lock's lines (a count, then sku, quantity, warehouse or '')
 --       … the id of the lock that the goods were shipped for, if it is known
 -- Event exchange, moves customer -> available, customer -> damaged, then available -> locked; the record of the lock that the
@@ -22,7 +23,7 @@ local function read_exchange(args)
   if not request.returned then return nil end
   local after
   request.asked, after = read_list(args, 11 + 5 * #request.returned)
-  request.order, after = read_list(args, after or #args + 1)
+  request.order, after = read_order_of_warehouses(args, after or #args + 1)
   local lines
   if request.order then lines, after = read_lines(args, after) end
   if not lines or #lines == 0 then return nil end

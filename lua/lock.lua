@@ -1,7 +1,8 @@
 -- lock: a hold on stock for one order, all lines or none.
 -- KEYS  1 meta
 -- ARGV  1 epoch  2 who  3 lock_id  4 fingerprint  5 ttl in ms ('' for no expiry)
---       6… ranked warehouses (a count, then codes)  … the default order (a count, then codes)
+--       6… ranked warehouses (a count, then codes)
+--       … the default order (a count, then codes)  … closed warehouses (a count, then codes)
 --       … lines (a count, then sku, quantity, warehouse or '')
 -- Event lock, moves available -> locked.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
@@ -42,7 +43,7 @@ end
 local function read_order(args, first)
   local ttl = args[first + 2] ~= '' and natural(args[first + 2]) or nil
   local asked, after_asked = read_list(args, first + 3)
-  local rank, after_rank = read_list(args, after_asked or #args + 1)
+  local rank, after_rank = read_order_of_warehouses(args, after_asked or #args + 1)
   local lines, after = nil, nil
   if rank then lines, after = read_lines(args, after_rank) end
   if not lines or #lines == 0 or (args[first + 2] ~= '' and not ttl) then return nil end

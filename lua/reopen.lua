@@ -1,14 +1,14 @@
 -- reopen: an expired or released lock is held again under its id, with a new expiry; sourced anew, as it was asked for.
 -- KEYS  1 meta
 -- ARGV  1 epoch  2 who  3 lock_id  4 op  5 fingerprint  6 ttl in ms ('' for no expiry)
---       7… the default order of warehouses (a count, then codes)
+--       7… the default order of warehouses (a count, then codes)  … closed ones (a count, then codes)
 -- Event reopen, moves available -> locked.
 -- Returns, in this order of precedence: NOT_READY, UNKNOWN_LAYOUT, STALE_EPOCH, INVALID_ARGUMENT,
 --   REPEATED, ID_REUSED, UNKNOWN_LOCK, UNCHANGED (it is held), LOCK_NOT_HELD (it is paid, or some of it shipped, or
 --   it was released before any request came, and what to hold is unknown), BACKLOG_FULL, TOO_MANY_CHOICES, INSUFFICIENT_STOCK (all shortages), REOPENED.
 
 local function reopen(keys, args)
-  local ttl, order = natural(args[6]), read_list(args, 7)
+  local ttl, order = natural(args[6]), read_order_of_warehouses(args, 7)
   local shard, lock, answer = begin_step(keys, args, order and (ttl or args[6] == ''))
   if answer then return answer end
   if lock.s == 'held' then return lock_answer('UNCHANGED', lock, shard.last) end

@@ -3,7 +3,8 @@
 -- ARGV  1 epoch  2 who  3 lock_id  4 op  5 fingerprint
 --       6 the version that the lock must have ('': whichever it has)
 --       7 a new ttl in ms, counted from now ('': the expiry is kept, `never`: no expiry)
---       8… ranked warehouses (a count, then codes; none: those of the lock)  … the default order (a count, then codes)
+--       8… ranked warehouses (a count, then codes; none: those of the lock)
+--       … the default order (a count, then codes)  … closed warehouses (a count, then codes)
 --       … lines (a count, then sku, quantity, warehouse or '')
 -- Event replace, moves locked -> available for what shrinks, then available -> locked for what grows.
 -- Units of a SKU stay where the lock holds them, if a line does not name another warehouse; what it holds stays
@@ -127,7 +128,7 @@ local function read_replacement(args)
   request.renews = request.ttl ~= nil or request.never
   local first
   request.asked, first = read_list(args, 8)
-  request.order, first = read_list(args, first or #args + 1)
+  request.order, first = read_order_of_warehouses(args, first or #args + 1)
   local lines = request.order and read_lines(args, first)
   if not lines or #lines == 0 or not (request.renews or args[7] == '') then return nil end
   request.lines = merge_lines(lines)

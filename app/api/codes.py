@@ -1,9 +1,9 @@
 """Refusing requests for the codes in them, before anything is booked."""
 
 from app.api import problems
-from app.api.named import Named, Writing, receivers_in, skus_in, warehouses_in
+from app.api.named import Named, Writing, moved_in, receivers_in, skus_in, warehouses_in
 from app.api.problems import ProblemError
-from app.operations.codes import Codes
+from app.operations.codes import BadCodes, Codes
 
 
 async def check_codes(codes: Codes, request: Writing, *, new_skus: bool = True) -> None:
@@ -13,6 +13,13 @@ async def check_codes(codes: Codes, request: Writing, *, new_skus: bool = True) 
     bad = await codes.bad_in(named, open_ones, skus) if named or skus else None
     if bad is not None and not await codes.is_repeat(request):
         raise ProblemError(problems.of_codes(bad, {"warehouses": named, "closed": open_ones, "skus": skus}))
+
+
+async def check_moved(codes: Codes, request: Writing) -> None:
+    """Raise `ProblemError` if a step moves SKUs that nobody knows: asked once its document turns out to hold less."""
+    named = list(moved_in(request))
+    if unknown := await codes.known_skus.unknown_among(sku for _, sku in named):
+        raise ProblemError(problems.of_codes(BadCodes(skus=unknown), {"skus": named}, may_be_new=False))
 
 
 async def check_warehouses(codes: Codes, *named: Named) -> None:

@@ -16,6 +16,8 @@ from app.domain.commands import (
     Return,
     Step,
     Transfer,
+    TransferReceive,
+    TransferShip,
     TransferStep,
     Unlock,
 )
@@ -71,6 +73,13 @@ def skus_in(request: Writing) -> Iterator[Named]:
             yield from _skus_of("lines", request.lines)
         case Exchange():
             yield from _skus_of("returned", request.returned)
+
+
+def moved_in(request: Writing) -> Iterator[Named]:
+    """Yield every SKU of which a step takes some from a lock or a transfer."""
+    match request:
+        case Unlock() | Deduct() | TransferShip() | TransferReceive():
+            yield from _skus_of("lines", request.lines or ())
 
 
 def _of_lines(lines: Iterable[Line]) -> Iterator[Named]:

@@ -192,8 +192,13 @@ def unknown_warehouse(code: str) -> Problem:
     return Problem("unknown_warehouse", detail, {"warehouse": code}, is_of_place=True)
 
 
-def of_codes(bad: BadCodes, fields: Mapping[str, Sequence[tuple[str, str]]]) -> Problem:
-    """Return the problem of a request with codes that are not taken; `fields`: where each kind of code stands."""
+def of_codes(
+    bad: BadCodes, fields: Mapping[str, Sequence[tuple[str, str]]], *, may_be_new: bool = True
+) -> Problem:
+    """Return the problem of a request with codes that are not taken; `fields`: where each kind of code stands.
+
+    `may_be_new`: the message says how they are made known.
+    """
     if bad.closed:
         detail = f"{', '.join(bad.closed)} takes nothing new"
         errors = _named_in(fields["closed"], dict.fromkeys(bad.closed, "is closed"))
@@ -204,7 +209,7 @@ def of_codes(bad: BadCodes, fields: Mapping[str, Sequence[tuple[str, str]]]) -> 
     near = list(dict.fromkeys(code for one in unknown for code in one.near))
     named = [{kind: one.code, "near": list(one.near)} for one in unknown[:ERRORS_MAX]]
     extras = {"near": near, "unknown": named, "errors": _named_in(fields[f"{kind}s"], said)}
-    detail = f"{said[unknown[0].code]}{_BESIDE[kind]}"
+    detail = f"{said[unknown[0].code]}{_BESIDE[kind] if may_be_new else ''}"
     return Problem(f"unknown_{kind}", detail, extras, is_of_place=kind == "sku")
 
 

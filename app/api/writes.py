@@ -7,7 +7,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 from fastapi import Depends, Response
 
 from app.api import problems
-from app.api.codes import check_codes
+from app.api.codes import check_codes, check_moved
 from app.api.dependencies import Conf, MetricsOf, Ops, Who, level
 from app.api.views import json_response
 from app.domain.outcomes import Outcome
@@ -17,6 +17,7 @@ from app.operations.durability import Told
 from app.settings import Settings
 from app.telemetry import Metrics
 
+_EXCEEDS = frozenset({Outcome.QUANTITY_EXCEEDS_LOCK, Outcome.QUANTITY_EXCEEDS_TRANSFER})
 C_contra = TypeVar("C_contra", contravariant=True)
 C = TypeVar("C", bound=problems.Writing)
 
@@ -55,6 +56,8 @@ class Writes:
         told = await book(command, level(asked, self.settings), who=self.who)
         self.metrics.count_outcome(_word(command), told.answer.outcome)
         if told.durability is None:
+            if told.answer.outcome in _EXCEEDS:
+                await check_moved(self.codes, command)
             return problems.of_answer(told.answer, command).response()
         return json_response(reply(told), 201 if told.answer.outcome is created else 200)
 

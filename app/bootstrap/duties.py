@@ -18,8 +18,9 @@ from app.ledger.partitions import Partitions
 from app.ledger.quarantine import QuarantiningWriter
 from app.ledger.reconciliations import ReconciliationRows
 from app.ledger.recovery_rows import RecoveryRows
+from app.ledger.skus import SkuRows
 from app.recovery.checks import HotLevel
-from app.worker import check, forget, inbox, lost, overdue, partitions, reconcile, recover, retention
+from app.worker import check, codes, forget, inbox, lost, overdue, partitions, reconcile, recover, retention
 from app.worker.backlog import Backlog, Limits
 from app.worker.clock import ClockWatch
 from app.worker.duty import Duty, Waiting
@@ -76,6 +77,7 @@ def duties_of(stores: Connections, speaks: HotStore | None = None) -> list[Duty]
         overdue.duty(
             ReconciliationRows(stores.engine), settings.reconciled, settings.reconcile_age_seconds_max
         ),
+        codes.duty(SkuRows(stores.engine)),
         partitions.duty(Partitions(stores.engine, months_ahead=settings.partitions_ahead_months)),
         retention.duty(
             Archive(stores.engine, SHARD),

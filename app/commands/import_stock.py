@@ -9,7 +9,7 @@ from typing import Protocol
 
 from app.commands.acting import acting_as
 from app.commands.file_rows import FileRows, opened, size_of
-from app.commands.progress import Complaints, Meter, meter
+from app.commands.progress import Complaints, Meter, meter, say
 from app.commands.service import find_service
 from app.commands.stock_rows import StockRow, StockRows, sheet_of
 from app.demo import catalogue
@@ -144,13 +144,20 @@ async def _settle_warehouses(listed: Warehouses, kept: StockRows, file: FileRows
     named = kept.warehouses()
     new, unknown = await listed.new_in_import(named, demo_skus=catalogue.skus())
     if how.new_warehouses:
+        for one in unknown:
+            if one.near:
+                say(f"warehouse {shown(one.code)} is new, and looks like {_either(one.near)}")
         new, unknown = [*new, *(one.code for one in unknown)], ()
     for one in unknown:
-        near = f"; did you mean {' or '.join(map(shown, one.near))}?" if one.near else ""
+        near = f"; did you mean {_either(one.near)}?" if one.near else ""
         kept.refuse_warehouses([one.code], file.refuse, f"is not known{near} (--new-warehouses makes it one)")
     kept.refuse_warehouses(await listed.closed_among(named), file.refuse, "is closed")
     if new and not how.dry_run:
         await listed.add(new)
+
+
+def _either(codes: Sequence[str]) -> str:
+    return " or ".join(map(shown, codes))
 
 
 class _Job:

@@ -289,7 +289,7 @@ class Bookings(Locks):
         at = command.occurred_at
         back = Return(command.exchange_id, command.warehouse, command.returned)
         places = {x.sku: {w: dict(p) for w, p in self.stock.get(x.sku, {}).items()} for x in back.lines}
-        trial = Bookings(self.order, self.stock | places, counted=self.counted)
+        trial = Bookings(self.order, self.stock | places, counted=self.counted, closed=self.closed)
         trial._take_back(back, at)
         _, refusal = trial._source(command.lock.lines, command.lock.warehouses)
         if refusal:  # nothing happened: what only the return would have made known stays unknown

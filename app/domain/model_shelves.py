@@ -106,7 +106,10 @@ class Moved(NamedTuple):
 
 @dataclass(slots=True)
 class Shelves:
-    """Every count, lock and id of one shard. `order` ranks warehouses where a request does not."""
+    """Every count, lock and id of one shard.
+
+    `order` ranks warehouses where a request does not; nothing new is promised in `closed` ones.
+    """
 
     order: tuple[str, ...] = ()
     stock: dict[str, dict[str, dict[Place, int]]] = field(default_factory=dict)
@@ -127,6 +130,7 @@ class Shelves:
     """What lines of documents that have an id of their own said last."""
     facts: int = 0
     """How many events of the inbox were noted, with moves or without."""
+    closed: frozenset[str] = frozenset()
 
     def counts(self, sku: str, warehouse: str) -> Counts:
         """Return the counts of a SKU in a warehouse; zeros if it is unknown there."""
@@ -140,7 +144,8 @@ class Shelves:
         present = {w for line in lines if not line.warehouse for w in self.stock.get(line.sku, {})}
 
         def room(sku: str, warehouse: str) -> int:
-            return (held or {}).get((sku, warehouse), 0) + self.counts(sku, warehouse).sellable
+            kept = (held or {}).get((sku, warehouse), 0)
+            return kept if warehouse in self.closed else kept + self.counts(sku, warehouse).sellable
 
         def choices_of(sku: str) -> int:
             return len(rank) if asked else len(self.stock.get(sku, {}))

@@ -5,31 +5,24 @@ from collections.abc import Sequence
 from app.domain.arguments import Arguments
 from app.domain.warehouses import Warehouse, by_rank
 
-_NOWHERE = ("",)
-"""No warehouse is called this: where all are closed, nothing can be promised anywhere."""
-
 
 class Ranking:
     """The setting's order if there is one, else the ranks of the list; warehouses without one follow by code.
 
-    While any is closed, an order that names no warehouses may be taken from `candidates` alone; () for all.
+    Nothing new is promised in those that are closed, whatever a lock asked for when it was made. `arguments` are both
+    as functions take them.
     """
 
-    def __init__(self, order: Sequence[str] = ()) -> None:
+    def __init__(self, order: Sequence[str] = (), closed: Sequence[str] = ()) -> None:
         self._setting = tuple(order)
-        self.order: Arguments = ranked(order)
-        self.candidates: tuple[str, ...] = ()
+        self.arguments = _arguments(order, closed)
 
     def follow(self, listed: Sequence[Warehouse]) -> None:
         """Take over the list as it is now."""
-        first = list(self._setting) or by_rank(listed)
-        self.order = ranked(first)
-        closed = {one.code for one in listed if one.closed}
-        codes = sorted(one.code for one in listed)
-        left = [code for code in dict.fromkeys((*first, *codes)) if code not in closed]
-        self.candidates = (tuple(left) or _NOWHERE) if closed else ()
+        closed = sorted(one.code for one in listed if one.closed)
+        self.arguments = _arguments(list(self._setting) or by_rank(listed), closed)
 
 
-def ranked(order: Sequence[str]) -> Arguments:
-    """Return warehouses in rank order as functions take them: a count, then codes."""
-    return [len(order), *order]
+def _arguments(order: Sequence[str], closed: Sequence[str]) -> Arguments:
+    """Return the ranked warehouses, then those that promise nothing new: of each a count, then codes."""
+    return [len(order), *order, len(closed), *closed]

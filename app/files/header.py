@@ -15,6 +15,8 @@ from app.files.text import is_readable, not_text
 DELIMITERS = ",;\t|"
 _SEPARATOR_LINE = re.compile(r'"?sep=(?P<mark>[^\w"\r\n])"?(?P<more>[,;\t|]*)\s*', re.IGNORECASE)
 HEADER_CHARS_MAX = 10 * LINE_CHARS_MAX
+BLOCK_LINES_MAX = 40
+"""Lines in front of the columns' names, as reports have them, that are looked at to say where those are."""
 _NAMED_MAX = 40
 """Columns of a file that are named in a message."""
 
@@ -70,6 +72,11 @@ def find_header(text: str, wanted: Wanted, options: Options, *, final: bool) -> 
         what = "has a quoted field that does not end" if best.is_open else "is not proper CSV"
         raise FileError(f"is not a CSV file: its first line {what}", line=first + 1)
     end = first + best.lines
+    if below := _names_below(best, whole, end, wanted, options):
+        raise FileError(
+            f"names its columns in line {below}, not in its first one: delete the lines before that",
+            line=first + 1,
+        )
     return _header(best, wanted, options, line=end + 1, rest="".join(lines[end:]))
 
 
@@ -89,6 +96,18 @@ def _first_record(lines: list[str], delimiter: str) -> _Found:
         return _Found(delimiter, next(reader), reader.line_num)
     except csv.Error as error:
         return _Found(delimiter, [], is_open="unexpected end" in str(error))
+
+
+def _names_below(found: _Found, lines: list[str], first: int, wanted: Wanted, options: Options) -> int:
+    """Return the line that names all that the first one must, and does not; 0 if there is none nearby."""
+    needed = Wanted(wanted.required, wanted.required)
+    if _score(found.names, needed, options) == len(wanted.required):
+        return 0
+    for number, line in enumerate(lines[first : first + BLOCK_LINES_MAX], first + 1):
+        for mark in DELIMITERS:
+            if _score(_first_record([line], mark).names, needed, options) == len(wanted.required):
+                return number
+    return 0
 
 
 def _score(names: Sequence[str], wanted: Wanted, options: Options) -> int:
@@ -147,7 +166,11 @@ def _hint(names: Sequence[str], missing: Sequence[str], wanted: Wanted, options:
         given = Options(names=options.names, preset=preset)
         if options.preset is None and _score(names, wanted, given) > _score(names, wanted, options):
             return f"{options.ways.format.format(preset.name)} reads an export of Shopify"
-    return f"{options.ways.map.format(missing[0])} says which one it is"
+    if len(names) == 1 and len(names[0].split()) > 1:
+        return "if those are several, it has no delimiter: export it with commas, semicolons or tabs"
+    ways = " and ".join(options.ways.map.format(ours) for ours in missing)
+    which = "says which one it is" if len(missing) == 1 else "say which ones they are"
+    return f"{ways} {which}; a column that the file lacks must be added to it"
 
 
 def names_shown(names: Sequence[str]) -> str:

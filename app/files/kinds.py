@@ -36,7 +36,14 @@ def other_kind(head: bytes, text: str) -> str:
 def _of_zip(head: bytes) -> str:
     if b"opendocument.spreadsheet" in head:
         return f"is an OpenDocument spreadsheet, not CSV: {_SAVE_AS_CSV}"
+    if _first_name(head).endswith((b".csv", b".txt", b".tsv")):
+        return "is a ZIP archive, not CSV: unpack it first"
     return f"is an Excel workbook, not CSV: {_SAVE_AS_CSV} (if it is another ZIP archive, unpack it first)"
+
+
+def _first_name(head: bytes) -> bytes:
+    """Return the name of a ZIP archive's first file: its length is at byte 26, and it begins at byte 30."""
+    return head[30 : 30 + int.from_bytes(head[26:28], "little")].lower()
 
 
 def _of_text(text: str) -> str:
@@ -45,6 +52,8 @@ def _of_text(text: str) -> str:
             return f"is an Excel workbook in XML, not CSV: {_SAVE_AS_CSV}"
         if text.startswith("<?xml") and "<html" not in text.lower():
             return "is an XML document, not CSV: ask for an export as CSV"
+        if "<table" in text.lower():
+            return f"is an HTML page, not CSV: if its table opens in a spreadsheet, {_SAVE_AS_CSV}"
         return "is an HTML page, not CSV: it is probably what a site said instead of sending the file"
     if _JSON.match(text):
         return "is JSON, not CSV"

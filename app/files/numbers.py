@@ -2,6 +2,7 @@
 
 import re
 
+from app.domain.codes import shown
 from app.domain.words import QUANTITY_MAX
 from app.files.errors import AmbiguousError
 
@@ -15,6 +16,12 @@ _SEPARATED = re.compile(r"[+-]?[0-9]+([ .,'_\u2019\u00a0\u2009\u202f][0-9]+)+")
 _POWER = re.compile(r"[+-]?[0-9]+([.,][0-9]*)?[eE][+-]?[0-9]+")
 _NEGATIVE = re.compile(r"-[0-9]+([.,][0-9]*)?|\([0-9.,]+\)|[0-9]+([.,][0-9]*)?-")
 _PLUS = re.compile(r"\+[0-9]+([.,][0-9]*)?")
+_BELOW = re.compile(r"([0-9]+)-|\(([0-9]+)\)|\u2212([0-9]+)")
+_DATE = re.compile(
+    r"[0-9]{1,2}([./-])[0-9]{1,2}\1[0-9]{4}|[0-9]{4}-[0-9]{2}-[0-9]{2}.*"
+    r"|[0-9]{1,2}[-. ]+[^\W\d]{3,4}\.?|[^\W\d]{3,4}\.?[-. ]+[0-9]{1,2}"
+)
+_UNIT = re.compile(r"([0-9]{1,10}) ?([^\W\d_]{1,6}\.?|%)")
 _BLANKS = " \t"
 _NOT_WHOLE = "is not a whole number in plain digits"
 KEPT_MAX = 65_536
@@ -86,16 +93,28 @@ class Whole:
 
 
 def _what_is_wrong(text: str, *, signed: bool) -> str:
+    if not text:
+        return "is empty"
     if not signed and _NEGATIVE.fullmatch(text):
         return "must not be negative"
     if not signed and _PLUS.fullmatch(text):
         return f"{_NOT_WHOLE}: a count has no sign"
-    if _SEPARATED.fullmatch(text) and not _POINT.fullmatch(text):
-        return _of_separated(text)
     if _DIGITS.fullmatch(text):
         return f"is {'below -' if text.startswith('-') else 'above '}{QUANTITY_MAX:,}"
-    shortened = ": a spreadsheet probably shortened it" if _POWER.fullmatch(text) else ""
-    return f"{_NOT_WHOLE}{shortened}" if text else "is empty"
+    if _SEPARATED.fullmatch(text) and not _POINT.fullmatch(text) and not _DATE.fullmatch(text):
+        return _of_separated(text)
+    return f"{_NOT_WHOLE}{_why_not_plain(text)}"
+
+
+def _why_not_plain(text: str) -> str:
+    """What is probably meant by `03-Apr`, `12 EA`, `12-` and `1E+3`."""
+    if _DATE.fullmatch(text):
+        return ": a spreadsheet has probably made a date of it"
+    if after := _BELOW.fullmatch(text):
+        return f": if it is below zero, write -{after[after.lastindex or 1]}"
+    if unit := _UNIT.fullmatch(text):
+        return f": write {unit[1]}, without {shown(unit[2])}"
+    return ": a spreadsheet probably shortened it" if _POWER.fullmatch(text) else ""
 
 
 def _of_separated(text: str) -> str:

@@ -119,9 +119,14 @@ class Reader(Generic[T]):
         """Look at the first bytes, and take the file's mark off them."""
         head = self._waiting
         decoder = Decoder(head, self._options.encoding)
-        if not decoder.is_certain and (wide := seems_wide(head)):
+        if (decoder.lacks_mark or not decoder.is_certain) and (wide := seems_wide(head)):
             way = self._options.ways.encoding.format(wide)
             raise FileError(f"seems to be UTF-16 without the mark that says so: {way} reads it")
+        if decoder.lacks_mark:
+            way = self._options.ways.encoding.format(self._options.encoding)
+            raise FileError(
+                f"has no mark of UTF-16 or UTF-32, and does not look like it: give it without {way}"
+            )
         self._waiting = head[decoder.mark_bytes :]
         if kind := other_kind(head, Decoder(b"", decoder.encoding).decode(self._waiting[:PIECE_BYTES])):
             raise FileError(kind)

@@ -14,6 +14,7 @@ _MARKS = (
 )
 """The marks that a file may begin with; the longer one before its own beginning."""
 _WIDE = ("utf-16", "utf-32")
+"""Which way round their bytes are is in the mark, or in the encoding's longer name."""
 _UNREADABLE = re.compile("[\udc80-\udcff]")
 _READABLE = re.compile("[^\x00-\x7f\udc80-\udcff]")
 
@@ -25,6 +26,9 @@ class Decoder:
         mark, marked = next(((mark, name) for mark, name in _MARKS if head.startswith(mark)), (b"", ""))
         self.mark_bytes = len(mark)
         self.encoding = marked or declared or "utf-8"
+        self.lacks_mark = self.encoding in _WIDE
+        if self.lacks_mark:
+            self.encoding += "-le"
         # Many programs say UTF-8 of whatever they send.
         self.is_certain = bool(marked) or declared not in {"", "utf-8"}
         # Half a character of two bytes has no surrogate that could stand for it.

@@ -11,6 +11,8 @@ from app.ledger.queries import sql
 
 NEAR_MAX = 10_000
 """SKUs that one question finds."""
+LISTED_MAX = 10_000
+"""SKUs that are noted in one transaction."""
 
 
 class SkuRows:
@@ -32,6 +34,17 @@ class SkuRows:
         """Return those of the SKUs that a purchase order names."""
         async with database.driver_transaction(self._engine) as pg:
             return {row["sku"] for row in await pg.fetch(sql("planned_skus"), list(skus))}
+
+    async def list_unlisted(self) -> tuple[int, bool]:
+        """Note the SKUs and warehouses that were booked and are not listed yet.
+
+        Returns how many SKUs those were, and whether there may be more.
+        """
+        async with database.driver_transaction(self._engine) as pg:
+            await pg.execute(sql("list_booked_warehouses"))
+            found = [row["sku"] for row in await pg.fetch(sql("unlisted_skus"), LISTED_MAX)]
+            await note_skus(pg, found)
+        return len(found), len(found) == LISTED_MAX
 
 
 async def note_skus(pg: Any, skus: Iterable[str]) -> None:

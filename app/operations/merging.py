@@ -1,7 +1,9 @@
 """Merging a warehouse that should never have been into another: its stock, locks and documents."""
 
 import asyncio
+import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +14,7 @@ from app.errors import SellableError
 from app.hotstore.store import HotStore
 from app.ledger.merging import Left, MergeRows
 from app.operations.durability import Durabilities
-from app.operations.warehouses import Warehouses
+from app.operations.warehouses import KNOWN_SECONDS, Warehouses
 
 ITEMS_MAX = 1_000
 """Of each kind in one round."""
@@ -44,31 +46,44 @@ class Merging:
     warehouses: Warehouses
     durabilities: Durabilities
 
-    async def merge(self, code: str, into: str, *, who: str = "") -> Merged:
+    async def merge(
+        self, code: str, into: str, *, who: str = "", known_seconds: float = KNOWN_SECONDS
+    ) -> Merged:
         """Move all that is in `code` to `into`, each SKU and document in one event, and list `code` no more.
 
-        Raises `SellableError` if one of them is no warehouse, or something cannot be moved.
+        After `known_seconds` every other process knows that it is not listed, and books nothing there: what they booked
+        until then is moved too. Raises `SellableError` if one of them is no warehouse, or something cannot be moved.
         """
         waiting = await self._check(code, into)
         orders = await self.rows.mark(code, into)
         await self.warehouses.refresh()
+        known_at = time.monotonic() + known_seconds
         done = set[tuple[str, str]]()
-        while left := await self._left(code):
-            moves = False
-            for first in range(0, len(left), TOGETHER_MAX):
-                part = left[first : first + TOGETHER_MAX]
-                answers = await asyncio.gather(*(self._move(one, code, into, who) for one in part))
-                pairs = zip(part, answers, strict=True)
-                moved = {(one.kind, one.id) for one, answer in pairs if _is_moved(one, answer)}
-                done |= moved
-                moves = moves or bool(moved)
-            if not moves:
-                first_left = left[0]
-                raise SellableError(
-                    f"{first_left.kind} {first_left.id} of {code} cannot be moved: see `sellable quarantine list`"
-                )
+        while True:
+            wait_seconds = known_at - time.monotonic()
+            if left := await self._left(code):
+                done |= await self._move_all(left, code, into, who)
+            elif wait_seconds <= 0:
+                break
+            else:
+                await asyncio.sleep(wait_seconds)
         kinds = Counter(kind for kind, _ in done)
         return Merged(kinds["sku"], kinds["lock"], kinds["transfer"], orders, waiting)
+
+    async def _move_all(self, left: Sequence[Left], code: str, into: str, who: str) -> set[tuple[str, str]]:
+        """Move these, and return those that were; raise `SellableError` if none can be."""
+        done = set[tuple[str, str]]()
+        for first in range(0, len(left), TOGETHER_MAX):
+            part = left[first : first + TOGETHER_MAX]
+            answers = await asyncio.gather(*(self._move(one, code, into, who) for one in part))
+            pairs = zip(part, answers, strict=True)
+            done |= {(one.kind, one.id) for one, answer in pairs if _is_moved(one, answer)}
+        if not done:
+            stuck = left[0]
+            raise SellableError(
+                f"{stuck.kind} {stuck.id} of {code} cannot be moved: see `sellable quarantine list`"
+            )
+        return done
 
     async def _check(self, code: str, into: str) -> int:
         if code == into:

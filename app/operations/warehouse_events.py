@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NoReturn, get_args
 
 import msgspec
 
-from app.domain.codes import REASON_LENGTH_MAX, check_id, check_reason, check_sku, check_warehouse
+from app.domain.codes import REASON_LENGTH_MAX, check_id, check_reason, check_sku, check_warehouse, shown
 from app.domain.commands import Fact
 from app.domain.times import time_ms
 from app.domain.words import BIGINT_MAX, QUANTITY_MAX, Place
@@ -123,6 +123,13 @@ class WarehouseEvent(msgspec.Struct, forbid_unknown_fields=True, frozen=True, om
 _decoder = msgspec.json.Decoder(WarehouseEvent)
 _NAMES = frozenset(WarehouseEvent.__struct_encode_fields__)
 _NAME = re.compile(rb'"(' + "|".join(sorted(_NAMES)).encode() + rb')"\s*:')
+_TEXTS = frozenset({*_IDS, "event_id", "sku", "warehouse"})
+_NUMBERS = frozenset({"quantity", "sequence", "damaged", "lost", "on_hand"})
+_CHOICES: dict[str, Sequence[str]] = {
+    "type": EVENT_TYPES,
+    "condition": ("sellable", "damaged"),
+    "from": ("available", "damaged"),
+}
 PROBLEMS_MAX = 10
 """Wrong fields of one event that are named."""
 
@@ -164,11 +171,9 @@ def _read_slowly(text: bytes) -> WarehouseEvent:
     event_id = fields.get("event_id")
     known = {name: value for name, value in fields.items() if name in _NAMES}
     problems += [f"unknown field `{name[:NAME_SHOWN_MAX]}`" for name in fields if name not in _NAMES]
-    for name in (*_IDS, "event_id", "sku", "warehouse"):
-        if isinstance(known.get(name), int) and not isinstance(known[name], bool):
-            problems.append(f"{name}: {known.pop(name)} is a number: write it in quotes")
+    problems += _of_other_types(known)
     event = None
-    if "event_id" in known or "event_id" not in fields:
+    if known.get("type") in {None, *EVENT_TYPES}:  # what else is wrong depends on its type
         try:
             event = msgspec.convert(known, WarehouseEvent)
             _check(event)
@@ -178,6 +183,26 @@ def _read_slowly(text: bytes) -> WarehouseEvent:
         shown_id = event_id[:ID_SHOWN_MAX] if isinstance(event_id, str) else None
         raise MalformedError(shown_id, "; ".join(problems[:PROBLEMS_MAX]))
     return event
+
+
+def _of_other_types(known: dict[str, Any]) -> list[str]:
+    """Say of values of another type or choice than their fields have what to write, and put one that fits instead."""
+    problems = []
+    for name, value in known.items():
+        said, fitting = "", value
+        if name in _TEXTS and isinstance(value, int) and not isinstance(value, bool):
+            said, fitting = "is a number: write it in quotes", str(value)
+        elif name in _NUMBERS and isinstance(value, str):
+            said, fitting = "is a text: write a number, without quotes", 1
+        elif name in _CHOICES and isinstance(value, str) and value not in _CHOICES[name]:
+            said, fitting = (
+                f"is none of {', '.join(_CHOICES[name])}",
+                value if name == "type" else _CHOICES[name][0],
+            )
+        if said:
+            problems.append(f"{name}: {shown(value) if isinstance(value, str) else value} {said}")
+            known[name] = fitting
+    return problems
 
 
 def _fields_of(text: bytes) -> tuple[dict[str, Any], list[str]]:

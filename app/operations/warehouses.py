@@ -18,6 +18,8 @@ REFRESH_SECONDS = 5.0
 ASK_SECONDS_MAX = 2.0
 PAUSE_SECONDS = 1.0
 """After a question that was not answered: those that come meanwhile do not wait for the next one."""
+KNOWN_SECONDS = REFRESH_SECONDS + ASK_SECONDS_MAX + PAUSE_SECONDS
+"""When a change of the list is known to every process that reaches Postgres."""
 
 
 class Warehouses:
@@ -98,9 +100,10 @@ class Warehouses:
     ) -> tuple[list[str], list[UnknownCode]]:
         """Return which unknown warehouses an import may make, and which it must not without being told.
 
-        It makes them as long as nothing but the demo was ever booked, unless they look like one that is known.
+        It makes them as long as nothing but the demo was ever booked, unless they look like one that is known, or like
+        each other.
         """
-        unknown = await self.unknown_among(codes)
+        unknown = _with_each_other(await self.unknown_among(codes))
         if not unknown or await self._rows.has_stock_beside(demo_skus):
             return [], unknown
         return [one.code for one in unknown if not one.near], [one for one in unknown if one.near]
@@ -142,3 +145,12 @@ class Warehouses:
             self._failed_at = float("-inf")
             self._known = {one.code: one for one in listed}
             self._on_read(listed)
+
+
+def _with_each_other(unknown: Sequence[UnknownCode]) -> list[UnknownCode]:
+    """Unknown codes that look like each other: which of them is meant is not known either."""
+    alike = dict[str, list[str]]()
+    for one in unknown:
+        alike.setdefault(key_of(one.code), []).append(one.code)
+    others = {one.code: [code for code in alike[key_of(one.code)] if code != one.code] for one in unknown}
+    return [UnknownCode(one.code, [*one.near, *others[one.code]][:NEAR_MAX]) for one in unknown]

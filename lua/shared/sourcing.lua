@@ -40,11 +40,14 @@ do
   local PICKING_MAX = 300000 -- what is looked at while warehouses are picked greedily: see `choose_greedily`
   local SOURCED_MAX = 2000
 
-  -- What can be promised of a SKU in a warehouse, max(0, available - buffer), and what is kept for the order there.
+  -- What can be promised of a SKU in a warehouse, max(0, available - buffer), and what is kept for the order there: of a
+  -- closed one no more than that.
   local function room_of(shard, held, sku, warehouse)
     local kept, stock = held[sku] and held[sku][warehouse] or 0, shard.stocks[sku]
-    if stock and stock.rooms and stock.rooms[warehouse] then return kept + stock.rooms[warehouse] end
+    local is_closed, rooms = shard.closed and shard.closed[warehouse], stock and stock.rooms
+    if rooms and rooms[warehouse] then return is_closed and kept or kept + rooms[warehouse] end
     local counts, fields = load_stock(shard, sku, warehouse).counts, fields_of(warehouse)
+    if is_closed then return kept end
     return kept + math.max(0, (counts[fields.a] or 0) - (counts[fields.b] or 0))
   end
 
@@ -361,10 +364,12 @@ do
     return taken
   end
 
+  -- `order`: see `read_order_of_warehouses`.
   -- Lines {sku, warehouse, quantity, deducted = 0}, merged per SKU and warehouse; or nil and the shortages as JSON, which
   -- are nil if there are too many choices: see `unsourced`.
   source_lines = function(shard, lines, asked, order, held)
     local named, fields_max = 0, #lines > 1 and 2 * CHOICES_MAX or math.huge
+    shard.closed = order.closed
     for _, line in ipairs(lines) do
       if line.warehouse ~= '' then
         named = named + 1
@@ -424,4 +429,18 @@ local function read_list(args, first)
   local list = {}
   for i = 1, count do list[i] = args[first + i] end
   return list, first + count + 1
+end
+
+-- The default order of warehouses from ARGV[first] on, a list, and a list of those that are `closed`: nothing new is
+-- promised there. Returns the order and the index after both, or nil.
+local function read_order_of_warehouses(args, first)
+  local order, after = read_list(args, first)
+  local closed
+  if order then closed, after = read_list(args, after) end
+  if not closed then return nil end
+  if #closed == 0 then return order, after end
+  local codes = { closed = {} }
+  for i, warehouse in ipairs(order) do codes[i] = warehouse end
+  for _, warehouse in ipairs(closed) do codes.closed[warehouse] = true end
+  return codes, after
 end

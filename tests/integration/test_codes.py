@@ -4,7 +4,8 @@ import asyncio
 import itertools
 import json
 import random
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,34 @@ async def test_an_unknown_sku_is_refused_with_what_it_was_meant_to_be(house: Hou
         "insufficient_stock",
     )
     assert told["shortages"][0]["unknown"] is True
+    assert await house.differences() == []
+
+
+async def test_an_unknown_sku_in_a_step_is_refused_with_what_it_was_meant_to_be(house: House) -> None:
+    """And one that is known, of which the document holds none, as a quantity: nothing is meant otherwise."""
+    http = house.http
+    await house.operations.openings.book([OpeningRow("TEE-9", "north", 5), OpeningRow("MUG", "north", 5)])
+    await http.post("/v1/locks", json={"lock_id": "L", "lines": [{"sku": "TEE-9", "quantity": 2}]})
+    await http.post(
+        "/v1/transfers",
+        json={"transfer_id": "t", "from": "north", "to": "south", "lines": [{"sku": "TEE-9", "quantity": 2}]},
+    )
+    for path, more in (
+        ("/v1/locks/L/unlock", {}),
+        ("/v1/locks/L/deduct", {"shipment_id": "s"}),
+        ("/v1/transfers/t/ship", {"shipment_id": "s"}),
+        ("/v1/transfers/t/receive", {"receipt_id": "r"}),
+    ):
+        for sku, near in (("tee-9", ["TEE-9"]), ("moon", [])):
+            body = more | {"lines": [{"sku": "TEE-9", "quantity": 1}, {"sku": sku, "quantity": 1}]}
+            answer = await http.post(path, json=body, headers={"Idempotency-Key": "k"})
+            told = problem(answer, 422, "unknown_sku")
+            assert (told["near"], told["errors"][0]["field"]) == (near, "lines[1].sku"), path
+            assert "new_skus" not in told["detail"]
+        answer = await http.post(
+            path, json=more | {"lines": [{"sku": "MUG", "quantity": 1}]}, headers={"Idempotency-Key": "k"}
+        )
+        problem(answer, 409, f"quantity_exceeds_{'lock' if 'lock' in path else 'transfer'}")
     assert await house.differences() == []
 
 
@@ -471,8 +500,8 @@ async def test_a_code_that_should_never_have_been_is_merged(clerk: Clerk) -> Non
     assert {one.status_code for one in done} <= {200, 201}, [one.text for one in done]
     told = await send(house, {"event_id": "d", "type": "shipped", "quantity": 3, "sku": "D", **there})
     assert told[0]["status"] == "applied"  # two more than there were
-    said = await clerk.types("warehouses", "merge", "nroth", "--into", "north")
-    assert said == (0, "merged nroth into north: 3 SKUs, 2 locks, 3 transfers, 1 purchase orders\n", "")
+    merged = await house.operations.merging.merge("nroth", "north", known_seconds=0)
+    assert merged == (3, 2, 3, 1, 0)
     nothing = dict.fromkeys(
         ("on_hand", "available", "locked", "damaged", "in_transit", "buffer", "sellable"), 0
     )
@@ -501,14 +530,108 @@ async def test_a_code_that_should_never_have_been_is_merged(clerk: Clerk) -> Non
         "status"
     ] == "shipped"
     # Again: nothing is left. And what cannot be.
-    said = await clerk.types("warehouses", "merge", "nroth", "--into", "north")
-    assert said.out == "merged nroth into north: 0 SKUs, 0 locks, 0 transfers, 0 purchase orders\n"
+    assert await house.operations.merging.merge("nroth", "north", known_seconds=0) == (0, 0, 0, 0, 0)
     for arguments in (("moon", "--into", "north"), ("north", "--into", "moon"), ("north", "--into", "north")):
         said = await clerk.types("warehouses", "merge", *arguments)
         assert (said.code, said.err.count("\n")) == (1, 1), said
     said = await clerk.types("warehouses", "list")
     assert "south: 1 SKUs, " in said.out
     assert "nroth" not in said.out
+    assert await house.differences() == []
+
+
+@pytest.mark.tier
+async def test_a_warehouse_is_merged_beside_traffic_and_broken_off(clerk: Clerk) -> None:
+    """By another process, which reads its list when it is its turn; and the merge is killed twice before it may end."""
+    house = clerk.house
+    listed = Warehouses(WarehouseRows(house.stores.engine), takes_any=False)
+    await house.http.put("/v1/warehouses/nroth")
+    skus = [f"T{n}" for n in range(40)]
+    await house.operations.openings.book(
+        [OpeningRow(sku, where, 500) for sku in skus for where in ("nroth", "north")]
+    )
+    await listed.refresh()
+    async with house_on(replace(house.stores, warehouses=listed), rows=()) as other:
+        traffic = asyncio.create_task(_names_in_vain(other, skus))
+        try:
+            for seconds in (0.05, 0.3):
+                await asyncio.sleep(0.2)
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(house.operations.merging.merge("nroth", "north"), seconds)
+            await house.http.put(
+                "/v1/warehouses/nroth"
+            )  # so that the other one knows it for as long as it can
+            keeping = asyncio.create_task(listed.keep())
+            await asyncio.sleep(0.1)
+            said = await clerk.types("warehouses", "merge", "nroth", "--into", "north")
+        finally:
+            done = await traffic
+            keeping.cancel()
+    assert said.code == 0
+    assert said.out.startswith("merged nroth into north: ")
+    assert min(done.values()) > 0, done
+    for sku in skus:
+        places = (await house.http.get(f"/v1/stock/{sku}")).json()["warehouses"]
+        assert set(places["nroth"].values()) == {0}, (sku, places)
+    assert await house.differences() == []
+
+
+async def _names_in_vain(house: House, skus: Sequence[str]) -> Counter[str]:
+    """Book in a warehouse until its code is refused each time, and return how many of each were booked."""
+    done, refused, rng = Counter[str](), 0, random.Random(3)
+    for n in itertools.count():
+        at = {"sku": rng.choice(skus), "quantity": 1}
+        there = {"warehouse": "nroth", "lines": [at]}
+        calls: dict[str, dict[str, Any]] = {
+            "/v1/locks": {"lock_id": f"T{n}", "lines": [at | {"warehouse": "nroth"}], "ttl_seconds": None},
+            "/v1/returns": there | {"return_id": f"T{n}", "lines": [at | {"condition": "sellable"}]},
+            "/v1/transfers": {"transfer_id": f"T{n}", "from": "nroth", "to": "south", "lines": [at]},
+        }
+        for path, body in calls.items():
+            status = (await house.http.post(path, json=body)).status_code
+            done[path] += status == 201
+            refused = refused + 1 if status == 422 else 0
+        await house.http.post("/v1/locks", json={"lock_id": f"F{n}", "lines": [at], "ttl_seconds": None})
+        if refused > 30:
+            return done
+    return done
+
+
+async def test_no_step_takes_stock_from_a_closed_warehouse(house: House) -> None:
+    """Whatever the lock asked for when it was made; what it holds there it keeps."""
+    http = house.http
+    of = {"lines": [LINE], "warehouses": ["north", "south"]}
+    for name in ("grows", "reopens", "any", "away"):
+        made = await http.post(
+            "/v1/locks", json=(of if name != "any" else {"lines": [LINE]}) | {"lock_id": name}
+        )
+        assert made.json()["lines"][0]["warehouse"] == "north"
+    named = {"lock_id": "only", "lines": [LINE | {"warehouse": "north"}]}
+    assert (await http.post("/v1/locks", json=named)).status_code == 201
+    for name in ("reopens", "any", "only"):
+        assert (await http.post(f"/v1/locks/{name}/unlock")).status_code == 200
+    await http.put("/v1/warehouses/north", json={"closed": True})
+
+    async def steps(name: str, step: str, **body: Any) -> Any:
+        return await http.post(
+            f"/v1/locks/{name}/{step}", json=body, headers={"Idempotency-Key": name + step}
+        )
+
+    def places(answer: Any) -> list[tuple[str, int]]:
+        assert answer.status_code == 200, answer.text
+        return [(line["warehouse"], line["quantity"]) for line in answer.json()["lines"]]
+
+    assert places(await steps("grows", "replace", lines=[{"sku": "A", "quantity": 2}])) == [
+        ("north", 1),
+        ("south", 1),
+    ]
+    assert places(await steps("away", "replace", lines=[LINE], warehouses=["south"])) == [("south", 1)]
+    problem(await steps("grows", "replace", lines=[LINE | {"warehouse": "north"}]), 409, "warehouse_closed")
+    for name in ("reopens", "any"):
+        assert places(await steps(name, "reopen", ttl_seconds=900)) == [("south", 1)]
+        await steps(name, "unlock")
+    refused = problem(await steps("only", "reopen", ttl_seconds=900), 409, "insufficient_stock")
+    assert refused["shortages"] == [{"sku": "A", "warehouse": "north", "requested": 1, "sellable": 0}]
     assert await house.differences() == []
 
 
@@ -537,6 +660,10 @@ async def test_an_import_makes_the_first_warehouses_only(clerk: Clerk, tmp_path:
     listed = house.operations.codes.warehouses
     new, unknown = await listed.new_in_import(["hall", "NORTH"], demo_skus=["TEA-100"])
     assert (new, unknown) == (["hall"], [UnknownCode("NORTH", ["north"])])
+    new, unknown = await listed.new_in_import(["Hall", "hall", "attic"], demo_skus=["TEA-100"])
+    assert (new, unknown) == (["attic"], [UnknownCode("Hall", ["hall"]), UnknownCode("hall", ["Hall"])])
+    said = await imports("X,Moon,2\n", "--new-warehouses", "--dry-run")
+    assert "warehouse 'Moon' is new, and looks like 'moon'\n" in said.err
 
 
 async def test_the_short_way_knows_the_list() -> None:
@@ -561,10 +688,7 @@ async def test_the_short_way_knows_the_list() -> None:
     ranking.follow(
         [Warehouse("a"), Warehouse("b", rank=2), Warehouse("c", rank=1), Warehouse("d", rank=0, closed=True)]
     )
-    assert ranking.order == [3, "d", "c", "b"]
-    assert ranking.candidates == ("c", "b", "a")
-    ranking.follow([Warehouse("a", closed=True)])
-    assert ranking.candidates == ("",)
+    assert ranking.order == [3, "d", "c", "b", 1, "d"]
     ranking.follow([Warehouse("a")])
-    assert (ranking.order, ranking.candidates) == ([0], ())
+    assert ranking.order == [0, 0]
     await line.close()

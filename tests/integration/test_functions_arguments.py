@@ -36,26 +36,26 @@ BAD = [
 
 # Each function's ARGV after epoch and who, with a name for each number in it.
 ARGUMENTS: dict[str, list[Any]] = {
-    "lock": ["M", "f", ("ttl", 100), ("ranked", 1), "north", ("order", 1), "north", ("lines", 1), "A",
-             ("quantity", 1), ""],
-    "locks": ["M", "f", ("ttl", 100), ("ranked", 1), "north", ("order", 1), "north", ("lines", 1), "A",
-              ("quantity", 1), ""],
+    "lock": ["M", "f", ("ttl", 100), ("ranked", 1), "north", ("order", 1), "north", ("closed", 1), "south",
+             ("lines", 1), "A", ("quantity", 1), ""],
+    "locks": ["M", "f", ("ttl", 100), ("ranked", 1), "north", ("order", 1), "north", ("closed", 1), "south",
+              ("lines", 1), "A", ("quantity", 1), ""],
     "unlock": ["L", "key:k", "f", "", ("lines", 1), "A", ("quantity", 1), "north"],
     "deduct": ["L", "deduct:L{s", "f", ("occurred_at", 5), "1", ("lines", 1), "A", ("quantity", 1), "north"],
     "void": ["S", "void:S{s", "f", "deduct:S{s", ("occurred_at", 5), "", ("lines", 1), "A", ("quantity", 1), "north"],
-    "confirm": ["L", "key:k", "f", ("order", 1), "north"],
+    "confirm": ["L", "key:k", "f", ("order", 1), "north", ("closed", 1), "south"],
     "extend": ["L", "key:k", "f", ("ttl", 100)],
-    "replace": ["L", "key:k", "f", "1", ("ttl", 100), ("ranked", 0), ("order", 0), ("lines", 1), "A", ("quantity", 1),
-                "north"],
-    "reopen": ["E", "key:k", "f", ("ttl", 100), ("order", 1), "north"],
+    "replace": ["L", "key:k", "f", "1", ("ttl", 100), ("ranked", 0), ("order", 0), ("closed", 0), ("lines", 1), "A",
+                ("quantity", 1), "north"],
+    "reopen": ["E", "key:k", "f", ("ttl", 100), ("order", 1), "north", ("closed", 1), "south"],
     "remember": ["new"],
     "receive": ["op", "f", ("occurred_at", 5), "north", "", ("lines", 1), "A", "s", "a", ("quantity", 1), ""],
     "return": ["op", "f", ("occurred_at", 5), "north", "", ("lines", 1), "A", "c", "d", ("quantity", 1), ""],
     "adjust": ["op", "f", ("occurred_at", 5), "north", "", ("lines", 1), "A", "a", "j", ("quantity", 1), '"gone"'],
     "buffer": ["north", ("lines", 1), "A", ("units", 1)],
     "exchange": ["M", "exchange:X", "f", "g", ("ttl", 100), ("occurred_at", 5), "north", ("lines", 1), "A", "c", "a",
-                 ("quantity", 1), "", ("ranked", 1), "north", ("order", 1), "north", ("lines", 1), "A", ("quantity", 1),
-                 ""],
+                 ("quantity", 1), "", ("ranked", 1), "north", ("order", 1), "north", ("closed", 1), "south",
+                 ("lines", 1), "A", ("quantity", 1), ""],
     "transfer": ["T2", "f", "north", "south", ("lines", 1), "A", ("quantity", 1), ""],
     "transfer_ship": ["T", "transfer_ship:T{s", "f", ("occurred_at", 5), ("lines", 1), "A", ("quantity", 1), ""],
     "transfer_receive": ["T", "transfer_receive:T{r", "f", ("occurred_at", 5), ("lines", 1), "A", ("good", 1),
@@ -113,7 +113,7 @@ def test_what_is_no_plain_integer_is_refused(stocked: Shard, function: str, plac
 def test_counts_beyond_the_arguments_are_refused(
     stocked: Shard, function: str, place: int, name: str
 ) -> None:
-    if name not in {"ranked", "order", "lines", "rows"}:
+    if name not in {"ranked", "order", "closed", "lines", "rows"}:
         return
     before = everything(stocked)
     for text in ("50", "9999999999"):

@@ -81,7 +81,7 @@ async def test_the_three_formats_say_the_same(house: House) -> None:
     at = await now_ms(house)
     csv = await send(house, '\ufeffsku,on_hand,damaged\r\n"A",9,0\r\nB,0,0\r\n', at)
     assert csv.status_code == 202
-    ndjson = '{"sku":"A","on_hand":9,"damaged":0}\n{"on_hand":0,"sku":"B","damaged":0}\n'
+    ndjson = '{"sku":"A","on_hand":9.0,"damaged":0}\n{"on_hand":0,"sku":"B","damaged":0}\n'
     again = await send(house, ndjson, at, "application/x-ndjson")
     assert again.status_code in {200, 202}
     counts = [{"sku": "A", "on_hand": 9, "damaged": 0}, {"sku": "B", "on_hand": 0, "damaged": 0}]
@@ -122,7 +122,8 @@ BAD: list[tuple[str, str, str, str, str, str]] = [
     ("cut between lines", LONG + "#rows=301\n", "csv", "snapshot_incomplete", "body", "301 lines and has 300"),
     ("lines after the last", "sku,on_hand\nA,1\n#rows=1\nB,1\n", "csv", "invalid_request", "line 4", "after the last"),
     ("negative", '{"sku":"A","on_hand":-1}\n', "ndjson", "invalid_request", "line 1", "negative"),
-    ("fractional", '{"sku":"A","on_hand":1.5}\n', "ndjson", "invalid_request", "line 1", "not a count"),
+    ("fractional", '{"sku":"A","on_hand":1.5}\n', "ndjson", "invalid_request", "line 1", "not a whole"),
+    ("a text", '{"sku":"A","on_hand":"1"}\n', "ndjson", "invalid_request", "line 1", "not a count"),
     ("unknown member", '{"sku":"A","on_hand":1,"x":1}\n', "ndjson", "invalid_request", "line 1", "not a count"),
     ("member twice", '{"sku":"A","sku":"B","on_hand":1}\n', "ndjson", "invalid_request", "line 1", "twice"),
     ("another warehouse", '{"sku":"A","on_hand":1,"warehouse":"south"}\n', "ndjson", "wrong_warehouse", "line 1", "so"),
@@ -134,8 +135,11 @@ BAD: list[tuple[str, str, str, str, str, str]] = [
     ("empty", '{"warehouse":"north","as_of":"AT","counts":[]}', "json", "invalid_request", "counts", "no lines"),
     ("fewer than told", '{"warehouse":"north","as_of":"AT","rows":2,"counts":[{"sku":"A","on_hand":1}]}', "json",
      "snapshot_incomplete", "body", "2 lines"),
-    ("fractional", '{"warehouse":"north","as_of":"AT","counts":[{"sku":"A","on_hand":1.0}]}', "json",
+    ("fractional", '{"warehouse":"north","as_of":"AT","counts":[{"sku":"A","on_hand":1.5}]}', "json",
      "invalid_request", "counts[0]", "not a whole number"),
+    ("huge", '{"warehouse":"north","as_of":"AT","counts":[{"sku":"A","on_hand":1e300}]}', "json",
+     "invalid_request", "counts[0]", "not a whole number"),
+    ("a list", '[{"sku":"A","on_hand":1}]', "json", "invalid_request", "body", "must be an object: {"),
     ("duplicate", '{"warehouse":"north","as_of":"AT","counts":[{"sku":"A","on_hand":1},{"sku":"A","on_hand":1}]}',
      "json", "invalid_request", "counts[1]", "counts[0] already"),
     ("half a pair", '{"warehouse":"north","as_of":"AT","counts":[{"sku":"\\ud800","on_hand":1}]}', "json",

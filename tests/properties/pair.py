@@ -201,10 +201,10 @@ class Projection:
 class Pair:
     """A model and a shard that start empty, and take the same steps."""
 
-    def __init__(self, shard: Shard, *, order: tuple[str, ...] = ()) -> None:
-        shard.reset(order=order)
+    def __init__(self, shard: Shard, *, order: tuple[str, ...] = (), closed: tuple[str, ...] = ()) -> None:
+        shard.reset(order=order, closed=closed)
         self.shard = shard
-        self.model = Model(order=order)
+        self.model = Model(order=order, closed=frozenset(closed))
         self.now = START_MS
         self.projection = Projection()
         self.epoch = 1

@@ -21,6 +21,7 @@ from app.domain.answers import Answer
 from app.domain.chain import Entry
 from app.domain.commands import Command
 from app.domain.outcomes import Outcome
+from app.domain.ranking import Ranking
 from app.hotstore.keys import Keys
 from app.hotstore.library import Library, build, library
 from app.hotstore.outbox import entry_of
@@ -182,10 +183,17 @@ class Shard:
         if isinstance(loaded, Exception) and "already exists" not in str(loaded):
             raise loaded
 
-    def reset(self, *, order: tuple[str, ...] = (), outbox_max: int = 0, now: int = START_MS) -> None:
+    def reset(
+        self,
+        *,
+        order: tuple[str, ...] = (),
+        closed: tuple[str, ...] = (),
+        outbox_max: int = 0,
+        now: int = START_MS,
+    ) -> None:
         """Empty everything, open epoch 1, and set the clock."""
         self.order = order
-        self.store = HotStore(PostingCaller(), self.keys, self.library, order=order)
+        self.store = HotStore(PostingCaller(), self.keys, self.library, ranking=Ranking(order, closed))
         self.wire.call("FLUSHALL")
         self.open(1, "", outbox_max=outbox_max)
         self.set_clock(now)

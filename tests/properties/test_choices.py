@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from app.domain import sourcing
-from app.domain.commands import Expire, Line, Lock, Opening, OpeningRow, Replace, Unlock
+from app.domain.commands import Confirm, Expire, Line, Lock, Opening, OpeningRow, Reopen, Replace, Unlock
 from app.domain.outcomes import Outcome
 from app.hotstore.library import Library
 from tests.properties.pair import Advance, Pair, Step
@@ -67,6 +67,8 @@ def steps_of(chance: random.Random, numbers: range) -> list[Step]:
         if chance.random() < 0.3:
             steps.append(Replace(f"L{n}", f"k{n}", some_lines(chance), some_ranked(chance)))
         steps += [Advance(5), Expire(f"L{n}")] if chance.random() < 0.2 else [Unlock(f"L{n}")]
+        if chance.random() < 0.3:
+            steps += [chance.choice((Confirm(f"L{n}"), Reopen(f"L{n}", ttl_ms=5))), Unlock(f"L{n}")]
     return steps
 
 
@@ -85,7 +87,8 @@ def test_the_functions_and_the_model_choose_and_refuse_the_same(
     try:
         for seed in range(ROUNDS):
             chance = random.Random(seed)
-            pair = Pair(limited, order=tuple(chance.sample(WAREHOUSES, 2)))
+            closed = tuple(chance.sample(WAREHOUSES, chance.choice((0, 0, 2, 6))))
+            pair = Pair(limited, order=tuple(chance.sample(WAREHOUSES, 2)), closed=closed)
             rows = [
                 OpeningRow(sku, warehouse, chance.choice((0, 1, 2, 5, 9)))
                 for sku in SKUS
@@ -95,7 +98,13 @@ def test_the_functions_and_the_model_choose_and_refuse_the_same(
             pair.run(steps_of(chance, range(ORDERS)))
     finally:
         _delete(limited.wire)
-    wanted = {Outcome.LOCKED, Outcome.REPLACED, Outcome.TOO_MANY_CHOICES, Outcome.INSUFFICIENT_STOCK}
+    wanted = {
+        Outcome.LOCKED,
+        Outcome.REPLACED,
+        Outcome.REOPENED,
+        Outcome.TOO_MANY_CHOICES,
+        Outcome.INSUFFICIENT_STOCK,
+    }
     assert min(told[outcome] for outcome in wanted) > 20, told
 
 

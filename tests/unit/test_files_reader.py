@@ -164,6 +164,14 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         b'<?xml version="1.0"?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet">',
         "is an Excel workbook in XML, not CSV",
     ),
+    "a report's head before it": (
+        b"Stock of all\n\nsku;quantity\nA;1\n",
+        "names its columns in line 3, not in its first one: delete the lines before that",
+    ),
+    "columns of fixed width": (b"sku   quantity\nA     1\n", "has no column .* it has no delimiter: export it with"),
+    "several unknown names": (b"Artikel;Menge\nA;1\n", "has no column .*--map quantity=.* and --map sku=.* say which"),
+    "a table": (b"<html><table><tr><td>sku</td></tr></table>", "is an HTML page, not CSV: if its table opens in a spr"),
+    "an archive": (b"PK\x03\x04" + b"\0" * 22 + b"\x09\0\0\0Stock.csv", "is a ZIP archive, not CSV: unpack it first"),
     "a workbook": (b"PK\x03\x04" + b"\0" * 40 + b"[Content_Types].xml", "is an Excel workbook, not CSV"),
     "an old workbook": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is an Excel workbook .*, not CSV"),
     "a document of LibreOffice": (
@@ -201,6 +209,12 @@ def test_what_the_caller_says() -> None:
     assert read(b"sku,ARTIKEL,Menge\nold,A,1\n", names=mapped)[:2] == (A1, [])
     with pytest.raises(FileError, match="is not UTF-8 text"):
         read("sku,quantity\nÄ,1\n".encode("cp1252"), encoding="utf-8")
+    with pytest.raises(
+        FileError, match=r"has no mark of UTF-16 or UTF-32, .*give it without --encoding utf-16$"
+    ):
+        read(b"sku,quantity\nA,1\n", encoding="utf-16")
+    with pytest.raises(FileError, match="without the mark that says so: --encoding utf-16-be reads it"):
+        read("sku,quantity\nA,1\n".encode("utf-16-be"), encoding="utf-16")
     assert read(b"sku,quantity\n\x81,1\n", encoding="cp1252")[1] == ["line 2: its sku is not CP1252 text"]
     with pytest.raises(FileError, match="has no column 'Stück', which is to be its quantity"):
         read(b"sku,quantity\nA,1\n", names={"quantity": "Stück"})

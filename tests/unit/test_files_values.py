@@ -34,7 +34,10 @@ def test_whole_numbers(text: str, number: int) -> None:
         ("1_000", "if it is 1000"), ("1000000001", "is above 1,000,000,000"), ("10000000001", "is above"),
         ("1" * 5_000, "is above"), ("9" * 20 + ".0", "is above"), ("0x10", "in plain digits"), ("nan", "plain digits"),
         ("²", "plain digits"), ("٣", "plain digits"), ("12\u00a0", "plain digits"), ("12 pcs", "plain digits"),
-        ("five", "plain digits"), ("12.", "plain digits"), (".5", "plain digits"), ("1\n2", "plain digits"),
+        ("five", "plain digits"), ("12EA", "write 12, without 'EA'"), ("12%", "write 12, without '%'"),
+        ("03-Apr", "made a date of it"), ("01.01.1900", "a date"), ("2025-04-03 00:00:00", "a date"),
+        ("\uff11", "digits"),
+        ("1\u2009250", "if it is 1250"), ("12.", "plain digits"), (".5", "plain digits"), ("1\n2", "plain digits"),
     ],
 )  # fmt: skip
 def test_what_is_no_count(text: str, said: str) -> None:
@@ -49,10 +52,13 @@ def test_signed_numbers(text: str, number: int) -> None:
     assert Whole(signed=True)(text) == number
 
 
-@pytest.mark.parametrize("text", ["--1", "-", "", "-1000000001", "- 1", "1-", "+-1", "-1.5"])
+@pytest.mark.parametrize(
+    "text", ["--1", "-", "", "-1000000001", "- 1", "+-1", "-1.5", "12-", "(12)", "\u221212"]
+)
 def test_what_is_no_signed_number(text: str) -> None:
-    with pytest.raises(ValueError, match=r"^is"):
+    with pytest.raises(ValueError, match=r"^is") as caught:
         Whole(signed=True)(text)
+    assert "if it is below zero, write -12" in str(caught.value) or "12" not in text
 
 
 def test_an_ambiguous_number_waits_until_its_column_ends() -> None:
@@ -75,7 +81,9 @@ def test_a_column_remembers_a_bounded_number_of_texts() -> None:
 
 DAMAGED = {
     "4.00638E+12": "has shortened", "4,00638E+12": "has shortened", "1.23e+12": "has shortened", "1E+05": "shortened",
-    "4006381333931.0": "decimal point", "731.0": "decimal point",
+    "4006381333931.0": "decimal point", "731.0": "decimal point", "4006381333931.00": "decimal point",
+    "4.006381333931E12": "has shortened", "4,006,381,333,931": "between its thousands",
+    "MÃ¼SLI": "in another encoding", "KÃ„SE": "in another encoding", "5Â°": "in another encoding", "Aâ€“B": "encoding",
     "03-Apr": "is a date", "3-Apr": "is a date", "Apr-03": "is a date", "03-Apr-24": "is a date", "03. Apr": "date",
     "3. Mrz": "is a date", "Mai 24": "is a date", "03-avr": "is a date", "avr.-24": "is a date", "12/24/2025": "date",
     "24.12.2025": "is a date", "2025-12-24": "is a date", "2025-12-24 00:00:00": "is a date",
@@ -89,7 +97,8 @@ DAMAGED = {
 REAL = (
     "85123A", "BANK CHARGES", "A/12", "00125", "1.0.2", "#2001", "#FF0000", "1E5", "12E3", "E+12", "MAR-10", "SEP-01",
     "set-12", "mag-2", "total-9", "TOTALLY", "Maya-24", "Jane-01", "12-24", "3-4", "nano", "Nullarbor", "none", "ä-1",
-    "O'Neill", "1'000", "2025", "10/12", "12.5", "-12", "+12",
+    "O'Neill", "1'000", "2025", "10/12", "12.5", "-12", "+12", "100.00", "1.234.567",
+    "SÃO-1", "ÂME", "1,2", "10,20", "CÃ-1", "1.5E", "Ä-1",
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from app.api.bodies import (
     VoidBody,
 )
 from app.api.dependencies import Conf, IfMatch, Key, Limits, Ops, Who, level, moment_of, require_key
-from app.api.openapi import READ, WRITE, errors
+from app.api.openapi import READ, UNKNOWN_SKU, WRITE, errors
 from app.api.replies.locks import LockListReply, LockReply, StepReply, UnlockedListReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_lock, of_step, of_unlocked
@@ -137,7 +137,7 @@ async def extend_lock(
 @router.post(
     "/v1/locks/{lock_id}/unlock",
     response_model=StepReply,
-    responses=errors(*_STEP, "unknown_warehouse", "quantity_exceeds_lock"),
+    responses=errors(*_STEP, UNKNOWN_SKU, "unknown_warehouse", "quantity_exceeds_lock"),
 )
 async def unlock_lock(
     lock_id: LockIdInPath,
@@ -187,6 +187,7 @@ async def reopen_lock(
     response_model=StepReply,
     responses=errors(
         *_STEP,
+        UNKNOWN_SKU,
         "unknown_warehouse",
         "quantity_exceeds_lock",
         "shipment_id_reused",

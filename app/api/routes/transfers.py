@@ -76,7 +76,9 @@ async def read_transfer(transfer_id: TransferIdInPath, ops: Ops) -> Response:
 @router.post(
     "/v1/transfers/{transfer_id}/ship",
     response_model=TransferStepReply,
-    responses=errors(*_STEP, "quantity_exceeds_transfer", "shipment_id_reused", "quantity_too_large"),
+    responses=errors(
+        *_STEP, UNKNOWN_SKU, "quantity_exceeds_transfer", "shipment_id_reused", "quantity_too_large"
+    ),
 )
 async def ship_transfer(
     transfer_id: TransferIdInPath,
@@ -91,7 +93,9 @@ async def ship_transfer(
 @router.post(
     "/v1/transfers/{transfer_id}/receive",
     response_model=TransferStepReply,
-    responses=errors(*_STEP, "quantity_exceeds_transfer", "receipt_id_reused", "quantity_too_large"),
+    responses=errors(
+        *_STEP, UNKNOWN_SKU, "quantity_exceeds_transfer", "receipt_id_reused", "quantity_too_large"
+    ),
 )
 async def receive_transfer(
     transfer_id: TransferIdInPath,

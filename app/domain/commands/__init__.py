@@ -4,7 +4,7 @@ Each is defined once: its fields, the function that runs it and the arguments of
 which a repeat is known, and what it did once it was acknowledged.
 """
 
-from app.domain.commands.base import Acknowledged, Command, Effect, Moved, Ranking
+from app.domain.commands.base import Acknowledged, Command, Effect, Moved
 from app.domain.commands.bookings import Adjust, Book, Count, Exchange, Receive, Return
 from app.domain.commands.locks import (
     Confirm,
@@ -60,7 +60,6 @@ __all__ = [
     "OnTheWay",
     "Opening",
     "OpeningRow",
-    "Ranking",
     "Receive",
     "Remember",
     "Reopen",

@@ -1,26 +1,17 @@
 """What every command is: one call of a function of the hot store, and what its reply says of it."""
 
 import hashlib
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple
 
 import msgspec
 
 from app.domain.answers import Answer
 from app.domain.arguments import Arguments
 from app.domain.events import Position
+from app.domain.ranking import Ranking
 
 Shown = Literal["lock", "transfer", "rows"]
 """What a reply may show: a document after the step, or which rows were set."""
-
-
-class Ranking(Protocol):
-    """How warehouses are ranked where a command names none.
-
-    `order` is a count and codes, as functions take them; `candidates` the only ones that may be taken from, () for all.
-    """
-
-    order: Arguments
-    candidates: tuple[str, ...]
 
 
 class Moved(NamedTuple):

@@ -6,10 +6,11 @@ import msgspec
 
 from app.domain.answers import Answer
 from app.domain.arguments import Arguments, flag, optional
-from app.domain.commands.base import Command, Effect, Moved, Ranking, fingerprint_of, reason_content
+from app.domain.commands.base import Command, Effect, Moved, fingerprint_of, reason_content
 from app.domain.commands.locks import Lock, moves_of_lock
 from app.domain.events import Document
 from app.domain.lines import Booking, booking_arguments, line_arguments
+from app.domain.ranking import Ranking
 
 
 class Book(Command, frozen=True, gc=False):
@@ -147,10 +148,10 @@ class Exchange(Command, frozen=True, gc=False):
 
     def arguments(self, ranking: Ranking) -> Arguments:
         """See `lua/exchange.lua`: the return first, then the lock."""
-        new, asked = self.lock, self.lock.warehouses or ranking.candidates
+        new = self.lock
         args: Arguments = [new.lock_id, self.op, self.fingerprint, new.fingerprint, optional(new.ttl_ms)]
         args += [optional(self.occurred_at), self.warehouse, *booking_arguments(self.returned)]
-        args += [len(asked), *asked, *ranking.order, *line_arguments(new.lines)]
+        args += [len(new.warehouses), *new.warehouses, *ranking.arguments, *line_arguments(new.lines)]
         return [*args, self.lock_id] if self.lock_id else args
 
     def effect(self, answer: Answer) -> Effect:

@@ -4,8 +4,9 @@ from typing import ClassVar
 
 from app.domain.answers import Answer
 from app.domain.arguments import Arguments, flag, json_text, optional
-from app.domain.commands.base import Command, Effect, Moved, Ranking, fingerprint_of, reason_content
+from app.domain.commands.base import Command, Effect, Moved, fingerprint_of, reason_content
 from app.domain.lines import Line, line_arguments, lines_content
+from app.domain.ranking import Ranking
 
 
 class Lock(Command, frozen=True, gc=False):
@@ -30,9 +31,9 @@ class Lock(Command, frozen=True, gc=False):
 
     def arguments(self, ranking: Ranking) -> Arguments:
         """See `lua/lock.lua`."""
-        asked = self.warehouses or ranking.candidates
-        args: Arguments = [self.lock_id, self.fingerprint, optional(self.ttl_ms), len(asked), *asked]
-        return [*args, *ranking.order, *line_arguments(self.lines)]
+        args: Arguments = [self.lock_id, self.fingerprint, optional(self.ttl_ms)]
+        args += [len(self.warehouses), *self.warehouses]
+        return [*args, *ranking.arguments, *line_arguments(self.lines)]
 
     def effect(self, answer: Answer) -> Effect:
         """All that is held was taken."""
@@ -86,7 +87,7 @@ class Confirm(Step, frozen=True, gc=False):
 
     def arguments(self, ranking: Ranking) -> Arguments:
         """See `lua/confirm.lua`."""
-        return [*self._head(), *ranking.order]
+        return [*self._head(), *ranking.arguments]
 
 
 class Extend(Step, frozen=True, gc=False):
@@ -225,7 +226,7 @@ class Replace(Step, frozen=True, gc=False):
         if self.renews:
             ttl = "never" if self.ttl_ms is None else self.ttl_ms
         args: Arguments = [*self._head(), optional(self.version), ttl, len(self.warehouses), *self.warehouses]
-        return [*args, *ranking.order, *line_arguments(self.lines)]
+        return [*args, *ranking.arguments, *line_arguments(self.lines)]
 
     def effect(self, answer: Answer) -> Effect:
         """What it holds now, whatever of that it held before."""
@@ -245,7 +246,7 @@ class Reopen(Step, frozen=True, gc=False):
 
     def arguments(self, ranking: Ranking) -> Arguments:
         """See `lua/reopen.lua`."""
-        return [*self._head(), optional(self.ttl_ms), *ranking.order]
+        return [*self._head(), optional(self.ttl_ms), *ranking.arguments]
 
     def effect(self, answer: Answer) -> Effect:
         """All that is held was taken."""

@@ -5,8 +5,9 @@ from typing import ClassVar
 
 from app.domain.answers import Answer
 from app.domain.arguments import Arguments, json_text, optional
-from app.domain.commands.base import Command, Effect, Ranking, Shown
+from app.domain.commands.base import Command, Effect, Shown
 from app.domain.lines import Line, OpeningRow
+from app.domain.ranking import Ranking
 
 
 class Opening(Command, frozen=True, gc=False):

@@ -3,8 +3,9 @@
 from typing import ClassVar, Literal
 
 from app.domain.arguments import Arguments, json_text, optional
-from app.domain.commands.base import Command, Ranking, Shown, fingerprint_of
+from app.domain.commands.base import Command, Shown, fingerprint_of
 from app.domain.lines import Arrival, Line, line_arguments, lines_content, sum_arrivals
+from app.domain.ranking import Ranking
 
 OnTheWay = Literal["", "lost", "returned_to_source"]
 """What becomes of units on the way when their transfer is closed; `''`: they still arrive."""

@@ -4,11 +4,12 @@ from typing import ClassVar, Literal
 
 from app.domain.answers import Answer
 from app.domain.arguments import Arguments, json_text, optional
-from app.domain.commands.base import Command, Effect, Moved, Ranking, fingerprint_of, reason_content
+from app.domain.commands.base import Command, Effect, Moved, fingerprint_of, reason_content
 from app.domain.commands.bookings import Adjust, Receive, Return
 from app.domain.commands.locks import Deduct
 from app.domain.commands.transfers import TransferReceive, TransferShip
 from app.domain.outcomes import Outcome
+from app.domain.ranking import Ranking
 from app.domain.words import Place
 
 FactMode = Literal["", "force", "hold", "pass", "drop"]

@@ -7,6 +7,7 @@ cannot be read is named, and the others are compared. JSON ends where its braces
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Protocol, TypeVar
 
 import ijson.backends.yajl2_c as parser
@@ -15,6 +16,7 @@ from ijson import sendable_list
 from ijson.common import JSONError
 
 from app.domain.codes import shown
+from app.domain.words import QUANTITY_MAX
 from app.operations.snapshots.spool import (
     Asked,
     Ending,
@@ -51,8 +53,8 @@ class Format(Protocol):
 
 class _Count(msgspec.Struct, forbid_unknown_fields=True):
     sku: str
-    on_hand: int
-    damaged: int | None = None
+    on_hand: int | float
+    damaged: int | float | None = None
     warehouse: str | None = None
 
 
@@ -118,8 +120,8 @@ class NdjsonLines:
         count = _decoded(line, self._counts)
         if (count.warehouse or self._asked.warehouse) != self._asked.warehouse:
             raise wrong_warehouse(f"line {self._number}", count.warehouse or "", self._asked.warehouse)
-        damaged = None if count.damaged is None else bounded(count.damaged, "damaged")
-        self._spool.add(self._number, sku_of(count.sku), bounded(count.on_hand, "on_hand"), damaged)
+        damaged = None if count.damaged is None else _whole(count.damaged, "damaged")
+        self._spool.add(self._number, sku_of(count.sku), _whole(count.on_hand, "on_hand"), damaged)
 
     def _is_trailer(self, line: bytes) -> bool:
         if not line.lstrip(b" {\t").startswith(b'"rows"'):
@@ -265,6 +267,10 @@ class JsonBody:
     def _open(self, event: str) -> None:
         wanted = ("start_map", "start_array", "start_map")
         if self._depth >= len(wanted) or event != wanted[self._depth]:
+            if self._depth == 0:
+                raise SnapshotError(
+                    ("body", 'must be an object: {"warehouse": …, "as_of": …, "counts": […]}')
+                )
             raise SnapshotError((self._place(), "must be something else than a list or object here"))
         if self._depth == 1:
             if self._name != "counts":
@@ -303,6 +309,11 @@ class JsonBody:
 
 
 def _whole(value: object, noun: str) -> int:
+    """Return a count; programs write 3 as 3.0."""
+    if isinstance(value, float | Decimal):
+        number = float(value)
+        if number.is_integer() and abs(number) <= QUANTITY_MAX:
+            value = int(number)
     if type(value) is not int:
         raise ValueError(f"{noun} {shown(str(value))} is not a whole number")
     return bounded(value, noun)
