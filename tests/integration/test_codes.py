@@ -688,7 +688,7 @@ async def test_the_short_way_knows_the_list() -> None:
     ranking.follow(
         [Warehouse("a"), Warehouse("b", rank=2), Warehouse("c", rank=1), Warehouse("d", rank=0, closed=True)]
     )
-    assert ranking.order == [3, "d", "c", "b", 1, "d"]
+    assert ranking.arguments == [3, "d", "c", "b", 1, "d"]
     ranking.follow([Warehouse("a")])
-    assert ranking.order == [0, 0]
+    assert ranking.arguments == [0, 0]
     await line.close()
