@@ -29,9 +29,9 @@ local function asked_of(carriage, family, document, wanted)
   local sums, index = {}, {}
   if wanted then sums, index = sum_by_sku(wanted, {}) end
   for _, line in ipairs(carriage.lines) do
-    local known = is_carried_by_others(family, line.sku) or has_implied(carriage, line.sku)
+    local known = is_reported(family, line.sku) or has_implied(carriage, line.sku)
     local units = index[line.sku] and index[line.sku].quantity or 0
-    if not wanted then units = known and all_units(family.sums[line.sku], document, line) or unshipped(line) end
+    if not wanted then units = known and all_units(sums_of(family, line.sku), document, line) or unshipped(line) end
     if units > 0 and known then reported[line], any = units, true end
     if units > 0 and not known then plain[line] = units end
   end

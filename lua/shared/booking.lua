@@ -126,9 +126,10 @@ do
 
   -- Whether a route reported this document before its op was forgotten: nil, REPEATED or ID_REUSED.
   reported_by_route = function(family, warehouse, lines)
-    if not next(family.sums) then return nil end
+    if #family.known == 0 then return nil end
     local known, same, lines_of = false, true, by_sku(lines)
-    for sku, sums in pairs(family.sums) do
+    for _, sku in ipairs(family.known) do
+      local sums = sums_of(family, sku)
       local said, any = said_in_all(sums, '', ROUTE)
       local here = said_in_all(sums, '', ROUTE, warehouse)
       local asked = units_of(lines_of[sku] or {})
@@ -183,7 +184,7 @@ do
       index[sku][2] = index[sku][2] + units
     end
     local reported = {}
-    for sku in pairs(family.sums) do reported[sku] = true end
+    for _, sku in ipairs(family.known) do reported[sku] = true end
     book_unreported(shard, family, warehouse, lines, at, reported, note)
     if not next(reported) then return more end
     local lines_of = by_sku(lines)
@@ -204,7 +205,7 @@ do
   waiting_of = function(family, warehouse, lines)
     local parts, seen = {}, {}
     for _, line in ipairs(lines) do
-      local sums = not seen[line.sku] and family.sums[line.sku] -- of others nobody else has said anything
+      local sums = not seen[line.sku] and family.known[line.sku] and sums_of(family, line.sku) -- of others nobody else has said anything
       if sums and not is_accounted_for(sums, '', warehouse, ROUTE) then
         parts[#parts + 1] = '{"sku":"' .. line.sku .. '","warehouse":"' .. warehouse .. '"}'
       end

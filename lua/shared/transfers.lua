@@ -15,6 +15,7 @@ local function transfer_key(shard, transfer_id)
 end
 
 local function decode_transfer_lines(text)
+  if #text > LARGE_TEXT then collect_later() end
   local lines = {}
   for i, line in ipairs(cjson.decode(text)) do
     lines[i] = {
@@ -319,19 +320,11 @@ local function reported_document(op)
   return string.match(op, '^[^{]*{(.*)$') or ''
 end
 
--- Whether others reported a SKU's shipments (or receipts), too.
-local function is_carried_by_others(family, sku)
-  for _, claim in ipairs(family.sums[sku] and family.sums[sku].claims or {}) do
-    if claim.reporter ~= ROUTE then return true end
-  end
-  return false
-end
-
 -- The answer to a step that a route reported before its op was forgotten; nil if none did. `asked`: {sku -> units}, nil for all.
 local function carried_before(shard, transfer, family, document, asked)
   local known, same = false, true
-  for sku, sums in pairs(family.sums) do
-    local units, any = said_in_all(sums, document, ROUTE)
+  for _, sku in ipairs(family.known) do
+    local units, any = said_by_route(family, sku, document)
     local wanted = asked and asked[sku] or { 0, 0, 0 }
     known = known or any
     for state = 1, 3 do same = same and (not asked or units[state] == wanted[state]) end
