@@ -66,7 +66,10 @@ local function receive_transfer(keys, args)
   if #exceeding > 0 then return exceeding_answer(transfer, exceeding) end
   for _, line in ipairs(carriage.lines) do
     local sum, left = index[line.sku], on_the_way(line)
-    if sum then
+    if sum and not family.known[line.sku] then
+      local stock = load_stock(shard, line.sku, transfer.b)
+      receive_only_carried(shard, carriage, family, line, stock, document, units_of(sum), at)
+    elseif sum then
       local stock, its = load_stock(shard, line.sku, transfer.b), sums_to_change(family, line.sku)
       claim_units(its, document, transfer.b, ROUTE, units_of(sum))
       local shipped = line.shipped

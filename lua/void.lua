@@ -54,16 +54,16 @@ end
 -- Takes back what the routes said of a SKU. Returns how many units of each warehouse have left in the shipment by
 -- their word: of a shipment of an older version they have said nothing yet.
 local function take_word_back(order, sums, document, lines)
-  local places = {}
+  local places, said, is_new = {}, said_by_place(sums, document), false
   for _, line in ipairs(lines) do
-    local units, any = said_in_all(sums, document, ROUTE, line.warehouse)
-    if not any then
-      units = { line.quantity, 0, 0 }
-      claim_units(sums, document, line.warehouse, ROUTE, units)
-      rebook(sums, shipments_to_book(sums.claims, sums.lead, (promised_to(order, line.sku))))
+    local units = said[line.warehouse]
+    if not units then
+      units, is_new = line.quantity, true
+      claim_units(sums, document, line.warehouse, ROUTE, { units, 0, 0 })
     end
-    places[line.warehouse] = units[1]
+    places[line.warehouse] = units
   end
+  if is_new then rebook(sums, shipments_to_book(sums.claims, sums.lead, (promised_to(order, lines[1].sku)))) end
   for warehouse, units in pairs(places) do claim_units(sums, document, warehouse, ROUTE, { -units, 0, 0 }) end
   return places
 end

@@ -167,7 +167,7 @@ do
     end
     for _, sku in ipairs(order) do
       local its = said[sku]
-      new_claim(family, sku, '', warehouse, its.any and (text_of(its[1]) .. ',' .. text_of(its[2])) or '', its[3])
+      new_claim(family, sku, '', warehouse, its.any and (text_of(its[1]) .. ',' .. text_of(its[2]) .. ',0') or '', its[3], '')
     end
     family.changed = family.changed or #order > 0
   end

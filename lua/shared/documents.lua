@@ -67,7 +67,7 @@ do
   -- lines has no time to decode what can be read, or written, as text (`plain`: see there). `known`: the SKUs that are
   -- remembered, and of each that it is.
   local function new_family(name)
-    return { name = name, known = {}, texts = {}, plain = {}, sums = {}, touched = {} }
+    return { name = name, known = {}, reported = {}, texts = {}, plain = {}, sums = {}, touched = {} }
   end
 
   local function add_known(family, sku, text)
@@ -122,12 +122,12 @@ do
     return sums
   end
 
-  -- A SKU's sums are what a route says of it now, and nobody has said anything before. `units`: good and damaged ones as JSON
-  -- ('' if it says nothing); `assumed`: the rows of assumed times as JSON.
-  new_claim = function(family, sku, document, warehouse, units, assumed)
+  -- A SKU's sums are what a route says of it now, and nobody has said anything before. `units`: good, damaged and lost ones as
+  -- JSON ('' if it says nothing); `assumed`: the rows of assumed times as JSON; `owner`: the document under which it is booked.
+  new_claim = function(family, sku, document, warehouse, units, assumed, owner)
     local claim, booked = '', ''
-    if units ~= '' then claim = '["' .. document .. '","' .. warehouse .. '","' .. ROUTE .. '",' .. units .. ',0]' end
-    if units ~= '' and units ~= '0,0' then booked = '["","' .. warehouse .. '",' .. units .. ',0]' end
+    if units ~= '' then claim = '["' .. document .. '","' .. warehouse .. '","' .. ROUTE .. '",' .. units .. ']' end
+    if units ~= '' and units ~= '0,0,0' then booked = '["' .. owner .. '","' .. warehouse .. '",' .. units .. ']' end
     family.texts[sku] = '[[' .. claim .. '],[' .. booked .. '],[' .. assumed .. '],"",0]'
     write_later(family, sku)
   end
@@ -205,13 +205,22 @@ do
     return table.concat(kept, ',')
   end
 
-  -- Whether anybody but the routes has reported a SKU.
-  is_reported = function(family, sku)
-    if not family.known[sku] or plain_of(family, sku) then return false end
-    for _, claim in ipairs(sums_of(family, sku).claims) do
+  local function has_other_reporter(sums)
+    for _, claim in ipairs(sums.claims) do
       if claim.reporter ~= ROUTE then return true end
     end
     return false
+  end
+
+  -- Whether anybody but the routes had reported a SKU before this call.
+  is_reported = function(family, sku)
+    if not family.known[sku] then return false end
+    local reported = family.reported[sku]
+    if reported == nil then
+      reported = not plain_of(family, sku) and has_other_reporter(sums_of(family, sku))
+      family.reported[sku] = reported
+    end
+    return reported
   end
 
   local NO_UNITS = { 0, 0, 0 }
@@ -360,21 +369,34 @@ do
     return found
   end
 
-  -- The greatest sum, if all say it of one document in one warehouse, as most do; else nil.
-  local function most_of_one(claims)
+  -- The greatest sum, if all say it of one warehouse, as most do; else nil.
+  local function most_of_one(claims, promised)
     local first = claims[1]
-    local most = first and first.units[1]
+    local most, is_one_document = first and first.units[1], true
     for i = 2, #claims do
       local claim = claims[i]
-      if claim.document ~= first.document or claim.warehouse ~= first.warehouse then return nil end
+      if claim.warehouse ~= first.warehouse then return nil end
+      if claim.document ~= first.document then is_one_document = false end
       most = math.max(most, claim.units[1])
     end
-    return most
+    if is_one_document then return most end
+    local total, greatest, said = 0, {}, {}
+    for _, claim in ipairs(claims) do
+      local units, before = claim.units[1], greatest[claim.document]
+      if not before or units > before then
+        greatest[claim.document], total = units, total + units - (before or 0)
+      end
+      said[claim.reporter] = (said[claim.reporter] or 0) + units
+    end
+    if total <= promised then return total end
+    local whole = promised
+    for _, units in pairs(said) do whole = math.max(whole, units) end
+    return whole
   end
 
   -- What is to be booked of shipments, of which so many units were promised: [{document = '', warehouse, units}, …].
   shipments_to_book = function(claims, lead, promised)
-    local most = most_of_one(claims)
+    local most = most_of_one(claims, promised)
     if most then
       return most ~= 0 and { { document = '', warehouse = claims[1].warehouse, units = { most, 0, 0 } } } or {}
     end
@@ -484,7 +506,7 @@ do
   ship_only_claim = function(family, sku, document, warehouse, quantity, at)
     if not family.sums[sku] and not family.texts[sku] then
       local assumed = at and assumed_text(warehouse, quantity, at) or ''
-      return new_claim(family, sku, document, warehouse, text_of(quantity) .. ',0', assumed)
+      return new_claim(family, sku, document, warehouse, text_of(quantity) .. ',0,0', assumed, '')
     end
     local plain = plain_of(family, sku)
     local claim = plain and plain.warehouse == warehouse and claim_text(document, warehouse)
@@ -584,26 +606,33 @@ do
     end
   end
 
+  local function note_state(shard, stock, sums, document, warehouse, state, units, moved, at, gone)
+    local new = units * moved > 0 and math.min(math.abs(units), math.abs(moved)) or 0
+    if moved ~= 0 and units * moved <= 0 then take_assumed(sums, document, warehouse, state, math.abs(moved)) end
+    local shelf, rest = SHELF_OF_STATE[state], math.abs(units) - new
+    if not at then
+      assume_time(sums, document, warehouse, state, new, shard.now)
+    elseif shelf and rest > 0 then
+      local found = take_assumed(sums, document, warehouse, state, rest)
+      redate(shard, stock, warehouse, shelf, found, at, gone or units < 0)
+    end
+  end
+
   -- What a reporter has said now, by state, and by how much what is booked there has changed: keeps the assumed times.
   -- `at`: when it happened, if it was said. `gone`: units that left have no sign.
   note_times = function(shard, stock, sums, document, warehouse, said, change, at, gone)
     for state = 1, 3 do
-      local units, moved = said[state], change[state]
-      local new = units * moved > 0 and math.min(math.abs(units), math.abs(moved)) or 0
-      if moved ~= 0 and units * moved <= 0 then take_assumed(sums, document, warehouse, state, math.abs(moved)) end
-      local shelf, rest = SHELF_OF_STATE[state], math.abs(units) - new
-      if not at then
-        assume_time(sums, document, warehouse, state, new, shard.now)
-      elseif shelf and rest > 0 then
-        local found = take_assumed(sums, document, warehouse, state, rest)
-        redate(shard, stock, warehouse, shelf, found, at, gone or units < 0)
-      end
+      note_state(shard, stock, sums, document, warehouse, state, said[state], change[state], at, gone)
     end
   end
 
   -- The same for shipments from several warehouses at once, {warehouse, units} each: what is booked has changed there, and
   -- where nobody reports now, which loses its assumed times. What left has no sign.
   note_places = function(shard, stock, sums, places, changes, at)
+    local place, change = places[1], changes[1]
+    if place and #places == 1 and (not change or (#changes == 1 and change.warehouse == place[1])) then
+      return note_state(shard, stock, sums, '', place[1], 1, place[2], change and change.units[1] or 0, at, true)
+    end
     local said, moved, lost = {}, {}, {}
     for _, place in ipairs(places) do said[place[1]] = (said[place[1]] or 0) + place[2] end
     for _, change in ipairs(changes) do

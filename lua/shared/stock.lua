@@ -221,7 +221,8 @@ local function encode_units(list)
 end
 
 local function on_hand_of(stock, warehouse)
-  return count_of(stock, warehouse, 'a') + count_of(stock, warehouse, 'l')
+  local fields, counts = place_of(stock, warehouse), stock.counts
+  return (counts[fields.a] or 0) + (counts[fields.l] or 0)
 end
 
 -- The shelves that lines are about, with what is on hand there before anything is staged: {stock, warehouse, units}
