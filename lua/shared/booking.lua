@@ -127,16 +127,20 @@ do
   -- Whether a route reported this document before its op was forgotten: nil, REPEATED or ID_REUSED.
   reported_by_route = function(family, warehouse, lines)
     if #family.known == 0 then return nil end
-    local known, same, lines_of = false, true, by_sku(lines)
+    local known = false
+    for _, sku in ipairs(family.known) do
+      local _, any = said_in_all(sums_of(family, sku), '', ROUTE)
+      known = known or any
+    end
+    if not known then return nil end
+    local same, lines_of = true, by_sku(lines)
     for _, sku in ipairs(family.known) do
       local sums = sums_of(family, sku)
-      local said, any = said_in_all(sums, '', ROUTE)
-      local here = said_in_all(sums, '', ROUTE, warehouse)
+      local said, here = said_in_all(sums, '', ROUTE), said_in_all(sums, '', ROUTE, warehouse)
       local asked = units_of(lines_of[sku] or {})
-      known = known or any
       for state = 1, 2 do same = same and said[state] == asked[state] and here[state] == said[state] end
     end
-    return known and (same and 'REPEATED' or 'ID_REUSED') or nil
+    return same and 'REPEATED' or 'ID_REUSED'
   end
 
   -- Books lines of SKUs that nobody has reported, and claims what they say: a SKU's good and damaged units together. `more`

@@ -41,7 +41,7 @@ do
     local counted_at = shelf and counted_since(shard, stock.sku, warehouse, shelf, at)
     if not counted_at then return end
     -- A move's text ends in its reason, its other end (none here) and its own time.
-    local reason = '"counted",null,null,' .. string.format('%d', counted_at)
+    local reason = '"counted",null,null,' .. text_of(counted_at)
     local source, target = shelf, 'j'
     if gone then source, target = target, source end
     move(shard, stock, warehouse, source, target, quantity, reason)
