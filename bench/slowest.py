@@ -465,7 +465,10 @@ def server() -> Iterator["redis.Redis[str]"]:
         valkey.start()
         try:
             client = redis.Redis.from_url(
-                valkey.url, decode_responses=True, socket_timeout=CALL_SECONDS_MAX, retry=Retry(NoBackoff(), 0)
+                valkey.url,
+                decode_responses=True,
+                socket_timeout=CALL_SECONDS_MAX,
+                retry=Retry(NoBackoff(), 0),
             )
             client.function_load(library().code)
             client.config_set("slowlog-log-slower-than", NOTED_US_MIN)

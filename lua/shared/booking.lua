@@ -209,7 +209,8 @@ do
   waiting_of = function(family, warehouse, lines)
     local parts, seen = {}, {}
     for _, line in ipairs(lines) do
-      local sums = not seen[line.sku] and family.known[line.sku] and sums_of(family, line.sku) -- of others nobody else has said anything
+      -- Of a SKU that was not known nobody else has said anything.
+      local sums = not seen[line.sku] and family.known[line.sku] and sums_of(family, line.sku)
       if sums and not is_accounted_for(sums, '', warehouse, ROUTE) then
         parts[#parts + 1] = '{"sku":"' .. line.sku .. '","warehouse":"' .. warehouse .. '"}'
       end
