@@ -2,7 +2,8 @@
 
 A case does what the API allows at most: 2,000 lines, 100 warehouses, long histories of one document. Of each function
 in it the slowest call counts, by the server's SLOWLOG or by the CPU time of its main thread if that is less, for other
-work of the machine is not ours; and of several runs of a case the best. Exit 1 if that is over `--most` ms.
+work of the machine is not ours; and of several runs of a case the best. A call that does not answer in time ends its
+case, not the others. Exit 1 if a call took over `--most` ms, or a case did not come to its end.
 """
 
 import argparse
@@ -11,10 +12,13 @@ import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from app.domain.commands import (
     Accept,
@@ -56,6 +60,7 @@ NOTED_US_MIN = 1_000
 NOTED_ENTRIES_MAX = 100_000
 ROWS_PER_CALL = 500
 PAUSE_SECONDS = 0.000_3
+CALL_SECONDS_MAX = 20
 AT_MS = 1_700_000_000_000
 SKUS = tuple(f"SKU-{number:028d}" for number in range(2 * LINES_MAX))
 WAREHOUSES = tuple(f"warehouse-{number:04d}" for number in range(LINES_MAX))
@@ -69,14 +74,15 @@ class Shop:
         self.keys = Keys()
         self.hot = HotStore(self, self.keys, library())  # type: ignore[arg-type]
         self.cpu: dict[str, float] = {}
+        self.called = ""
         pid = client.info("server")["process_id"]
         self._stat = Path(f"/proc/{pid}/task/{pid}/schedstat")
 
     async def call(self, function: str, key: str, args: Sequence[Any], *, read: bool = False) -> Any:
         """Stand where the connection stands."""
-        before = self.cpu_ms()
+        before, name = self.cpu_ms(), function.rpartition("_")[0]
+        self.called = name
         reply = self.client.execute_command("FCALL_RO" if read else "FCALL", function, 1, key, *args)
-        name = function.rpartition("_")[0]
         self.cpu[name] = max(self.cpu.get(name, 0), self.cpu_ms() - before)
         return reply
 
@@ -399,7 +405,8 @@ def transfers(shop: Shop) -> None:
     shop.do(shop.hot.execute(Transfer("E", a, b, free)), Outcome.TRANSFER_REQUESTED)
     for number, sku in enumerate(SKUS[:LINES_MAX]):
         shop.do(shop.hot.execute(event(f"i{number}", "transfer_received", 9, "E", sku, warehouse=b)))
-    shop.do(shop.hot.execute(TransferShip("E", "s", AT_MS - 5)), Outcome.TRANSFER_SHIPPED, Outcome.UNCHANGED)
+    left = TransferShip("E", "s", AT_MS - 5, lines=free)
+    shop.do(shop.hot.execute(left), Outcome.TRANSFER_SHIPPED, Outcome.UNCHANGED)
     shop.do(shop.hot.execute(TransferReceive("E", "r", lines=come)))
 
 
@@ -458,13 +465,56 @@ def server() -> Iterator["redis.Redis[str]"]:
         )
         valkey.start()
         try:
-            client = redis.Redis.from_url(valkey.url, decode_responses=True)
+            client = redis.Redis.from_url(
+                valkey.url,
+                decode_responses=True,
+                socket_timeout=CALL_SECONDS_MAX,
+                retry=Retry(NoBackoff(), 0),
+            )
             client.function_load(library().code)
             client.config_set("slowlog-log-slower-than", NOTED_US_MIN)
             client.config_set("slowlog-max-len", NOTED_ENTRIES_MAX)
             yield client
         finally:
             valkey.stop(immediate=True)
+
+
+@dataclass(slots=True)
+class Measurement:
+    """What the runs of a case came to: the best figure of each function in ms, and why a run broke off."""
+
+    best: dict[str, float] = field(default_factory=dict)
+    broken: str = ""
+
+    def add(self, slowest: dict[str, float]) -> None:
+        """Take another run's figures."""
+        names = set(self.best) | set(slowest)
+        self.best = {n: min(self.best.get(n, ms), ms) for n in names for ms in (slowest.get(n, 0),)}
+
+    def is_within(self, most_ms: float) -> bool:
+        """Whether every run came to its end, and no call took longer."""
+        return not self.broken and max(self.best.values(), default=0) <= most_ms
+
+    def __str__(self) -> str:
+        shown = sorted(self.best.items(), key=lambda item: -item[1])
+        figures = ", ".join(f"{name} {ms:.0f}" for name, ms in shown if ms >= 1)
+        return "; ".join(part for part in (figures, self.broken) if part)
+
+
+def measure(about: Case, runs: int) -> Measurement:
+    """Run a case on a server of its own: one that hangs there holds up no other case."""
+    measurement = Measurement()
+    with server() as client:
+        shop = Shop(client)
+        try:
+            for _ in range(runs):
+                measurement.add(measured(shop, about))
+        except redis.TimeoutError:
+            measurement.best[shop.called] = CALL_SECONDS_MAX * 1_000
+            measurement.broken = f"{shop.called} did not answer within {CALL_SECONDS_MAX} s"
+        except Exception as error:  # noqa: BLE001  the other cases go on, whatever is wrong with this one
+            measurement.broken = f"{shop.called}: {type(error).__name__}: {error}"
+    return measurement
 
 
 def main() -> int:
@@ -475,17 +525,14 @@ def main() -> int:
     parser.add_argument("--most", type=float, default=50.0, metavar="MS")
     asked = parser.parse_args()
     wanted = {n: c for n, c in CASES.items() if not asked.cases or any(part in n for part in asked.cases)}
-    worst = 0.0
-    with server() as client:
-        shop = Shop(client)
-        for name, about in wanted.items():
-            runs = [measured(shop, about) for _ in range(asked.runs)]
-            best = {key: min(one.get(key, 0) for one in runs) for key in runs[0]}
-            worst = max(worst, *best.values())
-            shown = sorted(best.items(), key=lambda item: -item[1])
-            print(f"{name:20} " + ", ".join(f"{key} {ms:.0f}" for key, ms in shown if ms >= 1), flush=True)
+    worst, is_within = 0.0, True
+    for name, about in wanted.items():
+        measurement = measure(about, asked.runs)
+        worst = max(worst, *measurement.best.values(), 0)
+        is_within = is_within and measurement.is_within(asked.most)
+        print(f"{name:20} {measurement}", flush=True)
     print(f"The slowest call took {worst:.0f} ms, of {asked.most:.0f} ms at most.")
-    return 0 if worst <= asked.most else 1
+    return 0 if is_within else 1
 
 
 if __name__ == "__main__":

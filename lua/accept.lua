@@ -12,12 +12,10 @@ local KINDS = { receipt = 'receive', ['return'] = 'return', adjustment = 'adjust
 local ACCEPT = {}
 
 function ACCEPT.deduct(shard, family, sku, event, lock_id)
-  local lock, sums = load_lock(shard, lock_id), family.sums[sku]
+  local lock, sums = load_lock(shard, lock_id), sums_of(family, sku)
   if not lock then return 'UNKNOWN_LOCK' end
   local order, stock = order_of(lock), load_stock(shard, sku)
-  for _, change in ipairs(ship_claims(shard, order, sums, stock)) do
-    note_times(shard, stock, sums, '', change.warehouse, { 0, 0, 0 }, change.units, nil, true)
-  end
+  note_places(shard, stock, sums, {}, ship_claims(shard, order, sums, stock))
   local changes = changes_of_order(order)
   keep_original(lock, changes, order.same)
   event.lock_id, event.lock = lock.id, encode_changes(changes)
@@ -29,7 +27,7 @@ local function accept_carried(shard, family, sku, event, transfer_id, book)
   local carriage = transfer and carriage_of(transfer)
   local line = carriage and carried(carriage, sku)
   if not line then return 'UNKNOWN_TRANSFER' end
-  book(carriage, line, load_stock(shard, sku), family.sums[sku])
+  book(carriage, line, load_stock(shard, sku), sums_of(family, sku))
   local changes = changes_of_carriage(carriage)
   event.document = transfer_document(transfer.id, changes)
   return nil, function() write_transfer(shard, transfer, changes) end
@@ -65,7 +63,7 @@ end
 
 local function accept_booking(shard, family, sku, event, kind, lock_id)
   local stock = load_stock(shard, sku)
-  local more = book_claims(shard, kind, family.sums[sku], stock, '', '', { 0, 0, 0 }, nil, event.reason)
+  local more = book_claims(shard, kind, sums_of(family, sku), stock, '', '', { 0, 0, 0 }, nil, event.reason)
   for field, count in pairs(stock.counts) do
     if string.sub(field, -2) == ':d' and count < 0 then return 'INSUFFICIENT_DAMAGED' end
   end
@@ -83,7 +81,7 @@ local function accept(keys, args)
   local known = load_op(shard, op)
   if known then return { known.fingerprint == fingerprint and 'REPEATED' or 'ID_REUSED', op, known.position } end
   local family = load_family(shard, name, { sku })
-  if not family.sums[sku] then return { 'UNKNOWN_SKU', op, '[]' } end
+  if not family.known[sku] then return { 'UNKNOWN_SKU', op, '[]' } end
   sums_to_change(family, sku).lead = reporter
   local event = {
     kind = 'accept', op = op, fingerprint = fingerprint, family = family, reason = args[8] ~= '' and args[8] or nil,

@@ -21,22 +21,14 @@ local function untold_of_lock(shard, lock, op, wanted)
   return untold, #untold == 0 and lock_answer('UNCHANGED', lock, shard.last) or nil
 end
 
--- Whether anybody but the routes reported shipments of a SKU.
-local function is_reported(family, sku)
-  for _, claim in ipairs(family.sums[sku] and family.sums[sku].claims or {}) do
-    if claim.reporter ~= ROUTE then return true end
-  end
-  return false
-end
-
 -- The answer to a shipment that a route reported, and whose op is not remembered any more; nil if none did.
 local function reported_before(shard, lock, family, document, wanted)
-  if not next(family.sums) then return nil end
+  if #family.known == 0 then return nil end
   local known, asked, left = false, {}, 0
   for _, line in ipairs(wanted or {}) do asked[line.sku] = (asked[line.sku] or 0) + line.quantity end
   local same = true
-  for sku, sums in pairs(family.sums) do
-    local units, any = said_in_all(sums, document, ROUTE)
+  for _, sku in ipairs(family.known) do
+    local units, any = said_by_route(family, sku, document)
     known, left = known or any, left + units[1]
     same = same and (not wanted or units[1] == (asked[sku] or 0))
   end
@@ -63,9 +55,8 @@ local function find_places(order, sums, document, want, quantity)
     end
   end
   if holding then take(holding.warehouse, holding.quantity - holding.deducted) end
-  for _, one in ipairs(sums.booked) do
-    take(one.warehouse, one.units[1] - said_in_all(sums, nil, ROUTE, one.warehouse)[1])
-  end
+  local own = said_by_place(sums)
+  for _, one in ipairs(sums.booked) do take(one.warehouse, one.units[1] - (own[one.warehouse] or 0)) end
   if left > 0 then places[#places + 1] = { places[1] and places[1][1] or '', left } end
   return places
 end
@@ -81,8 +72,9 @@ local function all_places(order, sums, document, sku)
     end
   end
   if #places > 0 then return places end
+  local own = said_by_place(sums)
   for _, one in ipairs(sums.booked) do
-    local units = one.units[1] - said_in_all(sums, nil, ROUTE, one.warehouse)[1]
+    local units = one.units[1] - (own[one.warehouse] or 0)
     if units > 0 then places[#places + 1] = { one.warehouse, units } end
   end
   return places
@@ -94,7 +86,7 @@ local function places_of(order, family, document, wanted)
   if not wanted then
     for _, sku in ipairs(skus_of(order.lines)) do
       if is_reported(family, sku) then
-        local places = all_places(order, family.sums[sku], document, sku)
+        local places = all_places(order, sums_of(family, sku), document, sku)
         if #places > 0 then found[#found + 1] = { sku, places } end
       end
     end
@@ -109,10 +101,17 @@ local function places_of(order, family, document, wanted)
     end
     index[name].quantity = index[name].quantity + want.quantity
   end
-  for i, one in ipairs(asked) do
-    local places, refused = find_places(order, family.sums[one.want.sku], document, one.want, one.quantity)
+  local places_of_sku = {}
+  for _, one in ipairs(asked) do
+    local sku = one.want.sku
+    local places, refused = find_places(order, sums_of(family, sku), document, one.want, one.quantity)
     if not places then return nil, refused end
-    found[i] = { one.want.sku, places }
+    local all = places_of_sku[sku]
+    if all then
+      for _, place in ipairs(places) do all[#all + 1] = place end
+    else
+      places_of_sku[sku], found[#found + 1] = places, { sku, places }
+    end
   end
   return found
 end
@@ -132,7 +131,7 @@ local function ship_reported(shard, order, family, document, asked, at)
     local changes, net = ship_claims(shard, order, sums, stock, at), 0
     for _, change in ipairs(changes) do net = net + change.units[1] end
     if net > left then exceeding[#exceeding + 1] = exceeding_line({ sku = sku, warehouse = '' }, requested, left) end
-    for _, place in ipairs(places) do note_shipping_times(shard, sums, stock, changes, place[1], place[2], at) end
+    note_places(shard, stock, sums, places, changes, at)
   end
   if #exceeding == 0 then return nil end
   if not is_open(order.lock) then return illegal(shard, order.lock) end

@@ -239,7 +239,7 @@ do
     if not added then return 'OTHER_CONTENT' end
     local order, stock = order_of(told.lock), load_stock(shard, told.sku, told.warehouse)
     local changes = ship_claims(shard, order, told.sums, stock, told.at)
-    note_shipping_times(shard, told.sums, stock, changes, told.warehouse, added[1], told.at)
+    note_places(shard, stock, told.sums, { { told.warehouse, added[1] } }, changes, told.at)
     if #changes == 0 then return end
     told.changes = changes_of_order(order)
     keep_original(told.lock, told.changes, order.same)
@@ -401,7 +401,7 @@ do
   -- What an event that is known answers: what it said may still wait for a person.
   local function again(shard, told, known)
     if known.fingerprint ~= told.fingerprint then return { 'ID_REUSED', told.op, known.position } end
-    if told.family ~= '' then told.sums = load_family(shard, told.family, { told.sku }).sums[told.sku] end
+    if told.family ~= '' then told.sums = sums_of(load_family(shard, told.family, { told.sku }), told.sku) end
     return unmoved(told, known.position)
   end
 

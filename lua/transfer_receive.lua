@@ -54,19 +54,22 @@ local function receive_transfer(keys, args)
   answer = carried_before(shard, transfer, family, document, asked_before)
   if answer then return answer end
   local any, exceeding = false, {}
-  for _, sum in ipairs(sums) do any = any or is_carried_by_others(family, sum.sku) end
+  for _, sum in ipairs(sums) do any = any or is_reported(family, sum.sku) end
   if not any and not transfer_is_open(transfer) then return transfer_answer('TRANSFER_NOT_OPEN', transfer, shard.last) end
   for _, sum in ipairs(sums) do
     local line = carried(carriage, sum.sku)
     local left = line and on_the_way(line) or 0
-    if not is_carried_by_others(family, sum.sku) and sum.quantity > left then
+    if not is_reported(family, sum.sku) and sum.quantity > left then
       exceeding[#exceeding + 1] = exceeding_line({ sku = sum.sku, warehouse = '' }, sum.quantity, left)
     end
   end
   if #exceeding > 0 then return exceeding_answer(transfer, exceeding) end
   for _, line in ipairs(carriage.lines) do
     local sum, left = index[line.sku], on_the_way(line)
-    if sum then
+    if sum and not family.known[line.sku] then
+      local stock = load_stock(shard, line.sku, transfer.b)
+      receive_only_carried(shard, carriage, family, line, stock, document, units_of(sum), at)
+    elseif sum then
       local stock, its = load_stock(shard, line.sku, transfer.b), sums_to_change(family, line.sku)
       claim_units(its, document, transfer.b, ROUTE, units_of(sum))
       local shipped = line.shipped

@@ -7,13 +7,6 @@
 --   REPEATED, ID_REUSED, UNKNOWN_TRANSFER, UNCHANGED (others reported all of it), TRANSFER_NOT_OPEN (nothing is left to ship),
 --   QUANTITY_EXCEEDS_TRANSFER, QUANTITY_TOO_LARGE, TRANSFER_SHIPPED.
 
-local function has_implied(carriage, sku)
-  for _, one in ipairs(carriage.implied) do
-    if one[1] == sku then return true end
-  end
-  return false
-end
-
 -- All that is left of a SKU that others reported, too.
 local function all_units(sums, document, line)
   local theirs = sums and greatest_place(sums, document, ROUTE)
@@ -29,9 +22,9 @@ local function asked_of(carriage, family, document, wanted)
   local sums, index = {}, {}
   if wanted then sums, index = sum_by_sku(wanted, {}) end
   for _, line in ipairs(carriage.lines) do
-    local known = is_carried_by_others(family, line.sku) or has_implied(carriage, line.sku)
+    local known = is_reported(family, line.sku) or carriage.implied_of[line.sku] ~= nil
     local units = index[line.sku] and index[line.sku].quantity or 0
-    if not wanted then units = known and all_units(family.sums[line.sku], document, line) or unshipped(line) end
+    if not wanted then units = known and all_units(sums_of(family, line.sku), document, line) or unshipped(line) end
     if units > 0 and known then reported[line], any = units, true end
     if units > 0 and not known then plain[line] = units end
   end
@@ -77,8 +70,11 @@ local function ship_transfer(keys, args)
   end
   if #exceeding > 0 then return exceeding_answer(transfer, exceeding) end
   for _, line in ipairs(carriage.lines) do
-    local units, left = plain[line] or reported[line], unshipped(line)
-    if units then
+    local units, left = reported[line], unshipped(line)
+    if plain[line] then
+      local stock = load_stock(shard, line.sku, transfer.a)
+      ship_only_carried(shard, carriage, family, line, stock, document, plain[line], at)
+    elseif units then
       local stock, its = load_stock(shard, line.sku, transfer.a), sums_to_change(family, line.sku)
       claim_units(its, document, transfer.a, ROUTE, { units, 0, 0 })
       local beyond = ship_carried(shard, carriage, its, line, stock, units, at)

@@ -16,7 +16,7 @@ local function was_told(shard, shipment_op, lines, family)
   local shipment = load_op(shard, shipment_op)
   if shipment and shipment.fingerprint == TOLD then return true end
   for _, line in ipairs(lines) do
-    if not family.sums[line.sku] and load_op(shard, told_op(shipment_op, line.sku, line.warehouse)) then return true end
+    if not family.known[line.sku] and load_op(shard, told_op(shipment_op, line.sku, line.warehouse)) then return true end
   end
   return false
 end
@@ -54,29 +54,26 @@ end
 -- Takes back what the routes said of a SKU. Returns how many units of each warehouse have left in the shipment by
 -- their word: of a shipment of an older version they have said nothing yet.
 local function take_word_back(order, sums, document, lines)
-  local places = {}
+  local places, said, is_new = {}, said_by_place(sums, document), false
   for _, line in ipairs(lines) do
-    local units, any = said_in_all(sums, document, ROUTE, line.warehouse)
-    if not any then
-      units = { line.quantity, 0, 0 }
-      claim_units(sums, document, line.warehouse, ROUTE, units)
-      rebook(sums, shipments_to_book(sums.claims, sums.lead, (promised_to(order, line.sku))))
+    local units = said[line.warehouse]
+    if not units then
+      units, is_new = line.quantity, true
+      claim_units(sums, document, line.warehouse, ROUTE, { units, 0, 0 })
     end
-    places[line.warehouse] = units[1]
+    places[line.warehouse] = units
   end
+  if is_new then rebook(sums, shipments_to_book(sums.claims, sums.lead, (promised_to(order, lines[1].sku)))) end
   for warehouse, units in pairs(places) do claim_units(sums, document, warehouse, ROUTE, { -units, 0, 0 }) end
   return places
 end
 
 -- Stages that a line's units never left, where nobody but the routes has said anything of its SKU; false if others have, or
 -- nothing is staged.
-local function unship_plain(shard, order, sums, document, line, at)
-  if not order.live or sums.beyond ~= 0 then return false end
-  local held
-  for _, one in ipairs(order.of[line.sku] or {}) do
-    if one.warehouse == line.warehouse and one.deducted >= line.quantity then held = one end
-  end
-  if not held or not unship_only_claim(sums, document, line.warehouse, line.quantity) then return false end
+local function unship_plain(shard, order, family, document, line, at)
+  local held = order.live and line_at(order.of[line.sku] or {}, line.warehouse)
+  if not held or held.deducted < line.quantity then return false end
+  if not unship_only_claim(family, line.sku, document, line.warehouse, line.quantity) then return false end
   local stock = load_stock(shard, line.sku, line.warehouse)
   fact_move(shard, stock, line.warehouse, 'c', 'l', line.quantity, order.less, nil, at)
   held.deducted = held.deducted - line.quantity
@@ -94,8 +91,8 @@ local function unship(shard, order, sums, document, lines, at)
   end
   for _, line in ipairs(lines) do
     if not less[line.warehouse] or places[line.warehouse] ~= line.quantity then return false end
-    note_shipping_times(shard, sums, stock, changes, line.warehouse, 0, at)
   end
+  note_places(shard, stock, sums, {}, changes, at)
   return true
 end
 
@@ -103,11 +100,12 @@ end
 local function unship_all(shard, order, family, document, taken, at)
   local lines_of_sku = by_sku(taken)
   for _, sku in ipairs(skus_of(taken)) do
-    local sums = sums_to_change(family, sku)
-    if is_claimed(sums, document) then return false end
     local lines = lines_of_sku[sku]
-    local plain = #lines == 1 and unship_plain(shard, order, sums, document, lines[1], at)
-    if not plain and not unship(shard, order, sums, document, lines, at) then return false end
+    if #lines > 1 or not unship_plain(shard, order, family, document, lines[1], at) then
+      local sums = sums_to_change(family, sku)
+      if is_claimed(sums, document) then return false end
+      if not unship(shard, order, sums, document, lines, at) then return false end
+    end
   end
   return true
 end

@@ -60,8 +60,8 @@ class Accepts(Facts):
         if record is None:
             return Outcome.UNKNOWN_LOCK
         order = Order(record)
-        for change in self._ship_claims(order, sums, sku, None):
-            self._forget_times(sku, sums, change, at=None, now=now, gone=True)
+        changes = self._ship_claims(order, sums, sku, None)
+        self._note_shipping_times(sku, sums, changes, [], at=None, now=now)
         order.settle()
         return None
 

@@ -167,8 +167,8 @@ class Facts(Transfers):
             return Outcome.OTHER_CONTENT
         order = Order(record)
         changes = self._ship_claims(order, trial.sums, command.sku, trial.at)
-        where = (command.warehouse, added[0])
-        self._note_shipping_times(command.sku, trial.sums, changes, *where, at=trial.at, now=trial.now)
+        places = [(command.warehouse, added[0])]
+        self._note_shipping_times(command.sku, trial.sums, changes, places, at=trial.at, now=trial.now)
         if changes:
             trial.order = order
         return None

@@ -6,9 +6,9 @@ from typing import Any
 
 from app.domain.answers import Answer, Excess, LockLine
 from app.domain.commands import Deduct, Line
-from app.domain.documents import ROUTE, Booked, Sums, booked_of_shipments, rebook
+from app.domain.documents import NO_UNITS, ROUTE, Booked, Sums, booked_of_shipments, rebook
 from app.domain.model_documents import Documents
-from app.domain.model_shelves import LockRecord
+from app.domain.model_shelves import LockRecord, sums_of
 from app.domain.outcomes import Outcome
 from app.domain.words import OPEN_STATUSES, LockStatus, Place
 
@@ -131,21 +131,21 @@ class Shipments(Documents):
         self,
         sku: str,
         sums: Sums,
-        changes: Iterable[Booked],
-        warehouse: str,
-        units: int,
+        changes: Sequence[Booked],
+        places: Places,
         *,
         at: int | None,
         now: int,
     ) -> None:
-        own = (0, 0, 0)
+        """Keep the assumed times of the places that are reported now; what has changed elsewhere loses its own."""
+        said = sums_of(places)
+        moved = {change.warehouse: change.units for change in changes}
         for change in changes:
-            if change.warehouse == warehouse:
-                own = change.units
-            else:
+            if change.warehouse not in said:
                 self._forget_times(sku, sums, change, at=at, now=now, gone=True)
-        place = ("", warehouse)
-        self._note_times(sku, sums, place, (units, 0, 0), own, at=at, now=now, gone=True)
+        for warehouse, units in said.items():
+            own = moved.get(warehouse, NO_UNITS)
+            self._note_times(sku, sums, ("", warehouse), (units, 0, 0), own, at=at, now=now, gone=True)
 
     # A route's
 
@@ -185,7 +185,7 @@ class Shipments(Documents):
         asked: dict[tuple[str, str], int] = {}
         for line in reported:
             asked[line.sku, line.warehouse] = asked.get((line.sku, line.warehouse), 0) + line.quantity
-        named: list[tuple[str, Places]] = []
+        named: dict[str, Places] = {}
         for (sku, warehouse), units in asked.items():
             places = [(warehouse, units)]
             if not warehouse:
@@ -193,8 +193,8 @@ class Shipments(Documents):
                 if chosen is None:
                     return Answer(Outcome.WAREHOUSE_REQUIRED)
                 places = chosen
-            named.append((sku, places))
-        return named
+            named.setdefault(sku, []).extend(places)
+        return list(named.items())
 
     def _ship_reported(
         self, order: Order, command: Deduct, asked: Sequence[tuple[str, Places]], now: int
@@ -208,10 +208,7 @@ class Shipments(Documents):
             changes = self._ship_claims(order, sums, sku, command.occurred_at)
             if sum(change.units[0] for change in changes) > left:
                 exceeding.append(Excess(sku, "", sum(units for _, units in places), left))
-            for warehouse, units in places:
-                self._note_shipping_times(
-                    sku, sums, changes, warehouse, units, at=command.occurred_at, now=now
-                )
+            self._note_shipping_times(sku, sums, changes, places, at=command.occurred_at, now=now)
         return tuple(exceeding)
 
     def _ship_plain(self, order: Order, command: Deduct, taken: Sequence[int], now: int) -> None:

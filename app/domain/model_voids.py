@@ -53,8 +53,7 @@ class Voids(Shipments):
         changes = self._ship_claims(order, sums, sku, at)
         if {change.warehouse: -change.units[0] for change in changes} != lines or places != lines:
             return False
-        for warehouse in lines:
-            self._note_shipping_times(sku, sums, changes, warehouse, 0, at=at, now=now)
+        self._note_shipping_times(sku, sums, changes, [], at=at, now=now)
         return True
 
 

@@ -126,16 +126,21 @@ do
 
   -- Whether a route reported this document before its op was forgotten: nil, REPEATED or ID_REUSED.
   reported_by_route = function(family, warehouse, lines)
-    if not next(family.sums) then return nil end
-    local known, same, lines_of = false, true, by_sku(lines)
-    for sku, sums in pairs(family.sums) do
-      local said, any = said_in_all(sums, '', ROUTE)
-      local here = said_in_all(sums, '', ROUTE, warehouse)
-      local asked = units_of(lines_of[sku] or {})
+    if #family.known == 0 then return nil end
+    local known = false
+    for _, sku in ipairs(family.known) do
+      local _, any = said_in_all(sums_of(family, sku), '', ROUTE)
       known = known or any
+    end
+    if not known then return nil end
+    local same, lines_of = true, by_sku(lines)
+    for _, sku in ipairs(family.known) do
+      local sums = sums_of(family, sku)
+      local said, here = said_in_all(sums, '', ROUTE), said_in_all(sums, '', ROUTE, warehouse)
+      local asked = units_of(lines_of[sku] or {})
       for state = 1, 2 do same = same and said[state] == asked[state] and here[state] == said[state] end
     end
-    return known and (same and 'REPEATED' or 'ID_REUSED') or nil
+    return same and 'REPEATED' or 'ID_REUSED'
   end
 
   -- Books lines of SKUs that nobody has reported, and claims what they say: a SKU's good and damaged units together. `more`
@@ -166,7 +171,7 @@ do
     end
     for _, sku in ipairs(order) do
       local its = said[sku]
-      new_claim(family, sku, '', warehouse, its.any and (text_of(its[1]) .. ',' .. text_of(its[2])) or '', its[3])
+      new_claim(family, sku, '', warehouse, its.any and (text_of(its[1]) .. ',' .. text_of(its[2]) .. ',0') or '', its[3], '')
     end
     family.changed = family.changed or #order > 0
   end
@@ -183,7 +188,7 @@ do
       index[sku][2] = index[sku][2] + units
     end
     local reported = {}
-    for sku in pairs(family.sums) do reported[sku] = true end
+    for _, sku in ipairs(family.known) do reported[sku] = true end
     book_unreported(shard, family, warehouse, lines, at, reported, note)
     if not next(reported) then return more end
     local lines_of = by_sku(lines)
@@ -204,7 +209,8 @@ do
   waiting_of = function(family, warehouse, lines)
     local parts, seen = {}, {}
     for _, line in ipairs(lines) do
-      local sums = not seen[line.sku] and family.sums[line.sku] -- of others nobody else has said anything
+      -- Of a SKU that was not known nobody else has said anything.
+      local sums = not seen[line.sku] and family.known[line.sku] and sums_of(family, line.sku)
       if sums and not is_accounted_for(sums, '', warehouse, ROUTE) then
         parts[#parts + 1] = '{"sku":"' .. line.sku .. '","warehouse":"' .. warehouse .. '"}'
       end

@@ -7,19 +7,24 @@ local fact_move, note_counts, happened_since
 
 do
   local COUNTS_MAX = 8
+  local NEVER = {}
 
   local function counted_key(shard, sku)
     return shard.tag .. 'counted:' .. sku
   end
 
   local function counts_of(shard, sku, warehouse)
-    local known, name = shard.counted or {}, sku .. '\n' .. warehouse
-    shard.counted = known
-    if not known[name] then
+    local counted = shard.counted or {}
+    shard.counted = counted
+    local known = counted[warehouse] or {}
+    counted[warehouse] = known
+    local counts = known[sku]
+    if not counts then
       local text = redis.call('HGET', counted_key(shard, sku), warehouse)
-      known[name] = text and cjson.decode(text) or {}
+      counts = text and cjson.decode(text) or NEVER
+      known[sku] = counts
     end
-    return known[name]
+    return counts
   end
 
   -- When the shelf of a fact was counted first, at its time or later; nil if it was not.
@@ -36,7 +41,7 @@ do
     local counted_at = shelf and counted_since(shard, stock.sku, warehouse, shelf, at)
     if not counted_at then return end
     -- A move's text ends in its reason, its other end (none here) and its own time.
-    local reason = '"counted",null,null,' .. string.format('%d', counted_at)
+    local reason = '"counted",null,null,' .. text_of(counted_at)
     local source, target = shelf, 'j'
     if gone then source, target = target, source end
     move(shard, stock, warehouse, source, target, quantity, reason)
@@ -52,7 +57,7 @@ do
 
   local function encode_counts(counts)
     local parts = {}
-    for i, count in ipairs(counts) do parts[i] = string.format('[%d,%d]', count[1], count[2]) end
+    for i, count in ipairs(counts) do parts[i] = '[' .. text_of(count[1]) .. ',' .. text_of(count[2]) .. ']' end
     return '[' .. table.concat(parts, ',') .. ']'
   end
 
@@ -78,6 +83,7 @@ do
     end
     for _, sku in ipairs(skus) do
       local counts = counts_of(shard, sku, warehouse)
+      if counts == NEVER then counts = {} end
       add_count(counts, math.min(at, shard.now), damaged[sku])
       redis.call('HSET', counted_key(shard, sku), warehouse, encode_counts(counts))
     end

@@ -10,9 +10,10 @@
 --   return:<id>, adjustment:<id>.
 
 local ROUTE = 'route'
-local load_family, load_whole_family, sums_to_change, claim_units, rebook, note_times, assume_time
+local load_family, load_whole_family, sums_of, sums_to_change, said_by_route, is_reported
+local claim_units, rebook, note_times, note_places, assume_time
 local new_claim, ship_only_claim, unship_only_claim
-local arrivals_to_book, shipments_to_book, is_accounted_for, greatest_place, said_in_all, knows_family
+local arrivals_to_book, shipments_to_book, is_accounted_for, greatest_place, said_in_all, said_by_place, knows_family
 
 local function document_key(shard, family)
   return shard.tag .. 'document:' .. family
@@ -62,26 +63,37 @@ do
       .. '],"' .. sums.lead .. '",' .. text_of(sums.beyond) .. ']'
   end
 
-  -- The sums of SKUs of a family, as staged: {sku -> sums}. `texts`: those that are new and will not be looked at again, as
-  -- the JSON that is written: a document of thousands of lines has no time for more.
-  load_family = function(shard, family, skus)
-    local loaded = { name = family, sums = {}, touched = {}, texts = {} }
-    local key = document_key(shard, family)
+  -- SKUs of a family, as staged. Each is JSON in `texts`, as it is stored, or decoded in `sums`: a document of thousands of
+  -- lines has no time to decode what can be read, or written, as text (`plain`: see there). `known`: the SKUs that are
+  -- remembered, and of each that it is.
+  local function new_family(name)
+    return { name = name, known = {}, reported = {}, texts = {}, plain = {}, sums = {}, touched = {} }
+  end
+
+  local function add_known(family, sku, text)
+    if family.known[sku] then return end
+    family.texts[sku], family.known[sku] = text, true
+    family.known[#family.known + 1] = sku
+  end
+
+  -- Some SKUs of a family.
+  load_family = function(shard, name, skus)
+    local family, key = new_family(name), document_key(shard, name)
     for first = 1, #skus, UNPACK_MAX do
       local last = math.min(first + UNPACK_MAX - 1, #skus)
       for i, text in ipairs(redis.call('HMGET', key, unpack(skus, first, last))) do
-        if text then loaded.sums[skus[first + i - 1]] = decode_sums(text) end
+        if text then add_known(family, skus[first + i - 1], text) end
       end
     end
-    return loaded
+    return family
   end
 
   -- All SKUs of a family.
-  load_whole_family = function(shard, family)
-    local loaded = { name = family, sums = {}, touched = {}, texts = {} }
-    local got = redis.call('HGETALL', document_key(shard, family))
-    for i = 1, #got, 2 do loaded.sums[got[i]] = decode_sums(got[i + 1]) end
-    return loaded
+  load_whole_family = function(shard, name)
+    local family = new_family(name)
+    local got = redis.call('HGETALL', document_key(shard, name))
+    for i = 1, #got, 2 do add_known(family, got[i], got[i + 1]) end
+    return family
   end
 
   -- Whether anything of a family is remembered.
@@ -89,29 +101,35 @@ do
     return redis.call('HLEN', document_key(shard, family)) > 0
   end
 
-  -- A SKU's sums, to be changed: they are written with the event.
-  sums_to_change = function(family, sku)
+  -- A SKU's sums; nil if nothing is known of it.
+  sums_of = function(family, sku)
     local text = family.texts[sku]
-    if text then
-      family.sums[sku], family.texts[sku] = decode_sums(text), nil
-    elseif not family.sums[sku] then
-      family.sums[sku] = new_sums()
-    end
-    if not family.touched[sku] then
-      family.touched[sku] = true
-      family.touched[#family.touched + 1] = sku
-    end
+    if text then family.sums[sku], family.texts[sku], family.plain[sku] = decode_sums(text), nil, false end
     return family.sums[sku]
   end
 
-  -- A SKU's sums are what a route says of it now, and nobody has said anything before. `units`: good and damaged ones as JSON
-  -- ('' if it says nothing); `assumed`: the rows of assumed times as JSON.
-  new_claim = function(family, sku, document, warehouse, units, assumed)
-    local claim, booked = '', ''
-    if units ~= '' then claim = '["' .. document .. '","' .. warehouse .. '","' .. ROUTE .. '",' .. units .. ',0]' end
-    if units ~= '' and units ~= '0,0' then booked = '["","' .. warehouse .. '",' .. units .. ',0]' end
-    family.texts[sku], family.touched[sku] = '[[' .. claim .. '],[' .. booked .. '],[' .. assumed .. '],"",0]', true
+  local function write_later(family, sku)
+    if family.touched[sku] then return end
+    family.touched[sku] = true
     family.touched[#family.touched + 1] = sku
+  end
+
+  -- A SKU's sums, to be changed: they are written with the event.
+  sums_to_change = function(family, sku)
+    local sums = sums_of(family, sku) or new_sums()
+    family.sums[sku] = sums
+    write_later(family, sku)
+    return sums
+  end
+
+  -- A SKU's sums are what a route says of it now, and nobody has said anything before. `units`: good, damaged and lost ones as
+  -- JSON ('' if it says nothing); `assumed`: the rows of assumed times as JSON; `owner`: the document under which it is booked.
+  new_claim = function(family, sku, document, warehouse, units, assumed, owner)
+    local claim, booked = '', ''
+    if units ~= '' then claim = '["' .. document .. '","' .. warehouse .. '","' .. ROUTE .. '",' .. units .. ']' end
+    if units ~= '' and units ~= '0,0,0' then booked = '["' .. owner .. '","' .. warehouse .. '",' .. units .. ']' end
+    family.texts[sku] = '[[' .. claim .. '],[' .. booked .. '],[' .. assumed .. '],"",0]'
+    write_later(family, sku)
   end
 
   -- The family's part of an event, and what to write: [family, {sku: sums, …}]; nil if nothing of it changed.
@@ -129,6 +147,89 @@ do
 
   write_family = function(shard, family)
     call_with('HSET', document_key(shard, family.name), family.set)
+  end
+
+  -- Sums as text: a SKU of an order that leaves one warehouse, and of which only the routes have said so, as is true of most.
+  -- They are `plain`, and are read and changed without being decoded: each claim is of the same warehouse, and what is booked
+  -- is the sum of them. Text with a backslash is not the one that is written here.
+
+  local PLAIN = '^%[%[(.-)%],%[%["","([^"]*)",(%d+),0,0%]%],%[(.*)%],"",0%]$'
+  local PLAIN_UNBOOKED = '^%[%[(.-)%],%[%],%[(.*)%],"",0%]$'
+  local PLACE_AND_REPORTER = '","([^"]*)","([^"]*)",'
+  local ASSUMED = '%["","([^"]*)",(%d),(%d+),(%d+)%]'
+
+  local function read_plain(text)
+    local claims, warehouse, units, assumed = string.match(text, PLAIN)
+    if not claims then
+      claims, assumed = string.match(text, PLAIN_UNBOOKED)
+      units = 0
+    end
+    if not claims or string.find(text, '\\', 1, true) then return false end
+    for place, reporter in string.gmatch(claims, PLACE_AND_REPORTER) do
+      warehouse = warehouse or place
+      if place ~= warehouse or reporter ~= ROUTE then return false end
+    end
+    return warehouse and { claims = claims, warehouse = warehouse, units = tonumber(units), assumed = assumed } or false
+  end
+
+  -- {claims, warehouse, units, assumed} of a SKU that is plain, else false.
+  local function plain_of(family, sku)
+    local plain = family.plain[sku]
+    if plain == nil then
+      plain = family.texts[sku] and read_plain(family.texts[sku]) or false
+      family.plain[sku] = plain
+    end
+    return plain
+  end
+
+  local function write_plain(family, sku, warehouse, claims, units, assumed)
+    local booked = units > 0 and ('["","' .. warehouse .. '",' .. text_of(units) .. ',0,0]') or ''
+    family.texts[sku], family.plain[sku] = '[[' .. claims .. '],[' .. booked .. '],[' .. assumed .. '],"",0]', nil
+    write_later(family, sku)
+  end
+
+  local function claim_text(document, warehouse)
+    return '["' .. document .. '","' .. warehouse .. '","' .. ROUTE .. '",'
+  end
+
+  -- The rows of assumed times that are left when units are taken out of them.
+  local function untimed(assumed, warehouse, quantity)
+    local kept = {}
+    for place, state, units, at in string.gmatch(assumed, ASSUMED) do
+      local some = place == warehouse and state == '1' and math.min(quantity, tonumber(units)) or 0
+      quantity = quantity - some
+      if tonumber(units) > some then
+        kept[#kept + 1] = '["","' .. place .. '",' .. state .. ',' .. text_of(units - some) .. ',' .. at .. ']'
+      end
+    end
+    return table.concat(kept, ',')
+  end
+
+  local function has_other_reporter(sums)
+    for _, claim in ipairs(sums.claims) do
+      if claim.reporter ~= ROUTE then return true end
+    end
+    return false
+  end
+
+  -- Whether anybody but the routes had reported a SKU before this call.
+  is_reported = function(family, sku)
+    if not family.known[sku] then return false end
+    local reported = family.reported[sku]
+    if reported == nil then
+      reported = not plain_of(family, sku) and has_other_reporter(sums_of(family, sku))
+      family.reported[sku] = reported
+    end
+    return reported
+  end
+
+  local NO_UNITS = { 0, 0, 0 }
+
+  -- What a route has said of a document of a SKU that is known, and whether it has said anything.
+  said_by_route = function(family, sku, document)
+    local plain = plain_of(family, sku)
+    if plain and not string.find(plain.claims, claim_text(document, plain.warehouse), 1, true) then return NO_UNITS, false end
+    return said_in_all(sums_of(family, sku), document, ROUTE)
   end
 
   local function is_nothing(units)
@@ -268,21 +369,34 @@ do
     return found
   end
 
-  -- The greatest sum, if all say it of one document in one warehouse, as most do; else nil.
-  local function most_of_one(claims)
+  -- The greatest sum, if all say it of one warehouse, as most do; else nil.
+  local function most_of_one(claims, promised)
     local first = claims[1]
-    local most = first and first.units[1]
+    local most, is_one_document = first and first.units[1], true
     for i = 2, #claims do
       local claim = claims[i]
-      if claim.document ~= first.document or claim.warehouse ~= first.warehouse then return nil end
+      if claim.warehouse ~= first.warehouse then return nil end
+      if claim.document ~= first.document then is_one_document = false end
       most = math.max(most, claim.units[1])
     end
-    return most
+    if is_one_document then return most end
+    local total, greatest, said = 0, {}, {}
+    for _, claim in ipairs(claims) do
+      local units, before = claim.units[1], greatest[claim.document]
+      if not before or units > before then
+        greatest[claim.document], total = units, total + units - (before or 0)
+      end
+      said[claim.reporter] = (said[claim.reporter] or 0) + units
+    end
+    if total <= promised then return total end
+    local whole = promised
+    for _, units in pairs(said) do whole = math.max(whole, units) end
+    return whole
   end
 
   -- What is to be booked of shipments, of which so many units were promised: [{document = '', warehouse, units}, …].
   shipments_to_book = function(claims, lead, promised)
-    local most = most_of_one(claims)
+    local most = most_of_one(claims, promised)
     if most then
       return most ~= 0 and { { document = '', warehouse = claims[1].warehouse, units = { most, 0, 0 } } } or {}
     end
@@ -320,14 +434,21 @@ do
 
   -- What is to change
 
+  -- {name of a document in a warehouse -> units}
+  local function booked_by_place(booked)
+    local units_of = {}
+    for _, one in ipairs(booked) do units_of[one.document .. '\n' .. one.warehouse] = one.units end
+    return units_of
+  end
+
   -- Sets what is booked, and returns by how much that differs from before: [{document, warehouse, units}, …], in the order of
   -- the claims; what becomes less comes first.
   rebook = function(sums, booked)
-    local before = { booked = sums.booked }
+    local before = sums.booked
     sums.booked = booked
-    local old, new = before.booked[1], booked[1]
+    local old, new = before[1], booked[1]
     local one_place = not old or not new or (old.document == new.document and old.warehouse == new.warehouse)
-    if #before.booked <= 1 and #booked <= 1 and one_place then
+    if #before <= 1 and #booked <= 1 and one_place then
       local place, units = new or old, { 0, 0, 0 }
       if new then add_units(units, new.units, 1) end
       if old then add_units(units, old.units, -1) end
@@ -336,17 +457,19 @@ do
       return { { document = place.document, warehouse = place.warehouse, units = units } }
     end
     local less, more, seen = {}, {}, {}
+    local was, is = booked_by_place(before), booked_by_place(booked)
     local function note(document, warehouse)
       local name = document .. '\n' .. warehouse
       if seen[name] then return end
       seen[name] = true
-      local units = booked_there(sums, document, warehouse)
-      add_units(units, booked_there(before, document, warehouse), -1)
+      local units = { 0, 0, 0 }
+      if is[name] then add_units(units, is[name], 1) end
+      if was[name] then add_units(units, was[name], -1) end
       if is_nothing(units) then return end
       local one = { document = document, warehouse = warehouse, units = units }
       if total_of(units) < 0 then less[#less + 1] = one else more[#more + 1] = one end
     end
-    for _, one in ipairs(before.booked) do note(one.document, one.warehouse) end
+    for _, one in ipairs(before) do note(one.document, one.warehouse) end
     for _, one in ipairs(booked) do note(one.document, one.warehouse) end
     for _, one in ipairs(more) do less[#less + 1] = one end
     sums.changed = sums.changed or #less > 0
@@ -374,13 +497,24 @@ do
     return index.of[warehouse]
   end
 
+  local function assumed_text(warehouse, quantity, at)
+    return '["","' .. warehouse .. '",1,' .. text_of(quantity) .. ',' .. text_of(at) .. ']'
+  end
+
   -- Claims and books units of a SKU whose shipments nobody but the routes has reported: all that they say is booked. `at`:
   -- when that was, if nobody has said so.
   ship_only_claim = function(family, sku, document, warehouse, quantity, at)
     if not family.sums[sku] and not family.texts[sku] then
-      local units = text_of(quantity)
-      local assumed = at and ('["","' .. warehouse .. '",1,' .. units .. ',' .. text_of(at) .. ']') or ''
-      return new_claim(family, sku, document, warehouse, units .. ',0', assumed)
+      local assumed = at and assumed_text(warehouse, quantity, at) or ''
+      return new_claim(family, sku, document, warehouse, text_of(quantity) .. ',0,0', assumed, '')
+    end
+    local plain = plain_of(family, sku)
+    local claim = plain and plain.warehouse == warehouse and claim_text(document, warehouse)
+    if claim and not string.find(plain.claims, claim, 1, true) then
+      local assumed = plain.assumed
+      if at then assumed = assumed .. (assumed ~= '' and ',' or '') .. assumed_text(warehouse, quantity, at) end
+      local claims = plain.claims .. ',' .. claim .. text_of(quantity) .. ',0,0]'
+      return write_plain(family, sku, warehouse, claims, plain.units + quantity, assumed)
     end
     local sums = sums_to_change(family, sku)
     local claims, booked = #sums.claims, find_booked(sums, warehouse)
@@ -396,22 +530,15 @@ do
     if at then assume_time(sums, '', warehouse, 1, quantity, at) end
   end
 
-  -- Takes such a claim back; false if it is not the routes' alone, or not of so many units, and nothing is taken back.
-  unship_only_claim = function(sums, document, warehouse, quantity)
-    for _, claim in ipairs(sums.claims) do
-      if claim.reporter ~= ROUTE or (claim.document == document and claim.warehouse ~= warehouse) then return false end
-    end
-    local claim, booked = find_claim(sums, document, warehouse, ROUTE), find_booked(sums, warehouse)
-    if not claim or claim.units[1] ~= quantity or not booked or booked.units[1] < quantity then return false end
-    claim.units[1], booked.units[1], sums.changed = 0, booked.units[1] - quantity, true
-    if booked.units[1] == 0 then
-      local kept = {}
-      for _, one in ipairs(sums.booked) do
-        if one ~= booked then kept[#kept + 1] = one end
-      end
-      sums.booked = kept
-    end
-    take_assumed(sums, '', warehouse, 1, quantity)
+  -- Takes such a claim back, of a SKU that is plain; false if it is not, or the claim is not of so many units.
+  unship_only_claim = function(family, sku, document, warehouse, quantity)
+    local plain = plain_of(family, sku)
+    if not plain or plain.units < quantity then return false end
+    local claims, claim = plain.claims, claim_text(document, warehouse)
+    local first, last = string.find(claims, claim .. text_of(quantity) .. ',0,0]', 1, true)
+    if not first then return false end
+    claims = string.sub(claims, 1, first - 1) .. claim .. '0,0,0]' .. string.sub(claims, last + 1)
+    write_plain(family, sku, warehouse, claims, plain.units - quantity, untimed(plain.assumed, warehouse, quantity))
     return true
   end
 
@@ -438,15 +565,19 @@ do
     end
   end
 
-  -- Takes units of an assumed time out of the sums: [{units, at}, …].
-  take_assumed = function(sums, document, warehouse, state, units)
+  -- Takes units of an assumed time out of the sums, `wanted` of a document: {warehouse -> units}, which says afterwards what was
+  -- not found. Gives {warehouse -> [{units, at}, …]}.
+  local function take_assumed_of(sums, document, state, wanted)
+    if #sums.assumed == 0 then return {} end
     local kept, found = {}, {}
     for _, one in ipairs(sums.assumed) do
-      local its = one.document == document and one.warehouse == warehouse and one.state == state
-      local some = its and math.min(units, one.units) or 0
+      local warehouse = one.warehouse
+      local its = one.state == state and one.document == document and wanted[warehouse]
+      local some = its and math.min(its, one.units) or 0
       if some > 0 then
-        found[#found + 1] = { units = some, at = one.at }
-        units, one.units = units - some, one.units - some
+        local rows = found[warehouse] or {}
+        found[warehouse], rows[#rows + 1] = rows, { units = some, at = one.at }
+        wanted[warehouse], one.units = its - some, one.units - some
       end
       if one.units > 0 then kept[#kept + 1] = one end
     end
@@ -454,11 +585,17 @@ do
     return found
   end
 
-  -- A time was given for units that had an assumed one: what was counted in between must stand. `gone`: they left.
-  local function redate(shard, stock, sums, document, warehouse, state, units, at, gone)
-    local shelf = SHELF_OF_STATE[state]
-    if not shelf or units <= 0 then return end
-    for _, one in ipairs(take_assumed(sums, document, warehouse, state, units)) do
+  local NONE_FOUND = {}
+
+  -- The same of one warehouse: [{units, at}, …].
+  take_assumed = function(sums, document, warehouse, state, units)
+    if #sums.assumed == 0 then return NONE_FOUND end
+    return take_assumed_of(sums, document, state, { [warehouse] = units })[warehouse] or NONE_FOUND
+  end
+
+  -- A time was given for units that had an assumed one, `found`: what was counted in between must stand. `gone`: they left.
+  local function redate(shard, stock, warehouse, shelf, found, at, gone)
+    for _, one in ipairs(found) do
       if one.at ~= at then
         local source, target = 'j', shelf
         if gone then source, target = shelf, 'j' end
@@ -469,18 +606,57 @@ do
     end
   end
 
+  local function note_state(shard, stock, sums, document, warehouse, state, units, moved, at, gone)
+    local new = units * moved > 0 and math.min(math.abs(units), math.abs(moved)) or 0
+    if moved ~= 0 and units * moved <= 0 then take_assumed(sums, document, warehouse, state, math.abs(moved)) end
+    local shelf, rest = SHELF_OF_STATE[state], math.abs(units) - new
+    if not at then
+      assume_time(sums, document, warehouse, state, new, shard.now)
+    elseif shelf and rest > 0 then
+      local found = take_assumed(sums, document, warehouse, state, rest)
+      redate(shard, stock, warehouse, shelf, found, at, gone or units < 0)
+    end
+  end
+
   -- What a reporter has said now, by state, and by how much what is booked there has changed: keeps the assumed times.
   -- `at`: when it happened, if it was said. `gone`: units that left have no sign.
   note_times = function(shard, stock, sums, document, warehouse, said, change, at, gone)
     for state = 1, 3 do
-      local units, moved = said[state], change[state]
-      local new = units * moved > 0 and math.min(math.abs(units), math.abs(moved)) or 0
-      if moved ~= 0 and units * moved <= 0 then take_assumed(sums, document, warehouse, state, math.abs(moved)) end
-      if at then
-        redate(shard, stock, sums, document, warehouse, state, math.abs(units) - new, at, gone or units < 0)
-      else
-        assume_time(sums, document, warehouse, state, new, shard.now)
+      note_state(shard, stock, sums, document, warehouse, state, said[state], change[state], at, gone)
+    end
+  end
+
+  -- The same for shipments from several warehouses at once, {warehouse, units} each: what is booked has changed there, and
+  -- where nobody reports now, which loses its assumed times. What left has no sign.
+  note_places = function(shard, stock, sums, places, changes, at)
+    local place, change = places[1], changes[1]
+    if place and #places == 1 and (not change or (#changes == 1 and change.warehouse == place[1])) then
+      return note_state(shard, stock, sums, '', place[1], 1, place[2], change and change.units[1] or 0, at, true)
+    end
+    local said, moved, lost = {}, {}, {}
+    for _, place in ipairs(places) do said[place[1]] = (said[place[1]] or 0) + place[2] end
+    for _, change in ipairs(changes) do
+      local warehouse, units = change.warehouse, change.units[1]
+      moved[warehouse] = units
+      if units * (said[warehouse] or 0) <= 0 then lost[warehouse] = math.abs(units) end
+    end
+    if next(lost) then take_assumed_of(sums, '', 1, lost) end
+    local again = {}
+    for _, place in ipairs(places) do
+      local warehouse = place[1]
+      local units, change = said[warehouse], moved[warehouse] or 0
+      if units then
+        local new = units * change > 0 and math.min(math.abs(units), math.abs(change)) or 0
+        if not at then assume_time(sums, '', warehouse, 1, new, shard.now) else again[warehouse] = math.abs(units) - new end
       end
+      said[warehouse] = nil
+    end
+    if not at then return end
+    local found = take_assumed_of(sums, '', 1, again)
+    for _, place in ipairs(places) do
+      local warehouse = place[1]
+      redate(shard, stock, warehouse, 'a', found[warehouse] or NONE_FOUND, at, true)
+      found[warehouse] = nil
     end
   end
 
@@ -493,6 +669,17 @@ do
       end
     end
     return #said > 0 and greatest_of(said, sums.lead) or nil
+  end
+
+  -- What the routes say of a document (nil: of all), {warehouse -> units}.
+  said_by_place = function(sums, document)
+    local units_of = {}
+    for _, claim in ipairs(sums.claims) do
+      if claim.reporter == ROUTE and (not document or claim.document == document) then
+        units_of[claim.warehouse] = (units_of[claim.warehouse] or 0) + claim.units[1]
+      end
+    end
+    return units_of
   end
 
   -- What a reporter says of a document (nil: of all) in all warehouses or one; and whether it says anything.

@@ -26,6 +26,7 @@ local function lines_of(decoded)
 end
 
 local function decode_lines(text)
+  if #text > LARGE_TEXT then collect_later() end
   return lines_of(cjson.decode(text))
 end
 

@@ -1,7 +1,7 @@
 -- What a shipment does to its order: it takes what is locked where it left from; what left from elsewhere ends the promise
 -- of as many units elsewhere, for the order has its goods.
 
-local order_of, promised_to, ship_claims, note_shipping_times, changes_of_order
+local order_of, promised_to, ship_claims, changes_of_order
 
 do
   local LIVE = { held = true, confirmed = true, partly_deducted = true, deducted = true }
@@ -10,19 +10,28 @@ do
   -- nothing left to say is `gone`, and is dropped when the record is written. `less`: why units that did not leave after
   -- all move back.
   order_of = function(lock)
-    local lines, of = decode_lines(lock.n), {}
-    for _, line in ipairs(lines) do
-      of[line.sku] = of[line.sku] or {}
-      table.insert(of[line.sku], line)
-    end
-    return { lock = lock, lines = lines, of = of, live = LIVE[lock.s] or false, same = true, less = '"shipped less"' }
+    local lines = decode_lines(lock.n)
+    return { lock = lock, lines = lines, of = by_sku(lines), live = LIVE[lock.s] or false, same = true, less = '"shipped less"' }
   end
 
   local function place_of(order, sku, warehouse)
-    for _, line in ipairs(order.of[sku] or {}) do
-      if line.warehouse == warehouse then return line end
-    end
-    return nil
+    return order.of[sku] and line_at(order.of[sku], warehouse)
+  end
+
+  local function add_line(order, sku, warehouse)
+    local line = { sku = sku, warehouse = warehouse, quantity = 0, deducted = 0 }
+    order.lines[#order.lines + 1] = line
+    order.of[sku] = order.of[sku] or {}
+    local its = order.of[sku]
+    its[#its + 1] = line
+    if its.at then its.at[warehouse] = line end
+    return line
+  end
+
+  local function note_gone(order, line)
+    line.gone = line.quantity == 0
+    local its = order.of[line.sku]
+    if line.gone and its.at then its.at[line.warehouse] = nil end
   end
 
   local function remaining(lines)
@@ -45,15 +54,20 @@ do
 
   -- Ends the promise of so many units in other warehouses; returns those that nothing was promised for.
   local function end_promise(shard, order, stock, warehouse, units)
-    for _, line in ipairs(order.of[stock.sku] or {}) do
-      local some = line.warehouse ~= warehouse and math.min(units, line.quantity - line.deducted) or 0
+    local lines = order.of[stock.sku] or {}
+    local i = lines.settled or 1 -- the lines before it have nothing left: there may be thousands, and as many shipments
+    while units > 0 and lines[i] do
+      local line = lines[i]
+      local left = line.quantity - line.deducted
+      local some = line.warehouse ~= warehouse and math.min(units, left) or 0
       if some > 0 then
         move(shard, stock, line.warehouse, 'l', 'a', some, '"shipped from elsewhere"')
         line.quantity, units, order.elsewhere = line.quantity - some, units - some, true
+        note_gone(order, line)
       end
-      line.gone = line.quantity == 0
+      if left == some and i == (lines.settled or 1) then lines.settled = i + 1 end
+      i = i + 1
     end
-    order.of[stock.sku] = remaining(order.of[stock.sku] or {})
     return units
   end
 
@@ -67,12 +81,7 @@ do
       local beyond = order.live and end_promise(shard, order, stock, warehouse, rest) or rest
       sums.beyond, order.beyond, order.same = sums.beyond + beyond, order.beyond or beyond > 0, false
     end
-    if not line then
-      line = { sku = stock.sku, warehouse = warehouse, quantity = 0, deducted = 0 }
-      order.lines[#order.lines + 1] = line
-      order.of[stock.sku] = order.of[stock.sku] or {}
-      table.insert(order.of[stock.sku], line)
-    end
+    line = line or add_line(order, stock.sku, warehouse)
     line.deducted = line.deducted + units
     line.quantity = order.live and line.quantity + rest or math.max(line.quantity, line.deducted)
   end
@@ -88,8 +97,8 @@ do
     sums.beyond, order.same = sums.beyond - math.min(free, sums.beyond), order.same and free == 0
     line.deducted = line.deducted - units
     if order.live then line.quantity = line.quantity - free end
-    line.gone = line.quantity == 0
-    order.of[stock.sku] = remaining(order.of[stock.sku])
+    note_gone(order, line)
+    order.of[stock.sku].settled = nil
   end
 
   -- Books what a SKU's claims come to; returns by how much that differs: [{document, warehouse, units}, …].
@@ -101,16 +110,6 @@ do
       else ship_more(shard, order, sums, stock, change.warehouse, units, at) end
     end
     return changes
-  end
-
-  -- The change that a reporter's own warehouse got; all others lose what had an assumed time there.
-  note_shipping_times = function(shard, sums, stock, changes, warehouse, units, at)
-    local own = { 0, 0, 0 }
-    for _, change in ipairs(changes) do
-      if change.warehouse == warehouse then own = change.units
-      else note_times(shard, stock, sums, '', change.warehouse, { 0, 0, 0 }, change.units, at, true) end
-    end
-    note_times(shard, stock, sums, '', warehouse, { units, 0, 0 }, own, at, true)
   end
 
   -- How the lock's record changes.

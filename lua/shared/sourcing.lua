@@ -112,8 +112,17 @@ do
   local function left_of(shard, line, asked, index, pinned, held)
     local left, sum, named = {}, 0, pinned[line.sku]
     local warehouses = #asked > 0 and asked or warehouses_of(load_stock(shard, line.sku))
+    local stock, kept = shard.stocks[line.sku], held[line.sku]
+    local counts = stock and not stock.places and not kept and stock.counts -- all of it was read, and none of it is held
     for _, warehouse in ipairs(warehouses) do
-      local units = room_of(shard, held, line.sku, warehouse) - (named and named[warehouse] or 0)
+      local units
+      if counts then
+        local fields = fields_of(warehouse)
+        units = (counts[fields.a] or 0) - (counts[fields.b] or 0)
+      else
+        units = room_of(shard, held, line.sku, warehouse)
+      end
+      units = units - (named and named[warehouse] or 0)
       if units > 0 then left[index[warehouse]], sum = units, sum + units end
     end
     return left, sum

@@ -165,20 +165,32 @@ end
 -- A SKU's lines are few, and looked through; those of one in many warehouses are indexed.
 local LOOKED_THROUGH_MAX = 8
 
+-- The one of a SKU's lines that is in a warehouse, or nil.
+local function line_at(lines, warehouse)
+  if #lines <= LOOKED_THROUGH_MAX then
+    for _, line in ipairs(lines) do
+      if line.warehouse == warehouse and not line.gone then return line end
+    end
+    return nil
+  end
+  if not lines.at then
+    lines.at = {}
+    for _, line in ipairs(lines) do
+      if not line.gone then lines.at[line.warehouse] = line end
+    end
+  end
+  return lines.at[warehouse]
+end
+
 -- The one of a SKU's lines that a request's line means. nil and 'WAREHOUSE_REQUIRED' when several could be.
 local function find_line(lines, wanted)
   local found
-  if wanted.warehouse ~= '' and #lines > LOOKED_THROUGH_MAX then
-    if not lines.at then
-      lines.at = {}
-      for _, line in ipairs(lines) do lines.at[line.warehouse] = line end
-    end
-    found = lines.at[wanted.warehouse]
+  if wanted.warehouse ~= '' then
+    found = line_at(lines, wanted.warehouse)
     return found and found.quantity > found.deducted and found or nil
   end
   for _, line in ipairs(lines) do
-    local named = wanted.warehouse == '' or wanted.warehouse == line.warehouse
-    if named and line.quantity > line.deducted then
+    if line.quantity > line.deducted then
       if found then return nil, 'WAREHOUSE_REQUIRED' end
       found = line
     end

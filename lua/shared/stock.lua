@@ -42,18 +42,18 @@ end
 
 write_stock = function(stock)
   if not next(stock.touched) then return end
-  local set, gone = { 'v', text_of(stock.version) }, nil
+  local set, n, gone, counts = { 'v', text_of(stock.version) }, 2, nil, stock.counts
   for field, state in pairs(stock.touched) do
-    local count = stock.counts[field]
+    local count = counts[field]
     if count ~= 0 or state == 'a' then
-      set[#set + 1] = field
-      set[#set + 1] = text_of(count)
+      set[n + 1], set[n + 2] = field, text_of(count)
+      n = n + 2
     else
       gone = gone or {}
       gone[#gone + 1] = field
     end
   end
-  call_with('HSET', stock.key, set)
+  if n <= UNPACK_MAX then redis.call('HSET', stock.key, unpack(set, 1, n)) else call_with('HSET', stock.key, set) end
   if gone then call_with('HDEL', stock.key, gone) end
 end
 
@@ -181,10 +181,17 @@ local function move(shard, stock, warehouse, source, target, quantity, reason, t
     counts[there[target]] = (counts[there[target]] or 0) + quantity
   end
   stock.version = stock.version + 1
+  local more = ''
+  if to_warehouse then
+    more = ',' .. (reason or 'null') .. ',"' .. to_warehouse .. '",' .. state_of(counts, there)
+  elseif reason then
+    more = ',' .. reason
+  end
+  -- In one go, with what `state_of` says: of thousands of moves each text in between would be dear.
   shard.moves[#shard.moves + 1] = '["' .. stock.sku .. '",' .. text_of(stock.version) .. ',"' .. warehouse .. '","'
-    .. source .. '","' .. target .. '",' .. text_of(quantity) .. ',' .. state_of(counts, here)
-    .. (to_warehouse and (',' .. (reason or 'null') .. ',"' .. to_warehouse .. '",' .. state_of(counts, there))
-      or reason and (',' .. reason) or '') .. ']'
+    .. source .. '","' .. target .. '",' .. text_of(quantity) .. ',[' .. text_of(counts[here.a] or 0) .. ','
+    .. text_of(counts[here.l] or 0) .. ',' .. text_of(counts[here.d] or 0) .. ',' .. text_of(counts[here.t] or 0) .. ','
+    .. text_of(counts[here.b] or 0) .. ']' .. more .. ']'
 end
 
 -- True while every count of the SKUs that were read, as staged, fits into an exact number.
@@ -221,7 +228,8 @@ local function encode_units(list)
 end
 
 local function on_hand_of(stock, warehouse)
-  return count_of(stock, warehouse, 'a') + count_of(stock, warehouse, 'l')
+  local fields, counts = place_of(stock, warehouse), stock.counts
+  return (counts[fields.a] or 0) + (counts[fields.l] or 0)
 end
 
 -- The shelves that lines are about, with what is on hand there before anything is staged: {stock, warehouse, units}

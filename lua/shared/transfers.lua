@@ -15,6 +15,7 @@ local function transfer_key(shard, transfer_id)
 end
 
 local function decode_transfer_lines(text)
+  if #text > LARGE_TEXT then collect_later() end
   local lines = {}
   for i, line in ipairs(cjson.decode(text)) do
     lines[i] = {
@@ -28,10 +29,9 @@ end
 local function encode_transfer_lines(lines)
   local parts = {}
   for i, line in ipairs(lines) do
-    parts[i] = table.concat({
-      '["', line.sku, '",', line.quantity, ',', line.shipped, ',', line.received, ',', line.damaged, ',', line.lost,
-      ',', line.cancelled, line.returned > 0 and (',' .. line.returned) or '', ']',
-    })
+    parts[i] = '["' .. line.sku .. '",' .. text_of(line.quantity) .. ',' .. text_of(line.shipped) .. ','
+      .. text_of(line.received) .. ',' .. text_of(line.damaged) .. ',' .. text_of(line.lost) .. ',' .. text_of(line.cancelled)
+      .. (line.returned > 0 and (',' .. text_of(line.returned)) or '') .. ']'
   end
   return '[' .. table.concat(parts, ',') .. ']'
 end
@@ -97,27 +97,36 @@ local function begin_transfer_step(keys, args, valid)
 end
 
 -- A transfer whose shipments or receipts are being booked. Units that arrived before anybody said that they had left were
--- noted as having left then; `implied` has them: [[sku, units, when they arrived in ms], …]
+-- noted as having left then; `implied` has them: [[sku, units, when they arrived in ms], …], and `implied_of` by SKU.
 
-local carriage_of, carried, ship_carried, receive_carried, changes_of_carriage
+local carriage_of, carried, ship_carried, ship_only_carried, receive_carried, receive_only_carried, changes_of_carriage
 
 do
+  local function imply(carriage, one)
+    local sku, implied_of = one[1], carriage.implied_of
+    implied_of[sku] = implied_of[sku] or {}
+    table.insert(implied_of[sku], one)
+  end
+
   carriage_of = function(transfer)
-    return { transfer = transfer, lines = decode_transfer_lines(transfer.n), implied = transfer.i and cjson.decode(transfer.i) or {} }
+    local carriage = {
+      transfer = transfer, lines = decode_transfer_lines(transfer.n), of = {}, implied_of = {},
+      implied = transfer.i and cjson.decode(transfer.i) or {},
+    }
+    for _, line in ipairs(carriage.lines) do carriage.of[line.sku] = line end
+    for _, one in ipairs(carriage.implied) do imply(carriage, one) end
+    return carriage
   end
 
   carried = function(carriage, sku)
-    for _, line in ipairs(carriage.lines) do
-      if line.sku == sku then return line end
-    end
-    return nil
+    return carriage.of[sku]
   end
 
   -- That they had left was noted when they arrived; now it is known when: what was counted in between must stand.
   local function take_implied(shard, carriage, stock, left, at)
-    local rest, warehouse = {}, carriage.transfer.a
-    for _, one in ipairs(carriage.implied) do
-      local units = one[1] == stock.sku and math.min(left, one[2]) or 0
+    local warehouse = carriage.transfer.a
+    for _, one in ipairs(carriage.implied_of[stock.sku] or {}) do
+      local units = math.min(left, one[2])
       if units > 0 and at and at < one[3] then
         fact_move(shard, stock, warehouse, 'a', 'j', units, nil, nil, at)
         local reason = '"left before",null,null,' .. string.format('%d', one[3])
@@ -125,9 +134,8 @@ do
       end
       left = left - units
       carriage.noted = carriage.noted or units > 0
-      if one[2] > units then rest[#rest + 1] = { one[1], one[2] - units, one[3] } end
+      one[2] = one[2] - units
     end
-    carriage.implied = rest
     return left
   end
 
@@ -175,6 +183,12 @@ do
     return beyond, #changes > 0
   end
 
+  -- The same of units that the transfer has left, of a SKU of which nobody but the routes has said anything.
+  ship_only_carried = function(shard, carriage, family, line, stock, document, units, at)
+    leave(shard, carriage, line, stock, units, at)
+    ship_only_claim(family, line.sku, document, carriage.transfer.a, units, not at and shard.now or nil)
+  end
+
   local ARRIVED = { { 'received', 'a' }, { 'damaged', 'd' }, { 'lost', 'j' } }
 
   -- Units that turned out to be in another condition.
@@ -200,7 +214,9 @@ do
     local early = math.min(math.max(0, total - on_the_way(line)), unshipped(line))
     if early > 0 then
       leave(shard, carriage, line, stock, early, at)
-      table.insert(carriage.implied, { stock.sku, early, at or shard.now })
+      local one = { stock.sku, early, at or shard.now }
+      table.insert(carriage.implied, one)
+      imply(carriage, one)
       carriage.noted = true
     end
     local covered = math.min(total, on_the_way(line))
@@ -242,9 +258,25 @@ do
     return beyond, #changes > 0
   end
 
+  -- The same of units that are on the way, of a SKU of which nobody has said anything.
+  receive_only_carried = function(shard, carriage, family, line, stock, document, said, at)
+    local warehouse, assumed = carriage.transfer.b, ''
+    arrive_all(shard, carriage, line, stock, said, at)
+    for state = 1, at and 0 or 3 do
+      if said[state] > 0 then
+        assumed = assumed .. (assumed ~= '' and ',' or '') .. '["' .. document .. '","' .. warehouse .. '",' .. state .. ','
+          .. text_of(said[state]) .. ',' .. text_of(shard.now) .. ']'
+      end
+    end
+    local units = text_of(said[1]) .. ',' .. text_of(said[2]) .. ',' .. text_of(said[3])
+    new_claim(family, line.sku, document, warehouse, units, assumed, document)
+  end
+
   local function encode_implied(implied)
     local parts = {}
-    for i, one in ipairs(implied) do parts[i] = string.format('["%s",%d,%d]', one[1], one[2], one[3]) end
+    for _, one in ipairs(implied) do
+      if one[2] > 0 then parts[#parts + 1] = '["' .. one[1] .. '",' .. text_of(one[2]) .. ',' .. text_of(one[3]) .. ']' end
+    end
     return '[' .. table.concat(parts, ',') .. ']'
   end
 
@@ -319,19 +351,11 @@ local function reported_document(op)
   return string.match(op, '^[^{]*{(.*)$') or ''
 end
 
--- Whether others reported a SKU's shipments (or receipts), too.
-local function is_carried_by_others(family, sku)
-  for _, claim in ipairs(family.sums[sku] and family.sums[sku].claims or {}) do
-    if claim.reporter ~= ROUTE then return true end
-  end
-  return false
-end
-
 -- The answer to a step that a route reported before its op was forgotten; nil if none did. `asked`: {sku -> units}, nil for all.
 local function carried_before(shard, transfer, family, document, asked)
   local known, same = false, true
-  for sku, sums in pairs(family.sums) do
-    local units, any = said_in_all(sums, document, ROUTE)
+  for _, sku in ipairs(family.known) do
+    local units, any = said_by_route(family, sku, document)
     local wanted = asked and asked[sku] or { 0, 0, 0 }
     known = known or any
     for state = 1, 3 do same = same and (not asked or units[state] == wanted[state]) end

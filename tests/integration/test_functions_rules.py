@@ -15,6 +15,7 @@ from app.domain.commands import (
     Compensate,
     Confirm,
     Count,
+    Deduct,
     Exchange,
     Expire,
     Extend,
@@ -273,3 +274,32 @@ def test_large_locks_expire_a_few_at_a_time(limited: Shard) -> None:
         assert limited.do(Expire(lock_id)).outcome is O.EXPIRED
     assert limited.finish(limited.store.read_due(10)) == ["L3", "L4"]
     assert limited.finish(limited.store.read_due(1)) == ["L3"]
+
+
+# What is kept of many places at once
+
+
+def test_each_place_of_a_shipment_keeps_the_time_that_was_assumed(shard: Shard) -> None:
+    """A warehouse reported some of the SKU, and then the route says that all the rest has left from two."""
+    shard.do(Opening((OpeningRow("A", N, 10), OpeningRow("A", S, 10))))
+    shard.do(Lock("L", (Line("A", 3, N), Line("A", 4, S))))
+    event = Fact("wms", "e", "shipped", START_MS, N, "A", 1, document_id="L", told_id="other")
+    assert shard.do(event).outcome is O.BOOKED
+    assert shard.do(Deduct("L", "rest")).outcome is O.DEDUCTED
+    sums = json.loads(shard.wire.call("HGET", f"{shard.keys.tag}document:deduct:L", "A"))
+    assert [row[:4] for row in sums[2]] == [["", N, 1, 2], ["", S, 1, 4]]
+
+
+@pytest.mark.parametrize("document", ["p1", "ü"])
+def test_sums_that_the_ledger_wrote_otherwise_are_read_all_the_same(shard: Shard, document: str) -> None:
+    """Other code writes JSON with spaces and escapes: a shipment that is known there is never taken for a new one."""
+    shard.do(TEN)
+    shard.do(Lock("L", (Line("A", 3, N),)))
+    shard.do(Deduct("L", document, (Line("A", 1, N),)))
+    key, op = f"{shard.keys.tag}document:deduct:L", f"{shard.keys.tag}op:deduct:L{{{document}"
+    text = shard.wire.call("HGET", key, "A")
+    for other in (json.dumps(json.loads(text)), json.dumps(json.loads(text), separators=(",", ":"))):
+        shard.wire.call("HSET", key, "A", other)
+        shard.wire.call("UNLINK", op)
+        assert shard.do(Deduct("L", document, (Line("A", 1, N),))).outcome is O.UNCHANGED
+    assert counts_of(shard, "A", N) == Counts(7, 2)
