@@ -11,8 +11,8 @@ from fastapi import Request
 
 from app.api.media import Media, media_of
 from app.api.problems import Problem, ProblemError, invalid
+from app.api.shapes import code
 from app.api.strict import read_body
-from app.api.words import described
 from app.domain.codes import ID_LENGTH_MAX, SKU_LENGTH_MAX, WAREHOUSE_LENGTH_MAX, check_code
 from app.domain.inbox import SOURCE_LENGTH_MAX
 from app.domain.words import Durability
@@ -126,7 +126,7 @@ async def _read_all(texts: Sequence[bytes | msgspec.Raw]) -> list[WarehouseEvent
 
 
 def _text(length_max: int, example: str) -> dict[str, Any]:
-    return {"type": "string", "minLength": 1, "maxLength": length_max, "example": example}
+    return {"type": "string", **code(length_max, example)}
 
 
 _UNITS: dict[str, Any] = {"type": "integer"}
@@ -177,7 +177,7 @@ REQUEST_BODY: dict[str, Any] = {
                     "required": ["source", "events"],
                     "additionalProperties": False,
                     "properties": {
-                        "source": {"type": "string", **described(SOURCE_LENGTH_MAX, "wms")},
+                        "source": {"type": "string", **code(SOURCE_LENGTH_MAX, "wms")},
                         "events": _EVENTS,
                         "durability": {"type": "string", "enum": list(get_args(Durability))},
                     },

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AfterValidator
 
 from app.api import problems
 from app.api.auth import Needs
@@ -18,14 +17,24 @@ from app.api.bodies import (
     UnlockManyBody,
     VoidBody,
 )
-from app.api.dependencies import Conf, IfMatch, Key, Limits, Ops, Who, level, moment_of, require_key
+from app.api.dependencies import (
+    Conf,
+    IfMatch,
+    Key,
+    KeyNeeded,
+    Limits,
+    Ops,
+    Who,
+    level,
+    moment_of,
+    require_key,
+)
 from app.api.openapi import READ, WRITE, errors
 from app.api.replies.locks import LockListReply, LockReply, StepReply, UnlockedListReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_lock, of_step, of_unlocked
-from app.api.words import LIMIT_DEFAULT, AsOf, IdInPath, Limit, LockIdInPath, Sku
+from app.api.words import LIMIT_DEFAULT, AfterId, AsOf, IdInPath, Limit, LockIdInPath, Sku
 from app.api.writes import C, Operation, Write
-from app.domain.codes import check_id
 from app.domain.outcomes import Outcome
 from app.domain.past import TooOld, Unknown
 from app.domain.words import Durability, LockStatus
@@ -75,7 +84,7 @@ async def list_locks(
     ],
     sku: Annotated[Sku | None, Query(description="locks that have a line of it")] = None,
     limit: Limit = LIMIT_DEFAULT,
-    after: Annotated[str | None, AfterValidator(lambda text: text and check_id(text)), Query()] = None,
+    after: AfterId = None,
 ) -> Response:
     """Return locks by id, as the ledger has them once it has all that happened before the question.
 
@@ -243,7 +252,7 @@ async def replace_lock(
     body: ReplaceBody,
     ops: Ops,
     write: Write,
-    key: Key,
+    key: KeyNeeded,
     version: IfMatch,
     limits: Limits,
 ) -> Response:
@@ -252,7 +261,6 @@ async def replace_lock(
     Units of a SKU stay where the lock holds them unless a line names another warehouse, and its expiry is kept unless
     another is given. Needs an Idempotency-Key. With If-Match it is refused if the lock was changed meanwhile.
     """
-    require_key(key)
     command = body.command(lock_id, key, version)
     limits.check_size(command.lines)
     if command.renews:

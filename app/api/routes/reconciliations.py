@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 
 from app.api import problems
 from app.api.auth import Needs
@@ -28,10 +29,11 @@ from app.api.replies.reconciliations import (
     ReportReply,
     TreatedReply,
 )
+from app.api.shapes import TIME, code
 from app.api.strict import StrictRoute
 from app.api.uploads import format_of, options_of, read_snapshot
 from app.api.views import json_response
-from app.api.words import LIMIT_DEFAULT, LIMIT_MAX, IdInPath, Limit, Moment, Warehouse
+from app.api.words import LIMIT_DEFAULT, LIMIT_MAX, AfterCursor, IdInPath, Limit, Moment, Warehouse
 from app.domain.codes import SKU_LENGTH_MAX, WAREHOUSE_LENGTH_MAX
 from app.domain.reconciliation import Cause
 from app.domain.times import time_ms
@@ -50,7 +52,7 @@ _COUNT = {
     "additionalProperties": False,
     "required": ["sku", "on_hand"],
     "properties": {
-        "sku": {"type": "string", "minLength": 1, "maxLength": SKU_LENGTH_MAX, "examples": ["85123A"]},
+        "sku": {"type": "string", **code(SKU_LENGTH_MAX, "85123A")},
         "on_hand": {"type": "integer", "minimum": 0, "maximum": QUANTITY_MAX, "examples": [7]},
         "damaged": {"type": ["integer", "null"], "minimum": 0, "maximum": QUANTITY_MAX},
     },
@@ -60,15 +62,20 @@ _SNAPSHOT = {
     "additionalProperties": False,
     "required": ["warehouse", "as_of", "counts"],
     "properties": {
-        "warehouse": {
+        "warehouse": {"type": "string", **code(WAREHOUSE_LENGTH_MAX, "north")},
+        "as_of": {
             "type": "string",
-            "minLength": 1,
-            "maxLength": WAREHOUSE_LENGTH_MAX,
-            "examples": ["north"],
+            "format": "date-time",
+            "pattern": TIME,
+            "examples": ["2025-12-01T08:00:00Z"],
         },
-        "as_of": {"type": "string", "format": "date-time", "examples": ["2025-12-01T08:00:00Z"]},
         "counts": {"type": "array", "minItems": 1, "items": _COUNT},
-        "rows": {"type": ["integer", "null"], "description": "how many counts there are, as a check"},
+        "rows": {
+            "type": ["integer", "null"],
+            "minimum": 0,
+            "maximum": ROWS_MAX,
+            "description": "how many counts there are, as a check",
+        },
     },
 }
 _LINES = {"schema": {"type": "string"}}
@@ -96,7 +103,7 @@ Rows = Annotated[int | None, Query(ge=0, le=ROWS_MAX, description="how many coun
 Partial = Annotated[bool, Query(description="it is of some SKUs: nothing is said about the others")]
 AddUp = Annotated[bool, Query(alias="sum", description="a SKU has what its lines have together")]
 Names = Annotated[
-    list[str],
+    list[Annotated[str, Field(json_schema_extra={"pattern": rf"^({'|'.join(COLUMNS)})=.*[!-~].*$"})]],
     Query(
         alias="map", description="a column's name in a CSV body, as `on_hand=Qty`", max_length=len(COLUMNS)
     ),
@@ -205,7 +212,7 @@ async def read_reconciliation(
     reconciliation_id: IdInPath,
     ops: Ops,
     limit: Limit = LIMIT_MAX,
-    after: Annotated[str | None, Query()] = None,
+    after: AfterCursor = None,
     cause: Annotated[Cause | None, Query()] = None,
 ) -> Response:
     """Return what a reconciliation came to, with its differences by SKU: all of them up to 1,000."""

@@ -7,6 +7,7 @@ cannot be read is named, and the others are compared. JSON ends where its braces
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Protocol, TypeVar
 
 import ijson.backends.yajl2_c as parser
@@ -15,6 +16,7 @@ from ijson import sendable_list
 from ijson.common import JSONError
 
 from app.domain.codes import shown
+from app.domain.words import QUANTITY_MAX
 from app.operations.snapshots.spool import (
     Asked,
     Ending,
@@ -30,8 +32,11 @@ from app.operations.snapshots.spool import (
 LINE_BYTES_MAX = 4_096
 ROWS_MAX = 20_000_000
 """More lines than any snapshot of 256 MiB can have."""
-_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
-_ESCAPE_BYTES = 5
+_LONE_SURROGATE = re.compile(
+    rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]", re.DOTALL
+)
+"""Half of a pair of escapes; the parser would take it for a question mark."""
+_PAIR_BYTES = 12
 _COUNT_NAMES = frozenset({"sku", "on_hand", "damaged"})
 
 T = TypeVar("T")
@@ -51,8 +56,8 @@ class Format(Protocol):
 
 class _Count(msgspec.Struct, forbid_unknown_fields=True):
     sku: str
-    on_hand: int
-    damaged: int | None = None
+    on_hand: int | float
+    damaged: int | float | None = None
     warehouse: str | None = None
 
 
@@ -118,8 +123,8 @@ class NdjsonLines:
         count = _decoded(line, self._counts)
         if (count.warehouse or self._asked.warehouse) != self._asked.warehouse:
             raise wrong_warehouse(f"line {self._number}", count.warehouse or "", self._asked.warehouse)
-        damaged = None if count.damaged is None else bounded(count.damaged, "damaged")
-        self._spool.add(self._number, sku_of(count.sku), bounded(count.on_hand, "on_hand"), damaged)
+        damaged = None if count.damaged is None else _whole(count.damaged, "damaged")
+        self._spool.add(self._number, sku_of(count.sku), _whole(count.on_hand, "on_hand"), damaged)
 
     def _is_trailer(self, line: bytes) -> bool:
         if not line.lstrip(b" {\t").startswith(b'"rows"'):
@@ -178,17 +183,27 @@ class JsonBody:
 
     def feed(self, chunk: bytes) -> None:
         """Read some more."""
-        if _SURROGATE_ESCAPE.search(self._tail + chunk):
-            raise SnapshotError(("body", "write characters beyond \\uffff as UTF-8, not as two escapes"))
-        self._tail = chunk[-_ESCAPE_BYTES:]
+        self._refuse_half_pairs(chunk)
         try:
             self._parser.send(chunk)
         except JSONError as error:
             raise _not_json(error) from None
+        except UnicodeDecodeError:  # the parser can be ahead of the look at pairs
+            raise _half_pair() from None
         self._take()
+
+    def _refuse_half_pairs(self, chunk: bytes) -> None:
+        """Look at each place once all around it is there: the tail of what came before is looked at again."""
+        text = self._tail + chunk
+        begun = len(self._tail) - _PAIR_BYTES
+        for found in _LONE_SURROGATE.finditer(text):
+            if begun < found.start() <= len(text) - _PAIR_BYTES:
+                raise _half_pair()
+        self._tail = text[-2 * _PAIR_BYTES :]
 
     def finish(self) -> Asked:
         """Check that it is whole, and what it says."""
+        self._refuse_half_pairs(b" " * _PAIR_BYTES)
         try:
             self._parser.close()
         except JSONError as error:
@@ -303,6 +318,9 @@ class JsonBody:
 
 
 def _whole(value: object, noun: str) -> int:
+    """Return a count, or raise `ValueError`; 12.0 is a whole number too."""
+    if isinstance(value, float | Decimal) and 0 <= value <= QUANTITY_MAX and value == int(value):
+        value = int(value)
     if type(value) is not int:
         raise ValueError(f"{noun} {shown(str(value))} is not a whole number")
     return bounded(value, noun)
@@ -313,6 +331,10 @@ def _named(name: str, check: Callable[[str], T], text: str) -> T:
         return check(text)
     except ValueError as error:
         raise SnapshotError((name, str(error))) from None
+
+
+def _half_pair() -> SnapshotError:
+    return SnapshotError(("body", "has half of a surrogate pair, which is no character"))
 
 
 def _not_json(error: Exception) -> SnapshotError:
