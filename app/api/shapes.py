@@ -6,11 +6,13 @@ are in what every dialect of regular expressions has: characters and ranges belo
 
 from typing import Any
 
+from pydantic.config import JsonDict
+
 Shape = dict[str, Any]
 
 _ASCII = r"!#-+\-.-\[\]-z|~"
 """What is printed but not forbidden, without the comma."""
-_BEYOND = (
+BEYOND_ASCII = (
     "\u00a1-\u00ac\u00ae-\u02ff\u038e-\u03a1\u03a3-\u0482\u0488-\u052f\u0531-\u0556\u0559-\u058a\u05d0-\u05ea\u0620-\u064a"
     "\u0671-\u06d5\u0904-\u0928\u092a-\u0930\u0e01-\u0e30\u0e50-\u0e5b\u10d0-\u1160\u1400-\u167f\u1e00-\u1f15\u2010-\u2027"
     "\u2030-\u205e\u20a0-\u20c0\u2190-\u2328\u232b-\u2426\u2460-\u2adb\u2e00-\u2e5d\u3041-\u3096\u309b-\u30ff\u3131-\u318e"
@@ -34,7 +36,7 @@ CURSOR = r"^[A-Za-z0-9_-]+$"
 
 def code(length_max: int, example: str) -> Shape:
     """Return the shape of a code or an id; `length_max` is in characters (code points), as JSON Schema counts."""
-    return {**_word(f"{_ASCII},{_BEYOND}", length_max), "examples": [example]}
+    return {**_word(f"{_ASCII},{BEYOND_ASCII}", length_max), "examples": [example]}
 
 
 def key(length_max: int) -> Shape:
@@ -59,27 +61,27 @@ def or_empty(shape: Shape) -> Shape:
 
 def codes(length_max: int, count_max: int) -> Shape:
     """Return the shape of up to `count_max` codes with commas between them."""
-    taken = f"{_ASCII}{_BEYOND}"
+    taken = f"{_ASCII}{BEYOND_ASCII}"
     one = f"[{taken} ]{{1,{length_max}}}"
     barred = r"(^|,)( [^,]*|[^,]* |\.\.?)(,|$)"
     return {"pattern": f"^{one}(,{one}){{0,{count_max - 1}}}$", "not": {"pattern": barred}}
 
 
-def _at_least_one(*names: str) -> Shape:
+def _at_least_one(*names: str) -> JsonDict:
     """Return the rule that at least one of these figures is given and is not 0."""
     return {"anyOf": [{"required": [name], "properties": {name: {"minimum": 1}}} for name in names]}
 
 
-RECEIVED = _at_least_one("quantity", "damaged")
-ARRIVED = _at_least_one("quantity", "damaged", "lost")
-UNLOCKED = {
+RECEIVED: JsonDict = _at_least_one("quantity", "damaged")
+ARRIVED: JsonDict = _at_least_one("quantity", "damaged", "lost")
+UNLOCKED: JsonDict = {
     "not": {
         "required": ["lines", "remember"],
         "properties": {"lines": {"type": "array"}, "remember": {"const": True}},
     }
 }
 """To remember an id is about all of a lock, not about lines of it."""
-ADJUSTED = {
+ADJUSTED: JsonDict = {
     "anyOf": [
         {"properties": {"to_state": {"type": "null"}}},
         {

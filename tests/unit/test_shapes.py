@@ -75,7 +75,7 @@ def _taken(body: bytes, pieces: int) -> list[tuple[bytes, ...]]:
 
 @pytest.mark.parametrize("pieces", [1, 5, 7, 1_000])
 def test_a_snapshot_may_be_written_as_json_may(pieces: int) -> None:
-    head = '{"warehouse":"north","as_of":"2025-01-01T00:00:00Z","counts":['
+    head = '{"warehouse":"north","as_of":"2025-01-01T00:00:00Z","rows":2.0,"counts":['
     counts = [{"sku": "\U0001f600", "on_hand": 2.0, "damaged": 1e1}, {"sku": "A\U0001f601", "on_hand": 3}]
     body = (head + json.dumps(counts)[1:] + "}").encode()
     assert rb"\ud83d\ude00" in body

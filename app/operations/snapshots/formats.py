@@ -224,7 +224,7 @@ class JsonBody:
                 raise SnapshotError((name, "Field required"))
             if not isinstance(self._head[name], str):
                 raise SnapshotError((name, "must be a text"))
-        rows = self._head.get("rows")
+        rows = _integer(self._head.get("rows"))
         if rows is not None and (type(rows) is not int or not 0 <= rows <= ROWS_MAX):
             raise SnapshotError(("rows", "must be a whole number"))
         asked = Asked(
@@ -317,10 +317,15 @@ class JsonBody:
         return "body" if self._depth < 2 else f"counts[{max(self._index, 0)}]"
 
 
+def _integer(value: object) -> object:
+    """Return 12 for 12.0, as JSON has no other numbers; anything else unchanged."""
+    is_whole = isinstance(value, float | Decimal) and 0 <= value <= QUANTITY_MAX and value == int(value)
+    return int(value) if is_whole else value  # type: ignore[call-overload]
+
+
 def _whole(value: object, noun: str) -> int:
-    """Return a count, or raise `ValueError`; 12.0 is a whole number too."""
-    if isinstance(value, float | Decimal) and 0 <= value <= QUANTITY_MAX and value == int(value):
-        value = int(value)
+    """Return a count, or raise `ValueError`."""
+    value = _integer(value)
     if type(value) is not int:
         raise ValueError(f"{noun} {shown(str(value))} is not a whole number")
     return bounded(value, noun)
