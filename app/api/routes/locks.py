@@ -39,6 +39,7 @@ from app.domain.outcomes import Outcome
 from app.domain.past import TooOld, Unknown
 from app.domain.words import Durability, LockStatus
 from app.operations.voiding import UnknownShipmentError
+from app.turns import in_turns
 
 router = APIRouter(route_class=StrictRoute, tags=["checkout"], dependencies=[Depends(Needs("checkout"))])
 reading = APIRouter(route_class=StrictRoute, tags=["checkout"], dependencies=[Depends(Needs("read"))])
@@ -92,7 +93,9 @@ async def list_locks(
     looked at.
     """
     page = await ops.lock_list.page(status, sku, after or "", limit)
-    return json_response({"items": [of_lock(lock) for lock in page.locks], "next": page.following})
+    return json_response(
+        {"items": await in_turns(page.locks, of_lock, slice_items=1), "next": page.following}
+    )
 
 
 @reading.get(

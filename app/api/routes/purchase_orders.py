@@ -23,6 +23,7 @@ from app.api.views import json_response, of_created, of_expected, of_purchase_or
 from app.api.words import LIMIT_DEFAULT, AfterCursor, AfterId, IdInPath, Limit, Sku, Warehouse
 from app.domain.outcomes import Outcome
 from app.domain.words import BIGINT_MAX
+from app.turns import in_turns
 
 """Where lines without a time stand in the order of a list."""
 _KEPT = {"durability": "ledger"}
@@ -68,7 +69,9 @@ async def list_purchase_orders(ops: Ops, limit: Limit = LIMIT_DEFAULT, after: Af
     """Return purchase orders by id."""
     orders = await ops.purchase_orders.list(after or "", limit)
     following = orders[-1].purchase_order_id if len(orders) == limit else None
-    return json_response({"items": [of_purchase_order(order) for order in orders], "next": following})
+    return json_response(
+        {"items": await in_turns(orders, of_purchase_order, slice_items=1), "next": following}
+    )
 
 
 @reading.get(
@@ -155,4 +158,4 @@ async def list_expected(
         last = found[-1]
         at = BIGINT_MAX if last.expected_at is None else last.expected_at
         following = cursor_of((last.sku, last.warehouse, at))
-    return json_response({"items": [of_expected(one) for one in found], "next": following})
+    return json_response({"items": await in_turns(found, of_expected), "next": following})

@@ -46,6 +46,7 @@ from app.operations.reports.page import page
 from app.operations.snapshots.csv_lines import COLUMNS
 from app.operations.snapshots.formats import ROWS_MAX
 from app.operations.snapshots.spool import Asked, SnapshotError, Spool
+from app.turns import in_turns
 
 _COUNT = {
     "type": "object",
@@ -152,11 +153,11 @@ async def begin_reconciliation(
         await check_warehouses(ops.codes, ("warehouse", asked.warehouse))
         return problems.of_refused_snapshot(refused, asked.warehouse).response()
     try:
-        with request.app.state.uploads.one(caller), Spool() as spool:
+        with request.app.state.uploads.one(caller) as upload, Spool() as spool:
             if asked is not None:
                 asked = asked._replace(is_partial=partial, adds_up=add_up)
             how = format_of(request, spool, asked, options, is_partial=partial, adds_up=add_up)
-            told = await read_snapshot(request, how)
+            told = await read_snapshot(request, how, upload)
             if asked is None and (refused := await ops.reconciliations.check(told)):
                 await check_warehouses(ops.codes, ("warehouse", told.warehouse))
                 return problems.of_refused_snapshot(refused, told.warehouse).response()
@@ -199,7 +200,7 @@ async def list_reconciliations(
         await check_warehouses(ops.codes, ("warehouse", warehouse))
     found, cursor = await ops.reconciliations.before(after, limit, warehouse)
     following = str(cursor) if len(found) == limit else None
-    return json_response({"items": [of_reconciliation(one) for one in found], "next": following})
+    return json_response({"items": await in_turns(found, of_reconciliation), "next": following})
 
 
 @reading.get(
@@ -225,7 +226,7 @@ async def read_reconciliation(
     )
     shown = items[:limit]
     following = cursor_of((shown[-1].sku, shown[-1].state)) if len(items) > limit else None
-    told = {"discrepancies": [of_discrepancy(one) for one in shown], "next": following}
+    told = {"discrepancies": await in_turns(shown, of_discrepancy), "next": following}
     return json_response(of_reconciliation(found) | told)
 
 

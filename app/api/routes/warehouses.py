@@ -11,6 +11,7 @@ from app.api.replies.warehouses import StockedWarehouseReply, WarehouseListReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_stocked_warehouse, of_warehouse
 from app.api.words import LIMIT_DEFAULT, AfterCode, Limit, WarehouseInPath
+from app.turns import in_turns
 
 router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[Depends(Needs("warehouse"))])
 reading = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[Depends(Needs("read"))])
@@ -32,7 +33,7 @@ async def list_warehouses(ops: Ops, limit: Limit = LIMIT_DEFAULT, after: AfterCo
     """Return warehouses by code, with what the ledger says is in each."""
     found = await ops.codes.warehouses.stocked_after(after or "", limit)
     following = found[-1].warehouse.code if len(found) == limit else None
-    return json_response({"items": [of_stocked_warehouse(one) for one in found], "next": following})
+    return json_response({"items": await in_turns(found, of_stocked_warehouse), "next": following})
 
 
 @reading.get(
