@@ -1,10 +1,10 @@
 """Long work beside the short requests of others: in slices, and waiting that a late loop does not end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 T = TypeVar("T")
@@ -13,9 +13,15 @@ R = TypeVar("R")
 SLICE_ITEMS = 100
 """Made in one slice: a millisecond's work, or two."""
 TICK_SECONDS = 0.05
+CALLS_MAX = 32
+"""Calls of long work that are under way in a loop at once: what they cost comes in one piece, when their replies do."""
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 """Whose turn it is in each loop: there is one of them in a process, more in tests."""
+
+
+_calls: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+"""Room for calls of long work in each loop."""
 
 
 @asynccontextmanager
@@ -43,6 +49,20 @@ async def in_turns(items: Iterable[T], make: Callable[[T], R], *, slice_items: i
             made += map(make, islice(rest, slice_items))
         if len(made) - before < slice_items:
             return made
+
+
+async def gather_few(calls: Iterable[Coroutine[Any, Any, R]]) -> list[R | BaseException]:
+    """Begin calls in their order, a few at a time of all long work, and return what came of each."""
+    loop = asyncio.get_running_loop()
+    room = _calls.get(loop)
+    if room is None:
+        room = _calls[loop] = asyncio.Semaphore(CALLS_MAX)
+
+    async def one(call: Coroutine[Any, Any, R]) -> R:
+        async with room:
+            return await call
+
+    return await asyncio.gather(*map(one, calls), return_exceptions=True)
 
 
 async def within(seconds: float, answer: Awaitable[T]) -> T:

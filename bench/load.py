@@ -43,7 +43,7 @@ class Load:
         if self._wrk and seconds >= 1:  # wrk counts whole seconds
             return self._wrk_read(port, paths, connections=connections, seconds=round(seconds))
         requests = [(get_request(path), b"") for path in paths]
-        return self._run(
+        return self.run(
             Job(
                 port=port,
                 protocol="http",
@@ -57,7 +57,7 @@ class Load:
     def read_each_once(self, port: int, paths: Sequence[str], *, seconds_max: float = 60.0) -> Measured:
         """GET every path one time: fills a cache."""
         requests = [(get_request(path), b"") for path in paths]
-        return self._run(
+        return self.run(
             Job(
                 port=port,
                 protocol="http",
@@ -85,7 +85,7 @@ class Load:
         """
         if self._wrk and seconds >= 1 and rate is None and not own_client:
             return self._wrk_lock(port, requests, connections=connections, seconds=round(seconds))
-        return self._run(
+        return self.run(
             Job(
                 port=port,
                 protocol="http",
@@ -108,7 +108,7 @@ class Load:
         seconds: float,
     ) -> Measured:
         """Call Redis itself, one call in flight a connection, each with a fresh id."""
-        return self._run(
+        return self.run(
             Job(
                 port=port,
                 protocol="resp",
@@ -121,7 +121,8 @@ class Load:
             )
         )
 
-    def _run(self, job: Job) -> Measured:
+    def run(self, job: Job) -> Measured:
+        """Run any job."""
         with on_cores(self._cores):
             child = subprocess.Popen(
                 [sys.executable, "-m", "bench.client"],

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from app.api.shapes import ADJUSTED, ARRIVED, PRINTED, RECEIVED, UNLOCKED
 from app.api.words import (
     LINES,
     Buffered,
@@ -42,7 +43,7 @@ def _without_default(schema: dict[str, Any]) -> None:
 
 
 class _Body(BaseModel):
-    """Nothing is taken for anything else: no unknown fields, no numbers in quotes, no 1.0 for 1."""
+    """Nothing is taken for anything else: no unknown fields, no numbers in quotes, no 1 for true."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -113,6 +114,8 @@ class ExtendBody(_Write):
 
 class UnlockBody(_Write):
     """Give back all that is left, or some."""
+
+    model_config = ConfigDict(json_schema_extra=UNLOCKED)
 
     lines: Lines | None = Field(None, description="all that is left if omitted")
     reason: Reason | None = None
@@ -325,6 +328,8 @@ class TransferShipBody(_Happened):
 class ArrivalLine(_Body):
     """Units at the end of a transfer: good ones, and damaged and lost ones in addition."""
 
+    model_config = ConfigDict(json_schema_extra=ARRIVED)
+
     sku: Sku
     damaged: Annotated[int, Field(strict=True, ge=0, le=QUANTITY_MAX)] = 0
     lost: Annotated[int, Field(strict=True, ge=0, le=QUANTITY_MAX)] = 0
@@ -376,11 +381,13 @@ _PLACES: dict[State, Place] = {"available": Place.AVAILABLE, "damaged": Place.DA
 class AdjustmentLine(_Body):
     """Units found (+) or missing (-); or, with `to_state`, moved between available and damaged."""
 
+    model_config = ConfigDict(json_schema_extra=ADJUSTED)
+
     sku: Sku
     state: State = "available"
     to_state: State | None = None
     quantity: Annotated[int, Field(strict=True, ge=-QUANTITY_MAX, le=QUANTITY_MAX, examples=[-2])] = Field(
-        description="not 0; with to_state: positive"
+        description="not 0; with to_state: positive", json_schema_extra={"not": {"const": 0}}
     )
     reason: Reason
 
@@ -474,6 +481,8 @@ class PurchaseOrderBody(_Write):
 class ReceiptLine(_Body):
     """Good units that came in, and damaged ones in addition."""
 
+    model_config = ConfigDict(json_schema_extra=RECEIVED)
+
     sku: Sku
     quantity: Annotated[Buffered, Field(description="good units; 0 only beside damaged ones")]
     damaged: Annotated[Buffered, Field(description="damaged units, in addition", validate_default=True)] = 0
@@ -534,7 +543,11 @@ class WarehouseBody(_Write):
     """What is said of a warehouse; what is left out stays as it is."""
 
     name: (
-        Annotated[str, AfterValidator(check_reason), Field(max_length=NAME_LENGTH_MAX, examples=["Hall 2"])]
+        Annotated[
+            str,
+            AfterValidator(check_reason),
+            Field(max_length=NAME_LENGTH_MAX, json_schema_extra={"pattern": PRINTED}, examples=["Hall 2"]),
+        ]
         | None
     ) = None
     rank: Annotated[int, Field(strict=True, ge=0, le=RANK_MAX, examples=[1])] | None = Field(

@@ -12,7 +12,9 @@ from app.api.auth import ApiKeys
 from app.api.limits import count_problem, size_problem, time_problem
 from app.api.ports import Health
 from app.api.problems import Problem, ProblemError, invalid
-from app.domain.codes import check_id
+from app.api.shapes import VERSION, Shape
+from app.api.shapes import key as key_shape
+from app.domain.codes import ID_LENGTH_MAX, check_id
 from app.domain.commands import Line
 from app.domain.times import time_ms
 from app.domain.words import Durability
@@ -100,15 +102,23 @@ def _read_key(request: Request) -> str:
         raise ProblemError(invalid((KEY_HEADER, str(error)))) from None
 
 
-async def _key(
-    request: Request,
-    documented: Annotated[
-        str | None,
-        Header(alias=KEY_HEADER, description="an id of this step: repeating it gives the same answer"),
-    ] = None,
-) -> str:
+_DOCUMENTED = Header(
+    alias=KEY_HEADER,
+    description="an id of this step: repeating it gives the same answer",
+    json_schema_extra=key_shape(ID_LENGTH_MAX),
+)
+
+
+async def _key(request: Request, documented: Annotated[str | None, _DOCUMENTED] = None) -> str:
     del documented  # the framework decodes it as Latin-1
     return _read_key(request)
+
+
+async def _key_needed(request: Request, documented: Annotated[str, _DOCUMENTED]) -> str:
+    del documented
+    key = _read_key(request)
+    require_key(key)
+    return key
 
 
 _VERSION = re.compile(rb'"([0-9]{1,9})"')
@@ -128,14 +138,22 @@ def _read_if_match(request: Request) -> int | None:
     return int(found[1])
 
 
+def _describe_version(schema: Shape) -> None:
+    schema |= {"pattern": VERSION}
+    schema.pop("default", None)
+
+
 async def _version(
     request: Request,
     documented: Annotated[
-        str | None,
+        str,
         Header(
-            alias=MATCH_HEADER, description="the version that the lock must have, in quotes", examples=['"3"']
+            alias=MATCH_HEADER,
+            description="the version that the lock must have, in quotes",
+            json_schema_extra=_describe_version,
+            examples=['"3"'],
         ),
-    ] = None,
+    ] = "",
 ) -> int | None:
     del documented
     return _read_if_match(request)
@@ -170,5 +188,7 @@ Caller = Annotated[ApiKey | None, Depends(_caller)]
 """The key that calls; None without keys."""
 Limits = Annotated[KeyLimits, Depends(_limits)]
 Key = Annotated[str, Depends(_key)]
+KeyNeeded = Annotated[str, Depends(_key_needed)]
+"""The key of a step that cannot be repeated safely without one."""
 IfMatch = Annotated[int | None, Depends(_version)]
 """The version that a request is about; None: whichever it is."""

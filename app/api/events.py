@@ -1,6 +1,5 @@
 """The body of /v1/warehouse-events: up to 10,000 events, as one JSON object or a line each (NDJSON)."""
 
-import asyncio
 import codecs
 import json
 from collections.abc import Sequence
@@ -11,17 +10,16 @@ from fastapi import Request
 
 from app.api.media import Media, media_of
 from app.api.problems import Problem, ProblemError, invalid
+from app.api.shapes import code
 from app.api.strict import read_body
-from app.api.words import described
 from app.domain.codes import ID_LENGTH_MAX, SKU_LENGTH_MAX, WAREHOUSE_LENGTH_MAX, check_code
 from app.domain.inbox import SOURCE_LENGTH_MAX
 from app.domain.words import Durability
 from app.operations.warehouse_events import EVENT_TYPES, MalformedError, WarehouseEvent, read_event
+from app.turns import in_turns, turn
 
 BYTES_MAX = 16 * 1_048_576
 EVENTS_MAX = 10_000
-SLICE = 256
-"""Events that are read in one go: others get their turn in between."""
 
 
 Place = tuple[Literal["line", "index"], int]
@@ -65,7 +63,9 @@ async def read_events(request: Request, source: str | None, durability: Durabili
     if source is not None or durability is not None:
         name = "source" if source else "durability"
         raise ProblemError(invalid((name, "give it in the JSON body, not in the query")))
-    envelope = _read_envelope((await read_body(request, BYTES_MAX)).removeprefix(codecs.BOM_UTF8))
+    body = (await read_body(request, BYTES_MAX)).removeprefix(codecs.BOM_UTF8)
+    async with turn():
+        envelope = _read_envelope(body)
     events = await _read_all(envelope.events)
     of_events: list[Place] = [("index", index) for index in range(len(events))]
     return Given(_checked(envelope.source), events, envelope.durability, of_events)
@@ -114,19 +114,18 @@ def _checked(source: str) -> str:
 async def _read_all(texts: Sequence[bytes | msgspec.Raw]) -> list[WarehouseEvent | MalformedError]:
     if not 1 <= len(texts) <= EVENTS_MAX:
         raise ProblemError(invalid(("events", f"must be 1 to {EVENTS_MAX}")))
-    found: list[WarehouseEvent | MalformedError] = []
-    for number, text in enumerate(texts):
-        try:
-            found.append(read_event(text))
-        except MalformedError as error:
-            found.append(error)
-        if number % SLICE == SLICE - 1:
-            await asyncio.sleep(0)
-    return found
+    return await in_turns(texts, _read)
+
+
+def _read(text: bytes | msgspec.Raw) -> WarehouseEvent | MalformedError:
+    try:
+        return read_event(text)
+    except MalformedError as error:
+        return error
 
 
 def _text(length_max: int, example: str) -> dict[str, Any]:
-    return {"type": "string", "minLength": 1, "maxLength": length_max, "example": example}
+    return {"type": "string", **code(length_max, example)}
 
 
 _UNITS: dict[str, Any] = {"type": "integer"}
@@ -177,7 +176,7 @@ REQUEST_BODY: dict[str, Any] = {
                     "required": ["source", "events"],
                     "additionalProperties": False,
                     "properties": {
-                        "source": {"type": "string", **described(SOURCE_LENGTH_MAX, "wms")},
+                        "source": {"type": "string", **code(SOURCE_LENGTH_MAX, "wms")},
                         "events": _EVENTS,
                         "durability": {"type": "string", "enum": list(get_args(Durability))},
                     },

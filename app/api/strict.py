@@ -65,14 +65,14 @@ def parse_json(body: bytes) -> Any:
 
     Refused: text that is not UTF-8, duplicate names, lone surrogates, nesting without end. An integer of more
     than 20 digits becomes another one as large as no limit allows; NaN and Infinity stay floats, which no
-    field takes. So both are refused with their field.
+    field takes. So both are refused with their field. To JSON Schema `1.0` is an integer, so it is one here.
     """
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise ProblemError(invalid(("body", f"is not UTF-8, from byte {error.start} on"))) from None
     try:
-        content = json.loads(text, object_pairs_hook=_unique, parse_int=_bounded)
+        content = json.loads(text, object_pairs_hook=_unique, parse_int=_bounded, parse_float=_whole)
         if _SURROGATE_ESCAPE.search(body):
             _refuse_surrogates(content)
     except json.JSONDecodeError as error:
@@ -97,6 +97,11 @@ def _bounded(digits: str) -> int:
     if len(digits) <= DIGITS_MAX:
         return int(digits)
     return -_BEYOND if digits.startswith("-") else _BEYOND
+
+
+def _whole(digits: str) -> int | float:
+    number = float(digits)
+    return int(number) if number.is_integer() and abs(number) < _BEYOND else number
 
 
 def _refuse_surrogates(content: Any) -> None:

@@ -1,9 +1,10 @@
 """Snapshots as they come in over HTTP: streamed, bounded, a few at a time."""
 
 import asyncio
-from collections import Counter
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from fastapi import Request
 
@@ -19,36 +20,62 @@ from app.operations.snapshots.spool import SNAPSHOT_BYTES_MAX, Asked, Spool
 
 UPLOADS_MAX = 2
 """Snapshots that one process reads at once: each takes a file on disk and a share of the processor."""
+SLOW_SECONDS = 5.0
+SLOW_BYTES_PER_SECOND = 16_384
+"""An upload that is slower after SLOW_SECONDS ends when others wait for its place, at its next bytes."""
 AGAIN_SECONDS = 10.0
 """When a key may try again that sends too many: a body of which nothing comes for so long has ended."""
 SLICE_BYTES = 16_384
 """Read between two turns of the loop: about a millisecond's work, so that locks need not wait for a snapshot."""
 
 
+@dataclass(slots=True)
+class Upload:
+    """A snapshot that comes in: whose it is, since when, and how much of it has come."""
+
+    name: str
+    began: float
+    taken: int = 0
+    gives_way: bool = False
+
+    def is_slow(self, now: float) -> bool:
+        """Whether it may lose its place to another."""
+        seconds = now - self.began
+        return seconds > SLOW_SECONDS and self.taken < seconds * SLOW_BYTES_PER_SECOND
+
+    def note(self, count: int) -> None:
+        """Note that so many bytes came; raise `ProblemError` if it has lost its place."""
+        self.taken += count
+        if self.gives_way:
+            detail = f"it came in at less than {SLOW_BYTES_PER_SECOND:,} bytes a second, and others waited"
+            raise ProblemError(Problem("request_timeout", detail))
+
+
 class Uploads:
-    """How many snapshots come in now."""
+    """The snapshots that come in now."""
 
     def __init__(self) -> None:
-        self._by_key: Counter[str] = Counter()
+        self._all: list[Upload] = []
 
     @contextmanager
-    def one(self, key: ApiKey | None) -> Iterator[None]:
+    def one(self, key: ApiKey | None) -> Iterator[Upload]:
         """Take a place, or raise `ProblemError`; `key` is None without keys."""
-        name = key.name if key else ""
-        if key is not None and self._by_key[name] >= key.limits.uploads:
+        name, now = key.name if key else "", time.monotonic()
+        if key is not None and sum(one.name == name for one in self._all) >= key.limits.uploads:
             detail = f"the key {name} may send {key.limits.uploads:,} snapshots at the same time"
             policy = f'"uploads";q={key.limits.uploads}'
             raise ProblemError(too_many_requests(detail, AGAIN_SECONDS, '"uploads"', policy), who=name)
-        if self._by_key.total() >= UPLOADS_MAX:
+        if len(self._all) >= UPLOADS_MAX:
+            for other in self._all:
+                other.gives_way = other.gives_way or other.is_slow(now)
             detail = f"{UPLOADS_MAX} snapshots come in already; send it again when they are through"
             raise ProblemError(Problem("busy", detail))
-        self._by_key[name] += 1
+        upload = Upload(name, now)
+        self._all.append(upload)
         try:
-            yield
+            yield upload
         finally:
-            self._by_key[name] -= 1
-            if not self._by_key[name]:
-                del self._by_key[name]
+            self._all.remove(upload)
 
 
 def format_of(
@@ -89,15 +116,14 @@ def options_of(
     )
 
 
-async def read_snapshot(request: Request, form: Format) -> Asked:
-    """Read a body to its end; raise `SnapshotError`, `ProblemError` beyond 256 MiB, ClientDisconnect if it is cut."""
+async def read_snapshot(request: Request, form: Format, upload: Upload) -> Asked:
+    """Read a body to its end; raise `SnapshotError`, `ProblemError` if too large or slow, ClientDisconnect if cut."""
     length = request.headers.get("content-length", "0")
     if length.isdecimal() and int(length[:20]) > SNAPSHOT_BYTES_MAX:
         raise too_large(SNAPSHOT_BYTES_MAX, "a snapshot")
-    taken = 0
     async for chunk in request.stream():
-        taken += len(chunk)
-        if taken > SNAPSHOT_BYTES_MAX:
+        upload.note(len(chunk))
+        if upload.taken > SNAPSHOT_BYTES_MAX:
             raise too_large(SNAPSHOT_BYTES_MAX, "a snapshot")
         for first in range(0, len(chunk), SLICE_BYTES):
             form.feed(chunk[first : first + SLICE_BYTES])

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Path, Query
 from pydantic import AfterValidator, Field
 
+from app.api.shapes import CURSOR, PRINTED, TIME, code, or_empty
 from app.api.strict import decode_percent
 from app.domain.codes import (
     ID_LENGTH_MAX,
@@ -28,8 +29,6 @@ LIMIT_MAX = 1_000
 """Items in one answer of a list."""
 LIMIT_DEFAULT = 100
 
-_CODE_PATTERN = r'^[^\s{}"\\\u0000-\u001f\u007f]([^{}"\\\u0000-\u001f\u007f]*[^\s{}"\\\u0000-\u001f\u007f])?$'
-
 
 def _from_path(check: Callable[[str], str]) -> Callable[[str], str]:
     return lambda raw: check(decode_percent(raw.encode("latin-1")))
@@ -50,14 +49,10 @@ def _check_occurred(text: str) -> str:
     return text
 
 
-def described(length_max: int, example: str) -> dict[str, Any]:
-    """Return how the OpenAPI page describes a code."""
-    return {"minLength": 1, "maxLength": length_max, "pattern": _CODE_PATTERN, "examples": [example]}
-
-
-_SKU = described(SKU_LENGTH_MAX, "85123A")
-_WAREHOUSE = described(WAREHOUSE_LENGTH_MAX, "north")
-_ID = described(ID_LENGTH_MAX, "order-1001")
+_SKU = code(SKU_LENGTH_MAX, "85123A")
+_WAREHOUSE = code(WAREHOUSE_LENGTH_MAX, "north")
+_ID = code(ID_LENGTH_MAX, "order-1001")
+_TIME = {"format": "date-time", "pattern": TIME}
 
 Sku = Annotated[str, AfterValidator(check_sku), Field(json_schema_extra=_SKU)]
 Warehouse = Annotated[str, AfterValidator(check_warehouse), Field(json_schema_extra=_WAREHOUSE)]
@@ -67,7 +62,12 @@ Buffered = Annotated[int, Field(strict=True, ge=0, le=QUANTITY_MAX, examples=[2]
 Reason = Annotated[
     str,
     AfterValidator(check_reason),
-    Field(min_length=1, max_length=REASON_LENGTH_MAX, examples=["found while counting"]),
+    Field(
+        min_length=1,
+        max_length=REASON_LENGTH_MAX,
+        json_schema_extra={"pattern": PRINTED},
+        examples=["found while counting"],
+    ),
 ]
 Ttl = Annotated[int, Field(strict=True, ge=1, le=TTL_SECONDS_MAX, examples=[900])]
 Warehouses = Annotated[list[Warehouse], Field(min_length=1, max_length=WAREHOUSES_MAX)]
@@ -77,14 +77,14 @@ Level = Annotated[
 Moment = Annotated[
     str,
     AfterValidator(_check_time),
-    Field(json_schema_extra={"format": "date-time"}, examples=["2025-12-01T08:00:00Z"]),
+    Field(json_schema_extra=_TIME, examples=["2025-12-01T08:00:00Z"]),
 ]
 OccurredAt = Annotated[
     str,
     AfterValidator(_check_occurred),
     Field(
         description="when it happened in the warehouse: not in the future, and not more than five years ago",
-        json_schema_extra={"format": "date-time"},
+        json_schema_extra=_TIME,
         examples=["2025-11-28T09:30:00Z"],
     ),
 ]
@@ -93,7 +93,7 @@ AsOf = Annotated[
     Annotated[str, AfterValidator(_check_time)] | None,
     Query(
         description="the time asked about, inclusive; now if omitted",
-        json_schema_extra={"format": "date-time"},
+        json_schema_extra=_TIME,
         examples=["2025-12-01T08:00:00Z"],
     ),
 ]
@@ -115,7 +115,7 @@ LockIdInPath = Annotated[
 TransferIdInPath = Annotated[
     str,
     AfterValidator(_from_path(check_id)),
-    Path(description="percent-encoded; a slash is %2F", json_schema_extra=described(ID_LENGTH_MAX, "move-7")),
+    Path(description="percent-encoded; a slash is %2F", json_schema_extra=code(ID_LENGTH_MAX, "move-7")),
 ]
 IdInPath = Annotated[
     str,
@@ -123,4 +123,18 @@ IdInPath = Annotated[
     Path(description="percent-encoded; a slash is %2F", json_schema_extra=_ID),
 ]
 Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="items in one answer")]
+AfterCursor = Annotated[
+    str | None,
+    Query(
+        max_length=1_000, description="what an answer gave as `next`", json_schema_extra={"pattern": CURSOR}
+    ),
+]
+AfterId = Annotated[
+    Annotated[str, AfterValidator(lambda text: text and check_id(text))] | None,
+    Query(description="the id that an answer gave as `next`", json_schema_extra=or_empty(_ID)),
+]
+AfterCode = Annotated[
+    Annotated[str, AfterValidator(lambda text: text and check_warehouse(text))] | None,
+    Query(description="the code that an answer gave as `next`", json_schema_extra=or_empty(_WAREHOUSE)),
+]
 LINES = Field(min_length=1, max_length=LINES_MAX)

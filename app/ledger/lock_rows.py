@@ -1,15 +1,15 @@
 """Lists of locks, as the ledger has them."""
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.answers import LockView
-from app.domain.records import LockRecord
 from app.domain.words import OPEN_STATUSES, LockStatus
 from app.ledger import database
 from app.ledger.queries import statement
+from app.turns import in_turns
 
 LOOKED_AT_MAX = 20_000
 """Locks that are looked at for one page, however few of them belong on it."""
@@ -22,6 +22,11 @@ class LockPage(NamedTuple):
 
     locks: list[LockView]
     following: str | None
+
+
+def _listed(row: Any) -> tuple[LockView, int]:
+    """Return a lock, and how many lines the page has up to it."""
+    return LockRecord.of(row.record).view(row.lock_id), row.lines_so_far
 
 
 class LockRows:
@@ -45,11 +50,13 @@ class LockRows:
                 return LockPage([], None)
             values = {"after": after, "until": seen.until, "items_max": items_max, "lines_max": LINES_MAX}
             asked = {"statuses": [status.value for status in statuses], "sku": sku}
-            rows = (await connection.execute(statement(listing), values | asked)).all()
-        is_cut = bool(rows) and (len(rows) == items_max or rows[-1].lines_so_far >= LINES_MAX)
+            found = await connection.execute(statement(listing), values | asked)
+            # A row is taken apart when it is fetched: one lock may have as many lines as a thousand others.
+            rows = await in_turns(iter(found.fetchone, None), _listed, slice_items=1)
+        is_cut = bool(rows) and (len(rows) == items_max or rows[-1][1] >= LINES_MAX)
         goes_on = seen.looked_at == self._looked_at_max
-        following = rows[-1].lock_id if is_cut else seen.until if goes_on else None
-        return LockPage([LockRecord.of(row.record).view(row.lock_id) for row in rows], following)
+        locks = [lock for lock, _ in rows]
+        return LockPage(locks, locks[-1].lock_id if is_cut else seen.until if goes_on else None)
 
     async def at_limit(self, limits: Mapping[str, int]) -> list[str]:
         """Return which keys have opened as many of the open locks as these limits say, or more.

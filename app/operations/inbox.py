@@ -4,9 +4,8 @@ An event is booked at once, or it is kept in Postgres: parked until its turn or 
 tries it again, and books it at last whatever is missing), or quarantined for a person.
 """
 
-import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -31,11 +30,12 @@ from app.operations.durability import Durabilities
 from app.operations.inbox_counts import CountItem, InboxCounts
 from app.operations.past_documents import PastDocuments
 from app.operations.warehouse_events import MalformedError, WarehouseEvent
+from app.turns import gather_few, in_turns
 
 _log = structlog.get_logger()
 
 CHUNK = 256
-"""Calls sent in one go: whoever shares the line to the hot store waits for no more than these."""
+"""Calls after which an error ends the rest."""
 CLAIMED_MAX = 1_000
 """Parked events tried again at once."""
 EARLY_ROUNDS_MAX = 10
@@ -122,16 +122,12 @@ class Inbox:
         who: str = "",
     ) -> Taken:
         """Take events of one source, and say of each what became of it; a bad one stops no other."""
-        items = [self._item(event, source) for event in given if isinstance(event, WarehouseEvent)]
+        events = (event for event in given if isinstance(event, WarehouseEvent))
+        items = await in_turns(events, lambda event: self._item(event, source))
         await self._settle(items, who)
         await self._keep([item for item in items if item.status in _KEPT and not item.is_disputed], who)
         done = iter(items)
-        results = [
-            Result(one.event_id, Status.REJECTED, str(one))
-            if isinstance(one, MalformedError)
-            else _result(next(done))
-            for one in given
-        ]
+        results = await in_turns(given, lambda one: _result_of(one, done))
         last = max((item.position for item in items if item.position), key=_order, default="")
         reached = await self.durabilities.reach(last, wanted if last else "memory")
         return Taken(results, reached)
@@ -199,8 +195,7 @@ class Inbox:
     async def _settle(self, items: Sequence[_Item], who: str) -> None:
         """Find out what becomes of each item, and book what can be booked."""
         now = _now_ms()
-        for item in items:
-            self._judge(item, now)
+        await in_turns(items, lambda item: self._judge(item, now))
         since = await self._remembers_since(items, now)
         await self._ask_ledger([item for item in items if item.fact.occurred_at <= since])
         await self._ask_codes([item for item in items if item.status is None and not item.is_approved])
@@ -294,8 +289,10 @@ class Inbox:
             before = len(waiting)
             for first in range(0, len(waiting), CHUNK):
                 chunk = waiting[first : first + CHUNK]
-                answers = await asyncio.gather(*(self.hot.execute(item.command, who) for item in chunk))
+                answers = await gather_few(self.hot.execute(item.command, who) for item in chunk)
                 for item, answer in zip(chunk, answers, strict=True):
+                    if isinstance(answer, BaseException):
+                        raise answer
                     _note_answer(item, answer)
             waiting = [item for item in waiting if item.waits_early]
             if not waiting or len(waiting) == before:
@@ -409,6 +406,13 @@ def _leave_unknown(
         likely = f", but {' and '.join(one.near)} {'is' if len(one.near) == 1 else 'are'}" if one.near else ""
         status = Status.QUARANTINED if one.near or item.is_forced else Status.PARKED
         item.settle(status, f"{kind}: {one.code} is not known{likely}")
+
+
+def _result_of(given: WarehouseEvent | MalformedError, items: Iterator[_Item]) -> Result:
+    """Return the result of an event: the next item's, or why it is none."""
+    if isinstance(given, MalformedError):
+        return Result(given.event_id, Status.REJECTED, str(given))
+    return _result(next(items))
 
 
 def _now_ms() -> int:

@@ -1,9 +1,8 @@
 """Giving back whole locks: one, or many in a call, also of ids that no lock has yet."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.domain.answers import Answer
 from app.domain.commands import Remember, Unlock
@@ -15,9 +14,10 @@ from app.errors import NotReadyError, UnavailableError
 from app.hotstore.store import HotStore
 from app.ledger.ledger import EndedLock, Ledger
 from app.operations.durability import LASTING, Durabilities, Told
+from app.turns import gather_few
 
 CHUNK = 256
-"""Calls sent in one go: others on the same connection wait for no more than these."""
+"""Calls after which an error ends the rest."""
 TRIES_MAX = 5
 """How often an id whose lock comes and goes meanwhile is tried again."""
 
@@ -81,13 +81,13 @@ class Unlocking:
         return [noted[lock_id] if lock_id in noted else known[lock_id] for lock_id in lock_ids]
 
     async def _each(
-        self, step: Callable[[str, str], Awaitable[Answer]], lock_ids: Sequence[str], who: str
+        self, step: Callable[[str, str], Coroutine[Any, Any, Answer]], lock_ids: Sequence[str], who: str
     ) -> list[Answer]:
         """Do a step for each, as many at once as a chunk has; raise the first error once all of a chunk are done."""
         answers: list[Answer] = []
         for first in range(0, len(lock_ids), CHUNK):
             calls = (step(lock_id, who) for lock_id in lock_ids[first : first + CHUNK])
-            for done in await asyncio.gather(*calls, return_exceptions=True):
+            for done in await gather_few(calls):
                 if isinstance(done, BaseException):
                     raise done
                 answers.append(done)

@@ -66,6 +66,12 @@ def test_numbers_too_long_stay_too_large() -> None:
     assert parse_json(b"[1, " + b"9" * 5000 + b", -" + b"9" * 5000 + b"]") == [1, 10**20, -(10**20)]
 
 
+def test_whole_numbers_with_a_point_are_integers() -> None:
+    found = parse_json(b"[1.0, -2.00, 3e0, 0.0, 1.5, 1e19, 1e20, 1e400]")
+    assert found == [1, -2, 3, 0, 1.5, 10**19, 1e20, float("inf")]
+    assert [type(one) for one in found] == [int] * 4 + [float] + [int] + [float] * 2
+
+
 def test_a_pair_of_surrogates_is_a_character() -> None:
     assert parse_json(b'"\\ud83d\\ude00"') == "\U0001f600"
     with pytest.raises(problems.ProblemError) as caught:

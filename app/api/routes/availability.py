@@ -13,10 +13,11 @@ from app.api.codes import check_warehouses
 from app.api.dependencies import Caching, Ops
 from app.api.openapi import BODY, READ, errors
 from app.api.replies.availability import AvailabilityListReply, AvailabilityReply
+from app.api.shapes import codes
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_page
 from app.api.words import WAREHOUSES_MAX, Sku, SkuInPath, Warehouse
-from app.domain.codes import check_warehouse
+from app.domain.codes import WAREHOUSE_LENGTH_MAX, check_warehouse
 from app.operations.availability import Page
 from app.operations.operations import Operations
 from app.turns import in_turns
@@ -38,7 +39,11 @@ def _split(text: str) -> str:
 WarehousesInQuery = Annotated[
     str | None,
     AfterValidator(lambda text: _split(text) if text is not None else None),
-    Query(description="restricts sum and map: codes, comma-separated", examples=["north,south"]),
+    Query(
+        description="restricts sum and map: codes, comma-separated",
+        json_schema_extra=codes(WAREHOUSE_LENGTH_MAX, WAREHOUSES_MAX),
+        examples=["north,south"],
+    ),
 ]
 EachWarehouseInQuery = Annotated[
     list[Warehouse] | None,

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AfterValidator
 
 from app.api import problems
 from app.api.auth import Needs
@@ -18,18 +17,29 @@ from app.api.bodies import (
     UnlockManyBody,
     VoidBody,
 )
-from app.api.dependencies import Conf, IfMatch, Key, Limits, Ops, Who, level, moment_of, require_key
+from app.api.dependencies import (
+    Conf,
+    IfMatch,
+    Key,
+    KeyNeeded,
+    Limits,
+    Ops,
+    Who,
+    level,
+    moment_of,
+    require_key,
+)
 from app.api.openapi import READ, UNKNOWN_SKU, WRITE, errors
 from app.api.replies.locks import LockListReply, LockReply, StepReply, UnlockedListReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_lock, of_step, of_unlocked
-from app.api.words import LIMIT_DEFAULT, AsOf, IdInPath, Limit, LockIdInPath, Sku
+from app.api.words import LIMIT_DEFAULT, AfterId, AsOf, IdInPath, Limit, LockIdInPath, Sku
 from app.api.writes import C, Operation, Write
-from app.domain.codes import check_id
 from app.domain.outcomes import Outcome
 from app.domain.past import TooOld, Unknown
 from app.domain.words import Durability, LockStatus
 from app.operations.voiding import UnknownShipmentError
+from app.turns import in_turns
 
 router = APIRouter(route_class=StrictRoute, tags=["checkout"], dependencies=[Depends(Needs("checkout"))])
 reading = APIRouter(route_class=StrictRoute, tags=["checkout"], dependencies=[Depends(Needs("read"))])
@@ -75,7 +85,7 @@ async def list_locks(
     ],
     sku: Annotated[Sku | None, Query(description="locks that have a line of it")] = None,
     limit: Limit = LIMIT_DEFAULT,
-    after: Annotated[str | None, AfterValidator(lambda text: text and check_id(text)), Query()] = None,
+    after: AfterId = None,
 ) -> Response:
     """Return locks by id, as the ledger has them once it has all that happened before the question.
 
@@ -83,7 +93,9 @@ async def list_locks(
     looked at.
     """
     page = await ops.lock_list.page(status, sku, after or "", limit)
-    return json_response({"items": [of_lock(lock) for lock in page.locks], "next": page.following})
+    return json_response(
+        {"items": await in_turns(page.locks, of_lock, slice_items=1), "next": page.following}
+    )
 
 
 @reading.get(
@@ -244,7 +256,7 @@ async def replace_lock(
     body: ReplaceBody,
     ops: Ops,
     write: Write,
-    key: Key,
+    key: KeyNeeded,
     version: IfMatch,
     limits: Limits,
 ) -> Response:
@@ -253,7 +265,6 @@ async def replace_lock(
     Units of a SKU stay where the lock holds them unless a line names another warehouse, and its expiry is kept unless
     another is given. Needs an Idempotency-Key. With If-Match it is refused if the lock was changed meanwhile.
     """
-    require_key(key)
     command = body.command(lock_id, key, version)
     limits.check_size(command.lines)
     if command.renews:

@@ -3,7 +3,6 @@
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AfterValidator
 
 from app.api import problems
 from app.api.auth import Needs
@@ -21,15 +20,14 @@ from app.api.replies.purchase_orders import (
 )
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_created, of_expected, of_purchase_order, of_receipt
-from app.api.words import LIMIT_DEFAULT, IdInPath, Limit, Sku, Warehouse
-from app.domain.codes import check_id
+from app.api.words import LIMIT_DEFAULT, AfterCursor, AfterId, IdInPath, Limit, Sku, Warehouse
 from app.domain.outcomes import Outcome
 from app.domain.words import BIGINT_MAX
+from app.turns import in_turns
 
 """Where lines without a time stand in the order of a list."""
 _KEPT = {"durability": "ledger"}
 """A plan is answered once Postgres has it."""
-_AfterId = Annotated[str | None, AfterValidator(lambda text: text and check_id(text)), Query()]
 
 router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[Depends(Needs("warehouse"))])
 reading = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[Depends(Needs("read"))])
@@ -67,11 +65,13 @@ async def create_purchase_order(body: PurchaseOrderBody, ops: Ops, who: Who) -> 
     response_model_exclude_unset=True,
     responses=errors(*READ, "unavailable"),
 )
-async def list_purchase_orders(ops: Ops, limit: Limit = LIMIT_DEFAULT, after: _AfterId = None) -> Response:
+async def list_purchase_orders(ops: Ops, limit: Limit = LIMIT_DEFAULT, after: AfterId = None) -> Response:
     """Return purchase orders by id."""
     orders = await ops.purchase_orders.list(after or "", limit)
     following = orders[-1].purchase_order_id if len(orders) == limit else None
-    return json_response({"items": [of_purchase_order(order) for order in orders], "next": following})
+    return json_response(
+        {"items": await in_turns(orders, of_purchase_order, slice_items=1), "next": following}
+    )
 
 
 @reading.get(
@@ -146,7 +146,7 @@ async def list_expected(
     sku: Annotated[Sku | None, Query()] = None,
     warehouse: Annotated[Warehouse | None, Query()] = None,
     limit: Limit = LIMIT_DEFAULT,
-    after: Annotated[str | None, Query(max_length=1_000)] = None,
+    after: AfterCursor = None,
 ) -> Response:
     """Return what open purchase orders still bring, by SKU, warehouse and time."""
     start = cast("tuple[str, str, int]", tuple(parts_of(after, (str, str, int)) if after else ("", "", 0)))
@@ -158,4 +158,4 @@ async def list_expected(
         last = found[-1]
         at = BIGINT_MAX if last.expected_at is None else last.expected_at
         following = cursor_of((last.sku, last.warehouse, at))
-    return json_response({"items": [of_expected(one) for one in found], "next": following})
+    return json_response({"items": await in_turns(found, of_expected), "next": following})

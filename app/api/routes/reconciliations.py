@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 
 from app.api import problems
 from app.api.auth import Needs
@@ -28,10 +29,11 @@ from app.api.replies.reconciliations import (
     ReportReply,
     TreatedReply,
 )
+from app.api.shapes import TIME, code
 from app.api.strict import StrictRoute
 from app.api.uploads import format_of, options_of, read_snapshot
 from app.api.views import json_response
-from app.api.words import LIMIT_DEFAULT, LIMIT_MAX, IdInPath, Limit, Moment, Warehouse
+from app.api.words import LIMIT_DEFAULT, LIMIT_MAX, AfterCursor, IdInPath, Limit, Moment, Warehouse
 from app.domain.codes import SKU_LENGTH_MAX, WAREHOUSE_LENGTH_MAX
 from app.domain.reconciliation import Cause
 from app.domain.times import time_ms
@@ -44,13 +46,14 @@ from app.operations.reports.page import page
 from app.operations.snapshots.csv_lines import COLUMNS
 from app.operations.snapshots.formats import ROWS_MAX
 from app.operations.snapshots.spool import Asked, SnapshotError, Spool
+from app.turns import in_turns
 
 _COUNT = {
     "type": "object",
     "additionalProperties": False,
     "required": ["sku", "on_hand"],
     "properties": {
-        "sku": {"type": "string", "minLength": 1, "maxLength": SKU_LENGTH_MAX, "examples": ["85123A"]},
+        "sku": {"type": "string", **code(SKU_LENGTH_MAX, "85123A")},
         "on_hand": {"type": "integer", "minimum": 0, "maximum": QUANTITY_MAX, "examples": [7]},
         "damaged": {"type": ["integer", "null"], "minimum": 0, "maximum": QUANTITY_MAX},
     },
@@ -60,15 +63,20 @@ _SNAPSHOT = {
     "additionalProperties": False,
     "required": ["warehouse", "as_of", "counts"],
     "properties": {
-        "warehouse": {
+        "warehouse": {"type": "string", **code(WAREHOUSE_LENGTH_MAX, "north")},
+        "as_of": {
             "type": "string",
-            "minLength": 1,
-            "maxLength": WAREHOUSE_LENGTH_MAX,
-            "examples": ["north"],
+            "format": "date-time",
+            "pattern": TIME,
+            "examples": ["2025-12-01T08:00:00Z"],
         },
-        "as_of": {"type": "string", "format": "date-time", "examples": ["2025-12-01T08:00:00Z"]},
         "counts": {"type": "array", "minItems": 1, "items": _COUNT},
-        "rows": {"type": ["integer", "null"], "description": "how many counts there are, as a check"},
+        "rows": {
+            "type": ["integer", "null"],
+            "minimum": 0,
+            "maximum": ROWS_MAX,
+            "description": "how many counts there are, as a check",
+        },
     },
 }
 _LINES = {"schema": {"type": "string"}}
@@ -96,7 +104,7 @@ Rows = Annotated[int | None, Query(ge=0, le=ROWS_MAX, description="how many coun
 Partial = Annotated[bool, Query(description="it is of some SKUs: nothing is said about the others")]
 AddUp = Annotated[bool, Query(alias="sum", description="a SKU has what its lines have together")]
 Names = Annotated[
-    list[str],
+    list[Annotated[str, Field(json_schema_extra={"pattern": rf"^({'|'.join(COLUMNS)})=.*[!-~].*$"})]],
     Query(
         alias="map", description="a column's name in a CSV body, as `on_hand=Qty`", max_length=len(COLUMNS)
     ),
@@ -145,11 +153,11 @@ async def begin_reconciliation(
         await check_warehouses(ops.codes, ("warehouse", asked.warehouse))
         return problems.of_refused_snapshot(refused, asked.warehouse).response()
     try:
-        with request.app.state.uploads.one(caller), Spool() as spool:
+        with request.app.state.uploads.one(caller) as upload, Spool() as spool:
             if asked is not None:
                 asked = asked._replace(is_partial=partial, adds_up=add_up)
             how = format_of(request, spool, asked, options, is_partial=partial, adds_up=add_up)
-            told = await read_snapshot(request, how)
+            told = await read_snapshot(request, how, upload)
             if asked is None and (refused := await ops.reconciliations.check(told)):
                 await check_warehouses(ops.codes, ("warehouse", told.warehouse))
                 return problems.of_refused_snapshot(refused, told.warehouse).response()
@@ -192,7 +200,7 @@ async def list_reconciliations(
         await check_warehouses(ops.codes, ("warehouse", warehouse))
     found, cursor = await ops.reconciliations.before(after, limit, warehouse)
     following = str(cursor) if len(found) == limit else None
-    return json_response({"items": [of_reconciliation(one) for one in found], "next": following})
+    return json_response({"items": await in_turns(found, of_reconciliation), "next": following})
 
 
 @reading.get(
@@ -205,7 +213,7 @@ async def read_reconciliation(
     reconciliation_id: IdInPath,
     ops: Ops,
     limit: Limit = LIMIT_MAX,
-    after: Annotated[str | None, Query()] = None,
+    after: AfterCursor = None,
     cause: Annotated[Cause | None, Query()] = None,
 ) -> Response:
     """Return what a reconciliation came to, with its differences by SKU: all of them up to 1,000."""
@@ -218,7 +226,7 @@ async def read_reconciliation(
     )
     shown = items[:limit]
     following = cursor_of((shown[-1].sku, shown[-1].state)) if len(items) > limit else None
-    told = {"discrepancies": [of_discrepancy(one) for one in shown], "next": following}
+    told = {"discrepancies": await in_turns(shown, of_discrepancy), "next": following}
     return json_response(of_reconciliation(found) | told)
 
 

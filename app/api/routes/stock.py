@@ -13,7 +13,7 @@ from app.api.problems import ProblemError, invalid
 from app.api.replies.stock import ExplanationReply, HistoryReply, StockReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_explanation, of_move, of_stock
-from app.api.words import LIMIT_DEFAULT, AsOf, Limit, SkuInPath
+from app.api.words import LIMIT_DEFAULT, AfterCursor, AsOf, Limit, SkuInPath
 from app.domain.past import TooOld, Unknown
 from app.domain.words import BIGINT_MAX
 from app.operations.past import Cursor
@@ -69,7 +69,7 @@ async def read_history(
     responses=errors(*_PAST),
 )
 async def explain_stock(
-    sku: SkuInPath, ops: Ops, as_of: AsOf = None, limit: Limit = LIMIT_DEFAULT, after: str | None = None
+    sku: SkuInPath, ops: Ops, as_of: AsOf = None, limit: Limit = LIMIT_DEFAULT, after: AfterCursor = None
 ) -> Response:
     """Return where every unit of a SKU is, which comes to zero; and its moves by when they happened."""
     at = None if as_of is None else moment_of(as_of)

@@ -7,13 +7,14 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.api.auth import Needs
 from app.api.dependencies import Conf, MetricsOf, Ops, Who, level
-from app.api.events import REQUEST_BODY, read_events
+from app.api.events import REQUEST_BODY, Place, read_events
 from app.api.openapi import WRITE, errors
 from app.api.replies.inbox import EventsReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response
 from app.domain.inbox import Result
 from app.domain.words import Durability
+from app.turns import in_turns
 
 Source = Annotated[str | None, Query(description="who tells it, beside NDJSON", include_in_schema=False)]
 Level = Annotated[Durability | None, Query(description="beside NDJSON", include_in_schema=False)]
@@ -50,13 +51,11 @@ async def take_events(
     counts = Counter(result.status.value for result in taken.results)
     for status, count in counts.items():
         metrics.add_outcomes("event", status, count)
-    told = [
-        _told(result) | {place: number}
-        for result, (place, number) in zip(taken.results, given.places, strict=True)
-    ]
+    told = await in_turns(zip(taken.results, given.places, strict=True), _told)
     return json_response({"results": told, "counts": counts, "durability": taken.durability})
 
 
-def _told(result: Result) -> dict[str, str | int | None]:
+def _told(one: tuple[Result, Place]) -> dict[str, str | int | None]:
+    result, (place, number) = one
     told: dict[str, str | int | None] = {"event_id": result.event_id, "status": result.status.value}
-    return told | ({"detail": result.detail} if result.detail else {})
+    return told | ({"detail": result.detail} if result.detail else {}) | {place: number}

@@ -1,9 +1,6 @@
 """Warehouses: the list of them, with what is in each."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AfterValidator
+from fastapi import APIRouter, Depends, Response
 
 from app.api import problems
 from app.api.auth import Needs
@@ -13,13 +10,11 @@ from app.api.openapi import READ, UNKNOWN_PLACE, WRITE, errors
 from app.api.replies.warehouses import StockedWarehouseReply, WarehouseListReply, WarehouseReply
 from app.api.strict import StrictRoute
 from app.api.views import json_response, of_stocked_warehouse, of_warehouse
-from app.api.words import LIMIT_DEFAULT, Limit, WarehouseInPath
-from app.domain.codes import check_warehouse
+from app.api.words import LIMIT_DEFAULT, AfterCode, Limit, WarehouseInPath
+from app.turns import in_turns
 
 router = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[Depends(Needs("warehouse"))])
 reading = APIRouter(route_class=StrictRoute, tags=["warehouse"], dependencies=[Depends(Needs("read"))])
-
-_After = Annotated[str | None, AfterValidator(lambda text: text and check_warehouse(text)), Query()]
 
 
 @router.put("/v1/warehouses/{code}", response_model=WarehouseReply, responses=errors(*WRITE, "unavailable"))
@@ -34,11 +29,11 @@ async def put_warehouse(code: WarehouseInPath, ops: Ops, body: WarehouseBody | N
 
 
 @reading.get("/v1/warehouses", response_model=WarehouseListReply, responses=errors(*READ, "unavailable"))
-async def list_warehouses(ops: Ops, limit: Limit = LIMIT_DEFAULT, after: _After = None) -> Response:
+async def list_warehouses(ops: Ops, limit: Limit = LIMIT_DEFAULT, after: AfterCode = None) -> Response:
     """Return warehouses by code, with what the ledger says is in each."""
     found = await ops.codes.warehouses.stocked_after(after or "", limit)
     following = found[-1].warehouse.code if len(found) == limit else None
-    return json_response({"items": [of_stocked_warehouse(one) for one in found], "next": following})
+    return json_response({"items": await in_turns(found, of_stocked_warehouse), "next": following})
 
 
 @reading.get(

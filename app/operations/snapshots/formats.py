@@ -32,8 +32,11 @@ from app.operations.snapshots.spool import (
 LINE_BYTES_MAX = 4_096
 ROWS_MAX = 20_000_000
 """More lines than any snapshot of 256 MiB can have."""
-_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
-_ESCAPE_BYTES = 5
+_LONE_SURROGATE = re.compile(
+    rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]", re.DOTALL
+)
+"""Half of a pair of escapes; the parser would take it for a question mark."""
+_PAIR_BYTES = 12
 _COUNT_NAMES = frozenset({"sku", "on_hand", "damaged"})
 
 T = TypeVar("T")
@@ -180,17 +183,27 @@ class JsonBody:
 
     def feed(self, chunk: bytes) -> None:
         """Read some more."""
-        if _SURROGATE_ESCAPE.search(self._tail + chunk):
-            raise SnapshotError(("body", "write characters beyond \\uffff as UTF-8, not as two escapes"))
-        self._tail = chunk[-_ESCAPE_BYTES:]
+        self._refuse_half_pairs(chunk)
         try:
             self._parser.send(chunk)
         except JSONError as error:
             raise _not_json(error) from None
+        except UnicodeDecodeError:  # the parser can be ahead of the look at pairs
+            raise _half_pair() from None
         self._take()
+
+    def _refuse_half_pairs(self, chunk: bytes) -> None:
+        """Look at each place once all around it is there: the tail of what came before is looked at again."""
+        text = self._tail + chunk
+        begun = len(self._tail) - _PAIR_BYTES
+        for found in _LONE_SURROGATE.finditer(text):
+            if begun < found.start() <= len(text) - _PAIR_BYTES:
+                raise _half_pair()
+        self._tail = text[-2 * _PAIR_BYTES :]
 
     def finish(self) -> Asked:
         """Check that it is whole, and what it says."""
+        self._refuse_half_pairs(b" " * _PAIR_BYTES)
         try:
             self._parser.close()
         except JSONError as error:
@@ -211,7 +224,7 @@ class JsonBody:
                 raise SnapshotError((name, "Field required"))
             if not isinstance(self._head[name], str):
                 raise SnapshotError((name, "must be a text"))
-        rows = self._head.get("rows")
+        rows = _integer(self._head.get("rows"))
         if rows is not None and (type(rows) is not int or not 0 <= rows <= ROWS_MAX):
             raise SnapshotError(("rows", "must be a whole number"))
         asked = Asked(
@@ -308,12 +321,16 @@ class JsonBody:
         return "body" if self._depth < 2 else f"counts[{max(self._index, 0)}]"
 
 
+def _integer(value: object) -> object:
+    """Return 12 for 12.0, as JSON has no other numbers; anything else unchanged."""
+    if isinstance(value, float | Decimal) and float(value).is_integer() and abs(value) <= QUANTITY_MAX:
+        return int(value)
+    return value
+
+
 def _whole(value: object, noun: str) -> int:
-    """Return a count; programs write 3 as 3.0."""
-    if isinstance(value, float | Decimal):
-        number = float(value)
-        if number.is_integer() and abs(number) <= QUANTITY_MAX:
-            value = int(number)
+    """Return a count, or raise `ValueError`."""
+    value = _integer(value)
     if type(value) is not int:
         raise ValueError(f"{noun} {shown(str(value))} is not a whole number")
     return bounded(value, noun)
@@ -324,6 +341,10 @@ def _named(name: str, check: Callable[[str], T], text: str) -> T:
         return check(text)
     except ValueError as error:
         raise SnapshotError((name, str(error))) from None
+
+
+def _half_pair() -> SnapshotError:
+    return SnapshotError(("body", "has half of a surrogate pair, which is no character"))
 
 
 def _not_json(error: Exception) -> SnapshotError:
