@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.domain.answers import LockView
+from app.domain.records import LockRecord
 from app.domain.words import OPEN_STATUSES, LockStatus
 from app.ledger import database
 from app.ledger.queries import statement

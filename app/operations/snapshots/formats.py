@@ -323,8 +323,9 @@ class JsonBody:
 
 def _integer(value: object) -> object:
     """Return 12 for 12.0, as JSON has no other numbers; anything else unchanged."""
-    if isinstance(value, float | Decimal) and float(value).is_integer() and abs(value) <= QUANTITY_MAX:
-        return int(value)
+    if isinstance(value, float | Decimal):
+        number = float(value)
+        return int(number) if number.is_integer() and abs(number) <= QUANTITY_MAX else value
     return value
 
 
