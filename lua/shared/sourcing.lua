@@ -113,7 +113,8 @@ do
     local left, sum, named = {}, 0, pinned[line.sku]
     local warehouses = #asked > 0 and asked or warehouses_of(load_stock(shard, line.sku))
     local stock, kept = shard.stocks[line.sku], held[line.sku]
-    local counts = stock and not stock.places and not kept and stock.counts -- all of it was read, and none of it is held
+    -- All of it was read, none of it is held, and no warehouse is closed.
+    local counts = stock and not stock.places and not kept and not shard.closed and stock.counts
     for _, warehouse in ipairs(warehouses) do
       local units
       if counts then
