@@ -94,7 +94,7 @@ def fuzz(url: str, *, has_keys: bool, seconds: float, chance: int) -> Found:
     """Ask until the time is over."""
     headers = {"Authorization": f"Bearer {SECRET}"} if has_keys else {}
     page = httpx.get(f"{url}/openapi.json", headers=headers).json()
-    allowed, refused = _operations(_of_fewer_characters(page), url), _operations(page, url)
+    allowed, refused = _operations(_of_fewer_characters(page), url), _operations(_without_classes(page), url)
     found, until, numbers = Found(), time.monotonic() + seconds, random.Random(chance)
     turns = [(one, GenerationMode.POSITIVE) for one in allowed]
     # The pages beside /v1/ take nothing that could be wrong.
@@ -114,6 +114,15 @@ def _operations(page: Any, url: str) -> list[Any]:
     schema = schemathesis.openapi.from_dict(page)
     schema.config.update(base_url=url)
     return [found.ok() for found in schema.get_all_operations()]  # type: ignore[union-attr]
+
+
+def _without_classes(page: Any) -> Any:
+    """Return the page without the classes of codes: the service takes more than they allow, and tests try the rest."""
+
+    def kept(shape: dict[str, Any]) -> dict[str, Any]:
+        return {name: one for name, one in shape.items() if name != "pattern" or BEYOND_ASCII not in one}
+
+    return json.loads(json.dumps(page), object_hook=kept)
 
 
 def _of_fewer_characters(page: Any) -> Any:

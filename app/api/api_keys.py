@@ -162,9 +162,9 @@ def _key_of(entry: str) -> tuple[bytes, ApiKey]:
     name, *parts = entry.split(":")
     if not 2 <= len(parts) <= 4:
         raise ValueError("each key is name:secret:scope+scope, or name:sha256:<hex>:scope+scope[:YYYYMMDD]")
-    last, *limits = parts.pop().split()
-    parts.append(last)
     check_name(name)
+    last, *limits = parts.pop().split() or [""]
+    parts.append(last)
     digest, secret_chars, rest = _secret_of(name, parts)
     scopes, day = rest[0], rest[1] if len(rest) > 1 else ""
     return digest, ApiKey(

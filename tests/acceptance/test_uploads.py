@@ -52,8 +52,8 @@ def test_uploads_that_trickle_give_way(tmp_path: Path) -> None:
         ]
         for thread in threads:
             thread.start()
-        snapshot = {"warehouse": "north", "as_of": time_text(time.time_ns() // 1_000_000), "counts": []}
-        snapshot["counts"] = [{"sku": "A", "on_hand": 5}]
+        counts = [{"sku": "A", "on_hand": 5}]
+        snapshot = {"warehouse": "north", "as_of": time_text(time.time_ns() // 1_000_000), "counts": counts}
         until(lambda: service.post("/v1/reconciliations", {}).status_code == 503)
         until(lambda: service.post("/v1/reconciliations", snapshot).status_code == 202, limit_seconds=15)
         until(lambda: [b" 408 " in one.partition(b"\r\n")[0] for one in said.values()] == [True, True])

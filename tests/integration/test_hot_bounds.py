@@ -345,6 +345,7 @@ AMBIGUOUS = {
     "no host": (b"GET /v1/availability/Z HTTP/1.1\r\nX: y\r\n\r\n", 400),
     "no host, cold": (b"GET /livez HTTP/1.1\r\nX: y\r\n\r\n", 400),
     "chunks in 1.0": (chunked("/v1/locks", b"{}").replace(b"HTTP/1.1", b"HTTP/1.0"), 400),
+    "another coding": (HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
     "a coding in 1.0": (PAGE.replace(b"1.1", b"1.0") + b"Transfer-Encoding: identity\r\n\r\n", 400),
     "gzip": (post("/v1/locks", b"{}", ("Content-Encoding", "gzip")), 415),
     "gzip, hidden": (post("/v1/locks", b"{}", ("Content-Encoding", "identity"), ("Content-Encoding", "gzip")), 415),

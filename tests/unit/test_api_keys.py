@@ -269,3 +269,9 @@ def test_wrong_keys_are_refused_faster_and_right_ones_never(address: str, neighb
     assert status(None, address) == 401  # none is no guess
     assert keys.check(b"Bearer " + LONG.encode(), "read", address)
     assert len(told) == auth.WRONG_KEYS_MAX + 2
+
+
+@pytest.mark.parametrize("text", ["shop:secret:", "shop:secret: ", "shop:sha256:" + "0" * 64 + ":"])
+def test_a_key_without_scopes_is_told_so(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="the scopes of the key shop must be some of"):
+        load_api_keys(text)

@@ -22,7 +22,9 @@ SETTINGS = {
         "postgresql:///d?pass%77ord=s3cret", "host=h password=s3cret", "s3cret", "postgresql://u:s3cret#@h/d",
         "postgresql://h/d?sslpassword=s3cret&user=u", "postgresql://u:s3/cret@h,u2:s3cret@h2/d", "u:s3cret@h",
     ],
-    "SELLABLE_REDIS_URL": ["redis://:s3cret@h", "unix://:s3cret@/x?db=0", "unix:///x?password=s3cret", "s3cret"],
+    "SELLABLE_REDIS_URL": ["redis://:s3cret@h", "unix://:s3cret@/x?db=0", "unix:///x?password=s3cret", "s3cret",
+        "rediss://h/0?ssl_password=s3cret",
+    ],
     "SELLABLE_API_KEYS": ["shop:s3cret:read", "s3cret"],
 }  # fmt: skip
 

@@ -233,8 +233,11 @@ class BoundedProtocol(HttpToolsProtocol):
         version = self.parser.get_http_version()
         if not self._hosts and version == "1.1":
             raise RefusedError(malformed("it has no Host field"))
-        if version != "1.1" and any(name == b"transfer-encoding" for name, _ in self.headers):
+        codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if version != "1.1" and codings:
             raise RefusedError(malformed("HTTP/1.0 has no Transfer-Encoding"))
+        if codings not in ([], [b"chunked"]):
+            raise RefusedError(malformed("no Transfer-Encoding is taken but chunked"))
         if self.hosts is not None and (problem := self.hosts.problem_of(self._host, self.url, self.headers)):
             raise RefusedError(problem)
 
