@@ -16,7 +16,7 @@ from app.commands.replay_plan import Document, Kind, Line, Plan, sheet_of
 from app.commands.replay_report import Report, opened_report
 from app.commands.service import api_headers, find_service
 from app.files.options import Options
-from app.files.reader import BadLine
+from app.files.reader import BadLine, left_out_note
 
 
 async def replay(
@@ -42,8 +42,9 @@ async def replay(
     http = open_http(service.api, api_headers(), connections=concurrency)
     tally = Tally()
     async with http:
-        with closing(Plan()) as plan, opened_report(report) as noted:
-            _read(file, plan, tally, options or Options(), noted)
+        options = options or Options()
+        with closing(Plan(options.preset)) as plan, opened_report(report) as noted:
+            _read(file, plan, tally, options, noted)
             with meter("replaying", plan.count_documents(), "documents") as display:
                 runner = Runner(
                     ApiClient(http, note=display.note),
@@ -252,9 +253,15 @@ def _read(file: Path, plan: Plan, tally: Tally, options: Options, report: Report
         report.add_bad_line(line)
 
     with opened(file) as raw, meter("reading", size_of(raw), "bytes") as display:
-        rows = FileRows(file, raw, sheet_of(options), options, meter=display, on_bad=note_bad)
+        rows = FileRows(
+            file, raw, sheet_of(options, plan.note_left_out), options, meter=display, on_bad=note_bad
+        )
         plan.add_all(rows)
         rows.finish()
+        for why, count in plan.rows_left_out.items():
+            display.note(left_out_note(why, count))
+        for document in plan.left_out():
+            report.add_left_out(document)
         if plan.order.is_newest_first:
             display.note(
                 "the newest rows come first in this file, and it is sent in its own order: sort it by occurred_at"

@@ -1,6 +1,8 @@
 """Files as shops and warehouses really have them (tests/cases), through the command line and HTTP."""
 
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -252,6 +254,54 @@ async def test_order_files(clerk: Clerk) -> None:
     ):  # fmt: skip
         assert (await replay(name, *options))[:2] == (0, {}), name
     assert [await on_hand(clerk.house, sku, "main") for sku in ("RP-2", "PO-A", "PO-B")] == [99, 98, 99]
+
+
+AT_NINE = "2026-10-25 09:00:00 +0200"
+CANCELLED = f"""\
+Name,Financial Status,Fulfillment Status,Created at,Cancelled at,Lineitem quantity,Lineitem sku
+#paid,paid,fulfilled,{AT_NINE},,1,PO-A
+#cancelled,paid,unfulfilled,{AT_NINE},2026-10-25 10:00:00 +0200,1,PO-A
+#cancelled,,,{AT_NINE},,2,PO-B
+#voided,Voided,,{AT_NINE},,1,PO-A
+#refunded,refunded,unfulfilled,{AT_NINE},,1,
+#refunded,,,{AT_NINE},,1,PO-A
+#unread,voided,unfulfilled,{AT_NINE},,0.5,PO-A
+#unread,,,{AT_NINE},,1,PO-A
+#sent,refunded,fulfilled,{AT_NINE},,1,PO-A
+#half,voided,partial,{AT_NINE},,1,PO-A
+#less,partially_refunded,unfulfilled,{AT_NINE},,1,PO-A
+#cancelled,,,{AT_NINE},,4,PO-A
+"""
+
+
+async def test_orders_that_were_cancelled_are_not_booked(clerk: Clerk, tmp_path: Path) -> None:
+    """Whichever of an order's rows says so: also one without a SKU, and one that cannot be read."""
+    await clerk.house.operations.openings.book([OpeningRow(sku, "main", 10) for sku in ("PO-A", "PO-B")])
+    file, report = tmp_path / "orders.csv", tmp_path / "report.csv"
+    file.write_text(CANCELLED)
+    said = await clerk.types(
+        "replay", str(file), "--format", "shopify", "--report", str(report), "--summary", "json"
+    )
+    assert numbered(said.err) == {8: "quantity (column 'Lineitem quantity') '0.5' is not a whole number"}
+    assert [line for line in said.err.splitlines() if "left out" in line] == [
+        "rows left out, without a SKU: 1",
+        "rows left out, of cancelled orders: 3",
+        "rows left out, of orders that were voided before anything was sent: 2",
+        "rows left out, of orders that were refunded before anything was sent: 1",
+    ]
+    assert [line.split(",")[:4] for line in report.read_text().splitlines()[1:]] == [
+        ["8", "#unread", "order", "bad line"],
+        *([line, f"#{name}", "order", "left out"] for line, name in (("3", "cancelled"), ("5", "voided"))),
+        *([line, f"#{name}", "order", "left out"] for line, name in (("7", "refunded"), ("9", "unread"))),
+    ]
+    figures = json.loads(said.out)
+    assert {name: figures[name] for name in ("rows", "orders", "locked", "order_rows", "failed", "unsent")} == {
+        "rows": 5, "orders": 4, "locked": 4, "order_rows": 4, "failed": 1, "unsent": 0,
+    }  # fmt: skip
+    assert [await on_hand(clerk.house, sku, "main") for sku in ("PO-A", "PO-B")] == [6, 10]
+    file.write_text("order_id,sku,quantity,occurred_at,cancelled_at\nown,PO-B,1,2026-10-25T09:00:00Z,yes\n")
+    assert (await clerk.types("replay", str(file))).code == 0
+    assert await on_hand(clerk.house, "PO-B", "main") == 9
 
 
 async def test_an_order_with_a_bad_line_completes_with_the_corrected_file(
