@@ -63,6 +63,15 @@ async def replay(
     return 3 if tally.failed else 0
 
 
+CODES_NAMED_MAX = 5
+_MADE_KNOWN = {
+    "unknown_sku": (
+        "import new ones first: `sellable import-stock` makes a SKU known, also with the quantity 0"
+    ),
+    "unknown_warehouse": "`sellable import-stock --new-warehouses` lists new ones",
+}
+
+
 class Tally:
     """What a replay did: rows as read from the file, documents as answered by the service."""
 
@@ -273,8 +282,16 @@ def _read(file: Path, plan: Plan, tally: Tally, options: Options, report: Report
 
 def _require_ok(answer: Answer) -> None:
     if not answer.ok:
-        detail = f": {answer.detail}" if answer.detail else ""
-        raise DocumentFailedError(f"{answer.code} ({answer.status}){detail}")
+        detail = _advice(answer) or answer.detail
+        raise DocumentFailedError(f"{answer.code} ({answer.status}){f': {detail}' if detail else ''}")
+
+
+def _advice(answer: Answer) -> str:
+    """Which codes are not known, and what makes them known here: the service's own advice is for programs. Else ''."""
+    if answer.code not in _MADE_KNOWN or not (said := answer.errors):
+        return ""
+    more = f"; and {len(said) - CODES_NAMED_MAX} more" if len(said) > CODES_NAMED_MAX else ""
+    return f"{'; '.join(said[:CODES_NAMED_MAX])}{more} ({_MADE_KNOWN[answer.code]})"
 
 
 def _shortages(answer: Answer) -> list[str]:

@@ -225,7 +225,7 @@ async def test_of_a_charset(counted: tuple[Clerk, int]) -> None:
 # Orders
 
 
-async def test_order_files(clerk: Clerk) -> None:
+async def test_order_files(clerk: Clerk, tmp_path: Path) -> None:
     rows = [OpeningRow(sku, "main", 100) for sku in ("RP-1", "RP-2", "PO-A", "PO-B")]
     await clerk.house.operations.openings.book([*rows, OpeningRow("RP-3", "main", 2)])
 
@@ -254,6 +254,20 @@ async def test_order_files(clerk: Clerk) -> None:
     ):  # fmt: skip
         assert (await replay(name, *options))[:2] == (0, {}), name
     assert [await on_hand(clerk.house, sku, "main") for sku in ("RP-2", "PO-A", "PO-B")] == [99, 98, 99]
+    file = tmp_path / "unknown.csv"
+    file.write_text(
+        "order_id,sku,quantity,occurred_at,warehouse,kind\n"
+        "back,new,1,2026-10-25T09:00:00Z,main,return\nback,rp-1,1,2026-10-25T09:00:00Z,main,return\n"
+        "found,new,1,2026-10-25T09:00:00Z,moon,adjustment\n"
+    )
+    said = await clerk.types("replay", str(file))
+    assert [line for line in said.err.splitlines() if "failed" in line] == [
+        ("return back failed: unknown_sku (422): no SKU is called new; no SKU is called rp-1; did you mean RP-1?"
+        " (import new ones first: `sellable import-stock` makes a SKU known, also with the quantity 0)"),
+        ("adjustment found failed: unknown_warehouse (422): no warehouse is called moon"
+        " (`sellable import-stock --new-warehouses` lists new ones)"),
+    ]  # fmt: skip
+    assert said.code == 3
 
 
 AT_NINE = "2026-10-25 09:00:00 +0200"
