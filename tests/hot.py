@@ -20,6 +20,7 @@ from app.api.hot.asgi import HotAsgi
 from app.api.hot.build import build_hot
 from app.api.hot.protocol import protocol_class
 from app.domain.commands import OpeningRow
+from app.domain.ranking import Ranking
 from app.hotstore import wire
 from app.hotstore.keys import Keys
 from app.hotstore.line import Line, LineCaller
@@ -68,6 +69,7 @@ class Api:
     store: Any
     cold: list[str]
     """Paths that reached the application."""
+    ranking: Ranking
     closing: list[Any] = field(default_factory=list)
 
     @property
@@ -84,15 +86,18 @@ async def start(kind: str, redis_url: str, prefix: str, **more: Any) -> Api:
         doors["admin_port"] = more["admin_port"] = admin.getsockname()[1]
     settings = Settings(prefix=prefix, **more)
     metrics, closing, line = Metrics(), [], None
+    ranking = Ranking(settings.order)
     client = wire.connect(redis_url)
     protocol: type[Any] = HttpToolsProtocol
     caller: Any = wire.FunctionCaller(client, deadline_seconds=settings.call_deadline_seconds)
     if kind != "plain":
-        hot, line = build_hot(settings, redis_url, Keys(prefix), metrics, level=lambda: "disk")
+        hot, line = build_hot(
+            settings, redis_url, Keys(prefix), metrics, level=lambda: "disk", ranking=ranking
+        )
         caller = LineCaller(line)
         line.start()
     engine = database.open_engine(NOWHERE)
-    operations = operations_on(caller, settings, [""], engine)
+    operations = operations_on(caller, settings, [""], engine, ranking)
     if kind != "plain":
         operations.availability.other_memory = hot.pages.last_known
     app: Any = create_app(operations, settings, PretendHealth(), metrics=metrics)
@@ -120,7 +125,7 @@ async def start(kind: str, redis_url: str, prefix: str, **more: Any) -> Api:
     while not server.started or (line is not None and not line.is_fresh):
         await asyncio.sleep(0.005)
     closing += [engine.dispose, line.close if line else client.aclose, client.aclose]
-    return Api(kind, port, server, serving, line, operations, cold, closing)
+    return Api(kind, port, server, serving, line, operations, cold, ranking, closing)
 
 
 def _noting(app: Any, paths: list[str]) -> Any:

@@ -58,7 +58,10 @@ def operations_of(stores: Connections) -> Operations:
         unlocking=Unlocking(stores.hot, ledger, durabilities),
         voiding=Voiding(stores.hot, ShipmentRows(stores.engine), durabilities, past),
         availability=Availability(
-            stores.hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
+            stores.hot,
+            ranking=stores.ranking,
+            entries_max=settings.stale_entries_max,
+            stale_seconds_max=settings.stale_seconds_max,
         ),
         stock=StockCounts(stores.hot),
         returns=Returns(stores.hot, durabilities, past),

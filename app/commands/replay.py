@@ -16,7 +16,7 @@ from app.commands.replay_plan import Document, Kind, Line, Plan, sheet_of
 from app.commands.replay_report import Report, opened_report
 from app.commands.service import api_headers, find_service
 from app.files.options import Options
-from app.files.reader import BadLine
+from app.files.reader import BadLine, left_out_note
 
 
 async def replay(
@@ -42,8 +42,9 @@ async def replay(
     http = open_http(service.api, api_headers(), connections=concurrency)
     tally = Tally()
     async with http:
-        with closing(Plan()) as plan, opened_report(report) as noted:
-            _read(file, plan, tally, options or Options(), noted)
+        options = options or Options()
+        with closing(Plan(options.preset)) as plan, opened_report(report) as noted:
+            _read(file, plan, tally, options, noted)
             with meter("replaying", plan.count_documents(), "documents") as display:
                 runner = Runner(
                     ApiClient(http, note=display.note),
@@ -60,6 +61,15 @@ async def replay(
                     tally.unsent = plan.count_documents() - tally.documents
                     _print_summary(tally, summary)
     return 3 if tally.failed else 0
+
+
+CODES_NAMED_MAX = 5
+_MADE_KNOWN = {
+    "unknown_sku": (
+        "import new ones first: `sellable import-stock` makes a SKU known, also with the quantity 0"
+    ),
+    "unknown_warehouse": "`sellable import-stock --new-warehouses` lists new ones",
+}
 
 
 class Tally:
@@ -252,9 +262,15 @@ def _read(file: Path, plan: Plan, tally: Tally, options: Options, report: Report
         report.add_bad_line(line)
 
     with opened(file) as raw, meter("reading", size_of(raw), "bytes") as display:
-        rows = FileRows(file, raw, sheet_of(options), options, meter=display, on_bad=note_bad)
+        rows = FileRows(
+            file, raw, sheet_of(options, plan.note_left_out), options, meter=display, on_bad=note_bad
+        )
         plan.add_all(rows)
         rows.finish()
+        for why, count in plan.rows_left_out.items():
+            display.note(left_out_note(why, count))
+        for document in plan.left_out():
+            report.add_left_out(document)
         if plan.order.is_newest_first:
             display.note(
                 "the newest rows come first in this file, and it is sent in its own order: sort it by occurred_at"
@@ -266,8 +282,16 @@ def _read(file: Path, plan: Plan, tally: Tally, options: Options, report: Report
 
 def _require_ok(answer: Answer) -> None:
     if not answer.ok:
-        detail = f": {answer.detail}" if answer.detail else ""
-        raise DocumentFailedError(f"{answer.code} ({answer.status}){detail}")
+        detail = _advice(answer) or answer.detail
+        raise DocumentFailedError(f"{answer.code} ({answer.status}){f': {detail}' if detail else ''}")
+
+
+def _advice(answer: Answer) -> str:
+    """Which codes are not known, and what makes them known here: the service's own advice is for programs. Else ''."""
+    if answer.code not in _MADE_KNOWN or not (said := answer.errors):
+        return ""
+    more = f"; and {len(said) - CODES_NAMED_MAX} more" if len(said) > CODES_NAMED_MAX else ""
+    return f"{'; '.join(said[:CODES_NAMED_MAX])}{more} ({_MADE_KNOWN[answer.code]})"
 
 
 def _shortages(answer: Answer) -> list[str]:

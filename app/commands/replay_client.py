@@ -40,7 +40,18 @@ class Answer:
     def detail(self) -> str:
         """What the service says about the problem, in one line; may be empty."""
         detail = self.body.get("detail") or self.body.get("title") or ""
-        return " ".join(str(detail).split())
+        return _in_one_line(detail)
+
+    @property
+    def errors(self) -> list[str]:
+        """What the service says about single fields, each once and in one line."""
+        errors = self.body.get("errors")
+        said = [one.get("message", "") for one in errors or () if isinstance(one, dict)]
+        return list(dict.fromkeys(map(_in_one_line, filter(None, said))))
+
+
+def _in_one_line(text: object) -> str:
+    return " ".join(str(text).split())
 
 
 def open_http(api_url: str, headers: Mapping[str, str], *, connections: int) -> httpx.AsyncClient:

@@ -6,8 +6,8 @@ SQLite file, so memory stays flat.
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -16,7 +16,7 @@ from app.domain.words import QUANTITY_MAX
 from app.files.codes import code_reader, sku_reader, warehouse_reader
 from app.files.moments import seconds_of
 from app.files.numbers import Whole
-from app.files.options import Options
+from app.files.options import Options, Preset
 from app.files.reader import BadLine, Column, Sheet
 
 COLUMNS = ("order_id", "sku", "quantity", "occurred_at", "warehouse", "kind", "reason")
@@ -26,7 +26,8 @@ DOCUMENT_LINES_MAX = 10_000
 NO_REASON = "no reason given"
 _TABLES = """
     CREATE TABLE document (id INTEGER PRIMARY KEY, order_id TEXT, kind TEXT, first INTEGER, at REAL, size INTEGER,
-                           UNIQUE (order_id, kind));
+                           left_out TEXT, UNIQUE (order_id, kind));
+    CREATE TABLE left_out (order_id TEXT PRIMARY KEY, why TEXT) WITHOUT ROWID;
     CREATE TABLE bad (order_id TEXT, kind TEXT, number INTEGER);
     CREATE TABLE line (document INTEGER, number INTEGER, sku TEXT, quantity INTEGER, warehouse TEXT,
                        reason TEXT, PRIMARY KEY (document, number)) WITHOUT ROWID;
@@ -44,8 +45,15 @@ _DOCUMENTS = """
     SELECT id, order_id, kind, first, at, size,
         (SELECT min(number) FROM bad WHERE bad.order_id = document.order_id
             AND (bad.kind IS NULL OR bad.kind = document.kind)) AS bad_line
-    FROM document ORDER BY first
+    FROM document WHERE left_out IS NULL ORDER BY first
 """
+_LEAVE_OUT = """
+    UPDATE document SET left_out = (SELECT why FROM left_out WHERE left_out.order_id = document.order_id)
+    WHERE kind = 'order'
+"""
+_LEFT_OUT = (
+    "SELECT order_id, kind, first, at, size, left_out FROM document WHERE left_out IS NOT NULL ORDER BY first"
+)
 
 
 class Kind(StrEnum):
@@ -68,13 +76,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line, the document it belongs to, and when it happened (`at`, in seconds since 1970)."""
+    """A line, the document it belongs to, and when it happened (`at`, in seconds since 1970).
+
+    `left_out` is '' unless the row says that its order must not be sent: then it is why.
+    """
 
     number: int
     order_id: str
     kind: Kind
     at: float
     line: Line
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +94,8 @@ class Document:
     """All rows of one order_id and kind, in file order; `first` is the first row's line, `at` its time.
 
     `size` counts them. `lines` is empty when there are more than one request can carry. `bad_line`: a line of the
-    document that could not be read, so that the others are not all of it; None if there is none.
+    document that could not be read, so that the others are not all of it; None if there is none. `left_out`: why it
+    is not sent, if it is not.
     """
 
     order_id: str
@@ -90,8 +103,9 @@ class Document:
     first: int
     at: float
     size: int
-    lines: tuple[Line, ...]
-    bad_line: int | None
+    lines: tuple[Line, ...] = ()
+    bad_line: int | None = None
+    left_out: str = ""
 
 
 class Order:
@@ -117,23 +131,30 @@ class Order:
 class Plan:
     """The documents to send, on disk."""
 
-    def __init__(self) -> None:
+    def __init__(self, preset: Preset | None = None) -> None:
+        self._preset = preset
         # An empty name is SQLite's own temporary file, gone when it is closed.
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.executescript(_TABLES)
         self._database.execute("BEGIN")
         self._last: Row | None = None
         self.rows: Counter[Kind] = Counter()
+        self.rows_left_out: Counter[str] = Counter()
         self.order = Order()
 
     def add_all(self, rows: Iterable[tuple[int, Row]]) -> None:
         """Take every row of a file."""
         for _, row in rows:
             self._add(row)
+        self._database.execute(_LEAVE_OUT)
+        for document in self.left_out():
+            self.rows[document.kind] -= document.size
+            self.rows_left_out[document.left_out] += document.size
         self._database.execute("CREATE INDEX bad_order ON bad (order_id)")
 
     def note_bad(self, line: BadLine) -> None:
         """Remember what a bad line is about: the document would lack it."""
+        self.note_left_out(line.known)
         order_id, kind = line.known.get("order_id"), None
         if order_id is None and line.is_cut and self._last:
             order_id = self._last.order_id  # most files have the rows of an order together
@@ -142,9 +163,21 @@ class Plan:
         if order_id is not None:
             self._database.execute("INSERT INTO bad VALUES (?, ?, ?)", (order_id, kind, line.line))
 
+    def note_left_out(self, known: Mapping[str, Any]) -> None:
+        """A row that is none of the plan's may say all the same that its order is not to be sent."""
+        order_id = known.get("order_id")
+        if order_id is not None and self._preset and (why := self._preset.why_left_out(known)):
+            self._leave_out(order_id, why)
+
+    def left_out(self) -> Iterator[Document]:
+        """Each order that is not to be sent, without its lines."""
+        for order_id, kind, first, at, size, why in self._database.execute(_LEFT_OUT):
+            yield Document(order_id, Kind(kind), first, at, size, left_out=why)
+
     def count_documents(self) -> int:
-        """How many documents the rows make."""
-        return int(self._database.execute("SELECT count(*) FROM document").fetchone()[0])
+        """How many documents are to be sent."""
+        query = "SELECT count(*) FROM document WHERE left_out IS NULL"
+        return int(self._database.execute(query).fetchone()[0])
 
     def documents(self) -> Iterator[Document]:
         """Each document, in the order of its first row."""
@@ -169,6 +202,8 @@ class Plan:
         self.rows[row.kind] += 1
         self.order.note(row.at)
         self._last = row
+        if row.left_out:
+            self._leave_out(row.order_id, row.left_out)
         key = self._database.execute(_ADD, (row.order_id, row.kind.value, row.number, row.at)).fetchone()[0]
         line = row.line
         self._database.execute(
@@ -176,13 +211,24 @@ class Plan:
             (key, row.number, line.sku, line.quantity, line.warehouse, line.reason),
         )
 
+    def _leave_out(self, order_id: str, why: str) -> None:
+        self._database.execute("INSERT OR IGNORE INTO left_out VALUES (?, ?)", (order_id, why))
+
     def _lines(self, key: int) -> tuple[Line, ...]:
         query = "SELECT sku, quantity, warehouse, reason FROM line WHERE document = ? ORDER BY number"
         return tuple(Line(*values) for values in self._database.execute(query, (key,)))
 
 
-def sheet_of(options: Options) -> Sheet[Row]:
-    """What a file of orders, returns and adjustments holds."""
+def sheet_of(options: Options, on_left_out: Callable[[Mapping[str, Any]], None]) -> Sheet[Row]:
+    """What a file of orders, returns and adjustments holds; `on_left_out` is that of `Sheet`."""
+    preset = options.preset
+    names = preset.order_columns() if preset else ()
+
+    def build(number: int, values: list[Any]) -> Row:
+        row = _row(number, values[: len(COLUMNS)])
+        why = preset.why_left_out(dict(zip(names, values[len(COLUMNS) :], strict=True))) if preset else ""
+        return replace(row, left_out=why) if why else row
+
     return Sheet(
         (
             Column("order_id", code_reader(_order_id, options)),
@@ -192,8 +238,10 @@ def sheet_of(options: Options) -> Sheet[Row]:
             Column("warehouse", warehouse_reader(options), required=False),
             Column("kind", _kind, required=False),
             Column("reason", str.strip, required=False),
+            *(Column(name, str.strip, required=False) for name in names),
         ),
-        _row,
+        build if names else _row,
+        on_left_out=on_left_out,
     )
 
 

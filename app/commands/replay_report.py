@@ -17,7 +17,7 @@ COLUMNS = ("line", "order_id", "kind", "result", "why")
 
 
 class Report:
-    """Names documents that were refused or failed, and bad lines, one a row."""
+    """Names documents that were refused, failed or left out, and bad lines, one a row."""
 
     def __init__(self, file: TextIO | None, name: str) -> None:
         self._writer = csv.writer(file) if file else None
@@ -29,6 +29,10 @@ class Report:
         """A document was refused, or failed."""
         self._complaints.add(f"{document.kind} {document.order_id} {result}: {why}", say)
         self._write((document.first, document.order_id, document.kind, result, why))
+
+    def add_left_out(self, document: Document) -> None:
+        """A document is not to be sent; on the terminal such rows are counted."""
+        self._write((document.first, document.order_id, document.kind, "left out", document.left_out))
 
     def add_bad_line(self, line: BadLine) -> None:
         """A line could not be read."""

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.embedded.directory import has_owner
-from app.errors import ConfigurationError
+from app.errors import ConfigurationError, UnavailableError
 
 RUN_FILE = "run.json"
 VARIABLES = {"api": "SELLABLE_API_URL", "redis": "SELLABLE_REDIS_URL", "database": "SELLABLE_DATABASE_URL"}
@@ -30,16 +30,21 @@ def find_service(data_dir: Path, *needs: str, environ: Mapping[str, str] = os.en
 
     ConfigurationError when a part is named neither by the environment nor by `<data_dir>/run.json`, or if that
     was left behind: what it names is gone, or belongs to the directory that this one was copied from.
+    UnavailableError while the service is starting: `run.json` is written once all of it is ready.
     """
     urls = {part: environ.get(variable, "").strip() for part, variable in VARIABLES.items()}
     if not all(urls[part] for part in needs):
         run = _read_run_file(data_dir / RUN_FILE)
+        if run is None and has_owner(data_dir, unsure=False):
+            raise UnavailableError(
+                f"the service of {data_dir} is still starting: try again once it says that it is ready"
+            )
         if run and not has_owner(data_dir):
             raise ConfigurationError(
                 f"no running service was found: {data_dir / RUN_FILE} was left behind by one that has ended,"
                 f" or was copied; start one with `sellable up`, or set {VARIABLES[needs[0]]}"
             )
-        urls = {part: url or _text(run.get(part)) for part, url in urls.items()}
+        urls = {part: url or _text((run or {}).get(part)) for part, url in urls.items()}
     for part in needs:
         _check_known(part, urls[part], data_dir)
     return Service(api=urls["api"].rstrip("/"), redis=urls["redis"], database=urls["database"])
@@ -53,11 +58,11 @@ def api_headers(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
-def _read_run_file(path: Path) -> dict[str, Any]:
+def _read_run_file(path: Path) -> dict[str, Any] | None:
     try:
         run = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        return {}
+        return None
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         is_private = isinstance(error, PermissionError)

@@ -1,6 +1,7 @@
 """Warehouses: the list of them, and how sourcing ranks them."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 
@@ -33,6 +34,12 @@ class Stocked(NamedTuple):
 
     warehouse: Warehouse
     units: Units
+
+
+def closed_mark(closed: Iterable[str]) -> str:
+    """Return what the tag of a page ends with for those of its warehouses that are closed; '' for none."""
+    codes = "\t".join(sorted(closed))
+    return f"-{hashlib.sha256(codes.encode()).hexdigest()[:8]}" if codes else ""
 
 
 def by_rank(warehouses: Sequence[Warehouse]) -> list[str]:

@@ -163,18 +163,20 @@ class DirectoryLock:
             return {}
 
 
-def has_owner(directory: Path) -> bool:
-    """Whether a process holds the directory's `lock`; True also where that cannot be found out."""
+def has_owner(directory: Path, *, unsure: bool = True) -> bool:
+    """Whether a process holds the directory's `lock`; `unsure` where that cannot be found out."""
     try:
         descriptor = os.open(directory / "lock", os.O_RDONLY)
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
-        return True
+        return unsure
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return True
+    except OSError:
+        return unsure
     finally:
         os.close(descriptor)
     return False

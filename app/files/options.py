@@ -1,9 +1,9 @@
 """How a file is to be read: what its caller said about it, and the presets for well-known exports."""
 
 import codecs
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.domain.codes import shown
 
@@ -78,9 +78,30 @@ class Skip(NamedTuple):
     why: str
 
 
+class OrderSkip(NamedTuple):
+    """Orders that a preset leaves out as a whole, since one of their rows has one of `values` (any, if there are none).
+
+    `column` is where, and `why` says what they are. They are kept if that row has one of `kept` in the column
+    `kept_by`. Case does not matter.
+    """
+
+    column: str
+    why: str
+    values: frozenset[str] = frozenset()
+    kept_by: str = ""
+    kept: frozenset[str] = frozenset()
+
+    def is_meant(self, known: Mapping[str, Any]) -> bool:
+        """Whether it leaves out the order of a row with these fields."""
+        value = (known.get(self.column) or "").casefold()
+        if not value or (self.values and value not in self.values):
+            return False
+        return (known.get(self.kept_by) or "").casefold() not in self.kept
+
+
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A well-known export: the names that it gives our columns, the best first, and the rows to leave out.
+    """A well-known export: the names that it gives our columns, the best first, and the rows and orders to leave out.
 
     `is_of_all_places`: it has the stock of every warehouse, whichever one is asked about.
     """
@@ -88,10 +109,21 @@ class Preset:
     name: str
     columns: Mapping[str, tuple[str, ...]]
     skips: tuple[Skip, ...] = ()
+    order_skips: tuple[OrderSkip, ...] = ()
     is_of_all_places: bool = False
+
+    def order_columns(self) -> Sequence[str]:
+        """Return the columns that say whether an order is left out."""
+        named = [name for skip in self.order_skips for name in (skip.column, skip.kept_by) if name]
+        return list(dict.fromkeys(named))
+
+    def why_left_out(self, known: Mapping[str, Any]) -> str:
+        """Return why the order of a row with these fields is left out; '' if this row does not say so."""
+        return next((skip.why for skip in self.order_skips if skip.is_meant(known)), "")
 
 
 _ON_HAND = ("On hand (current)", "On hand")
+_SENT = frozenset({"fulfilled", "partial", "partially_fulfilled"})
 SHOPIFY = Preset(
     "shopify",
     {
@@ -101,11 +133,27 @@ SHOPIFY = Preset(
         "quantity": (*_ON_HAND, "Lineitem quantity"),
         "order_id": ("Name",),
         "occurred_at": ("Created at",),
+        "cancelled_at": ("Cancelled at",),
+        "financial_status": ("Financial Status",),
+        "fulfillment_status": ("Fulfillment Status",),
     },
     (
         Skip("quantity", "not stocked", "not stocked"),
         Skip("on_hand", "not stocked", "not stocked"),
         Skip("sku", "", "without a SKU"),
+    ),
+    (
+        OrderSkip("cancelled_at", "of cancelled orders"),
+        *(
+            OrderSkip(
+                "financial_status",
+                f"of orders that were {status} before anything was sent",
+                frozenset({status}),
+                "fulfillment_status",
+                _SENT,
+            )
+            for status in ("voided", "refunded")
+        ),
     ),
     is_of_all_places=True,
 )

@@ -37,18 +37,25 @@ class Column:
     required: bool = True
 
 
+def left_out_note(why: str, count: int) -> str:
+    """Return the sentence about rows that are not meant."""
+    return f"rows left out, {why}: {count:,}"
+
+
 @dataclass(frozen=True, slots=True)
 class Sheet(Generic[T]):
     """What a file holds: its columns, and what a row of it is.
 
     `build` is told the row's line and what its fields mean, in the order of `columns`; it may raise `ValueError` with
     a whole sentence, and `FileError` to refuse the file. `take_note` is told the line and the text of a row that
-    begins with #, and returns whether that is no row.
+    begins with #, and returns whether that is no row. `on_left_out` is told what the fields of a row that is left out
+    mean.
     """
 
     columns: Sequence[Column]
     build: Callable[[int, list[Any]], T]
     take_note: Callable[[int, str], bool] | None = None
+    on_left_out: Callable[[Mapping[str, Any]], None] = lambda _known: None
 
     def whole_numbers(self) -> Iterator[Whole]:
         """The columns of numbers."""
@@ -100,7 +107,7 @@ class Reader(Generic[T]):
         """What of the file was not used, in a sentence each; known at the end."""
         ignored = self._header.ignored if self._header else ()
         said = [f"columns not used: {names_shown(ignored)}"] if ignored else []
-        return said + [f"rows left out, {why}: {count:,}" for why, count in self._left_out.items()]
+        return said + [left_out_note(why, count) for why, count in self._left_out.items()]
 
     def feed(self, data: bytes) -> Iterator[Entry[T]]:
         """Read some more."""
@@ -188,6 +195,7 @@ class Reader(Generic[T]):
             yield from self._judged(line, fields)
         except LeftOutError as why:
             self._left_out[str(why)] += 1
+            self._sheet.on_left_out(self._known(fields))
 
     def _judged(self, line: int, fields: list[str]) -> Iterator[Entry[T]]:
         if _is_blank(fields) or self._is_note(line, fields):

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
+from app.domain.ranking import Ranking
+from app.domain.warehouses import closed_mark
 from app.errors import NotReadyError, OutcomeUnknownError, SellableError, UnavailableError
 from app.hotstore.replies import Stock
 from app.hotstore.store import HotStore
@@ -15,13 +17,22 @@ _AWAY = (NotReadyError, OutcomeUnknownError, UnavailableError)
 
 
 class Page(NamedTuple):
-    """What a product page shows of a SKU: sellable units by warehouse, in code order unless some were asked for."""
+    """What a product page shows of a SKU: sellable units by warehouse, in code order unless some were asked for.
+
+    `mark` is '' unless some of the SKU's warehouses are closed: see `closed_mark`.
+    """
 
     sku: str
     epoch: str
     version: int
     warehouses: dict[str, int]
     stale: bool
+    mark: str = ""
+
+    @property
+    def tag(self) -> str:
+        """Return the entity tag, without its quotes."""
+        return f"{self.epoch}-{self.version}{self.mark}"
 
     @property
     def sellable(self) -> int:
@@ -32,7 +43,7 @@ class Page(NamedTuple):
 class _Known(NamedTuple):
     at_seconds: float
     page: Page
-    """Of every warehouse."""
+    """Of every warehouse, also of those that are closed."""
 
 
 OtherMemory = Callable[[str], tuple[float, Page] | None]
@@ -44,17 +55,20 @@ class Availability:
 
     While the hot store is away, an answer up to `stale_seconds_max` old is given again, marked stale: the newer
     one of what is remembered here and of what `other_memory` (the near cache) knows.
+    `ranking` says which warehouses are closed: nothing is sellable there, whatever they hold.
     """
 
     def __init__(
         self,
         hot: HotStore,
         *,
+        ranking: Ranking,
         entries_max: int,
         stale_seconds_max: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._hot = hot
+        self._ranking = ranking
         self._entries_max = entries_max
         self._stale_seconds_max = stale_seconds_max
         self._clock = clock
@@ -69,11 +83,11 @@ class Availability:
         try:
             epoch, stocks = await self._hot.read_stock(skus)
         except _AWAY as error:
-            return [_shown(page, warehouses, stale=True) for page in self._remembered(skus, error)]
+            return [self._shown(page, warehouses, stale=True) for page in self._remembered(skus, error)]
 
         def shown(one: tuple[str, Stock | None]) -> Page | None:
             page = self._remember(one[0], epoch, one[1])
-            return _shown(page, warehouses, stale=False) if page else None
+            return self._shown(page, warehouses, stale=False) if page else None
 
         found = list(zip(skus, stocks, strict=True))
         return list(map(shown, found)) if len(found) <= SLICE_ITEMS else await in_turns(found, shown)
@@ -104,7 +118,7 @@ class Availability:
         ages = [answer for answer in answers if answer and answer[0] <= self._stale_seconds_max]
         return min(ages, key=itemgetter(0))[1] if ages else None
 
-
-def _shown(page: Page, warehouses: Sequence[str], *, stale: bool) -> Page:
-    shown = {code: page.warehouses.get(code, 0) for code in warehouses} if warehouses else page.warehouses
-    return page._replace(warehouses=shown, stale=stale)
+    def _shown(self, page: Page, warehouses: Sequence[str], *, stale: bool) -> Page:
+        everywhere, closed = page.warehouses, self._ranking.closed
+        shown = {code: 0 if code in closed else everywhere.get(code, 0) for code in warehouses or everywhere}
+        return page._replace(warehouses=shown, stale=stale, mark=closed_mark(closed.intersection(everywhere)))

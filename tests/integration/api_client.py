@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.api.app import create_app
 from app.domain.events import Position
+from app.domain.ranking import Ranking
 from app.hotstore import wire
 from app.hotstore.keys import Keys
 from app.hotstore.library import library
@@ -167,8 +168,10 @@ def operations_on(
     settings: Settings,
     persisted: list[str],
     engine: AsyncEngine,
+    ranking: Ranking | None = None,
 ) -> Operations:
-    hot = HotStore(caller, Keys(settings.prefix), library(), order=settings.order)
+    ranking = ranking or Ranking(settings.order)
+    hot = HotStore(caller, Keys(settings.prefix), library(), ranking=ranking)
 
     levels = Durabilities(
         hot_level=lambda: "disk",
@@ -176,7 +179,10 @@ def operations_on(
         wait_seconds=settings.durability_wait_seconds,
     )
     availability = Availability(
-        hot, entries_max=settings.stale_entries_max, stale_seconds_max=settings.stale_seconds_max
+        hot,
+        ranking=ranking,
+        entries_max=settings.stale_entries_max,
+        stale_seconds_max=settings.stale_seconds_max,
     )
     ledger = Ledger(engine)
     once, past = Once(ledger), PastDocuments(hot, ledger, settings.horizon_seconds)

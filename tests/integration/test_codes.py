@@ -280,6 +280,34 @@ async def test_a_closed_warehouse_promises_nothing_more(house: House) -> None:
     ).status_code == 201
 
 
+async def test_pages_show_nothing_sellable_in_a_closed_warehouse(house: House) -> None:
+    """Nothing that checkout would refuse; what is there stays on its shelf."""
+    http, page = house.http, "/v1/availability/A"
+    opened, counts = await http.get(page), (await http.get("/v1/stock/A")).json()
+    assert opened.json()["sellable"] == 13
+    await http.put("/v1/warehouses/north", json={"closed": True})
+    closed = await http.get(page, headers={"If-None-Match": opened.headers["etag"]})
+    assert (closed.status_code, closed.json()) == (
+        200,
+        opened.json() | {"sellable": 5, "warehouses": {"north": {"sellable": 0}, "south": {"sellable": 5}}},
+    )
+    assert closed.headers["etag"] != opened.headers["etag"]
+    again = {"If-None-Match": closed.headers["etag"]}
+    assert (await http.get(page, headers=again)).status_code == 304
+    of_many = [
+        await http.get("/v1/availability?sku=A"),
+        await http.post("/v1/availability", json={"skus": ["A"]}),
+    ]
+    assert [answer.json()["items"] for answer in of_many] == [[closed.json()]] * 2
+    only = await http.get(page, params={"warehouses": "north"})
+    told = only.json()
+    assert (told["sellable"], told["in_stock"], only.headers["etag"]) == (0, False, closed.headers["etag"])
+    assert (await http.get("/v1/stock/A")).json() == counts
+    await http.put("/v1/warehouses/north", json={"closed": False})
+    reopened = await http.get(page, headers=again)
+    assert (reopened.json(), reopened.headers["etag"]) == (opened.json(), opened.headers["etag"])
+
+
 async def test_ranks_order_the_warehouses(house: House) -> None:
     await house.http.put("/v1/warehouses/south", json={"rank": 1})
     held = await house.http.post("/v1/locks", json=LOCK)

@@ -1,6 +1,8 @@
 """Files as shops and warehouses really have them (tests/cases), through the command line and HTTP."""
 
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -223,7 +225,7 @@ async def test_of_a_charset(counted: tuple[Clerk, int]) -> None:
 # Orders
 
 
-async def test_order_files(clerk: Clerk) -> None:
+async def test_order_files(clerk: Clerk, tmp_path: Path) -> None:
     rows = [OpeningRow(sku, "main", 100) for sku in ("RP-1", "RP-2", "PO-A", "PO-B")]
     await clerk.house.operations.openings.book([*rows, OpeningRow("RP-3", "main", 2)])
 
@@ -252,6 +254,68 @@ async def test_order_files(clerk: Clerk) -> None:
     ):  # fmt: skip
         assert (await replay(name, *options))[:2] == (0, {}), name
     assert [await on_hand(clerk.house, sku, "main") for sku in ("RP-2", "PO-A", "PO-B")] == [99, 98, 99]
+    file = tmp_path / "unknown.csv"
+    file.write_text(
+        "order_id,sku,quantity,occurred_at,warehouse,kind\n"
+        "back,new,1,2026-10-25T09:00:00Z,main,return\nback,rp-1,1,2026-10-25T09:00:00Z,main,return\n"
+        "found,new,1,2026-10-25T09:00:00Z,moon,adjustment\n"
+    )
+    said = await clerk.types("replay", str(file))
+    assert [line for line in said.err.splitlines() if "failed" in line] == [
+        ("return back failed: unknown_sku (422): no SKU is called new; no SKU is called rp-1; did you mean RP-1?"
+        " (import new ones first: `sellable import-stock` makes a SKU known, also with the quantity 0)"),
+        ("adjustment found failed: unknown_warehouse (422): no warehouse is called moon"
+        " (`sellable import-stock --new-warehouses` lists new ones)"),
+    ]  # fmt: skip
+    assert said.code == 3
+
+
+AT_NINE = "2026-10-25 09:00:00 +0200"
+CANCELLED = f"""\
+Name,Financial Status,Fulfillment Status,Created at,Cancelled at,Lineitem quantity,Lineitem sku
+#paid,paid,fulfilled,{AT_NINE},,1,PO-A
+#cancelled,paid,unfulfilled,{AT_NINE},2026-10-25 10:00:00 +0200,1,PO-A
+#cancelled,,,{AT_NINE},,2,PO-B
+#voided,Voided,,{AT_NINE},,1,PO-A
+#refunded,refunded,unfulfilled,{AT_NINE},,1,
+#refunded,,,{AT_NINE},,1,PO-A
+#unread,voided,unfulfilled,{AT_NINE},,0.5,PO-A
+#unread,,,{AT_NINE},,1,PO-A
+#sent,refunded,fulfilled,{AT_NINE},,1,PO-A
+#half,voided,partial,{AT_NINE},,1,PO-A
+#less,partially_refunded,unfulfilled,{AT_NINE},,1,PO-A
+#cancelled,,,{AT_NINE},,4,PO-A
+"""
+
+
+async def test_orders_that_were_cancelled_are_not_booked(clerk: Clerk, tmp_path: Path) -> None:
+    """Whichever of an order's rows says so: also one without a SKU, and one that cannot be read."""
+    await clerk.house.operations.openings.book([OpeningRow(sku, "main", 10) for sku in ("PO-A", "PO-B")])
+    file, report = tmp_path / "orders.csv", tmp_path / "report.csv"
+    file.write_text(CANCELLED)
+    said = await clerk.types(
+        "replay", str(file), "--format", "shopify", "--report", str(report), "--summary", "json"
+    )
+    assert numbered(said.err) == {8: "quantity (column 'Lineitem quantity') '0.5' is not a whole number"}
+    assert [line for line in said.err.splitlines() if "left out" in line] == [
+        "rows left out, without a SKU: 1",
+        "rows left out, of cancelled orders: 3",
+        "rows left out, of orders that were voided before anything was sent: 2",
+        "rows left out, of orders that were refunded before anything was sent: 1",
+    ]
+    assert [line.split(",")[:4] for line in report.read_text().splitlines()[1:]] == [
+        ["8", "#unread", "order", "bad line"],
+        *([line, f"#{name}", "order", "left out"] for line, name in (("3", "cancelled"), ("5", "voided"))),
+        *([line, f"#{name}", "order", "left out"] for line, name in (("7", "refunded"), ("9", "unread"))),
+    ]
+    figures = json.loads(said.out)
+    assert {name: figures[name] for name in ("rows", "orders", "locked", "order_rows", "failed", "unsent")} == {
+        "rows": 5, "orders": 4, "locked": 4, "order_rows": 4, "failed": 1, "unsent": 0,
+    }  # fmt: skip
+    assert [await on_hand(clerk.house, sku, "main") for sku in ("PO-A", "PO-B")] == [6, 10]
+    file.write_text("order_id,sku,quantity,occurred_at,cancelled_at\nown,PO-B,1,2026-10-25T09:00:00Z,yes\n")
+    assert (await clerk.types("replay", str(file))).code == 0
+    assert await on_hand(clerk.house, "PO-B", "main") == 9
 
 
 async def test_an_order_with_a_bad_line_completes_with_the_corrected_file(

@@ -5,11 +5,12 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 import redis
 
+from app.domain.warehouses import Warehouse
 from app.embedded.valkey import EmbeddedValkey
 from app.hotstore import wire as redis_wire
 from app.hotstore.keys import Keys
@@ -156,6 +157,65 @@ def test_an_epoch_that_just_changed_stops_no_lock(server: EmbeddedValkey) -> Non
             tag = ask(api.port, PAGE).header("etag")
             assert tag is not None
             assert tag.startswith(f'"{epoch}-')
+
+
+def closes(loop: Loop, apis: Sequence[Api], *codes: str) -> None:
+    """Let each process read a list in which these warehouses are closed."""
+
+    async def follow() -> None:
+        for api in apis:
+            api.ranking.follow([Warehouse(code, closed=code in codes) for code in ("north", "south", "west")])
+
+    loop.run(follow())
+
+
+def test_what_is_in_a_closed_warehouse_is_not_sellable(server: EmbeddedValkey) -> None:
+    """Each way to a page says so from the moment on when the list was read, also of pages that were at hand."""
+    asked = [PAGE, request("GET", "/v1/availability/S7"), request("GET", "/v1/availability?sku=Z&sku=S7")]
+    with served(server.url, ["protocol", "plain"]) as (loop, apis):
+
+        def answers() -> list[tuple[bytes, str | None]]:
+            hot, cold = ([ask(api.port, raw) for raw in asked] for api in apis)
+            shown = [(reply.body, reply.header("etag")) for reply in hot]
+            assert shown == [(reply.body, reply.header("etag")) for reply in cold]
+            return shown
+
+        opened = answers()
+        apis[0].cold.clear()
+        seen = {opened[0][1]}
+        for codes, north, south in (
+            (["north"], 0, 1_000),
+            (["south", "north"], 0, 0),
+            (["south"], 100_000, 0),
+        ):
+            closes(loop, apis, *codes)
+            page = json.loads(answers()[0][0])
+            assert page["warehouses"] == {"north": {"sellable": north}, "south": {"sellable": south}}
+            assert (page["sellable"], page["in_stock"]) == (north + south, north + south > 0)
+            tag = answers()[0][1]
+            assert tag not in seen
+            seen.add(tag)
+            matching = request("GET", "/v1/availability/Z", headers=[("If-None-Match", str(tag))])
+            assert [ask(api.port, matching).status for api in apis] == [304, 304]
+        closes(loop, apis, "west")
+        assert answers() == opened
+        assert apis[0].cold == []
+
+
+def test_a_last_known_answer_shows_what_is_closed_now(server: EmbeddedValkey) -> None:
+    with served(server.url, ["protocol"], call_deadline_seconds=0.2) as (loop, (api,)):
+        sellable(api)
+        with silent(server):
+            servers.until(lambda: b'"stale":true' in ask(api.port, PAGE).body)
+            closes(loop, [api], "north")
+            assert sellable(api) == 1_000
+        servers.until(lambda: b'"stale":true' not in ask(api.port, PAGE).body)
+        assert sellable(api) == 1_000
+        with silent(server):  # the page that is remembered is that of a closed warehouse
+            servers.until(lambda: b'"stale":true' in ask(api.port, PAGE).body)
+            for raw in (PAGE, request("GET", "/v1/availability?sku=Z")):
+                assert b'"stale":true' in ask(api.port, raw).body
+            assert sellable(api) == 1_000
 
 
 PAGES = (PAGE, request("GET", "/v1/availability/B"))

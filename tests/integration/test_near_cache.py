@@ -14,6 +14,7 @@ from app.api.auth import ApiKeys
 from app.api.hot.handlers import HotCounts, HotRequest
 from app.api.hot.pages import Pages
 from app.domain.commands import Opening, OpeningRow
+from app.domain.ranking import Ranking
 from app.embedded.valkey import EmbeddedValkey
 from app.hotstore import wire
 from app.hotstore.connection import Connection
@@ -460,7 +461,7 @@ async def test_what_may_not_be_tracked_is_not_kept() -> None:
 
 async def test_a_list_shows_nothing_that_was_overtaken_while_the_rest_was_read() -> None:
     loop = asyncio.get_running_loop()
-    pages = Pages(ApiKeys({}), HotCounts(), cache_control="no-cache", stale_seconds_max=60)
+    pages = Pages(ApiKeys({}), HotCounts(), cache_control="no-cache", stale_seconds_max=60, ranking=Ranking())
     pages.cache = cache = NearCache(KEYS, pages.render, entries_max=10)
     connection = Connection(loop, in_flight_max=9, on_push=cache.on_push, on_lost=lambda _: None)
     connection.connection_made(NoTransport())  # type: ignore[arg-type]

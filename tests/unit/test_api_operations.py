@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from app.domain.events import Position
+from app.domain.ranking import Ranking
 from app.domain.words import Durability
 from app.errors import NotReadyError, OutcomeUnknownError
 from app.hotstore.replies import Stock
@@ -114,7 +115,8 @@ class Clock:
 
 
 def availability(shelf: Shelf, clock: Clock, entries_max: int = 10) -> Availability:
-    return Availability(cast("HotStore", shelf), entries_max=entries_max, stale_seconds_max=60, clock=clock)
+    hot = cast("HotStore", shelf)
+    return Availability(hot, ranking=Ranking(), entries_max=entries_max, stale_seconds_max=60, clock=clock)
 
 
 async def test_the_last_answer_is_given_again_for_a_while() -> None:

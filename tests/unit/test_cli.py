@@ -185,6 +185,17 @@ def test_a_run_json_of_a_service_that_is_gone_leads_nowhere(data_dir: Path, tmp_
     assert find_service(data_dir, "api", environ={}).api == "http://a"
 
 
+def test_a_service_that_is_starting_is_not_there_yet(held_dir: Path, file: Path) -> None:
+    """It holds its directory, and writes run.json once all of it is ready."""
+    done = CliRunner().invoke(cli, ["replay", str(file), "--data-dir", str(held_dir)])
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"sellable: the service of {held_dir} is still starting")
+    assert "sellable up" not in done.stderr
+    assert find_service(held_dir, "api", environ={"SELLABLE_API_URL": "http://b"}).api == "http://b"
+    (held_dir / "run.json").write_text(json.dumps(RUN))
+    assert find_service(held_dir, "api", environ={}).api == "http://a"
+
+
 def test_commands_go_past_proxies_and_certificates_of_the_environment(
     data_dir: Path, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

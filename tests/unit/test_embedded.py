@@ -240,6 +240,9 @@ def test_a_directory_has_an_owner_while_it_is_held(place: Path) -> None:
     assert not has_owner(place)
     assert not has_owner(place / "lock")
     assert not has_owner(place / "not there")
+    (place / "loop").mkdir()
+    (place / "loop" / "lock").symlink_to("lock")  # it cannot be opened, by nobody
+    assert [has_owner(place / "loop", unsure=unsure) for unsure in (True, False)] == [True, False]
 
 
 def test_a_lock_that_was_deleted_meanwhile_is_none(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 from app.api.auth import ApiKeys
 from app.api.hot.handlers import HotCounts, HotRequest
 from app.api.hot.pages import PageBytes, Pages
+from app.domain.ranking import Ranking
 from app.hotstore.keys import Keys
 from app.hotstore.near_cache import NearCache
 
@@ -25,7 +26,7 @@ class FakeLine:
 
 
 def pages_of(entries_max: int, line: FakeLine) -> Pages:
-    pages = Pages(ApiKeys({}), HotCounts(), cache_control="no-cache", stale_seconds_max=60)
+    pages = Pages(ApiKeys({}), HotCounts(), cache_control="no-cache", stale_seconds_max=60, ranking=Ranking())
     cache: NearCache[PageBytes] = NearCache(Keys(), pages.render, entries_max=entries_max)
     pages.cache, cache.line = cache, line  # type: ignore[assignment]
     return pages

@@ -41,9 +41,13 @@ def build_hot(
     settings, where others use them, too. `is_open` says whether a code surely names a warehouse that takes promises.
     """
     keys = keys or ApiKeys(keys_of(settings))
-    counts = HotCounts()
+    counts, ranking = HotCounts(), ranking or Ranking(settings.order)
     pages = Pages(
-        keys, counts, cache_control=settings.cache_control, stale_seconds_max=settings.stale_seconds_max
+        keys,
+        counts,
+        cache_control=settings.cache_control,
+        stale_seconds_max=settings.stale_seconds_max,
+        ranking=ranking,
     )
     cache: NearCache[PageBytes] = NearCache(
         redis_keys, pages.render, entries_max=settings.near_cache_entries_max
@@ -62,13 +66,14 @@ def build_hot(
         on_shut=shut,
     )
     pages.cache, cache.line = cache, line
+    ranking.on_closed.append(cache.on_shut)
     checkout = Checkout(
         keys,
         counts,
         line,
         redis_keys,
         library(),
-        ranking=ranking or Ranking(settings.order),
+        ranking=ranking,
         is_open=is_open,
         ttl_seconds=settings.lock_ttl_seconds,
         durability=settings.durability,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from time import perf_counter
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,6 +14,8 @@ from app.api.hot.handlers import Decline, HotCounts, HotRequest, Respond, head_o
 from app.api.problems import ProblemError
 from app.api.strict import decode_percent
 from app.domain.codes import check_sku
+from app.domain.ranking import Ranking
+from app.domain.warehouses import closed_mark
 from app.hotstore.near_cache import Entry, NearCache
 from app.operations.availability import Page
 
@@ -45,27 +48,38 @@ _warehouses = msgspec.json.Decoder(_Warehouses)
 class PageBytes:
     """A product page's answer, ready to send; the server may keep the whole answer beside it, with its date.
 
-    `version` is the entity tag without its quotes.
+    `version` is the entity tag without its quotes. `closed`: the warehouses that were closed when it was rendered.
     """
 
-    __slots__ = ("body", "head", "version", "wire", "wire_of")
+    __slots__ = ("body", "closed", "head", "version", "wire", "wire_of")
 
-    def __init__(self, body: bytes, head: bytes, version: str) -> None:
+    def __init__(self, body: bytes, head: bytes, version: str, closed: frozenset[str]) -> None:
         self.body = body
         self.head = head
         self.version = version
+        self.closed = closed
         self.wire = b""
         self.wire_of: object = None
 
 
 class Pages:
-    """The handlers of product pages. `stale_seconds_max` bounds how old a last known answer may be."""
+    """The handlers of product pages. `stale_seconds_max` bounds how old a last known answer may be.
+
+    `ranking` says which warehouses are closed: their units are not shown as sellable.
+    """
 
     def __init__(
-        self, keys: ApiKeys, counts: HotCounts, *, cache_control: str, stale_seconds_max: float
+        self,
+        keys: ApiKeys,
+        counts: HotCounts,
+        *,
+        cache_control: str,
+        stale_seconds_max: float,
+        ranking: Ranking,
     ) -> None:
         self._keys = keys
         self._counts = counts
+        self._ranking = ranking
         kept = page_headers(cache_control, for_all=keys.open)
         self._caching = tuple(
             (name.lower().encode(), value.encode("latin-1")) for name, value in kept.items()
@@ -79,9 +93,11 @@ class Pages:
     def render(self, sku: str, fields: dict[str, str]) -> PageBytes:
         """Make the bytes of a SKU's page, once per change; raise `ValueError` for fields that are none of ours."""
         epoch = self.cache.line.epoch if self.cache.line else ""
-        body, version = _body_of(sku, fields), f"{epoch}-{fields['v']}"
+        closed = self._ranking.closed
+        shape = _shape_of(tuple(fields), closed)
+        body, version = _body_of(sku, fields, shape), f"{epoch}-{fields['v']}{shape.mark}"
         head = f"{self._marks(version)}content-length: {len(body)}\r\ncontent-type: application/json\r\n"
-        return PageBytes(body, head.encode("latin-1"), version)
+        return PageBytes(body, head.encode("latin-1"), version, closed)
 
     def _marks(self, version: str) -> str:
         """Return the header lines that a page and its 304 share."""
@@ -114,7 +130,7 @@ class Pages:
         entry = self.cache.get(sku)
         if entry is None:
             return None
-        epoch, _, version = entry.value.version.partition("-")
+        epoch, version = entry.value.version.split("-")[:2]
         told = _warehouses.decode(entry.value.body).warehouses
         page = Page(sku, epoch, int(version), {code: one.sellable for code, one in told.items()}, stale=False)
         return self.cache.stale_seconds(entry), page
@@ -228,6 +244,9 @@ class Pages:
         if entry is None or self.cache.stale_seconds(entry) > self._stale_seconds_max:
             decline()
             return
+        if entry.value.closed != self._ranking.closed:  # the checked way shows what is closed now
+            decline()
+            return
         body = entry.value.body[:-1] + b',"stale":true}'
         self._counts.count(request.method.decode(), _ROUTE_ONE, 200)
         respond(200, head_of(_JSON, len(body), _NO_STORE), body)
@@ -290,12 +309,22 @@ def plain_sku(target: bytes) -> str | None:
     return found[1].decode() if found else None
 
 
-def _body_of(sku: str, fields: dict[str, str]) -> bytes:
+class _Shape(NamedTuple):
+    """What pages with the same fields share: their warehouses by code, and what their tags end with.
+
+    Of each warehouse: the field of its available units, '' if it is closed; that of its buffer or ''; its code.
+    """
+
+    warehouses: list[tuple[str, str, str]]
+    mark: str
+
+
+def _body_of(sku: str, fields: dict[str, str], shape: _Shape) -> bytes:
     """Return the bytes of `views.of_page`; a code needs no escaping in JSON. A test holds the two together."""
     total, parts = 0, []
-    for available, buffer, name in _shape_of(tuple(fields)):
-        sellable = int(fields[available]) - (int(fields[buffer]) if buffer else 0)
-        sellable = max(sellable, 0)
+    for available, buffer, name in shape.warehouses:
+        sellable = int(fields[available]) if available else 0
+        sellable = max(sellable - (int(fields[buffer]) if buffer else 0), 0)
         total += sellable
         parts.append(f'"{name}":{{"sellable":{sellable}}}')
     in_stock = "true" if total > 0 else "false"
@@ -306,10 +335,13 @@ def _body_of(sku: str, fields: dict[str, str]) -> bytes:
 
 
 @lru_cache(maxsize=1024)  # the SKUs of a shop have few sets of fields
-def _shape_of(names: tuple[str, ...]) -> list[tuple[str, str, str]]:
-    """Return (field of the available units, field of the buffer or '', warehouse) of each warehouse, by its code."""
-    warehouses = sorted(name[:-2] for name in names if name[-2:] == ":a")
-    return [(f"{code}:a", f"{code}:b" if f"{code}:b" in names else "", code) for code in warehouses]
+def _shape_of(names: tuple[str, ...], closed: frozenset[str]) -> _Shape:
+    codes = sorted(name[:-2] for name in names if name[-2:] == ":a")
+    warehouses = [
+        ("" if code in closed else f"{code}:a", f"{code}:b" if f"{code}:b" in names else "", code)
+        for code in codes
+    ]
+    return _Shape(warehouses, closed_mark(closed.intersection(codes)))
 
 
 def _names(conditions: Sequence[bytes], version: str) -> bool:

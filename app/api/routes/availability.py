@@ -91,7 +91,7 @@ router.head("/v1/availability/{sku}", include_in_schema=False)(read_availability
 def _page_response(request: Request, page: Page, caching: Mapping[str, str]) -> Response:
     if page.stale:
         return json_response(of_page(page), headers={"Cache-Control": "no-store"})
-    tag = f'"{page.epoch}-{page.version}"'
+    tag = f'"{page.tag}"'
     headers = {"ETag": tag, **caching}
     if _matches(request.headers.getlist("if-none-match"), tag):
         return Response(status_code=304, headers=headers)
