@@ -3,28 +3,48 @@
 import pytest
 from msgspec.structs import replace
 
-from app.domain.commands import Accept, Count, Deduct, Line, Receive
+from app.domain.answers import Excess
+from app.domain.commands import Accept, Count, Deduct, Fact, Line, Lock, Receive, Return
 from app.domain.events import Counts
 from app.domain.words import Place
 from tests.integration.function_cases import (
+    BOTH,
     EXPIRED,
     FOUND,
     GONE,
     LOCK,
     MOVE,
     SENT,
+    SHIPPED,
     TEN,
     Case,
     N,
     O,
     S,
     at_north,
+    back,
     show,
     told,
 )
 from tests.properties.rig import START_MS, Shard
 
 pytest_plugins = ["tests.properties.fixtures"]
+
+TWO_PLACES_SAID = (
+    BOTH,
+    Lock("L", (Line("A", 5, N),)),
+    told("shipped", 2, document_id="L", told_id="d1"),
+)
+
+
+def another(
+    event_id: str, units: int, document: str, warehouse: str, *, kind: str = "shipped", lock_id: str = "L"
+) -> Fact:
+    """The word of another reporter."""
+    return replace(
+        told(kind, units, event_id, warehouse, document_id=lock_id, told_id=document), source="erp"
+    )
+
 
 CASES = {
     "an event of goods that came in": Case((), told("received", 3, damaged=2), O.BOOKED, at_north(3, 0, 2)),
@@ -82,6 +102,42 @@ CASES = {
         O.REPEATED,
         at_north(3),
         noted=True,
+    ),
+    "a document whose place two reporters contradict, within what was promised": Case(
+        (*TWO_PLACES_SAID, another("e2", 2, "d1", S)),
+        another("e3", 3, "d2", N),
+        O.BOOKED,
+        at_north(5) | {("A", S): Counts(4)},
+    ),
+    "two reporters that say less than was promised each, and more together": Case(
+        (BOTH, LOCK, told("shipped", 3, document_id="L", told_id="d1")),
+        another("e2", 3, "d2", S),
+        O.DISPUTED,
+        at_north(7) | {("A", S): Counts(3)},
+    ),
+    "the same in one warehouse": Case(
+        (BOTH, LOCK, told("shipped", 3, document_id="L", told_id="d1")),
+        another("e2", 3, "d2", N),
+        O.BOOKED,
+        at_north(6),
+    ),
+    "a person's word on where a shipment left": Case(
+        (BOTH, LOCK, told("shipped", 4, document_id="L", told_id="d1"), another("e2", 4, "d1", S)),
+        Accept("1", "deduct:L", "A", "erp"),
+        O.ADJUSTED,
+        at_north(10) | {("A", S): Counts(0)},
+    ),
+    "what a person's word says came back is not left to return": Case(
+        (
+            *SHIPPED,
+            told("returned", 1, told_id="b"),
+            another("e2", 3, "b", N, kind="returned", lock_id=""),
+            Accept("1", "return:b", "A", "erp", lock_id="L"),
+        ),
+        Return("r", N, (back(3),), lock_id="L"),
+        O.QUANTITY_EXCEEDS_SHIPMENT,
+        None,
+        {"exceeding": [Excess("A", "", 3, 2)]},
     ),
     "a person's word on a receipt": Case(
         (

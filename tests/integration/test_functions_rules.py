@@ -24,6 +24,7 @@ from app.domain.commands import (
     Lock,
     Opening,
     OpeningRow,
+    Replace,
     Transfer,
     TransferReceive,
     TransferShip,
@@ -217,6 +218,26 @@ def test_only_held_locks_are_due_after_a_repair(
         assert shard.fcall("rebuild_load", "1", json.dumps(arguments([record])))[0] == "LOADED"
     due = shard.wire.call("ZRANGE", shard.keys.due, 0, -1, "WITHSCORES")
     assert due == (["L", "4000000000500"] if is_due else [])
+
+
+# Closed warehouses
+
+
+def test_a_lock_keeps_what_it_has_in_a_warehouse_that_was_closed(shard: Shard) -> None:
+    """It may have the same again, and less of it, but not more."""
+    shard.do(TEN)
+    shard.do(Lock("L", (Line("A", 4),)))
+    shard.close(N)
+    for key, units, outcome in (
+        ("k1", 5, O.INSUFFICIENT_STOCK),
+        ("k2", 4, O.REPLACED),
+        ("k3", 3, O.REPLACED),
+    ):
+        for warehouse in ("", N):
+            assert (
+                shard.do(Replace("L", f"{key}{warehouse}", (Line("A", units, warehouse),))).outcome is outcome
+            )
+    assert counts_of(shard, "A", N) == Counts(7, 3)
 
 
 # Bounded work
