@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.domain.answers import Excess
-from app.domain.commands import Accept, Count, Deduct, Fact, Line, Lock, Receive, Return
+from app.domain.commands import Accept, Count, Deduct, Fact, Line, Lock, Receive, Return, TransferCancel
 from app.domain.events import Counts
 from app.domain.words import Place
 from tests.integration.function_cases import (
@@ -157,6 +157,18 @@ CASES = {
         Accept("1", "transfer_receive:T", "A", "erp"),
         O.ADJUSTED,
         at_north(4) | {("A", S): Counts(6)},
+    ),
+    "a transfer whose units arrived in another condition, by a person's word": Case(
+        (
+            *SENT,
+            told("transfer_received", 5, "e1", S, damaged=1, document_id="T", told_id="r"),
+            told("transfer_received", 6, "e2", S, document_id="T", told_id="r", reporter="erp"),
+            Accept("1", "transfer_receive:T", "A", "erp"),
+        ),
+        TransferCancel("T"),
+        O.TRANSFER_NOT_OPEN,
+        None,
+        {"moved": [("A", 6, 6, 6, 0, 0, 0)]},
     ),
     "two parcels of one lock, each by another reporter": Case(
         (TEN, LOCK, Deduct("L", "s1", (Line("A", 2),))),

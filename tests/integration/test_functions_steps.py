@@ -857,6 +857,15 @@ def test_a_voided_shipment_is_known_without_its_op(shard: Shard) -> None:
     assert answers(shard, Deduct("L", "s2")) == [O.DEDUCTED]
 
 
+def test_a_voided_shipment_is_known_without_its_op_beside_one_from_another_warehouse(shard: Shard) -> None:
+    """What is booked is of the other warehouse alone by then."""
+    both = Lock("L", (Line("A", 2, N), Line("A", 2, S)))
+    first, second = (Deduct("L", key, (Line("A", 1, place),)) for key, place in (("s1", N), ("s2", S)))
+    assert answers(shard, BOTH, both, first, second, void("s1", Line("A", 1, N)))[-1] is O.VOIDED
+    shard.wire.call("UNLINK", shard.keys.op("deduct:L{s1"))
+    assert answers(shard, first) == [O.SHIPMENT_VOIDED]
+
+
 def test_what_was_voided_moves_without_a_reason_of_its_own(shard: Shard) -> None:
     """The event has the caller's."""
     answers(shard, *SHIPPED, replace(void("s1", Line("A", 4, N)), reason="not picked up"))
