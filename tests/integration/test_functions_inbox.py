@@ -217,6 +217,13 @@ CASES = {
         O.BOOKED,
         at_north(7, 3) | {("A", S): Counts(-1)},
     ),
+    "lock again what left elsewhere in part": Case(
+        (BOTH, LOCK, told("shipped", 1, warehouse=S, document_id="L")),
+        LOCK,
+        O.REPEATED,
+        at_north(7, 3) | {("A", S): Counts(3)},
+        {"lines": [("A", N, 4, 0)]},
+    ),
     "goods that came back before anybody knew that they had left": Case(
         (TEN, LOCK), told("returned", 1, document_id="L"), O.BOOKED, at_north(7, 4)
     ),

@@ -29,6 +29,7 @@ from app.domain.commands import (
     TransferReceive,
     TransferShip,
     Unlock,
+    Void,
 )
 from app.domain.events import Counts
 from app.domain.outcomes import Outcome
@@ -312,6 +313,22 @@ def test_each_of_several_shipments_keeps_the_time_that_was_assumed(shard: Shard)
     shard.do(Deduct("L", "first", (Line("A", 1),)))
     shard.do(Deduct("L", "second", (Line("A", 2),)))
     assert assumed_of(shard) == [["", N, 1, 1], ["", N, 1, 2]]
+    assert shard.do(Void("L", "first", (Line("A", 1, N),))).outcome is O.VOIDED
+    assert assumed_of(shard) == [["", N, 1, 2]]
+
+
+def test_a_shipment_from_two_warehouses_is_kept_beside_one_from_the_second(shard: Shard) -> None:
+    shard.do(Opening((OpeningRow("A", N, 10), OpeningRow("A", S, 10))))
+    shard.do(Lock("L", (Line("A", 3, S), Line("A", 3, N))))
+    shard.do(Deduct("L", "first", (Line("A", 1, N),)))
+    shard.do(Deduct("L", "rest"))
+    claims, booked, *_ = json.loads(shard.wire.call("HGET", shard.keys.document("deduct:L"), "A"))
+    assert [claim[:4] for claim in claims] == [
+        ["first", N, "route", 1],
+        ["rest", S, "route", 3],
+        ["rest", N, "route", 2],
+    ]
+    assert sorted(row[1:3] for row in booked) == [[N, 3], [S, 3]]
 
 
 def test_each_place_of_a_shipment_keeps_the_time_that_was_assumed(shard: Shard) -> None:
