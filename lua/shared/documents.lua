@@ -501,19 +501,18 @@ do
     return '["","' .. warehouse .. '",1,' .. text_of(quantity) .. ',' .. text_of(at) .. ']'
   end
 
-  -- Claims and books units of a SKU whose shipments nobody but the routes has reported: all that they say is booked. `at`:
-  -- when that was, if nobody has said so.
+  -- Claims and books units of a SKU whose shipments nobody but the routes has reported: all that they say is booked. They
+  -- have said nothing of this document yet: `said_by_route`. `at`: when that was, if nobody has said so.
   ship_only_claim = function(family, sku, document, warehouse, quantity, at)
     if not family.sums[sku] and not family.texts[sku] then
       local assumed = at and assumed_text(warehouse, quantity, at) or ''
       return new_claim(family, sku, document, warehouse, text_of(quantity) .. ',0,0', assumed, '')
     end
     local plain = plain_of(family, sku)
-    local claim = plain and plain.warehouse == warehouse and claim_text(document, warehouse)
-    if claim and not string.find(plain.claims, claim, 1, true) then
+    if plain and plain.warehouse == warehouse then
       local assumed = plain.assumed
       if at then assumed = assumed .. (assumed ~= '' and ',' or '') .. assumed_text(warehouse, quantity, at) end
-      local claims = plain.claims .. ',' .. claim .. text_of(quantity) .. ',0,0]'
+      local claims = plain.claims .. ',' .. claim_text(document, warehouse) .. text_of(quantity) .. ',0,0]'
       return write_plain(family, sku, warehouse, claims, plain.units + quantity, assumed)
     end
     local sums = sums_to_change(family, sku)

@@ -94,7 +94,7 @@ do
     local free = order.live and math.min(units, sums.beyond) or units
     if free > 0 then fact_move(shard, stock, warehouse, 'c', 'a', free, order.less, nil, at) end
     if units > free then fact_move(shard, stock, warehouse, 'c', 'l', units - free, order.less, nil, at) end
-    sums.beyond, order.same = sums.beyond - math.min(free, sums.beyond), order.same and free == 0
+    sums.beyond = sums.beyond - math.min(free, sums.beyond)
     line.deducted = line.deducted - units
     if order.live then line.quantity = line.quantity - free end
     note_gone(order, line)

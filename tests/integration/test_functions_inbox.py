@@ -3,28 +3,48 @@
 import pytest
 from msgspec.structs import replace
 
-from app.domain.commands import Accept, Count, Deduct, Line, Receive
+from app.domain.answers import Excess
+from app.domain.commands import Accept, Count, Deduct, Fact, Line, Lock, Receive, Return, TransferCancel
 from app.domain.events import Counts
 from app.domain.words import Place
 from tests.integration.function_cases import (
+    BOTH,
     EXPIRED,
     FOUND,
     GONE,
     LOCK,
     MOVE,
     SENT,
+    SHIPPED,
     TEN,
     Case,
     N,
     O,
     S,
     at_north,
+    back,
     show,
     told,
 )
 from tests.properties.rig import START_MS, Shard
 
 pytest_plugins = ["tests.properties.fixtures"]
+
+TWO_PLACES_SAID = (
+    BOTH,
+    Lock("L", (Line("A", 5, N),)),
+    told("shipped", 2, document_id="L", told_id="d1"),
+)
+
+
+def another(
+    event_id: str, units: int, document: str, warehouse: str, *, kind: str = "shipped", lock_id: str = "L"
+) -> Fact:
+    """The word of another reporter."""
+    return replace(
+        told(kind, units, event_id, warehouse, document_id=lock_id, told_id=document), source="erp"
+    )
+
 
 CASES = {
     "an event of goods that came in": Case((), told("received", 3, damaged=2), O.BOOKED, at_north(3, 0, 2)),
@@ -83,6 +103,42 @@ CASES = {
         at_north(3),
         noted=True,
     ),
+    "a document whose place two reporters contradict, within what was promised": Case(
+        (*TWO_PLACES_SAID, another("e2", 2, "d1", S)),
+        another("e3", 3, "d2", N),
+        O.BOOKED,
+        at_north(5) | {("A", S): Counts(4)},
+    ),
+    "two reporters that say less than was promised each, and more together": Case(
+        (BOTH, LOCK, told("shipped", 3, document_id="L", told_id="d1")),
+        another("e2", 3, "d2", S),
+        O.DISPUTED,
+        at_north(7) | {("A", S): Counts(3)},
+    ),
+    "the same in one warehouse": Case(
+        (BOTH, LOCK, told("shipped", 3, document_id="L", told_id="d1")),
+        another("e2", 3, "d2", N),
+        O.BOOKED,
+        at_north(6),
+    ),
+    "a person's word on where a shipment left": Case(
+        (BOTH, LOCK, told("shipped", 4, document_id="L", told_id="d1"), another("e2", 4, "d1", S)),
+        Accept("1", "deduct:L", "A", "erp"),
+        O.ADJUSTED,
+        at_north(10) | {("A", S): Counts(0)},
+    ),
+    "what a person's word says came back is not left to return": Case(
+        (
+            *SHIPPED,
+            told("returned", 1, told_id="b"),
+            another("e2", 3, "b", N, kind="returned", lock_id=""),
+            Accept("1", "return:b", "A", "erp", lock_id="L"),
+        ),
+        Return("r", N, (back(3),), lock_id="L"),
+        O.QUANTITY_EXCEEDS_SHIPMENT,
+        None,
+        {"exceeding": [Excess("A", "", 3, 2)]},
+    ),
     "a person's word on a receipt": Case(
         (
             Receive("r2", N, (FOUND,), None, "P"),
@@ -101,6 +157,18 @@ CASES = {
         Accept("1", "transfer_receive:T", "A", "erp"),
         O.ADJUSTED,
         at_north(4) | {("A", S): Counts(6)},
+    ),
+    "a transfer whose units arrived in another condition, by a person's word": Case(
+        (
+            *SENT,
+            told("transfer_received", 5, "e1", S, damaged=1, document_id="T", told_id="r"),
+            told("transfer_received", 6, "e2", S, document_id="T", told_id="r", reporter="erp"),
+            Accept("1", "transfer_receive:T", "A", "erp"),
+        ),
+        TransferCancel("T"),
+        O.TRANSFER_NOT_OPEN,
+        None,
+        {"moved": [("A", 6, 6, 6, 0, 0, 0)]},
     ),
     "two parcels of one lock, each by another reporter": Case(
         (TEN, LOCK, Deduct("L", "s1", (Line("A", 2),))),
@@ -148,6 +216,13 @@ CASES = {
         told("shipped", 1, warehouse=S, document_id="L"),
         O.BOOKED,
         at_north(7, 3) | {("A", S): Counts(-1)},
+    ),
+    "lock again what left elsewhere in part": Case(
+        (BOTH, LOCK, told("shipped", 1, warehouse=S, document_id="L")),
+        LOCK,
+        O.REPEATED,
+        at_north(7, 3) | {("A", S): Counts(3)},
+        {"lines": [("A", N, 4, 0)]},
     ),
     "goods that came back before anybody knew that they had left": Case(
         (TEN, LOCK), told("returned", 1, document_id="L"), O.BOOKED, at_north(7, 4)

@@ -24,10 +24,12 @@ from app.domain.commands import (
     Lock,
     Opening,
     OpeningRow,
+    Replace,
     Transfer,
     TransferReceive,
     TransferShip,
     Unlock,
+    Void,
 )
 from app.domain.events import Counts
 from app.domain.outcomes import Outcome
@@ -219,6 +221,26 @@ def test_only_held_locks_are_due_after_a_repair(
     assert due == (["L", "4000000000500"] if is_due else [])
 
 
+# Closed warehouses
+
+
+def test_a_lock_keeps_what_it_has_in_a_warehouse_that_was_closed(shard: Shard) -> None:
+    """It may have the same again, and less of it, but not more."""
+    shard.do(TEN)
+    shard.do(Lock("L", (Line("A", 4),)))
+    shard.close(N)
+    for key, units, outcome in (
+        ("k1", 5, O.INSUFFICIENT_STOCK),
+        ("k2", 4, O.REPLACED),
+        ("k3", 3, O.REPLACED),
+    ):
+        for warehouse in ("", N):
+            assert (
+                shard.do(Replace("L", f"{key}{warehouse}", (Line("A", units, warehouse),))).outcome is outcome
+            )
+    assert counts_of(shard, "A", N) == Counts(7, 3)
+
+
 # Bounded work
 
 
@@ -279,6 +301,36 @@ def test_large_locks_expire_a_few_at_a_time(limited: Shard) -> None:
 # What is kept of many places at once
 
 
+def assumed_of(shard: Shard) -> list[Any]:
+    """What of A has left by the lock's shipments at a time that was assumed, without that time."""
+    sums = json.loads(shard.wire.call("HGET", shard.keys.document("deduct:L"), "A"))
+    return [row[:4] for row in sums[2]]
+
+
+def test_each_of_several_shipments_keeps_the_time_that_was_assumed(shard: Shard) -> None:
+    shard.do(TEN)
+    shard.do(Lock("L", (Line("A", 3, N),)))
+    shard.do(Deduct("L", "first", (Line("A", 1),)))
+    shard.do(Deduct("L", "second", (Line("A", 2),)))
+    assert assumed_of(shard) == [["", N, 1, 1], ["", N, 1, 2]]
+    assert shard.do(Void("L", "first", (Line("A", 1, N),))).outcome is O.VOIDED
+    assert assumed_of(shard) == [["", N, 1, 2]]
+
+
+def test_a_shipment_from_two_warehouses_is_kept_beside_one_from_the_second(shard: Shard) -> None:
+    shard.do(Opening((OpeningRow("A", N, 10), OpeningRow("A", S, 10))))
+    shard.do(Lock("L", (Line("A", 3, S), Line("A", 3, N))))
+    shard.do(Deduct("L", "first", (Line("A", 1, N),)))
+    shard.do(Deduct("L", "rest"))
+    claims, booked, *_ = json.loads(shard.wire.call("HGET", shard.keys.document("deduct:L"), "A"))
+    assert [claim[:4] for claim in claims] == [
+        ["first", N, "route", 1],
+        ["rest", S, "route", 3],
+        ["rest", N, "route", 2],
+    ]
+    assert sorted(row[1:3] for row in booked) == [[N, 3], [S, 3]]
+
+
 def test_each_place_of_a_shipment_keeps_the_time_that_was_assumed(shard: Shard) -> None:
     """A warehouse reported some of the SKU, and then the route says that all the rest has left from two."""
     shard.do(Opening((OpeningRow("A", N, 10), OpeningRow("A", S, 10))))
@@ -286,8 +338,23 @@ def test_each_place_of_a_shipment_keeps_the_time_that_was_assumed(shard: Shard) 
     event = Fact("wms", "e", "shipped", START_MS, N, "A", 1, document_id="L", told_id="other")
     assert shard.do(event).outcome is O.BOOKED
     assert shard.do(Deduct("L", "rest")).outcome is O.DEDUCTED
-    sums = json.loads(shard.wire.call("HGET", f"{shard.keys.tag}document:deduct:L", "A"))
-    assert [row[:4] for row in sums[2]] == [["", N, 1, 2], ["", S, 1, 4]]
+    assert assumed_of(shard) == [["", N, 1, 2], ["", S, 1, 4]]
+
+
+@pytest.mark.parametrize(
+    ("at", "assumed"), [(START_MS - 5, []), (None, [["", S, 1, 1], ["", N, 1, 1]])], ids=["at", "now"]
+)
+def test_each_place_of_a_shipment_says_when_its_units_left(
+    shard: Shard, at: int | None, assumed: list[Any]
+) -> None:
+    """Also one where nothing is booked now, since a warehouse has reported it: a time is assumed no longer."""
+    shard.do(Opening((OpeningRow("A", N, 10), OpeningRow("A", S, 10))))
+    shard.do(Lock("L", (Line("A", 3, N), Line("A", 3, S))))
+    shard.do(Deduct("L", "first", (Line("A", 1, S),)))
+    shard.do(Fact("wms", "e", "shipped", START_MS, S, "A", 2, document_id="L", told_id="second"))
+    assert assumed_of(shard) == [["", S, 1, 1]]
+    assert shard.do(Deduct("L", "second", (Line("A", 1, N), Line("A", 2, S)), at)).outcome is O.DEDUCTED
+    assert assumed_of(shard) == assumed
 
 
 @pytest.mark.parametrize("document", ["p1", "ü"])

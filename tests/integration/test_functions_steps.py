@@ -512,6 +512,13 @@ CASES = {
         O.DEDUCTED,
         at_north(-1, 1),
     ),
+    "deduct only what is on hand of what an event reported, too": Case(
+        (TEN, LOCK, told("shipped", 1, document_id="L", told_id="s1"), MISSING),
+        Deduct("L", "s2", (Line("A", 3),), only_if_on_hand=True),
+        O.BEYOND_ON_HAND,
+        at_north(-1, 3),
+        {"beyond": [Beyond("A", N, 1)], "status": "partly_deducted"},
+    ),
     "deduct again without the condition": Case(
         (TEN, LOCK, Deduct("L", "s1", None, only_if_on_hand=True)), Deduct("L", "s1"), O.REPEATED, at_north(6)
     ),
@@ -622,6 +629,28 @@ CASES = {
         at_north(6, 2),
         {"status": "partly_deducted", "lines": [("A", N, 4, 2)]},
     ),
+    "void the part of a shipment that the events did not report": Case(
+        (
+            BOTH,
+            Lock("L", (Line("A", 4, N), Line("A", 2, S))),
+            told("shipped", 2, warehouse=S, document_id="L", told_id="s1"),
+            Deduct("L", "s1", (Line("A", 4, N), Line("A", 2, S))),
+        ),
+        void("s1", Line("A", 4, N)),
+        O.SHIPMENT_REPORTED,
+        {("A", N): Counts(6), ("A", S): Counts(2)},
+    ),
+    "void the second shipment from one of two warehouses": Case(
+        (
+            BOTH,
+            Lock("L", (Line("A", 4, N), Line("A", 2, S))),
+            Deduct("L", "s1", (Line("A", 1, N), Line("A", 1, S))),
+            Deduct("L", "s2", (Line("A", 2, N),)),
+        ),
+        void("s2", Line("A", 2, N)),
+        O.VOIDED,
+        {("A", N): Counts(6, 3), ("A", S): Counts(2, 1)},
+    ),
     "void more than the shipment took": Case(
         (*HALF_SHIPPED, Deduct("L", "s2")), void("s1", Line("A", 2, N)), O.SHIPMENT_REPORTED, at_north(6)
     ),
@@ -690,6 +719,17 @@ CASES = {
         Void("L", "s1", (Line("A", 4, N),), START_MS),
         O.VOIDED,
         at_north(6, 4),  # it was counted, 10 in all: so it is there, and now it is the order's again
+    ),
+    "void what was counted since, of a SKU that an event reported, too": Case(
+        (
+            *HALF_SHIPPED,
+            told("shipped", 1, document_id="L", told_id="s2"),
+            Advance(9),
+            counted(4, START_MS + 5),
+        ),
+        Void("L", "s1", (Line("A", 1, N),), START_MS),
+        O.VOIDED,
+        at_north(9, 3),  # the count found it: so the order's unit is one of those that are there
     ),
     # close a transfer
     "close what has not shipped": Case(
@@ -790,11 +830,40 @@ def test_what_a_warehouse_told_an_older_version_is_not_voided(shard: Shard, op: 
     assert answers(shard, void("s1", Line("A", 4, N))) == [O.SHIPMENT_REPORTED]
 
 
+@pytest.mark.parametrize(
+    ("lines", "outcome", "locked"),
+    [
+        ((Line("A", 2),), O.UNCHANGED, 1),
+        ((Line("A", 3),), O.ID_REUSED, 1),
+        ((Line("A", 2), Line("B", 1)), O.DEDUCTED, 0),
+    ],
+)
+def test_what_a_warehouse_told_an_older_version_has_shipped(
+    shard: Shard, lines: tuple[Line, ...], outcome: Outcome, locked: int
+) -> None:
+    """It told of two of the one SKU: they count once, three are other content, and the other SKU is new."""
+    answers(shard, BOTH, Lock("L", (Line("A", 4, N), Line("B", 1, S))))
+    shard.wire.call("SET", shard.keys.op("deduct:L{s1"), "events 1-3")
+    shard.wire.call("SET", shard.keys.op("deduct:L{s1{A{north"), "events 1-3 2")
+    assert answers(shard, Deduct("L", "s1", lines)) == [outcome]
+    assert counts_of(shard, "A", N) == Counts(6, 4)
+    assert counts_of(shard, "B", S).locked == locked
+
+
 def test_a_voided_shipment_is_known_without_its_op(shard: Shard) -> None:
     answers(shard, *SHIPPED, void("s1", Line("A", 4, N)))
     shard.wire.call("UNLINK", shard.keys.op("deduct:L{s1"))
     assert answers(shard, Deduct("L", "s1"), Deduct("L", "s1", (Line("A", 1),))) == [O.SHIPMENT_VOIDED] * 2
     assert answers(shard, Deduct("L", "s2")) == [O.DEDUCTED]
+
+
+def test_a_voided_shipment_is_known_without_its_op_beside_one_from_another_warehouse(shard: Shard) -> None:
+    """What is booked is of the other warehouse alone by then."""
+    both = Lock("L", (Line("A", 2, N), Line("A", 2, S)))
+    first, second = (Deduct("L", key, (Line("A", 1, place),)) for key, place in (("s1", N), ("s2", S)))
+    assert answers(shard, BOTH, both, first, second, void("s1", Line("A", 1, N)))[-1] is O.VOIDED
+    shard.wire.call("UNLINK", shard.keys.op("deduct:L{s1"))
+    assert answers(shard, first) == [O.SHIPMENT_VOIDED]
 
 
 def test_what_was_voided_moves_without_a_reason_of_its_own(shard: Shard) -> None:
@@ -807,6 +876,16 @@ def test_what_was_voided_moves_without_a_reason_of_its_own(shard: Shard) -> None
         "not picked up",
         [["A", 4, N, "c", "l", 4, [6, 4, 0, 0, 0]]],
     )
+
+
+@pytest.mark.parametrize(("ttl_ms", "renews", "reason"), [(50, True, "renewed"), (None, False, None)])
+def test_a_replacement_that_promises_an_expiry_says_so(
+    shard: Shard, ttl_ms: int | None, renews: bool, reason: str | None
+) -> None:
+    """Its expiry counts as promised by this event: what is due later is looked up by it."""
+    answers(shard, TEN, LOCK, Replace("L", "k", (Line("A", 5),), renews=renews, ttl_ms=ttl_ms))
+    *_, (_, (_, _, _, body)) = shard.wire.call("XRANGE", shard.keys.outbox, "-", "+")
+    assert json.loads(body)[6] == reason
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -45,7 +45,7 @@ from app.domain.commands import (
 from app.domain.commands import Step as CommandStep
 from app.domain.model import Model
 from app.domain.words import OPEN_STATUSES, TRANSFER_ENDED, LockStatus, Place
-from tests.properties.pair import Advance, Forget, ForgetTransfer, NewEpoch, Pair, Step
+from tests.properties.pair import Advance, Close, Forget, ForgetTransfer, NewEpoch, Pair, Step
 from tests.properties.rig import START_MS, Shard
 
 SKUS = ("A", "b:1/2", "Ä 1")
@@ -86,6 +86,7 @@ _WEIGHTS = {
     "forget_transfer": 2,
     "buffer": 3,
     "advance": 7,
+    "close_warehouses": 2,
     "forget": 3,
     "new_epoch": 1,
     "reopen": 6,
@@ -517,6 +518,9 @@ class Chooser:
         return TransferClose(
             self._transfer_id(), in_transit=self._rng.choice(ways), reason=self._rng.choice((None, "x"))
         )
+
+    def _close_warehouses(self) -> Close:
+        return Close(self._rng.choice(((), (), WAREHOUSES[:1], WAREHOUSES[1:])))
 
     def _forget_transfer(self) -> ForgetTransfer:
         transfer_id = f"T{max(1, self._transfers - self._rng.randrange(6))}"

@@ -59,6 +59,12 @@ class Advance(NamedTuple):
     ms: int
 
 
+class Close(NamedTuple):
+    """Nothing new is promised in these warehouses from now on; as before in all others."""
+
+    warehouses: tuple[str, ...]
+
+
 class Forget(NamedTuple):
     """A lock is past the horizon, with the ids used on it; the functions refuse while it is open."""
 
@@ -77,7 +83,7 @@ class NewEpoch(NamedTuple):
     """A new epoch begins."""
 
 
-Step = Command | Advance | Forget | ForgetTransfer | NewEpoch
+Step = Command | Advance | Close | Forget | ForgetTransfer | NewEpoch
 
 
 class DifferenceError(AssertionError):
@@ -242,6 +248,9 @@ class Pair:
         match step:
             case Advance():
                 return None
+            case Close(warehouses):
+                self.shard.close(*warehouses)
+                return None
             case Forget(lock_id, ops):
                 return self.shard.store.forget(lock_id, ops)
             case ForgetTransfer(transfer_id, ops):
@@ -252,6 +261,9 @@ class Pair:
         match step:
             case Advance(ms):
                 self.now += ms
+                return Expected(Answer(Outcome.READ), None, self.now)
+            case Close(warehouses):
+                self.model.closed = frozenset(warehouses)
                 return Expected(Answer(Outcome.READ), None, self.now)
             case Forget(lock_id, ops):
                 return Expected(self._forget(lock_id, ops), None, self.now)

@@ -22,6 +22,7 @@ from app.domain.chain import Entry
 from app.domain.commands import Command
 from app.domain.outcomes import Outcome
 from app.domain.ranking import Ranking
+from app.domain.warehouses import Warehouse
 from app.hotstore.keys import Keys
 from app.hotstore.library import Library, build, library
 from app.hotstore.outbox import entry_of
@@ -178,7 +179,8 @@ class Shard:
         self.keys = Keys()
         self.library = functions
         self.order = order
-        self.store = HotStore(PostingCaller(), self.keys, functions, order=order)
+        self.ranking = Ranking(order)
+        self.store = HotStore(PostingCaller(), self.keys, functions, ranking=self.ranking)
         loaded = wire.call_many([("FUNCTION", "LOAD", functions.code)])[0]
         if isinstance(loaded, Exception) and "already exists" not in str(loaded):
             raise loaded
@@ -193,7 +195,8 @@ class Shard:
     ) -> None:
         """Empty everything, open epoch 1, and set the clock."""
         self.order = order
-        self.store = HotStore(PostingCaller(), self.keys, self.library, ranking=Ranking(order, closed))
+        self.ranking = Ranking(order, closed)
+        self.store = HotStore(PostingCaller(), self.keys, self.library, ranking=self.ranking)
         self.wire.call("FLUSHALL")
         self.open(1, "", outbox_max=outbox_max)
         self.set_clock(now)
@@ -207,6 +210,10 @@ class Shard:
     def set_clock(self, now: int) -> None:
         """Move the shard's clock forward, exactly."""
         self.wire.call("HSET", self.keys.meta, "at", now)
+
+    def close(self, *warehouses: str) -> None:
+        """Promise nothing new in these warehouses from now on; as before in all others."""
+        self.ranking.follow([Warehouse(code, closed=True) for code in warehouses])
 
     def fcall(self, function: str, *args: Any) -> Any:
         """Call a function by its name, past the typed methods; raise its error."""
