@@ -11,7 +11,7 @@ from tests.acceptance.service import Service
 
 SKU = "bodies"
 BAD_QUANTITIES = [
-    "0", "-1", "1.5", '"3"', "true", "1e3", "NaN", "-Infinity", "9007199254740992", "1000000001", "null", "[]",
+    "0", "-1", "1.5", '"3"', "true", "NaN", "-Infinity", "9007199254740992", "1000000001", "null", "[]",
 ]  # fmt: skip
 BAD_SKUS = [
     "a{b}",
