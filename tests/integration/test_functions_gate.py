@@ -29,6 +29,7 @@ from app.domain.commands import (
     Return,
     Transfer,
     TransferCancel,
+    TransferClose,
     TransferReceive,
     TransferShip,
     Unlock,
@@ -426,6 +427,8 @@ async def test_with_full_memory_new_obligations_stop_and_the_rest_goes_on(
     for number in range(4):
         stocked.do(Lock(f"L{number}", (Line("A", 1, "north"),), ttl_ms=1))
     stocked.do(Transfer("T", "north", "south", (Line("A", 2),)))
+    stocked.do(Opening((OpeningRow("C", "north", 1),)))
+    stocked.do(Transfer("S", "north", "south", (Line("C", 1),)))
     stocked.set_clock(START_MS + 1)
     stocked.wire.call("CONFIG", "SET", "maxmemory", "1")
     try:
@@ -452,6 +455,7 @@ async def test_with_full_memory_new_obligations_stop_and_the_rest_goes_on(
         some = TransferShip("T", "s", None, (Line("A", 1),))
         assert (await store.execute(some)).outcome is Outcome.TRANSFER_SHIPPED
         assert (await store.execute(TransferCancel("T"))).outcome is Outcome.TRANSFER_CANCELLED
+        assert (await store.execute(TransferClose("S"))).outcome is Outcome.TRANSFER_CLOSED
         arrived = TransferReceive("T", "r", None, (Arrival("A", 1),))
         assert (await store.execute(arrived)).outcome is Outcome.TRANSFER_RECEIVED
         assert (await store.forget_transfer("T", [])).outcome is Outcome.FORGOTTEN
