@@ -171,7 +171,7 @@ async def _start(
     line.start()
     epochs.start()
     await line.opened()
-    await asyncio.gather(stores.level.refresh(), stores.words.refresh())
+    await asyncio.gather(stores.level.refresh(), stores.words.refresh(), stores.warehouses.refresh())
 
 
 def _keys_of(settings: Settings, secret_chars_min: int) -> "tuple[ApiKeys, KeyFile]":

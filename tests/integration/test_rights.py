@@ -218,14 +218,15 @@ WRITES = [
 
 
 async def test_pages_are_served_by_a_user_that_cannot_write(stores: Stores) -> None:
-    await stores.hot.execute(Opening([OpeningRow("A", "north", 7)]))
+    await stores.hot.execute(Opening([OpeningRow("A", "north", 7), OpeningRow("A", "south", 5)]))
+    await stores.warehouses.put("south", name=None, closed=True, rank=None, sets_rank=False)
     url = await set_user(stores, *rules_of(rights.of_pages()))
     settings = Settings(redis_url=url, database_url=database_url_of(stores))
     async with open_api(settings, pages_only=True) as served:
         transport = httpx.ASGITransport(HotAsgi(served.app, served.hot))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
             assert (await http.get("/readyz")).status_code == 200
-            for _ in range(2):  # the second from the near cache
+            for _ in range(2):  # the second from the near cache; also the first shows what is closed
                 page = await http.get("/v1/availability/A")
                 assert (page.status_code, page.json()["sellable"]) == (200, 7)
             assert (await http.get("/v1/availability?sku=A&sku=B")).json()["unknown"] == ["B"]
