@@ -13,8 +13,10 @@ R = TypeVar("R")
 SLICE_ITEMS = 100
 """Made in one slice: a millisecond's work, or two."""
 TICK_SECONDS = 0.05
-CALLS_MAX = 32
-"""Calls of long work that are under way in a loop at once: what they cost comes in one piece, when their replies do."""
+CALLS_MAX = 96
+"""Calls of long work that are begun at once: what they cost comes in one piece, when their replies do."""
+SLICES_MAX = 1
+"""So many of those pieces are under way in a loop."""
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 """Whose turn it is in each loop: there is one of them in a process, more in tests."""
@@ -56,13 +58,13 @@ async def gather_few(calls: Iterable[Coroutine[Any, Any, R]]) -> list[R | BaseEx
     loop = asyncio.get_running_loop()
     room = _calls.get(loop)
     if room is None:
-        room = _calls[loop] = asyncio.Semaphore(CALLS_MAX)
-
-    async def one(call: Coroutine[Any, Any, R]) -> R:
+        room = _calls[loop] = asyncio.Semaphore(SLICES_MAX)
+    answers: list[R | BaseException] = []
+    rest = iter(calls)
+    while few := list(islice(rest, CALLS_MAX)):
         async with room:
-            return await call
-
-    return await asyncio.gather(*map(one, calls), return_exceptions=True)
+            answers += await asyncio.gather(*few, return_exceptions=True)
+    return answers
 
 
 async def within(seconds: float, answer: Awaitable[T]) -> T:
