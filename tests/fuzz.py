@@ -35,6 +35,7 @@ KEYS = f"boss:{SECRET}:admin"
 EXAMPLES = 5
 """Of an operation before it is the next one's turn."""
 WRONG_KEY = "Unexpected response to invalid authentication"
+ACCEPTED = "Schema-violating request accepted"
 COUNTED = "Schema-valid request rejected"
 UNSAID = {
     "unknown_warehouse|unknown_sku|as_of_too_old|snapshot_too_old": "codes and times that name nothing here, or yet",
@@ -165,6 +166,8 @@ def _ask(operation: Any, cases: Any, headers: dict[str, str], found: Found, numb
                     continue
                 if failure.title == WRONG_KEY and "`429 " in getattr(failure, "message", ""):
                     continue  # so many wrong keys of one address are answered so, and served nothing
+                if failure.title == ACCEPTED and "was array, became" in str(failure):
+                    continue  # in a query string one value is a list of one
                 body = getattr(response, "text", "")[:300]
                 asked = case.as_curl_command()[:600]
                 shown = f"  {failure.title}: {failure}\n  {asked}\n  -> {response.status_code} {body}"
