@@ -14,16 +14,18 @@ SLICE_ITEMS = 100
 """Made in one slice: a millisecond's work, or two."""
 TICK_SECONDS = 0.05
 CALLS_MAX = 96
-"""Calls of long work that are begun at once: what they cost comes in one piece, when their replies do."""
-SLICES_MAX = 1
-"""So many of those pieces are under way in a loop."""
+"""Calls of long work that are under way in a loop at once: what they cost comes in one piece, when their replies do."""
 
-_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
-"""Whose turn it is in each loop: there is one of them in a process, more in tests."""
+_Locks = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]
+"""One lock in each loop: there is one loop in a process, more in tests."""
+_turns: _Locks = WeakKeyDictionary()
+"""Whose turn it is."""
+_calls: _Locks = WeakKeyDictionary()
+"""Whose calls are under way."""
 
 
-_calls: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
-"""Room for calls of long work in each loop."""
+def _of_this_loop(locks: _Locks) -> asyncio.Lock:
+    return locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
 
 @asynccontextmanager
@@ -32,11 +34,7 @@ async def turn() -> AsyncIterator[None]:
 
     However many callers have long work, a short request waits for one slice of one of them.
     """
-    loop = asyncio.get_running_loop()
-    lock = _turns.get(loop)
-    if lock is None:
-        lock = _turns[loop] = asyncio.Lock()
-    async with lock:
+    async with _of_this_loop(_turns):
         await asyncio.sleep(0)
         yield
 
@@ -55,14 +53,10 @@ async def in_turns(items: Iterable[T], make: Callable[[T], R], *, slice_items: i
 
 async def gather_few(calls: Iterable[Coroutine[Any, Any, R]]) -> list[R | BaseException]:
     """Begin calls in their order, a few at a time of all long work, and return what came of each."""
-    loop = asyncio.get_running_loop()
-    room = _calls.get(loop)
-    if room is None:
-        room = _calls[loop] = asyncio.Semaphore(SLICES_MAX)
     answers: list[R | BaseException] = []
     rest = iter(calls)
     while few := list(islice(rest, CALLS_MAX)):
-        async with room:
+        async with _of_this_loop(_calls):
             answers += await asyncio.gather(*few, return_exceptions=True)
     return answers
 

@@ -144,7 +144,7 @@ class Transfers(Bookings):
         )
 
     def _ship_by_route(self, command: TransferShip, record: TransferRecord, now: int) -> Answer:
-        view, family = record.view, f"{TransferShip.kind}:{command.transfer_id}"
+        view, family = record.view, f"{TransferShip.function}:{command.transfer_id}"
         sums = None if command.lines is None else sums_of((x.sku, x.quantity) for x in command.lines)
         skus = [line.sku for line in view.lines] if sums is None else list(sums)
         said = None if sums is None else {sku: (units, 0, 0) for sku, units in sums.items()}
@@ -179,7 +179,7 @@ class Transfers(Bookings):
         asked = {}
         for line in lines:
             units = line.unshipped
-            sums = self._known_sums(f"{command.kind}:{command.transfer_id}", line.sku)
+            sums = self._known_sums(f"{command.function}:{command.transfer_id}", line.sku)
             if line.sku in known and sums:
                 units += sum(sums.greatest_of_others(command.key, ROUTE).values())
                 if not units:
@@ -189,7 +189,7 @@ class Transfers(Bookings):
         return asked
 
     def _receive_by_route(self, command: TransferReceive, record: TransferRecord, now: int) -> Answer:
-        view, family = record.view, f"{command.kind}:{command.transfer_id}"
+        view, family = record.view, f"{command.function}:{command.transfer_id}"
         arrivals = {x.sku: x[1:] for x in sum_arrivals(command.lines)}
         asked = sums_of((x.sku, x.quantity + x.damaged + x.lost) for x in command.lines)
         before = self._carried_before(family, command.key, asked, arrivals)

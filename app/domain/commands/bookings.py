@@ -128,7 +128,6 @@ class Exchange(Command, frozen=True, gc=False):
     lock_id: str = ""
 
     function: ClassVar[str] = "exchange"
-    kind: ClassVar[str] = "exchange"
 
     @property
     def op(self) -> str:
@@ -144,7 +143,7 @@ class Exchange(Command, frozen=True, gc=False):
     def fingerprint(self) -> str:
         """The content that a repeat must have again."""
         back = Return(self.exchange_id, self.warehouse, self.returned, self.occurred_at, self.lock_id)
-        return fingerprint_of(self.kind, back.fingerprint, self.lock.lock_id, self.lock.fingerprint)
+        return fingerprint_of(self.function, back.fingerprint, self.lock.lock_id, self.lock.fingerprint)
 
     def arguments(self, ranking: Ranking) -> Arguments:
         """See `lua/exchange.lua`: the return first, then the lock."""

@@ -21,7 +21,6 @@ class Transfer(Command, frozen=True, gc=False):
 
     function: ClassVar[str] = "transfer"
     shows: ClassVar[Shown] = "transfer"
-    kind: ClassVar[str] = "transfer"
 
     @property
     def subject(self) -> str:
@@ -47,7 +46,6 @@ class TransferStep(Command, frozen=True, gc=False):
     occurred_at: int | None = None
 
     shows: ClassVar[Shown] = "transfer"
-    kind: ClassVar[str] = ""
 
     @property
     def subject(self) -> str:
@@ -57,12 +55,12 @@ class TransferStep(Command, frozen=True, gc=False):
     @property
     def op(self) -> str:
         """The id under which a repeat is recognised, or '' for none."""
-        return f"{self.kind}:{self.transfer_id}{{{self.key}" if self.key else ""
+        return f"{self.function}:{self.transfer_id}{{{self.key}" if self.key else ""
 
     @property
     def fingerprint(self) -> str:
         """The content that a repeat must have again."""
-        return fingerprint_of(self.kind, self.transfer_id, self.occurred_at, *self._content())
+        return fingerprint_of(self.function, self.transfer_id, self.occurred_at, *self._content())
 
     def _content(self) -> tuple[object, ...]:
         return ()
@@ -77,7 +75,6 @@ class TransferShip(TransferStep, frozen=True, gc=False):
     lines: tuple[Line, ...] | None = None
 
     function: ClassVar[str] = "transfer_ship"
-    kind: ClassVar[str] = "transfer_ship"
 
     def arguments(self, ranking: Ranking) -> Arguments:
         """See `lua/transfer_ship.lua`."""
@@ -93,7 +90,6 @@ class TransferReceive(TransferStep, frozen=True, gc=False):
     lines: tuple[Arrival, ...] = ()
 
     function: ClassVar[str] = "transfer_receive"
-    kind: ClassVar[str] = "transfer_receive"
 
     def arguments(self, ranking: Ranking) -> Arguments:
         """See `lua/transfer_receive.lua`."""
@@ -110,7 +106,6 @@ class TransferCancel(TransferStep, frozen=True, gc=False):
     """What a transfer has not shipped yet is not needed any more."""
 
     function: ClassVar[str] = "transfer_cancel"
-    kind: ClassVar[str] = "transfer_cancel"
 
     def arguments(self, ranking: Ranking) -> Arguments:
         """See `lua/transfer_cancel.lua`."""
@@ -124,7 +119,6 @@ class TransferClose(TransferStep, frozen=True, gc=False):
     reason: str | None = None
 
     function: ClassVar[str] = "transfer_close"
-    kind: ClassVar[str] = "transfer_close"
 
     def arguments(self, ranking: Ranking) -> Arguments:
         """See `lua/transfer_close.lua`."""

@@ -101,8 +101,8 @@ class Fact(Command, frozen=True, gc=False):
             case "shipped":
                 return Deduct(self.document_id).family if self.document_id else ""
             case "transfer_shipped" | "transfer_received":
-                kind = TransferShip.kind if self.type == "transfer_shipped" else TransferReceive.kind
-                return f"{kind}:{self.document_id}" if self.document_id else ""
+                step = TransferShip if self.type == "transfer_shipped" else TransferReceive
+                return f"{step.function}:{self.document_id}" if self.document_id else ""
             case "received" if self.told_id and self.document_id:
                 return f"receipt:{self.document_id}{{{self.told_id}"
             case "received":
